@@ -1,0 +1,36 @@
+/**
+ * Time as an interface, so that a whole registry runs on a manual or simulated clock.
+ *
+ * Two clocks, never mixed: `now()` is the wall clock (epoch ms, may jump), `monotonic()` only moves forward and has
+ * an arbitrary origin. Ages and deadlines use the monotonic one.
+ */
+export interface Clock {
+  /** Wall time in epoch milliseconds. May jump in either direction. */
+  now(): number;
+  /** Milliseconds since an arbitrary origin; never goes back. May have a fraction. */
+  monotonic(): number;
+  /** Calls `fn` once, `ms` from now. The handle is opaque; where it has `unref()`, that is called. */
+  setTimeout(fn: () => void, ms: number): unknown;
+  /** Cancels a timer. Unknown and fired handles are ignored. */
+  clearTimeout(handle: unknown): void;
+  /** Resolves after the event loop had a turn. Default: a real `setImmediate`. */
+  yield?(): Promise<void>;
+  /** A number in [0, 1) for the jitter of retries. Default: `Math.random`. */
+  random?(): number;
+}
+
+// Captured at load: a sweep that yields must go on even when a test runner has frozen the global `setImmediate`.
+const realSetImmediate = setImmediate;
+
+/** Resolves after the event loop had a turn, whatever fake timers are installed. */
+export const yieldToEventLoop = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));
+
+/** The clock of the running process. Reads the globals at call time, so that fake timers of test runners work. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  setTimeout: (fn, ms) => setTimeout(fn, ms),
+  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
+  yield: yieldToEventLoop,
+  random: () => Math.random(),
+};

@@ -1,0 +1,64 @@
+/** Machine-readable reasons of the errors that mapsweep throws itself. */
+export type MapsweepErrorCode =
+  | 'ERR_INVALID_OPTION'
+  | 'ERR_UNKNOWN_OPTION'
+  | 'ERR_INVALID_DURATION'
+  | 'ERR_NOT_A_MAP'
+  | 'ERR_NOT_ADOPTABLE'
+  | 'ERR_ALREADY_TRACKED'
+  | 'ERR_DUPLICATE_NAME'
+  | 'ERR_UNKNOWN_MAP'
+  | 'ERR_FOLLOW_CYCLE'
+  | 'ERR_CLOSED'
+  | 'ERR_INVALID_SNAPSHOT'
+  | 'ERR_SNAPSHOT_KEY'
+  | 'ERR_SNAPSHOT_LOCKED'
+  | 'ERR_SNAPSHOT_IO'
+  | 'ERR_METRICS_CONFLICT'
+  | 'ERR_CALLBACK_TIMEOUT'
+  | 'ERR_DELETE_REFUSED'
+  | 'ERR_INVALID_ANSWER'
+  | 'ERR_NO_CLOCK'
+  | 'ERR_NOT_DRAINED';
+
+/** A value that an option or argument does not take. `message` names the option, what was received and what is allowed. */
+export class MapsweepTypeError extends TypeError {
+  readonly code: MapsweepErrorCode;
+
+  constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  static {
+    MapsweepTypeError.prototype.name = 'TypeError';
+  }
+}
+
+/** A value of the right type that is outside the allowed range. */
+export class MapsweepRangeError extends RangeError {
+  readonly code: MapsweepErrorCode;
+
+  constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  static {
+    MapsweepRangeError.prototype.name = 'RangeError';
+  }
+}
+
+/** A failure at run time: a callback that timed out, a snapshot that cannot be read, a `delete` that refused. */
+export class MapsweepError extends Error {
+  readonly code: MapsweepErrorCode;
+
+  constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+
+  static {
+    MapsweepError.prototype.name = 'MapsweepError';
+  }
+}
