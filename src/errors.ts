@@ -12,13 +12,16 @@ export type MapsweepErrorCode =
   | 'ERR_CLOSED'
   | 'ERR_INVALID_SNAPSHOT'
   | 'ERR_SNAPSHOT_KEY'
+  | 'ERR_RESTORED'
   | 'ERR_SNAPSHOT_LOCKED'
   | 'ERR_SNAPSHOT_IO'
   | 'ERR_METRICS_CONFLICT'
+  | 'ERR_MISSING_PEER'
   | 'ERR_CALLBACK_TIMEOUT'
   | 'ERR_DELETE_REFUSED'
   | 'ERR_INVALID_ANSWER'
   | 'ERR_NO_CLOCK'
+  | 'ERR_NO_GC'
   | 'ERR_NOT_DRAINED';
 
 /** A value that an option or argument does not take. `message` names the option, what was received and what is allowed. */

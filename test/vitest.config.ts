@@ -1,5 +1,9 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+
+// CI counts tests from these, one a run of vitest.
+const reports = process.env.MAPSWEEP_TEST_REPORTS;
 
 const source = (file: string) => fileURLToPath(new URL(`../src/${file}`, import.meta.url));
 
@@ -13,8 +17,11 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/integration/**', 'test/simulation/**', 'test/bench/**', 'test/prometheus-e2e/**'],
+    exclude: ['test/integration/**', 'test/simulation/**', 'test/bench/**', 'test/crash/**', 'test/prometheus-e2e/**'],
     pool: 'forks',
+    ...(reports && {
+      reporters: ['default', ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }]],
+    }),
     execArgv: ['--expose-gc'],
   },
 });

@@ -1,0 +1,84 @@
+import { invalidInstant } from './answers.js';
+import type { Engine } from './engine.js';
+import { MapsweepTypeError } from './errors.js';
+import { instrument } from './instrument.js';
+import { nativeOf } from './native-collection.js';
+import { describe } from './options.js';
+import type { CompiledPolicy } from './policy.js';
+import { markTracked, unmarkTracked } from './tracked-mark.js';
+import type { Tracker } from './tracker.js';
+import { swallowRejection } from './unawaited.js';
+
+/** A live object that an engine tracks in place. */
+export interface Adoption {
+  readonly tracker: Tracker;
+  /** Stops tracking. Idempotent. */
+  release(): void;
+}
+
+/**
+ * Tracks a live Map or Set in place and stamps what is in it.
+ *
+ * @param prepare called with the new tracker before the entries are stamped
+ */
+export function adoptInto(
+  engine: Engine,
+  name: string,
+  policy: CompiledPolicy<unknown, unknown>,
+  target: Map<unknown, unknown> | Set<unknown>,
+  prepare: (tracker: Tracker) => void = () => {},
+): Adoption {
+  const tracker = engine.add(name, policy, nativeOf(target));
+  markTracked(target, { engine, tracker });
+  const restore = instrument(tracker);
+  prepare(tracker);
+  tracker.reconcileNow();
+  if (policy.unstamped !== 'now') stampUnstamped(engine, tracker);
+  let isReleased = false;
+  return {
+    tracker,
+    release: () => {
+      if (isReleased) return;
+      isReleased = true;
+      restore();
+      unmarkTracked(target);
+      engine.remove(tracker);
+    },
+  };
+}
+
+/** Gives the entries that were there first the stamps that the policy says. */
+function stampUnstamped(engine: Engine, tracker: Tracker): void {
+  const { unstamped } = tracker.policy;
+  const { stamps } = tracker;
+  const found = [...stamps.entries()].map(
+    ([key, slot]) => [key, slot, stamps.generation[slot] as number] as const,
+  );
+  for (const [key, slot, generation] of found) {
+    // What was asked about another entry may have removed this one.
+    if (!stamps.holds(slot, generation)) continue;
+    const epoch = typeof unstamped === 'function' ? askUnstamped(engine, tracker, unstamped, key) : 0;
+    if (epoch === undefined || !stamps.holds(slot, generation)) continue;
+    const at = Math.min(engine.timeline.toMonotonic(epoch), engine.timeline.now());
+    tracker.restamp(slot, at, at);
+  }
+}
+
+function askUnstamped(
+  engine: Engine,
+  tracker: Tracker,
+  ask: (value: unknown, key: unknown) => number,
+  key: unknown,
+): number | undefined {
+  try {
+    const answer: unknown = ask(tracker.native.get(key), key);
+    const problem = invalidInstant(answer, engine.timeline.clock.now());
+    if (problem === undefined && Number.isFinite(answer)) return answer as number;
+    swallowRejection(answer, () => {});
+    const message = `unstamped must answer epoch milliseconds, got ${describe(answer)}${problem ?? ''}`;
+    throw new MapsweepTypeError('ERR_INVALID_ANSWER', message);
+  } catch (error) {
+    engine.failures.report(tracker.name, 'unstamped', key, error);
+    return undefined;
+  }
+}

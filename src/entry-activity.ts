@@ -1,0 +1,58 @@
+import type { ActivityOrder } from './activity-order.js';
+import { resized, type StampStore } from './stamp-store.js';
+
+/**
+ * The last activity of each entry of one map: its own, and what it borrows from its companions. Kept apart, since the
+ * stamps of an entry show its own alone.
+ */
+export class EntryActivity {
+  readonly #stamps: StampStore<unknown>;
+  readonly #order: ActivityOrder | undefined;
+  // Made at the first loan: most maps have no companions.
+  #borrowed: Float64Array | undefined;
+
+  constructor(stamps: StampStore<unknown>, order: ActivityOrder | undefined) {
+    this.#stamps = stamps;
+    this.#order = order;
+  }
+
+  /** The last activity that counts, monotonic ms. */
+  latest(slot: number): number {
+    const own = this.#stamps.lastActiveAt[slot] as number;
+    const borrowed = this.#borrowed?.[slot];
+    return borrowed !== undefined && borrowed > own ? borrowed : own;
+  }
+
+  /** A slot has a new entry; what the one before had borrowed is no activity of it. */
+  begin(slot: number, at: number): void {
+    if (this.#borrowed !== undefined) this.#lend(slot, at);
+    this.#order?.touch(slot);
+  }
+
+  /** The entry is older than it looked: what it had borrowed is known from elsewhere. */
+  restore(slot: number, borrowedAt: number): void {
+    if (this.#borrowed !== undefined || borrowedAt > Number.NEGATIVE_INFINITY) this.#lend(slot, borrowedAt);
+  }
+
+  /** The entry itself was set or touched. */
+  refresh(slot: number, at: number): void {
+    this.#stamps.lastActiveAt[slot] = at;
+    this.#order?.touch(slot);
+  }
+
+  /** A companion was registered, set or touched. */
+  borrow(slot: number, at: number): void {
+    if (at > this.latest(slot)) this.#lend(slot, at);
+    this.#order?.touch(slot);
+  }
+
+  #lend(slot: number, at: number): void {
+    let borrowed = this.#borrowed;
+    if (borrowed === undefined || borrowed.length < this.#stamps.capacity) {
+      const grown = new Float64Array(this.#stamps.capacity).fill(Number.NEGATIVE_INFINITY);
+      borrowed = borrowed === undefined ? grown : resized(borrowed, grown);
+      this.#borrowed = borrowed;
+    }
+    borrowed[slot] = at;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Timeline } from './timeline.js';
+import type { Tracker } from './tracker.js';
+
+/** The stamps of one entry. */
+export interface EntryStamps {
+  /** When the key was first set, epoch ms. A `set` on a present key never changes it; `delete` and `set` does. */
+  readonly registeredAt: number;
+  /** The last `set` or `touch`, epoch ms; never before `registeredAt`. Reading an entry is no activity. */
+  readonly lastActiveAt: number;
+  /** Positive, and greater at each later registration of the key; not consecutive. */
+  readonly generation: number;
+}
+
+/** The stamps of a key, or `undefined` where there is no such entry. */
+export function stampsOf(tracker: Tracker, timeline: Timeline, key: unknown): EntryStamps | undefined {
+  const { stamps } = tracker;
+  const slot = stamps.slotOf(key);
+  if (slot === undefined || !tracker.native.has(key)) return undefined;
+  timeline.observe();
+  const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
+  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt[slot] as number));
+  return { registeredAt, lastActiveAt, generation: stamps.generation[slot] as number };
+}

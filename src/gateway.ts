@@ -1,0 +1,204 @@
+import { type Clock, systemClock } from './clock.js';
+import { durationMs } from './duration.js';
+import type { Deliver } from './ended-event.js';
+import { MapsweepTypeError } from './errors.js';
+import { invalidType, optionPath, readOptions, suggestion } from './options.js';
+import type { RemovalReason } from './policy.js';
+import { createRegistry, type Registry } from './registry.js';
+import type { EndedPolicy, PolicyOf, RegistryOptions } from './registry-options.js';
+
+/** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */
+export interface SubagentRunFields {
+  archiveAtMs?: number | null | undefined;
+  endedAt?: number | null | undefined;
+  cleanupCompletedAt?: number | null | undefined;
+}
+
+/** What the preset reads of a run context. */
+export interface RunContextFields {
+  lastActiveAt?: number | null | undefined;
+}
+
+/** What the preset reads of an error that waits for a retry. */
+export interface PendingLifecycleErrorFields {
+  endedAt?: number | null | undefined;
+  /** Cleared when the entry leaves. */
+  timer?: unknown;
+}
+
+/** The four maps of the gateway, by the gateway's own record types. */
+export interface GatewayMaps<Run, Context, PendingError> {
+  subagentRuns: Map<string, Run>;
+  runContextById: Map<string, Context>;
+  seqByRun: Map<string, number>;
+  pendingLifecycleErrors: Map<string, PendingError>;
+}
+
+/** The registry of a gateway. */
+export type GatewayRegistry<Run, Context, PendingError> = Registry<{
+  [Name in keyof GatewayMaps<Run, Context, PendingError>]: GatewayMaps<Run, Context, PendingError>[Name];
+}>;
+
+type Shared = 'sweepEvery' | 'sliceBudget' | 'mode' | 'captureSites' | 'leakDetection';
+type Kept = 'keyCodec' | 'encodeValue' | 'restoreWindow' | 'persistTo';
+type Delivery = 'attempts' | 'minDelay' | 'maxDelay' | 'attemptTimeout' | 'concurrency';
+type Limits = 'maxPending' | 'maxDeadLetters' | 'tombstones' | 'settled';
+
+/** The options of `createGatewayRegistry`. */
+export interface GatewayOptions<Run, Context, PendingError>
+  // biome-ignore lint/complexity/noBannedTypes: the maps play no part in the options that are taken over
+  extends Pick<RegistryOptions<{}>, Shared | Kept> {
+  /** The gateway's live maps, to be tracked in place. A map that is left out is made anew. */
+  adopt?: Partial<GatewayMaps<Run, Context, PendingError>>;
+  /** Tells the context engine that a run has ended: the `deliver` of `subagentRuns`. Default: only the bus is told. */
+  onSubagentEnded?: Deliver<string, Run>;
+  /** Merged into the preset's policy of each map; what is given here replaces that option there. */
+  overrides?: {
+    [Name in keyof GatewayMaps<Run, Context, PendingError>]?: Omit<
+      PolicyOf<GatewayMaps<Run, Context, PendingError>[Name]>,
+      'adopt'
+    >;
+  };
+  /** How endings are delivered and remembered. */
+  ended?: Pick<EndedPolicy<string, Run>, Delivery | Limits>;
+  /** Default: the clock of the process. */
+  clock?: Clock;
+}
+
+const mapNames = ['subagentRuns', 'runContextById', 'seqByRun', 'pendingLifecycleErrors'] as const;
+
+const cleanedUpTtl = '5m';
+/** A clean-up that never completes ends here. */
+const endedCeilingMs = durationMs('1h', 'ended');
+
+/**
+ * The registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one whose clean-up
+ * never completes an hour after its end, one that never ended until it has been idle for a day; contexts, sequence
+ * counters and pending errors leave with their run.
+ *
+ * @throws MapsweepTypeError or MapsweepRangeError where an option is wrong; nothing has been made or adopted then
+ */
+export function createGatewayRegistry<
+  Run extends object = SubagentRunFields,
+  Context extends object = RunContextFields,
+  PendingError extends object = PendingLifecycleErrorFields,
+>(options: GatewayOptions<Run, Context, PendingError> = {}): GatewayRegistry<Run, Context, PendingError> {
+  const { adopt, overrides, onSubagentEnded, ended, clock, ...shared } = readOptions(
+    '',
+    options,
+    gatewaySchema(),
+  );
+  const time = (clock ?? systemClock) as Clock;
+  const presets: { [Name in (typeof mapNames)[number]]: object } = {
+    subagentRuns: subagentRuns(time),
+    runContextById: {
+      follows: 'subagentRuns',
+      orphanAfter: '30m',
+      activeAt: (context: RunContextFields) => unlessUnset(context.lastActiveAt),
+    },
+    seqByRun: { follows: 'runContextById', orphanAfter: '30m' },
+    pendingLifecycleErrors: pendingLifecycleErrors(time),
+  };
+  const live = namedMaps('adopt', adopt);
+  const merged = namedMaps('overrides', overrides);
+  const maps = Object.fromEntries(
+    mapNames.map((name) => {
+      const adopted = live[name] === undefined ? {} : { adopt: live[name] };
+      return [name, { ...presets[name], ...(merged[name] as object | undefined), ...adopted }];
+    }),
+  );
+  const settled = (run: SubagentRunFields) => unlessUnset(run.cleanupCompletedAt) !== undefined;
+  const endings = {
+    settled,
+    ...(ended as object | undefined),
+    map: 'subagentRuns',
+    deliver: onSubagentEnded,
+  };
+  return createRegistry({ ...shared, clock: time, maps, ended: endings } as never) as never;
+}
+
+function subagentRuns(clock: Clock) {
+  const instants = (run: SubagentRunFields) => ({
+    archiveAt: unlessUnset(run.archiveAtMs),
+    cleanedUpAt: unlessUnset(run.cleanupCompletedAt),
+    endedAt: unlessUnset(run.endedAt),
+  });
+  return {
+    ttl: cleanedUpTtl,
+    since: (run: SubagentRunFields) => {
+      const { archiveAt, cleanedUpAt } = instants(run);
+      return archiveAt === undefined ? cleanedUpAt : undefined;
+    },
+    expiresAt: (run: SubagentRunFields) => {
+      const { archiveAt, cleanedUpAt, endedAt } = instants(run);
+      if (archiveAt !== undefined) return archiveAt;
+      return cleanedUpAt === undefined && endedAt !== undefined ? endedAt + endedCeilingMs : undefined;
+    },
+    maxIdle: '24h',
+    // The idle limit is for runs that never end. One that did, or has a date of its own, is to leave by that alone.
+    activeAt: (run: SubagentRunFields) => {
+      const { archiveAt, cleanedUpAt, endedAt } = instants(run);
+      return (archiveAt ?? cleanedUpAt ?? endedAt) === undefined ? undefined : clock.now();
+    },
+  };
+}
+
+/** Gateways write 0 and `null` for an instant that is not set, too. */
+function unlessUnset(instant: number | null | undefined): number | undefined {
+  return instant === null || instant === 0 ? undefined : instant;
+}
+
+function pendingLifecycleErrors(clock: Clock) {
+  return {
+    follows: 'subagentRuns',
+    ttl: '5m',
+    since: (pending: PendingLifecycleErrorFields) => unlessUnset(pending.endedAt),
+    dispose: (
+      pending: PendingLifecycleErrorFields,
+      _key: string,
+      reason: RemovalReason,
+      replacement?: PendingLifecycleErrorFields,
+    ) => {
+      const { timer } = pending;
+      if (timer === undefined || (reason === 'replaced' && replacement?.timer === timer)) return;
+      clearTimeout(timer as NodeJS.Timeout);
+      if (clock !== systemClock) clock.clearTimeout(timer);
+    },
+  };
+}
+
+function gatewaySchema() {
+  const taken = (value: unknown): unknown => value;
+  return {
+    adopt: taken,
+    overrides: taken,
+    onSubagentEnded: taken,
+    ended: taken,
+    clock: taken,
+    sweepEvery: taken,
+    sliceBudget: taken,
+    mode: taken,
+    captureSites: taken,
+    leakDetection: taken,
+    keyCodec: taken,
+    encodeValue: taken,
+    restoreWindow: taken,
+    persistTo: taken,
+  };
+}
+
+/** Reads an object by map name; a name that is none of the four is an error with a suggestion. */
+function namedMaps(option: string, value: unknown): Record<string, unknown> {
+  if (value === undefined) return {};
+  if (value === null || typeof value !== 'object') throw invalidType(option, 'an object by map name', value);
+  const named: Record<string, unknown> = Object.create(null);
+  for (const [name, given] of Object.entries(value)) {
+    if (!(mapNames as readonly string[]).includes(name)) {
+      const hint = suggestion(name, mapNames);
+      const message = `${optionPath(option, name)}: the gateway has no map of this name. ${hint}`.trim();
+      throw new MapsweepTypeError('ERR_UNKNOWN_MAP', message);
+    }
+    named[name] = given;
+  }
+  return named;
+}

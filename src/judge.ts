@@ -1,0 +1,148 @@
+import { type Answers, FAILED } from './answers.js';
+import { type Deadline, earliestDeadline } from './deadline.js';
+import type { CompiledLifetimes, CompiledPolicy } from './policy.js';
+
+/** What the judge has to know of an entry besides its policy; monotonic ms. */
+export interface EntryView<K> {
+  registeredAt(slot: number): number;
+  /** The last `set` or `touch` of the entry or of a companion of it. */
+  activeAt(slot: number): number;
+  /** Whether the map follows another, and that has no such key. */
+  isOrphan(key: K): boolean;
+}
+
+/**
+ * - `live`: not due yet, or never
+ * - `due`: to be removed
+ * - `guarded`: due, and `keepWhile` holds it
+ * - `failed`: a policy function failed, so that nobody can say; stays
+ */
+export type JudgedState = 'live' | 'due' | 'guarded' | 'failed';
+
+/**
+ * Decides about one entry at one instant. Everything it finds stands in its fields until the next call, because a sweep
+ * judges a million entries and an object for each would be most of the cost.
+ */
+export class Judge<K, V> {
+  readonly #policy: CompiledPolicy<K, V>;
+  readonly #answers: Answers<K, V>;
+  readonly #view: EntryView<K>;
+  readonly #needsValue: boolean;
+
+  /** Monotonic instant of the deadline, `Infinity` for never, and the lifetime it comes from. */
+  readonly deadline: Deadline = { at: Number.POSITIVE_INFINITY, by: undefined };
+  /** A lifetime depends on a function that has not answered: the entry has to be looked at by every sweep. */
+  unanswered = false;
+  /** The lifetimes that apply: the map's own, or those of the first matching rule. */
+  lifetimes: CompiledLifetimes<K, V>;
+
+  constructor(policy: CompiledPolicy<K, V>, answers: Answers<K, V>, view: EntryView<K>) {
+    this.#policy = policy;
+    this.#answers = answers;
+    this.#view = view;
+    this.lifetimes = policy.own;
+    this.#needsValue =
+      policy.keepWhile !== undefined ||
+      policy.activeAt !== undefined ||
+      [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].some(
+        (lifetimes) => typeof lifetimes.since === 'function' || lifetimes.expiresAt !== undefined,
+      );
+  }
+
+  /** Whether judging reads the value of the entry. */
+  get needsValue(): boolean {
+    return this.#needsValue;
+  }
+
+  /** The lifetime behind the deadline as an explanation names it, such as `rules[0].ttl`. */
+  get rule(): string {
+    const by = this.deadline.by ?? 'none';
+    return by === 'orphanAfter' ? by : this.lifetimes.label + by;
+  }
+
+  /** Judges an entry as of `now`, monotonic ms. */
+  judge(slot: number, key: K, value: V, now: number): JudgedState {
+    const lifetimes = this.#lifetimesFor(slot, key);
+    if (lifetimes === FAILED) return this.#onlyCeiling(slot, this.#policy.own, now, false);
+    const registeredAt = this.#view.registeredAt(slot);
+    const activeAt = this.#activity(slot, key, value);
+    const ttlStartedAt = this.#ttlStart(lifetimes, slot, key, value, registeredAt, activeAt);
+    const expiresAt =
+      lifetimes.expiresAt && this.#answers.instant('expiresAt', lifetimes.expiresAt, slot, value, key);
+    if (activeAt === FAILED || ttlStartedAt === FAILED || expiresAt === FAILED) {
+      return this.#onlyCeiling(slot, lifetimes, now, true);
+    }
+    const orphanAfterMs =
+      this.#policy.orphanAfterMs < Number.POSITIVE_INFINITY && this.#view.isOrphan(key)
+        ? this.#policy.orphanAfterMs
+        : Number.POSITIVE_INFINITY;
+    earliestDeadline(
+      lifetimes,
+      { registeredAt, activeAt, ttlStartedAt, expiresAt, orphanAfterMs },
+      this.deadline,
+    );
+    this.lifetimes = lifetimes;
+    this.unanswered =
+      (ttlStartedAt === undefined && lifetimes.ttlMs < Number.POSITIVE_INFINITY) ||
+      (expiresAt === undefined && lifetimes.expiresAt !== undefined);
+    if (now < this.deadline.at) return 'live';
+    if (now >= registeredAt + lifetimes.maxAgeMs) return 'due';
+    return this.isGuarded(slot, key, value) ? 'guarded' : 'due';
+  }
+
+  /** Whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */
+  isGuarded(slot: number, key: K, value: V): boolean {
+    const { keepWhile } = this.#policy;
+    if (keepWhile === undefined) return false;
+    // The deadline stands in fields that a guard which calls back into the map would overwrite.
+    const { at, by } = this.deadline;
+    const { lifetimes, unanswered } = this;
+    const held = this.#answers.decide('keepWhile', () => keepWhile(value, key), slot, key);
+    this.deadline.at = at;
+    this.deadline.by = by;
+    this.lifetimes = lifetimes;
+    this.unanswered = unanswered;
+    return held !== false;
+  }
+
+  #lifetimesFor(slot: number, key: K): CompiledLifetimes<K, V> | typeof FAILED {
+    for (const rule of this.#policy.rules) {
+      const matches = this.#answers.decide('match', () => rule.match(key), slot, key);
+      if (matches === FAILED) return FAILED;
+      if (matches) return rule.lifetimes;
+    }
+    return this.#policy.own;
+  }
+
+  #activity(slot: number, key: K, value: V): number | typeof FAILED {
+    const stamped = this.#view.activeAt(slot);
+    const { activeAt } = this.#policy;
+    if (activeAt === undefined) return stamped;
+    const own = this.#answers.instant('activeAt', activeAt, slot, value, key);
+    if (own === FAILED) return FAILED;
+    return own === undefined ? stamped : Math.max(stamped, own);
+  }
+
+  #ttlStart(
+    lifetimes: CompiledLifetimes<K, V>,
+    slot: number,
+    key: K,
+    value: V,
+    registeredAt: number,
+    activeAt: number | typeof FAILED,
+  ): number | undefined | typeof FAILED {
+    if (lifetimes.since === 'registeredAt') return registeredAt;
+    if (lifetimes.since === 'lastActiveAt') return activeAt;
+    return this.#answers.instant('since', lifetimes.since, slot, value, key);
+  }
+
+  #onlyCeiling(slot: number, lifetimes: CompiledLifetimes<K, V>, now: number, applies: boolean): JudgedState {
+    this.lifetimes = lifetimes;
+    this.unanswered = true;
+    this.deadline.at = applies
+      ? this.#view.registeredAt(slot) + lifetimes.maxAgeMs
+      : Number.POSITIVE_INFINITY;
+    this.deadline.by = this.deadline.at < Number.POSITIVE_INFINITY ? 'maxAge' : undefined;
+    return now >= this.deadline.at ? 'due' : 'failed';
+  }
+}

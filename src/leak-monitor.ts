@@ -1,0 +1,79 @@
+import type { Engine } from './engine.js';
+import type { LeakSuspectedEvent } from './events.js';
+import { LeakDetector, type LeakDetectorOptions, type LeakVerdict } from './leak-verdict.js';
+import type { SweepReport } from './sweep-report.js';
+import type { Tracker } from './tracker.js';
+
+/** How many of the oldest keys a suspicion names. */
+const oldestKeysTold = 5;
+
+/** Watches the size of every map after each pass, and tells when the verdict about one changes. */
+export class LeakMonitor {
+  readonly #engine: Engine;
+  readonly #options: Omit<LeakDetectorOptions, 'longestLifetime'>;
+  readonly #sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'];
+  readonly #detectors = new WeakMap<Tracker, LeakDetector>();
+
+  constructor(
+    engine: Engine,
+    options: Omit<LeakDetectorOptions, 'longestLifetime'>,
+    sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'],
+  ) {
+    this.#engine = engine;
+    this.#options = options;
+    this.#sitesOf = sitesOf;
+    engine.afterPass.add((report) => this.#observe(report));
+  }
+
+  /** The latest verdict about a map. */
+  verdictOf(tracker: Tracker): LeakVerdict {
+    return this.#detectorOf(tracker).verdict;
+  }
+
+  #observe(report: SweepReport): void {
+    if (report.skipped !== undefined) return;
+    const now = this.#engine.timeline.now();
+    for (const tracker of this.#engine.trackers.values()) {
+      const detector = this.#detectorOf(tracker);
+      const before = detector.verdict.suspected;
+      const verdict = detector.observe(now, tracker.native.size());
+      if (verdict.suspected !== before) this.#tell(tracker, verdict);
+    }
+  }
+
+  #tell(tracker: Tracker, { suspected, since, entriesPerMinute }: LeakVerdict): void {
+    const oldestKeys: unknown[] = [];
+    for (const key of tracker.stamps.keys()) {
+      if (oldestKeys.length >= oldestKeysTold) break;
+      oldestKeys.push(key);
+    }
+    this.#engine.bus.emit('leak-suspected', {
+      map: tracker.name,
+      suspected,
+      entriesPerMinute,
+      since: since === undefined ? undefined : this.#engine.timeline.toEpoch(since),
+      size: tracker.native.size(),
+      oldestKeys,
+      sites: this.#sitesOf(tracker),
+    });
+  }
+
+  #detectorOf(tracker: Tracker): LeakDetector {
+    let detector = this.#detectors.get(tracker);
+    if (detector === undefined) {
+      detector = new LeakDetector({ ...this.#options, longestLifetime: longestLifetimeMs(tracker) });
+      this.#detectors.set(tracker, detector);
+    }
+    return detector;
+  }
+}
+
+/** For how long an entry may stay by the policy: load that rises for less than that is no leak. */
+function longestLifetimeMs({ policy }: Tracker): number {
+  const spans = [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].flatMap((lifetimes) => [
+    lifetimes.ttlMs,
+    lifetimes.maxIdleMs,
+    lifetimes.maxAgeMs,
+  ]);
+  return Math.max(0, ...spans.filter(Number.isFinite));
+}

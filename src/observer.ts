@@ -1,0 +1,16 @@
+import type { EndedEvent } from './ended-event.js';
+
+/**
+ * Measurements that are distributions, for whoever collects them. Sizes and counts are not here: they can be read at
+ * any time. Called with state settled; must neither throw nor call back.
+ */
+export interface RegistryObserver {
+  /** A pass over all maps went through and took this long, ms. */
+  sweepFinished?(durationMs: number): void;
+  /** A slice of it held the event loop for this long, ms. */
+  sliceFinished?(durationMs: number): void;
+  /** An entry was removed this long after it became due, ms. */
+  sweptLate?(map: string, lateMs: number): void;
+  /** An ending was delivered, by an attempt that took this long, ms. */
+  delivered?(durationMs: number, event: EndedEvent): void;
+}

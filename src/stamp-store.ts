@@ -1,0 +1,145 @@
+/** An entry is claimed: the end of its registration was announced, or is none of ours to announce. */
+export const CLAIMED = 1;
+/** A sweep found the entry due and it is still there: guarded, observed, waiting, or its `delete` refused. */
+export const OVERDUE = 2;
+/** The entry is due and `keepWhile` holds it. */
+export const GUARDED = 4;
+/** A `beforeSweep` of the entry is queued, running, or waiting for its next attempt. */
+export const HOOKED = 8;
+/** A policy function of this entry has failed and that has been said. */
+export const COMPLAINED = 16;
+/** A companion whose leader left while its own `delete` refused: it leaves at the next look. */
+export const LEAVING = 32;
+
+const initialCapacity = 16;
+
+/**
+ * The stamps of one map's entries: structure of arrays by *slot*, a small integer that an entry keeps while it is
+ * registered. Typed arrays, because an object per entry costs three times the bytes and pins nothing less.
+ *
+ * All instants are monotonic ms.
+ */
+export class StampStore<K> {
+  readonly #slots = new Map<K, number>();
+  #keys: (K | undefined)[] = [];
+  #free: number[] = [];
+  #used = 0;
+  #lastGeneration = 0;
+  #capacity = initialCapacity;
+
+  /** Indexed by slot. Replaced by larger ones when the store grows: do not keep a reference across a registration. */
+  registeredAt = new Float64Array(initialCapacity);
+  lastActiveAt = new Float64Array(initialCapacity);
+  generation = new Float64Array(initialCapacity);
+  flags = new Uint8Array(initialCapacity);
+
+  /** How many entries are stamped. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** How many slots the arrays hold; grows, and never shrinks but by `clear()`. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** The last generation that was given out. */
+  get lastGeneration(): number {
+    return this.#lastGeneration;
+  }
+
+  /** Makes every later generation greater than `generation`. */
+  raiseGeneration(generation: number): void {
+    if (generation > this.#lastGeneration) this.#lastGeneration = generation;
+  }
+
+  slotOf(key: K): number | undefined {
+    return this.#slots.get(key);
+  }
+
+  keyOf(slot: number): K {
+    return this.#keys[slot] as K;
+  }
+
+  /** Whether `slot` still belongs to the registration that had this generation. */
+  holds(slot: number, generation: number): boolean {
+    return this.generation[slot] === generation;
+  }
+
+  /** Whether a flag of the slot is up. */
+  hasFlag(slot: number, flag: number): boolean {
+    return ((this.flags[slot] as number) & flag) !== 0;
+  }
+
+  /** Puts a flag up or down. Whether that changed it. */
+  setFlag(slot: number, flag: number, up: boolean): boolean {
+    const flags = this.flags[slot] as number;
+    if (((flags & flag) !== 0) === up) return false;
+    this.flags[slot] = flags ^ flag;
+    return true;
+  }
+
+  /** Stamps a key that has no stamp yet and returns its slot. */
+  register(key: K, at: number): number {
+    const recycled = this.#free.pop();
+    const slot = recycled ?? this.#used++;
+    if (slot >= this.#capacity) this.#grow();
+    this.#slots.set(key, slot);
+    // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
+    this.#keys[slot] = key === 0 ? (0 as K) : key;
+    this.registeredAt[slot] = at;
+    this.lastActiveAt[slot] = at;
+    this.#lastGeneration += 1;
+    this.generation[slot] = this.#lastGeneration;
+    this.flags[slot] = 0;
+    return slot;
+  }
+
+  /** Forgets the stamp of a slot. Its generation reads 0 until the slot is used again. */
+  unregister(slot: number): void {
+    this.#slots.delete(this.#keys[slot] as K);
+    this.#keys[slot] = undefined;
+    this.generation[slot] = 0;
+    this.flags[slot] = 0;
+    if (this.#slots.size === 0) this.#reset();
+    else this.#free.push(slot);
+  }
+
+  /** The keys in order of registration. */
+  keys(): MapIterator<K> {
+    return this.#slots.keys();
+  }
+
+  /** Keys and slots in order of registration. */
+  entries(): MapIterator<[K, number]> {
+    return this.#slots.entries();
+  }
+
+  // An emptied store gives its memory back, so that one burst is not paid for ever.
+  #reset(): void {
+    this.#slots.clear();
+    this.#keys = [];
+    this.#free = [];
+    this.#used = 0;
+    if (this.#capacity <= initialCapacity * 64) return;
+    this.#resize(initialCapacity);
+  }
+
+  #grow(): void {
+    this.#resize(this.#capacity * 2);
+  }
+
+  #resize(capacity: number): void {
+    this.registeredAt = resized(this.registeredAt, new Float64Array(capacity));
+    this.lastActiveAt = resized(this.lastActiveAt, new Float64Array(capacity));
+    this.generation = resized(this.generation, new Float64Array(capacity));
+    this.flags = resized(this.flags, new Uint8Array(capacity));
+    this.#capacity = capacity;
+  }
+}
+
+/** Copies what fits of `from` into `to`. */
+export function resized<A extends Float64Array | Int32Array | Uint8Array>(from: A, to: A): A {
+  to.set(from.length > to.length ? (from.subarray(0, to.length) as A) : from);
+  return to;
+}

@@ -1,0 +1,28 @@
+/** What one pass over all maps did. */
+export interface SweepReport {
+  /** When it began, epoch ms. */
+  readonly startedAt: number;
+  /** From the first slice to the last, waiting between them included; ms. */
+  readonly durationMs: number;
+  /** The longest slice, ms. */
+  readonly longestSliceMs: number;
+  readonly slices: number;
+  /** Entries that were looked at. */
+  readonly examined: number;
+  /** Entries that were removed because they were due, companions of theirs not counted. */
+  readonly swept: number;
+  /** Per map: what was removed because it was due, and what stayed although it is. */
+  readonly maps: Readonly<Record<string, MapSweepReport>>;
+  /**
+   * Why nothing was removed: `late-tick` where the timer came more than one interval late, `stopped` where the
+   * registry was stopped in the middle. `undefined`: the pass went through.
+   */
+  readonly skipped: 'late-tick' | 'stopped' | undefined;
+}
+
+/** One map's part of a pass. */
+export interface MapSweepReport {
+  readonly swept: number;
+  /** Due and still there: guarded, observed, or waiting for a `beforeSweep`. */
+  readonly overdue: number;
+}

@@ -1,0 +1,82 @@
+import type { Clock } from './clock.js';
+
+/** How far the wall clock moved against the monotonic one, in ms; positive is forward. */
+export interface ClockJump {
+  /** Milliseconds the wall clock moved beyond what the monotonic clock saw. */
+  readonly byMs: number;
+  /** Wall time after the jump, epoch ms. */
+  readonly at: number;
+}
+
+/** Below this the two clocks merely drift (NTP slewing, rounding of `Date.now()`). */
+const jumpThresholdMs = 1_000;
+
+/** More remembered jumps than this and the oldest two become one: a bound, not a tuning knob. */
+const maxSegments = 64;
+
+interface Segment {
+  readonly from: number;
+  readonly offset: number;
+}
+
+/**
+ * Translates between monotonic instants, which every stamp and deadline is kept in, and epoch ms, which people and
+ * values use.
+ *
+ * A wall-clock jump starts a new segment: an instant from before it goes on being shown as the wall read then, and no
+ * deadline moves, since none was ever kept in wall time.
+ */
+export class Timeline {
+  readonly clock: Clock;
+  readonly #onJump: (jump: ClockJump) => void;
+  readonly #segments: Segment[];
+  #lastDrift = 0;
+
+  constructor(clock: Clock, onJump: (jump: ClockJump) => void) {
+    this.clock = clock;
+    this.#onJump = onJump;
+    const monotonic = clock.monotonic();
+    this.#segments = [{ from: Number.NEGATIVE_INFINITY, offset: clock.now() - monotonic }];
+  }
+
+  /** The present, monotonic ms. */
+  now(): number {
+    return this.clock.monotonic();
+  }
+
+  /** Compares both clocks. A difference that appeared at once is a jump and is told; one that crept in is followed. */
+  observe(): void {
+    const monotonic = this.clock.monotonic();
+    const wall = this.clock.now();
+    const drift = wall - monotonic - this.#current().offset;
+    const sudden = drift - this.#lastDrift;
+    this.#lastDrift = drift;
+    if (Math.abs(drift) < jumpThresholdMs) return;
+    this.#segments.push({ from: monotonic, offset: wall - monotonic });
+    if (this.#segments.length > maxSegments) this.#segments.splice(1, 1);
+    this.#lastDrift = 0;
+    if (Math.abs(sudden) >= jumpThresholdMs) this.#onJump({ byMs: Math.round(sudden), at: wall });
+  }
+
+  /** The monotonic instant of an epoch instant, by the wall clock as it reads now. */
+  toMonotonic(epochMs: number): number {
+    return epochMs - this.#current().offset;
+  }
+
+  /** The epoch ms that the wall clock showed at a monotonic instant; never later than the wall clock shows now. */
+  toEpoch(monotonic: number): number {
+    let index = this.#segments.length - 1;
+    while (index > 0 && (this.#segments[index] as Segment).from > monotonic) index -= 1;
+    const epoch = Math.floor(monotonic + (this.#segments[index] as Segment).offset);
+    return Math.min(epoch, this.clock.now());
+  }
+
+  /** What the wall clock will show at a monotonic instant, as far as is known now. */
+  toEpochAhead(monotonic: number): number {
+    return Math.ceil(monotonic + this.#current().offset);
+  }
+
+  #current(): Segment {
+    return this.#segments[this.#segments.length - 1] as Segment;
+  }
+}
