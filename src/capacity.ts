@@ -28,7 +28,7 @@ export function* evictExcess(tracker: Tracker, host: CapacityHost): Generator<vo
   const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries;
 
   const evict = (slot: number, rule: string): void => {
-    if (tracker.policy.beforeSweep === undefined) tracker.evict(slot, rule);
+    if (tracker.policy.beforeSweep === undefined) tracker.removals.evict(slot, rule);
     else {
       host.runHook(tracker, slot);
       going.add(slot);

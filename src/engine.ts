@@ -175,7 +175,7 @@ export class Engine implements TrackerHost {
   #hookSucceeded(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void {
     const now = this.timeline.now();
     if (reason === 'evicted' && tracker.native.size() > tracker.policy.maxEntries) {
-      if (!tracker.isGuarded(slot)) tracker.evict(slot, 'maxEntries');
+      if (!tracker.isGuarded(slot)) tracker.removals.evict(slot, 'maxEntries');
       return;
     }
     tracker.lookAfterHook(slot, now);

@@ -29,7 +29,7 @@ export function instrument(tracker: Tracker): () => void {
     const before = Object.getOwnPropertyDescriptor(target, name);
     const wrapper = wrap(name, original as Method, target, () => live);
     if (name === 'delete' && original === intrinsicDelete[kind]) {
-      tracker.plainDelete = wrapper as (key: unknown) => boolean;
+      tracker.removals.plainDelete = wrapper as (key: unknown) => boolean;
     }
     Object.defineProperty(target, name, {
       value: wrapper,
@@ -80,12 +80,12 @@ function wrap(
         delete(this: unknown, key: unknown, ...rest: unknown[]): unknown {
           const tracker = this === target ? live() : undefined;
           if (tracker === undefined) return original.call(this, key, ...rest);
-          if (tracker.isQuiet && tracker.isPlain) {
+          if (tracker.removals.isQuiet && tracker.removals.isPlain) {
             const left = tracker.native.remove(key);
-            tracker.leftQuietly(key, left);
+            tracker.removals.leftQuietly(key, left);
             return left;
           }
-          return tracker.deleteThrough(key, () => original.call(this, key, ...rest));
+          return tracker.removals.deleteThrough(key, () => original.call(this, key, ...rest));
         },
       }.delete;
     case 'clear':
@@ -93,7 +93,7 @@ function wrap(
         clear(this: unknown, ...rest: unknown[]): unknown {
           const tracker = this === target ? live() : undefined;
           if (tracker === undefined) return original.call(this, ...rest);
-          return tracker.clearThrough(() => original.call(this, ...rest));
+          return tracker.removals.clearThrough(() => original.call(this, ...rest));
         },
       }.clear;
     default: {

@@ -180,7 +180,8 @@ function sentence(option: string, allowed: string, received: unknown, hint: stri
   return `${option} must be ${allowed}; received ${describe(received)}${hint === '' ? '' : `. ${hint}`}`;
 }
 
-function unknownOption(path: string, name: string, allowed: readonly string[]): MapsweepTypeError {
+/** The error for a name that is none of the options. */
+export function unknownOption(path: string, name: string, allowed: readonly string[]): MapsweepTypeError {
   const hint = suggestion(name, allowed);
   return new MapsweepTypeError(
     'ERR_UNKNOWN_OPTION',
@@ -188,8 +189,8 @@ function unknownOption(path: string, name: string, allowed: readonly string[]): 
   );
 }
 
-// Objects that are never meant as options, but would pass as empty ones: their content is not in own properties.
-function isObjectOfOptions(input: unknown): input is Record<string, unknown> {
+/** False for objects that are never meant as options, but would pass as empty ones: what they hold is in no own property. */
+export function isObjectOfOptions(input: unknown): input is Record<string, unknown> {
   return (
     typeof input === 'object' &&
     input !== null &&

@@ -279,6 +279,9 @@ function policySchema<K, V>() {
   };
 }
 
+/** The names of all options of a policy. */
+export const policyOptionNames: readonly string[] = Object.keys(policySchema());
+
 function readRules<K, V>(value: unknown, option: string): ReadonlyArray<CompiledRule<K, V>> {
   if (!Array.isArray(value)) throw invalidType(option, 'an array of rules { match, … }', value);
   // `Array.from` visits holes too, which `map` would leave for a sweep to fall into.

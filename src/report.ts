@@ -118,7 +118,7 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     guarded: tracker.guardedCount,
     waiting: engine.hooks.countOf(tracker),
     registered: tracker.registeredTotal,
-    removed: { ...tracker.removedTotal },
+    removed: { ...tracker.removals.total },
     leakSuspected: verdict.suspected,
     entriesPerMinute: verdict.entriesPerMinute,
     estimatedBytes: weights.estimatedBytes(tracker),

@@ -1,7 +1,7 @@
 import type { DeadLetter } from './dead-letters.js';
 import type { EndedEvent } from './ended-event.js';
+import type { Endings, EndOptions } from './endings.js';
 import type { Engine } from './engine.js';
-import type { EndOptions, Endings } from './endings.js';
 import { MapsweepError } from './errors.js';
 import type { NotifierState } from './notifier.js';
 import type { PacerTicket } from './pacer.js';
@@ -93,7 +93,10 @@ export class Restoration {
     const decoded = Object.entries(maps).map(([map, { lastGeneration, entries }]) => ({
       map,
       lastGeneration,
-      entries: entries.map((entry, index) => ({ key: this.#decode(entry.key, map, `entries[${index}]`), entry })),
+      entries: entries.map((entry, index) => ({
+        key: this.#decode(entry.key, map, `entries[${index}]`),
+        entry,
+      })),
     }));
     const tombstones = (ended?.tombstones ?? []).map((tombstone, index) => ({
       ...tombstone,
@@ -123,11 +126,15 @@ export class Restoration {
     const { stamps } = tracker;
     if (!this.#isAwaited(tracker)) return;
     tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value);
-    for (const [key, slot] of [...stamps.entries()]) this.#comeBack(tracker, slot, key, tracker.native.get(key));
+    for (const [key, slot] of [...stamps.entries()])
+      this.#comeBack(tracker, slot, key, tracker.native.get(key));
   }
 
   /** Claims the end of a run that has not come back. `undefined` where none is held under the key. */
-  endAbsent(key: unknown, { reason = 'completed', detail, generation }: EndOptions): 'claimed' | 'duplicate' | undefined {
+  endAbsent(
+    key: unknown,
+    { reason = 'completed', detail, generation }: EndOptions,
+  ): 'claimed' | 'duplicate' | undefined {
     const endings = this.#host.endings();
     const held = endings === undefined ? undefined : this.#entries.get(endings.tracker.name);
     const entry = held?.get(key);
@@ -149,7 +156,11 @@ export class Restoration {
     return 'settled';
   }
 
-  #takeMap(map: string, lastGeneration: number, entries: Array<{ key: unknown; entry: SnapshotEntry }>): void {
+  #takeMap(
+    map: string,
+    lastGeneration: number,
+    entries: Array<{ key: unknown; entry: SnapshotEntry }>,
+  ): void {
     const tracker = this.#host.engine.trackers.get(map);
     tracker?.stamps.raiseGeneration(lastGeneration);
     let held = this.#entries.get(map);
@@ -168,7 +179,17 @@ export class Restoration {
     if (held.size === 0) this.#entries.delete(map);
   }
 
-  #takeTombstone({ key, id, generation, at }: { key: unknown; id: string; generation: number; at: number }): void {
+  #takeTombstone({
+    key,
+    id,
+    generation,
+    at,
+  }: {
+    key: unknown;
+    id: string;
+    generation: number;
+    at: number;
+  }): void {
     const { tombstones, engine } = this.#host;
     const known = tombstones?.get(key);
     if (known !== undefined && known.generation >= generation) return;
@@ -253,7 +274,17 @@ export class Restoration {
     this.#entomb(key, entry);
     const { id, generation, registeredAt, lastActiveAt, value } = entry;
     const endedAt = this.#host.engine.timeline.clock.now();
-    const event = { id: id as string, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
+    const event = {
+      id: id as string,
+      key,
+      generation,
+      reason,
+      registeredAt,
+      lastActiveAt,
+      endedAt,
+      value,
+      detail,
+    };
     endings.conclude(event);
   }
 

@@ -140,7 +140,8 @@ const truth: Check = (value, path) => {
 };
 
 const count: Check = (value, path) => {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) throw damaged(path, 'an integer of at least 0', value);
+  if (!Number.isSafeInteger(value) || (value as number) < 0)
+    throw damaged(path, 'an integer of at least 0', value);
 };
 
 const instant: Check = (value, path) => {

@@ -28,7 +28,13 @@ export function lockSnapshot(path: string, compromised: (error: Error) => void):
   const library = loadLibrary();
   const lockfilePath = `${path}.lock`;
   const ownerPath = `${path}.owner`;
-  const options = { realpath: false, lockfilePath, stale: staleMs, update: staleMs / 2, onCompromised: compromised };
+  const options = {
+    realpath: false,
+    lockfilePath,
+    stale: staleMs,
+    update: staleMs / 2,
+    onCompromised: compromised,
+  };
   // Detached: its heartbeat is a timer, which must not pin the request that happens to create the registry.
   const lock = () => detached(() => library.lockSync(path, options));
   let unlock: () => void;
@@ -67,7 +73,8 @@ function loadLibrary(): typeof ProperLockfile {
     // Only now: the library patches a method of `fs`, which nobody gets who keeps no snapshot.
     return createRequire(import.meta.url)('proper-lockfile') as typeof ProperLockfile;
   } catch (cause) {
-    const message = "persistTo: locking the file needs the package 'proper-lockfile': npm install proper-lockfile";
+    const message =
+      "persistTo: locking the file needs the package 'proper-lockfile': npm install proper-lockfile";
     throw new MapsweepError('ERR_SNAPSHOT_IO', message, { cause });
   }
 }

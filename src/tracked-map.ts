@@ -54,7 +54,7 @@ export class TrackedMap<K, V> extends Map<K, V> {
         : standaloneSetup(options as TrackedMapOptions<unknown, unknown>);
     this.#engine = engine;
     this.#tracker = engine.add(name, policy, nativeOf(this));
-    this.#tracker.plainDelete = TrackedMap.prototype.delete as (key: unknown) => boolean;
+    this.#tracker.removals.plainDelete = TrackedMap.prototype.delete as (key: unknown) => boolean;
     markTracked(this, { engine, tracker: this.#tracker });
     if (entries === undefined || entries === null) return;
     for (const entry of entries) {
@@ -88,14 +88,14 @@ export class TrackedMap<K, V> extends Map<K, V> {
 
   override delete(key: K): boolean {
     const tracker = this.#tracker;
-    if (!tracker.isQuiet) return tracker.deleteThrough(key, () => super.delete(key));
+    if (!tracker.removals.isQuiet) return tracker.removals.deleteThrough(key, () => super.delete(key));
     const left = super.delete(key);
-    tracker.leftQuietly(key, left);
+    tracker.removals.leftQuietly(key, left);
     return left;
   }
 
   override clear(): void {
-    this.#tracker.clearThrough(() => super.clear());
+    this.#tracker.removals.clearThrough(() => super.clear());
   }
 
   /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */

@@ -1,15 +1,15 @@
 import { ActivityOrder } from './activity-order.js';
 import { reconcile } from './bypass.js';
 import type { CallbackFailures } from './callback-failures.js';
-import { announce, callDispose, newRemoval, type Removal } from './departures.js';
+import { callDispose } from './departures.js';
 import { EntryActivity } from './entry-activity.js';
-import { MapsweepError } from './errors.js';
-import type { EventBus, RemovedEvent } from './events.js';
+import type { EventBus } from './events.js';
 import { Filing } from './filing.js';
 import type { JudgedState } from './judge.js';
 import type { NativeCollection } from './native-collection.js';
 import type { EndedEvent } from './notifier.js';
-import { type CompiledPolicy, hasLifetime, type RemovalReason } from './policy.js';
+import { type CompiledPolicy, hasLifetime } from './policy.js';
+import { Removals } from './removals.js';
 import { HOOKED, LEAVING, StampStore } from './stamp-store.js';
 import type { Timeline } from './timeline.js';
 
@@ -52,18 +52,6 @@ export interface ClaimKeeper {
   endedSlots(): Iterable<number>;
 }
 
-interface ExpectedRemoval {
-  readonly slot: number;
-  readonly generation: number;
-  readonly reason: RemovalReason;
-  readonly removal: Removal;
-}
-
-const removalReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
-
-/** The reasons for which an entry is gone. A replaced value leaves its entry behind. */
-export type DepartureReason = (typeof removalReasons)[number];
-
 /**
  * One map's bookkeeping: keeps stamps in step with the map, files entries by deadline, and removes them through the
  * map's own `delete`.
@@ -77,10 +65,9 @@ export class Tracker {
   readonly stamps = new StampStore<unknown>();
   readonly order: ActivityOrder | undefined;
   readonly filing: Filing;
+  readonly removals: Removals;
   readonly #activity: EntryActivity;
   readonly #host: TrackerHost;
-  #expected: ExpectedRemoval | undefined;
-  #clearing = false;
   #reconciliation: Iterator<void> | undefined;
   #isAbandoned = false;
   // Slots whose stamps are not in the order of registration.
@@ -96,17 +83,7 @@ export class Tracker {
   /** Called for every registration, with state settled. */
   onRegistered: ((slot: number, key: unknown, value: unknown) => void) | undefined;
 
-  /** The `delete` of an object whose class has none of its own: what it does is known. */
-  plainDelete: ((key: unknown) => boolean) | undefined;
-
   registeredTotal = 0;
-  readonly removedTotal: Record<DepartureReason, number> = {
-    deleted: 0,
-    cleared: 0,
-    swept: 0,
-    evicted: 0,
-    companion: 0,
-  };
 
   constructor(
     name: string,
@@ -120,6 +97,7 @@ export class Tracker {
     this.#host = host;
     const { stamps } = this;
     this.order = policy.maxEntries < Number.POSITIVE_INFINITY ? new ActivityOrder() : undefined;
+    this.removals = new Removals(this, host);
     this.#activity = new EntryActivity(stamps, this.order);
     this.filing = new Filing({
       policy,
@@ -145,22 +123,6 @@ export class Tracker {
   /** Whether values that leave are disposed of. */
   get isDisposing(): boolean {
     return this.policy.dispose !== undefined;
-  }
-
-  /** Nobody has to be told when an entry leaves by the owner's `delete`, and nothing follows it. */
-  get isQuiet(): boolean {
-    return (
-      this.policy.dispose === undefined &&
-      this.claims === undefined &&
-      this.followers.length === 0 &&
-      this.#expected === undefined &&
-      !this.#clearing
-    );
-  }
-
-  /** The object's `delete` is the native one behind our wrapper, and nobody has put another on top. */
-  get isPlain(): boolean {
-    return this.plainDelete !== undefined && this.native.target.delete === this.plainDelete;
   }
 
   /** How many entries a sweep found due that are still there. */
@@ -271,7 +233,7 @@ export class Tracker {
     const slot = this.stamps.slotOf(key);
     const present = this.native.has(key);
     if (slot === undefined && present) this.#register(key, this.native.get(key));
-    else if (slot !== undefined && !present) this.#vanished(slot, key);
+    else if (slot !== undefined && !present) this.removals.vanished(slot, key);
   }
 
   /** Refreshes the last activity. False where there is no such entry. */
@@ -280,74 +242,6 @@ export class Tracker {
     if (slot === undefined) return false;
     this.#refresh(slot, key);
     return true;
-  }
-
-  /** A key of a quiet map was deleted, or (`left` is false) was not there. */
-  leftQuietly(key: unknown, left: boolean): void {
-    const slot = this.stamps.slotOf(key);
-    if (slot === undefined) return;
-    // A stamp without an entry: that was removed past the wrapper, which comes to the same.
-    if (!left && this.native.has(key)) return;
-    this.#forget(slot);
-    this.removedTotal.deleted += 1;
-  }
-
-  /** Runs a `delete` of the owner, or the one that the sweeper called on the owner's object. */
-  deleteThrough<Result>(key: unknown, run: () => Result): Result {
-    this.settleBypass(key);
-    let slot = this.stamps.slotOf(key);
-    if (slot === undefined) {
-      if (!this.native.has(key)) return run();
-      this.settleKey(key);
-      slot = this.stamps.slotOf(key) as number;
-    }
-    const generation = this.stamps.generation[slot] as number;
-    const expected = this.#expected;
-    // By generation too: the owner's delete may add a key, which gets the slot that has just become free.
-    const isOurs = expected !== undefined && expected.slot === slot && expected.generation === generation;
-    const removal = isOurs ? expected.removal : newRemoval();
-    const reason = isOurs ? expected.reason : this.#clearing ? 'cleared' : 'deleted';
-    const value = this.native.get(key);
-    if (value === undefined && !this.native.has(key)) {
-      this.#vanished(slot, key);
-      return run();
-    }
-    const claim = isOurs ? undefined : this.claims?.claim(slot, key, value, 'deleted');
-    try {
-      return run();
-    } finally {
-      if (this.stamps.holds(slot, generation)) {
-        if (!this.native.has(key)) this.#leave(slot, key, value, reason as DepartureReason, removal);
-      }
-      if (claim !== undefined) this.#settleClaim(claim, removal);
-      if (!isOurs) announce(removal, this.#host.bus, this.#host.failures);
-    }
-  }
-
-  /** Runs a `clear` of the owner. */
-  clearThrough<Result>(run: () => Result): Result {
-    if (this.native.size() !== this.stamps.size) this.reconcileNow();
-    const leaving = [...this.stamps.entries()].map(([key, slot]) => {
-      const value = this.native.get(key);
-      const generation = this.stamps.generation[slot] as number;
-      return { key, slot, value, generation, claim: this.claims?.claim(slot, key, value, 'deleted') };
-    });
-    const wasClearing = this.#clearing;
-    this.#clearing = true;
-    try {
-      return run();
-    } finally {
-      this.#clearing = wasClearing;
-      const removals = leaving.map(({ key, slot, value, generation, claim }) => {
-        const removal = newRemoval();
-        if (this.stamps.holds(slot, generation) && !this.native.has(key)) {
-          this.#leave(slot, key, value, 'cleared', removal);
-        }
-        if (claim !== undefined) this.#settleClaim(claim, removal);
-        return removal;
-      });
-      for (const removal of removals) announce(removal, this.#host.bus, this.#host.failures);
-    }
   }
 
   // --- what the sweeper does ----------------------------------------------------------------------------------------
@@ -376,20 +270,15 @@ export class Tracker {
     const key = this.stamps.keyOf(slot);
     const generation = this.stamps.generation[slot] as number;
     if (this.filing.judge.needsValue && !this.native.has(key)) {
-      this.#vanished(slot, key);
+      this.removals.vanished(slot, key);
       return 'kept';
     }
     const state = this.filing.judgeAt(slot, key, now);
     // A policy function may have touched, replaced or removed the entry: then it has been filed or forgotten already.
     if (!this.stamps.holds(slot, generation) || this.filing.buckets.has(slot)) return 'kept';
     if (state === 'due' && !this.observing) {
-      if (this.#isUntold) {
-        // Native and nobody to tell: the same as below, less the protocol.
-        if (this.native.remove(key)) {
-          this.removedTotal.swept += 1;
-          this.#host.sweptLate(this, Math.max(0, now - this.filing.judge.deadline.at));
-        } else this.removedTotal.deleted += 1;
-        this.#forget(slot);
+      if (this.removals.isUntold) {
+        this.removals.sweepUntold(slot, key, now);
         return 'swept';
       }
       if (this.policy.beforeSweep !== undefined && !this.stamps.hasFlag(slot, LEAVING)) {
@@ -399,10 +288,10 @@ export class Tracker {
         return 'kept';
       }
       if (!this.native.has(key)) {
-        this.#vanished(slot, key);
+        this.removals.vanished(slot, key);
         return 'kept';
       }
-      return this.sweepOut(slot, key, now) ? 'swept' : 'kept';
+      return this.removals.sweepOut(slot, key, now) ? 'swept' : 'kept';
     }
     this.filing.mark(slot, state);
     this.filing.file(slot, state);
@@ -414,37 +303,16 @@ export class Tracker {
     const key = this.stamps.keyOf(slot);
     const generation = this.stamps.generation[slot] as number;
     if (!this.native.has(key)) {
-      this.#vanished(slot, key);
+      this.removals.vanished(slot, key);
       return;
     }
     const state = this.filing.judgeAt(slot, key, now);
     if (!this.stamps.holds(slot, generation)) return;
-    if (state === 'due' && !this.observing) this.sweepOut(slot, key, now);
+    if (state === 'due' && !this.observing) this.removals.sweepOut(slot, key, now);
     else {
       this.filing.mark(slot, state);
       this.filing.file(slot, state);
     }
-  }
-
-  /** Removes a due entry, which has just been judged. False where the owner's `delete` refused. */
-  sweepOut(slot: number, key: unknown, now: number): boolean {
-    const { at } = this.filing.judge.deadline;
-    const rule = this.stamps.hasFlag(slot, LEAVING) ? 'follows' : this.filing.judge.rule;
-    const removal = newRemoval();
-    removal.rule = rule;
-    const left = this.#expel(slot, key, 'swept', removal);
-    announce(removal, this.#host.bus, this.#host.failures);
-    if (left) this.#host.sweptLate(this, Math.max(0, now - at));
-    return left;
-  }
-
-  /** Removes an entry because of `maxEntries`. False where the owner's `delete` refused. */
-  evict(slot: number, rule: string): boolean {
-    const removal = newRemoval();
-    removal.rule = rule;
-    const left = this.#expel(slot, this.stamps.keyOf(slot), 'evicted', removal);
-    announce(removal, this.#host.bus, this.#host.failures);
-    return left;
   }
 
   /** Judges an entry without consequences, for explanations and evictions. */
@@ -520,7 +388,7 @@ export class Tracker {
 
   /** The map is tracked no more: drops all stamps, so that a handle somebody keeps pins none of its keys. */
   abandon(): void {
-    for (const slot of [...this.stamps.entries()].map(([, at]) => at)) this.#forget(slot);
+    for (const slot of [...this.stamps.entries()].map(([, at]) => at)) this.forget(slot);
     this.#reconciliation = undefined;
     this.#isAbandoned = true;
     this.leader = undefined;
@@ -528,16 +396,6 @@ export class Tracker {
   }
 
   // --- inside -------------------------------------------------------------------------------------------------------
-
-  /** Whether a sweep may remove entries with the native `delete`, since nothing of the owner's would run. */
-  get #isUntold(): boolean {
-    return (
-      this.isQuiet &&
-      this.policy.beforeSweep === undefined &&
-      !this.#host.bus.hasListener('swept') &&
-      this.isPlain
-    );
-  }
 
   /** @param isWritten false for an entry that was found in the map: nobody knows when it was written */
   #register(key: unknown, value: unknown, isWritten = true): void {
@@ -573,96 +431,8 @@ export class Tracker {
     this.leader?.borrow(key, at);
   }
 
-  /** Has the owner's own `delete` remove an entry, and sees what came of it. */
-  #expel(slot: number, key: unknown, reason: 'swept' | 'evicted' | 'companion', removal: Removal): boolean {
-    const generation = this.stamps.generation[slot] as number;
-    const value = this.native.get(key);
-    const { failures } = this.#host;
-    const claim = this.claims?.claim(slot, key, value, reason);
-    const before = this.#expected;
-    let threw = false;
-    this.#expected = { slot, generation, reason, removal };
-    try {
-      this.native.target.delete(key);
-    } catch (error) {
-      threw = true;
-      failures.report(this.name, 'delete', key, error);
-    } finally {
-      this.#expected = before;
-    }
-    if (this.stamps.holds(slot, generation) && !this.native.has(key)) {
-      this.#leave(slot, key, value, reason, removal);
-    }
-    if (claim !== undefined) this.#settleClaim(claim, removal);
-    if (!this.stamps.holds(slot, generation)) return true;
-    this.filing.mark(slot, 'due');
-    this.filing.buckets.watch(slot);
-    if (!threw) {
-      const message = `delete(key) of '${this.name}' returned and the key is still there`;
-      failures.report(this.name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));
-    }
-    return false;
-  }
-
-  #settleClaim(claim: Claim, removal: Removal): void {
-    if (this.stamps.holds(claim.slot, claim.generation)) this.claims?.withdraw(claim);
-    else removal.ended = this.claims?.confirm(claim);
-  }
-
-  /** The entry is gone from the map: drops its stamp, and takes its companions along. */
-  #leave(slot: number, key: unknown, value: unknown, reason: DepartureReason, removal: Removal): void {
-    const { name, policy } = this;
-    const isSwept = reason === 'swept' || reason === 'evicted';
-    const listened = isSwept && this.#host.bus.hasListener(reason);
-    if (policy.dispose !== undefined || listened) {
-      const removed = listened ? this.#removedEvent(slot, key, value, removal.rule) : undefined;
-      removal.departures.push({ map: name, key, value, reason, dispose: policy.dispose, removed });
-    }
-    this.#forget(slot);
-    this.removedTotal[reason] += 1;
-    for (const follower of this.followers) follower.#leaveWithLeader(key, removal);
-  }
-
-  #removedEvent(slot: number, key: unknown, value: unknown, rule: string): RemovedEvent {
-    const { stamps } = this;
-    const { timeline } = this.#host;
-    const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
-    return {
-      map: this.name,
-      key,
-      value,
-      generation: stamps.generation[slot] as number,
-      registeredAt,
-      lastActiveAt: Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt[slot] as number)),
-      rule,
-    };
-  }
-
-  /** The leader's entry has left: so does this one, guarded or not. */
-  #leaveWithLeader(key: unknown, removal: Removal): void {
-    const slot = this.stamps.slotOf(key);
-    if (slot === undefined) return;
-    if (this.observing) {
-      // It stays as an orphan, for which nothing has filed it so far.
-      this.filing.buckets.watch(slot);
-      return;
-    }
-    // What refuses now leaves at the next look.
-    if (!this.#expel(slot, key, 'companion', removal)) this.stamps.setFlag(slot, LEAVING, true);
-  }
-
-  /** The entry was removed past the wrapper: its value is not known any more. */
-  #vanished(slot: number, key: unknown): void {
-    const removal = newRemoval();
-    const claim = this.claims?.claim(slot, key, undefined, 'deleted');
-    this.#forget(slot);
-    this.removedTotal.deleted += 1;
-    for (const follower of this.followers) follower.#leaveWithLeader(key, removal);
-    if (claim !== undefined) removal.ended = this.claims?.confirm(claim);
-    announce(removal, this.#host.bus, this.#host.failures);
-  }
-
-  #forget(slot: number): void {
+  /** Drops everything that is kept about an entry. */
+  forget(slot: number): void {
     if (this.stamps.hasFlag(slot, HOOKED)) this.#host.cancelHook(this, slot);
     this.filing.forget(slot);
     this.order?.remove(slot);
@@ -674,7 +444,7 @@ export class Tracker {
   #reconcile(): Generator<void> {
     return reconcile(this.native, this.stamps, {
       appeared: (key) => this.#register(key, this.native.get(key), false),
-      vanished: (slot, key) => this.#vanished(slot, key),
+      vanished: (slot, key) => this.removals.vanished(slot, key),
     });
   }
 }

@@ -1,0 +1,265 @@
+import { announce, newRemoval, type Removal } from './departures.js';
+import { MapsweepError } from './errors.js';
+import type { RemovedEvent } from './events.js';
+import { LEAVING } from './stamp-store.js';
+import type { Claim, Tracker, TrackerHost } from './tracker.js';
+
+const departureReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
+
+/** The reasons for which an entry is gone. A replaced value leaves its entry behind. */
+export type DepartureReason = (typeof departureReasons)[number];
+
+/** The removal that the sweeper has asked the owner's `delete` for. */
+interface ExpectedRemoval {
+  readonly slot: number;
+  readonly generation: number;
+  readonly reason: DepartureReason;
+  readonly removal: Removal;
+}
+
+/**
+ * The one protocol by which entries leave a map, whoever removes them: the end is claimed, the owner's own method runs,
+ * and where the key is really gone its stamp goes, its companions go, and only then the callbacks are called. Where the
+ * key is still there, the claim is taken back and nothing is said.
+ */
+export class Removals {
+  readonly #tracker: Tracker;
+  readonly #host: TrackerHost;
+  #expected: ExpectedRemoval | undefined;
+  #isClearing = false;
+
+  /** How many entries left, by reason. */
+  readonly total: Record<DepartureReason, number> = {
+    deleted: 0,
+    cleared: 0,
+    swept: 0,
+    evicted: 0,
+    companion: 0,
+  };
+  /** The `delete` of an object whose class has none of its own: what it does is known. */
+  plainDelete: ((key: unknown) => boolean) | undefined;
+
+  constructor(tracker: Tracker, host: TrackerHost) {
+    this.#tracker = tracker;
+    this.#host = host;
+  }
+
+  /** Nobody has to be told when an entry leaves by the owner's `delete`, and nothing follows it. */
+  get isQuiet(): boolean {
+    return (
+      this.#tracker.policy.dispose === undefined &&
+      this.#tracker.claims === undefined &&
+      this.#tracker.followers.length === 0 &&
+      this.#expected === undefined &&
+      !this.#isClearing
+    );
+  }
+
+  /** The object's `delete` is the native one behind our wrapper, and nobody has put another on top. */
+  get isPlain(): boolean {
+    return this.plainDelete !== undefined && this.#tracker.native.target.delete === this.plainDelete;
+  }
+
+  /** Whether a sweep may remove entries with the native `delete`, since nothing of the owner's would run. */
+  get isUntold(): boolean {
+    return (
+      this.isQuiet &&
+      this.#tracker.policy.beforeSweep === undefined &&
+      !this.#host.bus.hasListener('swept') &&
+      this.isPlain
+    );
+  }
+
+  /** A key of a quiet map was deleted, or (`left` is false) was not there. */
+  leftQuietly(key: unknown, left: boolean): void {
+    const slot = this.#tracker.stamps.slotOf(key);
+    if (slot === undefined) return;
+    // A stamp without an entry: that was removed past the wrapper, which comes to the same.
+    if (!left && this.#tracker.native.has(key)) return;
+    this.#tracker.forget(slot);
+    this.total.deleted += 1;
+  }
+
+  /** Runs a `delete` of the owner, or the one that the sweeper called on the owner's object. */
+  deleteThrough<Result>(key: unknown, run: () => Result): Result {
+    this.#tracker.settleBypass(key);
+    let slot = this.#tracker.stamps.slotOf(key);
+    if (slot === undefined) {
+      if (!this.#tracker.native.has(key)) return run();
+      this.#tracker.settleKey(key);
+      slot = this.#tracker.stamps.slotOf(key) as number;
+    }
+    const generation = this.#tracker.stamps.generation[slot] as number;
+    const expected = this.#expected;
+    // By generation too: the owner's delete may add a key, which gets the slot that has just become free.
+    const isOurs = expected !== undefined && expected.slot === slot && expected.generation === generation;
+    const removal = isOurs ? expected.removal : newRemoval();
+    const reason = isOurs ? expected.reason : this.#isClearing ? 'cleared' : 'deleted';
+    const value = this.#tracker.native.get(key);
+    if (value === undefined && !this.#tracker.native.has(key)) {
+      this.vanished(slot, key);
+      return run();
+    }
+    const claim = isOurs ? undefined : this.#tracker.claims?.claim(slot, key, value, 'deleted');
+    try {
+      return run();
+    } finally {
+      if (this.#tracker.stamps.holds(slot, generation)) {
+        if (!this.#tracker.native.has(key)) this.#leave(slot, key, value, reason, removal);
+      }
+      if (claim !== undefined) this.#settleClaim(claim, removal);
+      if (!isOurs) announce(removal, this.#host.bus, this.#host.failures);
+    }
+  }
+
+  /** Runs a `clear` of the owner. */
+  clearThrough<Result>(run: () => Result): Result {
+    if (this.#tracker.native.size() !== this.#tracker.stamps.size) this.#tracker.reconcileNow();
+    const leaving = [...this.#tracker.stamps.entries()].map(([key, slot]) => {
+      const value = this.#tracker.native.get(key);
+      const generation = this.#tracker.stamps.generation[slot] as number;
+      return {
+        key,
+        slot,
+        value,
+        generation,
+        claim: this.#tracker.claims?.claim(slot, key, value, 'deleted'),
+      };
+    });
+    const wasClearing = this.#isClearing;
+    this.#isClearing = true;
+    try {
+      return run();
+    } finally {
+      this.#isClearing = wasClearing;
+      const removals = leaving.map(({ key, slot, value, generation, claim }) => {
+        const removal = newRemoval();
+        if (this.#tracker.stamps.holds(slot, generation) && !this.#tracker.native.has(key)) {
+          this.#leave(slot, key, value, 'cleared', removal);
+        }
+        if (claim !== undefined) this.#settleClaim(claim, removal);
+        return removal;
+      });
+      for (const removal of removals) announce(removal, this.#host.bus, this.#host.failures);
+    }
+  }
+
+  /** Removes a due entry, which has just been judged. False where the owner's `delete` refused. */
+  sweepOut(slot: number, key: unknown, now: number): boolean {
+    const { at } = this.#tracker.filing.judge.deadline;
+    const rule = this.#tracker.stamps.hasFlag(slot, LEAVING) ? 'follows' : this.#tracker.filing.judge.rule;
+    const removal = newRemoval();
+    removal.rule = rule;
+    const left = this.#expel(slot, key, 'swept', removal);
+    announce(removal, this.#host.bus, this.#host.failures);
+    if (left) this.#host.sweptLate(this.#tracker, Math.max(0, now - at));
+    return left;
+  }
+
+  /** Removes an entry because of `maxEntries`. False where the owner's `delete` refused. */
+  evict(slot: number, rule: string): boolean {
+    const removal = newRemoval();
+    removal.rule = rule;
+    const left = this.#expel(slot, this.#tracker.stamps.keyOf(slot), 'evicted', removal);
+    announce(removal, this.#host.bus, this.#host.failures);
+    return left;
+  }
+
+  /** Removes a due entry of a map that nobody has to be told about, as `sweepOut` does, less the protocol. */
+  sweepUntold(slot: number, key: unknown, now: number): void {
+    if (this.#tracker.native.remove(key)) {
+      this.total.swept += 1;
+      this.#host.sweptLate(this.#tracker, Math.max(0, now - this.#tracker.filing.judge.deadline.at));
+    } else this.total.deleted += 1;
+    this.#tracker.forget(slot);
+  }
+
+  /** Has the owner's own `delete` remove an entry, and sees what came of it. */
+  #expel(slot: number, key: unknown, reason: 'swept' | 'evicted' | 'companion', removal: Removal): boolean {
+    const generation = this.#tracker.stamps.generation[slot] as number;
+    const value = this.#tracker.native.get(key);
+    const { failures } = this.#host;
+    const claim = this.#tracker.claims?.claim(slot, key, value, reason);
+    const before = this.#expected;
+    let threw = false;
+    this.#expected = { slot, generation, reason, removal };
+    try {
+      this.#tracker.native.target.delete(key);
+    } catch (error) {
+      threw = true;
+      failures.report(this.#tracker.name, 'delete', key, error);
+    } finally {
+      this.#expected = before;
+    }
+    if (this.#tracker.stamps.holds(slot, generation) && !this.#tracker.native.has(key)) {
+      this.#leave(slot, key, value, reason, removal);
+    }
+    if (claim !== undefined) this.#settleClaim(claim, removal);
+    if (!this.#tracker.stamps.holds(slot, generation)) return true;
+    this.#tracker.filing.mark(slot, 'due');
+    this.#tracker.filing.buckets.watch(slot);
+    if (!threw) {
+      const message = `delete(key) of '${this.#tracker.name}' returned and the key is still there`;
+      failures.report(this.#tracker.name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));
+    }
+    return false;
+  }
+
+  #settleClaim(claim: Claim, removal: Removal): void {
+    if (this.#tracker.stamps.holds(claim.slot, claim.generation)) this.#tracker.claims?.withdraw(claim);
+    else removal.ended = this.#tracker.claims?.confirm(claim);
+  }
+
+  /** The entry is gone from the map: drops its stamp, and takes its companions along. */
+  #leave(slot: number, key: unknown, value: unknown, reason: DepartureReason, removal: Removal): void {
+    const { name, policy } = this.#tracker;
+    const isSwept = reason === 'swept' || reason === 'evicted';
+    const listened = isSwept && this.#host.bus.hasListener(reason);
+    if (policy.dispose !== undefined || listened) {
+      const removed = listened ? this.#removedEvent(slot, key, value, removal.rule) : undefined;
+      removal.departures.push({ map: name, key, value, reason, dispose: policy.dispose, removed });
+    }
+    this.#tracker.forget(slot);
+    this.total[reason] += 1;
+    for (const follower of this.#tracker.followers) follower.removals.#leaveWithLeader(key, removal);
+  }
+
+  #removedEvent(slot: number, key: unknown, value: unknown, rule: string): RemovedEvent {
+    const { stamps } = this.#tracker;
+    const { timeline } = this.#host;
+    const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
+    return {
+      map: this.#tracker.name,
+      key,
+      value,
+      generation: stamps.generation[slot] as number,
+      registeredAt,
+      lastActiveAt: Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt[slot] as number)),
+      rule,
+    };
+  }
+
+  /** The leader's entry has left: so does this one, guarded or not. */
+  #leaveWithLeader(key: unknown, removal: Removal): void {
+    const slot = this.#tracker.stamps.slotOf(key);
+    if (slot === undefined) return;
+    if (this.#tracker.observing) {
+      // It stays as an orphan, for which nothing has filed it so far.
+      this.#tracker.filing.buckets.watch(slot);
+      return;
+    }
+    // What refuses now leaves at the next look.
+    if (!this.#expel(slot, key, 'companion', removal)) this.#tracker.stamps.setFlag(slot, LEAVING, true);
+  }
+
+  /** The entry was removed past the wrapper: its value is not known any more. */
+  vanished(slot: number, key: unknown): void {
+    const removal = newRemoval();
+    const claim = this.#tracker.claims?.claim(slot, key, undefined, 'deleted');
+    this.#tracker.forget(slot);
+    this.total.deleted += 1;
+    for (const follower of this.#tracker.followers) follower.removals.#leaveWithLeader(key, removal);
+    if (claim !== undefined) removal.ended = this.#tracker.claims?.confirm(claim);
+    announce(removal, this.#host.bus, this.#host.failures);
+  }
+}
