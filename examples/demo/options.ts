@@ -1,0 +1,70 @@
+/** The command line. */
+import { parseArgs } from 'node:util';
+
+export const HELP = `Usage: npm run demo -- [options]
+
+Plays a day of a busy agent gateway twice, on plain Maps and on mapsweep, and
+compares what is left. Exit status: 0 if the sweep held, 1 if it did not, 2 for
+a wrong option.
+
+  --tickets N   size of the batch, 10 to 20000 (default 1400)
+  --seed N      another sequence of requests (default 52)
+  --serve       keep the mapsweep side serving, with /metrics and /report
+  --port N      where --serve listens on 127.0.0.1 (default: any free port)
+  --json        print the figures as JSON and nothing else
+  --sabotage no-sweep
+                for the test: stops the registry at once, so the demo must fail
+  --help        this text
+`;
+
+export interface Options {
+  tickets: number;
+  seed: number;
+  serve: boolean;
+  /** 0 is any free port. */
+  port: number;
+  json: boolean;
+  /** The registry is stopped at once. */
+  noSweep: boolean;
+  help: boolean;
+}
+
+/** Reads the arguments; throws a `TypeError` or `RangeError` that names the option, what it got and what it takes. */
+export function parseOptions(args: string[]): Options {
+  const { values } = parseArgs({
+    args,
+    options: {
+      tickets: { type: 'string', default: '1400' },
+      seed: { type: 'string', default: '52' },
+      serve: { type: 'boolean', default: false },
+      port: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      sabotage: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const { serve, json, help, port, sabotage } = values;
+  if (sabotage !== undefined && sabotage !== 'no-sweep') {
+    throw new TypeError(`--sabotage got ${JSON.stringify(sabotage)}; it takes no-sweep`);
+  }
+  if (serve && json) throw new TypeError('--json prints the figures and ends; it does not go with --serve');
+  if (port !== undefined && !serve)
+    throw new TypeError('--port says where --serve listens; it does not go without it');
+  return {
+    tickets: wholeNumber('--tickets', values.tickets, 10, 20_000),
+    seed: wholeNumber('--seed', values.seed, 0, 2 ** 31 - 1),
+    port: wholeNumber('--port', port ?? '0', 0, 65_535),
+    serve,
+    json,
+    noSweep: sabotage === 'no-sweep',
+    help,
+  };
+}
+
+function wholeNumber(option: string, text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+  throw new RangeError(
+    `${option} got ${JSON.stringify(text)}; it takes a whole number from ${min} to ${max}`,
+  );
+}
