@@ -25,6 +25,15 @@ const realSetImmediate = setImmediate;
 /** Resolves after the event loop had a turn, whatever fake timers are installed. */
 export const yieldToEventLoop = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));
 
+/** Yields as the clock has it. A clock whose `yield` fails must not end a sweep for good: the default takes its place. */
+export async function giveWay(clock: Clock): Promise<void> {
+  try {
+    await (clock.yield?.() ?? yieldToEventLoop());
+  } catch {
+    await yieldToEventLoop();
+  }
+}
+
 /** The clock of the running process. Reads the globals at call time, so that fake timers of test runners work. */
 export const systemClock: Clock = {
   now: () => Date.now(),

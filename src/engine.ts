@@ -1,7 +1,7 @@
 import { BeforeSweepGate } from './before-sweep.js';
 import { CallbackFailures } from './callback-failures.js';
 import { evictExcess } from './capacity.js';
-import { type Clock, yieldToEventLoop } from './clock.js';
+import { type Clock, giveWay } from './clock.js';
 import { EventBus } from './events.js';
 import type { NativeCollection } from './native-collection.js';
 import type { RegistryObserver } from './observer.js';
@@ -51,7 +51,11 @@ export class Engine implements TrackerHost {
     this.observing = observing;
     this.timeline = new Timeline(clock, (jump) => this.bus.emit('clock-jumped', jump));
     this.failures = new CallbackFailures((event) => this.bus.emit('callback-failed', event));
-    this.bus = new EventBus((type, error) => this.failures.report('', 'listener', type, error));
+    this.bus = new EventBus((type, error) => {
+      // To tell a listener of `callback-failed` that it has failed itself, now or in a rejection, would never end.
+      if (type === 'callback-failed') this.failures.count('', 'listener');
+      else this.failures.report('', 'listener', type, error);
+    });
     this.pacer = new Pacer(clock, {
       onError: (error) => this.failures.report('', 'timer', undefined, error),
     });
@@ -196,10 +200,12 @@ export class Engine implements TrackerHost {
       });
       while (!steps.next().done && !this.#isStopped) {
         if (this.timeline.now() - sliceBegan < this.sliceBudgetMs) continue;
-        await (clock.yield?.() ?? yieldToEventLoop());
+        await giveWay(clock);
         sliceBegan = this.timeline.now();
       }
-      if (tracker.native.size() > tracker.policy.maxEntries) this.#stuck.add(tracker);
+      // Unless something was added meanwhile: then the next pass has something to find.
+      const isStuck = tracker.native.size() > tracker.policy.maxEntries && !this.#overCapacity.has(tracker);
+      if (isStuck) this.#stuck.add(tracker);
     }
     this.#isEvicting = false;
     // What callbacks of this pass added has the next one, in a later macrotask: a `dispose` that adds cannot loop here.

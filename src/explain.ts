@@ -100,7 +100,7 @@ export function explain(engine: Engine, tracker: Tracker, key: unknown): Explana
 interface LiveFacts {
   readonly at: number;
   readonly rule: string | undefined;
-  readonly unanswered: boolean;
+  readonly unanswered: string;
   readonly now: number;
 }
 
@@ -110,7 +110,7 @@ function liveReason(tracker: Tracker, key: unknown, { at, rule, unanswered, now 
     parts.push(`it leaves with its leader, which is in '${tracker.policy.follows}'`);
   }
   if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - now)}`);
-  if (unanswered) parts.push('a lifetime has not started, since its function answers undefined');
+  if (unanswered !== '') parts.push(`its ${unanswered} has not started`);
   if (parts.length === 0) {
     parts.push(
       tracker.isManaged

@@ -28,9 +28,12 @@ export class Filing {
   readonly #host: FilingHost;
   readonly #answers: Answers<unknown, unknown>;
   readonly #asksFunctions: boolean;
-  readonly #shortestMs: number;
+  readonly #fromRegistrationMs: number;
+  readonly #fromActivityMs: number;
   #overdue = 0;
   #guarded = 0;
+  #judging = 0;
+  #writesWhileJudging = 0;
 
   constructor(host: FilingHost) {
     const { policy, stamps, timeline } = host;
@@ -43,8 +46,14 @@ export class Filing {
     this.judge = new Judge(policy, this.#answers, host);
     this.#asksFunctions = asksFunctions(policy);
     const { own } = policy;
-    this.#shortestMs = Math.min(own.ttlMs, own.maxIdleMs, own.maxAgeMs);
+    const sinceActive = own.since === 'lastActiveAt';
+    this.#fromRegistrationMs = Math.min(own.maxAgeMs, sinceActive ? Number.POSITIVE_INFINITY : own.ttlMs);
+    this.#fromActivityMs = Math.min(own.maxIdleMs, sinceActive ? own.ttlMs : Number.POSITIVE_INFINITY);
+    this.isByStampsAlone = !this.#asksFunctions && policy.keepWhile === undefined;
   }
+
+  /** Nothing but durations decides when an entry of this map leaves: no function of the owner's has to be asked. */
+  readonly isByStampsAlone: boolean;
 
   /** How many entries a sweep found due that are still there. */
   get overdueCount(): number {
@@ -62,9 +71,29 @@ export class Filing {
       this.refile(slot, key);
       return;
     }
-    const orphanMs = this.#host.isOrphan(key) ? this.#host.policy.orphanAfterMs : Number.POSITIVE_INFINITY;
-    const deadline = at + Math.min(this.#shortestMs, orphanMs);
+    const deadline = at + Math.min(this.#fromRegistrationMs, this.#fromActivityMs, this.#orphanMs(key));
     if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#host.tickOf(deadline));
+  }
+
+  /** The deadline of an entry where nothing but durations decides, as the judge would find it. Monotonic ms. */
+  deadlineByStamps(slot: number, key: unknown): number {
+    return Math.min(
+      (this.#host.stamps.registeredAt[slot] as number) + this.#fromRegistrationMs,
+      this.#host.activeAt(slot) + Math.min(this.#fromActivityMs, this.#orphanMs(key)),
+    );
+  }
+
+  /** Files an entry in the bucket of a deadline, monotonic ms; `Infinity` in none. */
+  fileAt(slot: number, deadline: number): void {
+    if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#host.tickOf(deadline));
+    else this.buckets.remove(slot);
+  }
+
+  #orphanMs(key: unknown): number {
+    const { orphanAfterMs } = this.#host.policy;
+    return orphanAfterMs < Number.POSITIVE_INFINITY && this.#host.isOrphan(key)
+      ? orphanAfterMs
+      : Number.POSITIVE_INFINITY;
   }
 
   /** Files an entry that was set or touched. By stamps alone its deadline has only moved away, which its bucket finds. */
@@ -75,18 +104,26 @@ export class Filing {
   /** Files an entry by what its policy says now. */
   refile(slot: number, key: unknown): void {
     const { stamps, timeline } = this.#host;
+    if (this.#judging > 0) {
+      // A policy function writes to the map. To ask it about that at once could go on for ever; the next sweep does.
+      this.#writesWhileJudging += 1;
+      this.buckets.watch(slot);
+      return;
+    }
     const generation = stamps.generation[slot] as number;
+    const writes = this.#writesWhileJudging;
     const state = this.judgeAt(slot, key, timeline.now());
     // A policy function may have removed the entry.
-    if (stamps.holds(slot, generation)) this.file(slot, state);
+    if (!stamps.holds(slot, generation)) return;
+    if (writes === this.#writesWhileJudging) this.file(slot, state);
+    else this.buckets.watch(slot);
   }
 
   /** Files an entry by the judgement that has just been made. */
   file(slot: number, state: JudgedState): void {
     const { deadline, unanswered } = this.judge;
-    if (state === 'guarded' || state === 'failed' || unanswered) this.buckets.watch(slot);
-    else if (deadline.at < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#host.tickOf(deadline.at));
-    else this.buckets.remove(slot);
+    if (state === 'guarded' || state === 'failed' || unanswered !== '') this.buckets.watch(slot);
+    else this.fileAt(slot, deadline.at);
   }
 
   /** Judges an entry as of `now`; the particulars stand in `judge`. */
@@ -96,7 +133,12 @@ export class Filing {
       if (this.#host.isOrphan(key)) return 'due';
       stamps.setFlag(slot, LEAVING, false);
     }
-    return this.judge.judge(slot, key, this.judge.needsValue ? native.get(key) : undefined, now);
+    this.#judging += 1;
+    try {
+      return this.judge.judge(slot, key, this.judge.needsValue ? native.get(key) : undefined, now);
+    } finally {
+      this.#judging -= 1;
+    }
   }
 
   /** Remembers that a look found an entry due, or not. */

@@ -31,8 +31,11 @@ export class Judge<K, V> {
 
   /** Monotonic instant of the deadline, `Infinity` for never, and the lifetime it comes from. */
   readonly deadline: Deadline = { at: Number.POSITIVE_INFINITY, by: undefined };
-  /** A lifetime depends on a function that has not answered: the entry has to be looked at by every sweep. */
-  unanswered = false;
+  /**
+   * The lifetimes that depend on a function which has not answered, for people; empty where all have. An entry with any
+   * has to be looked at by every sweep.
+   */
+  unanswered = '';
   /** The lifetimes that apply: the map's own, or those of the first matching rule. */
   lifetimes: CompiledLifetimes<K, V>;
 
@@ -82,9 +85,10 @@ export class Judge<K, V> {
       this.deadline,
     );
     this.lifetimes = lifetimes;
-    this.unanswered =
-      (ttlStartedAt === undefined && lifetimes.ttlMs < Number.POSITIVE_INFINITY) ||
-      (expiresAt === undefined && lifetimes.expiresAt !== undefined);
+    this.unanswered = namesOfUnanswered(
+      ttlStartedAt === undefined && lifetimes.ttlMs < Number.POSITIVE_INFINITY,
+      expiresAt === undefined && lifetimes.expiresAt !== undefined,
+    );
     if (now < this.deadline.at) return 'live';
     if (now >= registeredAt + lifetimes.maxAgeMs) return 'due';
     return this.isGuarded(slot, key, value) ? 'guarded' : 'due';
@@ -106,10 +110,10 @@ export class Judge<K, V> {
   }
 
   #lifetimesFor(slot: number, key: K): CompiledLifetimes<K, V> | typeof FAILED {
-    for (const rule of this.#policy.rules) {
-      const matches = this.#answers.decide('match', () => rule.match(key), slot, key);
+    for (const { match, lifetimes } of this.#policy.rules) {
+      const matches = this.#answers.decide('match', () => match(key), slot, key);
       if (matches === FAILED) return FAILED;
-      if (matches) return rule.lifetimes;
+      if (matches) return lifetimes;
     }
     return this.#policy.own;
   }
@@ -138,11 +142,17 @@ export class Judge<K, V> {
 
   #onlyCeiling(slot: number, lifetimes: CompiledLifetimes<K, V>, now: number, applies: boolean): JudgedState {
     this.lifetimes = lifetimes;
-    this.unanswered = true;
+    this.unanswered = 'policy';
     this.deadline.at = applies
       ? this.#view.registeredAt(slot) + lifetimes.maxAgeMs
       : Number.POSITIVE_INFINITY;
     this.deadline.by = this.deadline.at < Number.POSITIVE_INFINITY ? 'maxAge' : undefined;
     return now >= this.deadline.at ? 'due' : 'failed';
   }
+}
+
+function namesOfUnanswered(ttl: boolean, expiresAt: boolean): string {
+  if (ttl && expiresAt) return 'ttl and expiresAt';
+  if (ttl) return 'ttl';
+  return expiresAt ? 'expiresAt' : '';
 }

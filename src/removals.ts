@@ -114,6 +114,7 @@ export class Removals {
 
   /** Runs a `clear` of the owner. */
   clearThrough<Result>(run: () => Result): Result {
+    if (this.isQuiet) return this.#clearQuietly(run);
     if (this.#tracker.native.size() !== this.#tracker.stamps.size) this.#tracker.reconcileNow();
     const leaving = [...this.#tracker.stamps.entries()].map(([key, slot]) => {
       const value = this.#tracker.native.get(key);
@@ -144,12 +145,30 @@ export class Removals {
     }
   }
 
-  /** Removes a due entry, which has just been judged. False where the owner's `delete` refused. */
+  #clearQuietly<Result>(run: () => Result): Result {
+    this.#isClearing = true;
+    try {
+      return run();
+    } finally {
+      this.#isClearing = false;
+      for (const [key, slot] of this.#tracker.stamps.entries()) {
+        if (this.#tracker.native.has(key)) continue;
+        this.#tracker.forget(slot);
+        this.total.cleared += 1;
+      }
+    }
+  }
+
+  /** Removes an entry that has just been judged due. False where that was not the sweeper's doing. */
   sweepOut(slot: number, key: unknown, now: number): boolean {
-    const { at } = this.#tracker.filing.judge.deadline;
-    const rule = this.#tracker.stamps.hasFlag(slot, LEAVING) ? 'follows' : this.#tracker.filing.judge.rule;
     const removal = newRemoval();
-    removal.rule = rule;
+    if (this.#tracker.stamps.hasFlag(slot, LEAVING)) {
+      this.#expel(slot, key, 'companion', removal);
+      announce(removal, this.#host.bus, this.#host.failures);
+      return false;
+    }
+    const { at } = this.#tracker.filing.judge.deadline;
+    removal.rule = this.#tracker.filing.judge.rule;
     const left = this.#expel(slot, key, 'swept', removal);
     announce(removal, this.#host.bus, this.#host.failures);
     if (left) this.#host.sweptLate(this.#tracker, Math.max(0, now - at));
@@ -166,10 +185,10 @@ export class Removals {
   }
 
   /** Removes a due entry of a map that nobody has to be told about, as `sweepOut` does, less the protocol. */
-  sweepUntold(slot: number, key: unknown, now: number): void {
+  sweepUntold(slot: number, key: unknown, lateMs: number): void {
     if (this.#tracker.native.remove(key)) {
       this.total.swept += 1;
-      this.#host.sweptLate(this.#tracker, Math.max(0, now - this.#tracker.filing.judge.deadline.at));
+      this.#host.sweptLate(this.#tracker, lateMs);
     } else this.total.deleted += 1;
     this.#tracker.forget(slot);
   }

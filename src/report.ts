@@ -65,6 +65,8 @@ export interface RegistryReport {
     readonly callback: string;
     readonly count: number;
   }>;
+  /** Restored stamps that lay in the future by the wall clock, and were taken as of now. */
+  readonly restoredFromFuture: number;
   toString(): string;
 }
 
@@ -89,6 +91,7 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
       tombstones: tombstones?.size ?? 0,
       tombstonesEvicted: tombstones?.evictedTotal ?? 0,
     },
+    restoredFromFuture: parts.restoration.clampedTotal,
     callbackErrors: [...engine.failures.entries()].map(([map, callback, count]) => ({
       map,
       callback,
@@ -147,19 +150,21 @@ function printed(report: ReportData): string {
     `mode ${report.mode}, sweeping ${state}, last sweep ${lastSweep}`,
     '',
     ...table([
-      ['map', 'entries', 'oldest', 'overdue', 'guarded', 'registered', 'swept', 'left otherwise', 'verdict'],
+      ['map', 'entries', 'oldest', 'overdue', 'guarded', 'added', 'swept', 'other', 'verdict'],
       ...report.maps.map(mapRow),
     ]),
   ];
   if (report.endings !== undefined) lines.push('', ...endingLines(report.endings));
   for (const { map, callback, count } of report.callbackErrors) {
+    // The deliveries above say that already.
+    if (callback === 'deliver') continue;
     lines.push(`callback errors: ${map === '' ? callback : `${map}.${callback}`} failed ${times(count)}`);
   }
   const explained = report.maps.filter((map) => map.oldest.length > 0);
   if (explained.length > 0) lines.push('', 'longest there, and why:');
   for (const map of explained) {
     for (const { key, verdict, why } of map.oldest) {
-      lines.push(`  ${map.name} ${shown(key)}: ${verdict}, ${why}`);
+      lines.push(`  ${map.name} ${shown(key)}`, `    ${verdict}: ${why}`);
     }
     for (const { site, count } of map.sites.slice(0, oldestExplained)) {
       lines.push(`  ${map.name} registered ${times(count)} (sampled) at ${site}`);

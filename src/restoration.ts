@@ -44,6 +44,8 @@ export class Restoration {
   readonly #host: RestorationHost;
   readonly #entries = new Map<string, Map<unknown, SnapshotEntry>>();
   readonly #announced = new Map<unknown, Ended>();
+  // Generations, by map: as many as the snapshots had, and kept so that a second restore changes nothing.
+  readonly #taken = new Map<string, Set<number>>();
   readonly #restoredIds = new Set<string>();
   readonly #restoredDeliveries = new Set<string>();
   #ticket: PacerTicket | undefined;
@@ -162,21 +164,35 @@ export class Restoration {
     entries: Array<{ key: unknown; entry: SnapshotEntry }>,
   ): void {
     const tracker = this.#host.engine.trackers.get(map);
-    tracker?.stamps.raiseGeneration(lastGeneration);
-    let held = this.#entries.get(map);
-    if (held === undefined) {
-      held = new Map();
-      this.#entries.set(map, held);
-    }
+    const held = this.#entries.get(map) ?? new Map<unknown, SnapshotEntry>();
+    this.#entries.set(map, held);
+    const taken = this.#taken.get(map) ?? new Set<number>();
+    this.#taken.set(map, taken);
+    if (tracker !== undefined) this.#renumber(tracker, lastGeneration, taken);
     for (const { key, entry } of entries) {
-      // A registration that has come back, or was taken from this very snapshot before.
-      if (entry.id !== undefined && this.#restoredIds.has(entry.id)) continue;
-      const slot = tracker?.stamps.slotOf(key);
-      if (slot !== undefined && tracker?.stamps.generation[slot] === entry.generation) continue;
+      // Taken before, from this snapshot or an earlier one: it has come back, is held, or has ended.
+      if (taken.has(entry.generation)) continue;
+      taken.add(entry.generation);
       if (entry.id !== undefined) this.#restoredIds.add(entry.id);
       held.set(key, { ...entry });
     }
     if (held.size === 0) this.#entries.delete(map);
+  }
+
+  /**
+   * Entries that were set before the restore are later registrations than any in the snapshot, while the counter that
+   * numbered them knew nothing of those. Their ids stay.
+   */
+  #renumber(tracker: Tracker, lastGeneration: number, taken: ReadonlySet<number>): void {
+    const { stamps } = tracker;
+    stamps.raiseGeneration(lastGeneration);
+    const endings = this.#host.endings();
+    for (const [, slot] of stamps.entries()) {
+      const generation = stamps.generation[slot] as number;
+      if (generation > lastGeneration || taken.has(generation)) continue;
+      if (endings?.tracker === tracker) endings.restoreId(slot, endings.idOf(slot));
+      stamps.renumber(slot);
+    }
   }
 
   #takeTombstone({
@@ -261,7 +277,9 @@ export class Restoration {
     const endings = this.#host.endings();
     if (endings !== undefined && !endings.tracker.observing) {
       for (const [key, entry] of [...(this.#entries.get(endings.tracker.name) ?? [])]) {
-        if (!entry.claimed) this.#conclude(endings, key, entry, 'lost', undefined);
+        // A listener may have set one that comes later in the row.
+        const isAbsent = this.#entries.get(endings.tracker.name)?.get(key) === entry;
+        if (isAbsent && !entry.claimed) this.#conclude(endings, key, entry, 'lost', undefined);
       }
     }
     this.#entries.clear();
@@ -272,8 +290,11 @@ export class Restoration {
   #conclude(endings: Endings, key: unknown, entry: SnapshotEntry, reason: string, detail: unknown): void {
     entry.claimed = true;
     this.#entomb(key, entry);
-    const { id, generation, registeredAt, lastActiveAt, value } = entry;
+    const { id, generation, value } = entry;
     const endedAt = this.#host.engine.timeline.clock.now();
+    // The wall clock may have been set back since.
+    const registeredAt = Math.min(entry.registeredAt, endedAt);
+    const lastActiveAt = Math.min(entry.lastActiveAt, endedAt);
     const event = {
       id: id as string,
       key,

@@ -1,3 +1,5 @@
+import { BlockMinima } from './block-minima.js';
+
 /** An entry is claimed: the end of its registration was announced, or is none of ours to announce. */
 export const CLAIMED = 1;
 /** A sweep found the entry due and it is still there: guarded, observed, waiting, or its `delete` refused. */
@@ -26,6 +28,7 @@ export class StampStore<K> {
   #used = 0;
   #lastGeneration = 0;
   #capacity = initialCapacity;
+  readonly #registrations = new BlockMinima();
 
   /** Indexed by slot. Replaced by larger ones when the store grows: do not keep a reference across a registration. */
   registeredAt = new Float64Array(initialCapacity);
@@ -51,6 +54,12 @@ export class StampStore<K> {
   /** Makes every later generation greater than `generation`. */
   raiseGeneration(generation: number): void {
     if (generation > this.#lastGeneration) this.#lastGeneration = generation;
+  }
+
+  /** Gives a registration a new generation, greater than any before. */
+  renumber(slot: number): void {
+    this.#lastGeneration += 1;
+    this.generation[slot] = this.#lastGeneration;
   }
 
   slotOf(key: K): number | undefined {
@@ -89,6 +98,7 @@ export class StampStore<K> {
     this.#keys[slot] = key === 0 ? (0 as K) : key;
     this.registeredAt[slot] = at;
     this.lastActiveAt[slot] = at;
+    this.#registrations.add(slot, at);
     this.#lastGeneration += 1;
     this.generation[slot] = this.#lastGeneration;
     this.flags[slot] = 0;
@@ -97,12 +107,30 @@ export class StampStore<K> {
 
   /** Forgets the stamp of a slot. Its generation reads 0 until the slot is used again. */
   unregister(slot: number): void {
+    this.#registrations.remove(slot, this.registeredAt[slot] as number);
     this.#slots.delete(this.#keys[slot] as K);
     this.#keys[slot] = undefined;
     this.generation[slot] = 0;
     this.flags[slot] = 0;
     if (this.#slots.size === 0) this.#reset();
     else this.#free.push(slot);
+  }
+
+  /** Gives an entry stamps that are not of its registration here. */
+  restamp(slot: number, registeredAt: number, lastActiveAt: number): void {
+    this.#registrations.remove(slot, this.registeredAt[slot] as number);
+    this.registeredAt[slot] = registeredAt;
+    this.lastActiveAt[slot] = lastActiveAt;
+    this.#registrations.add(slot, registeredAt);
+  }
+
+  /** The earliest registration; `undefined` where there is none. Looks at no entry as long as the oldest stays. */
+  oldestRegisteredAt(): number | undefined {
+    if (this.#slots.size === 0) return undefined;
+    const { registeredAt, generation } = this;
+    return this.#registrations.least((slot) =>
+      (generation[slot] as number) > 0 ? (registeredAt[slot] as number) : Number.POSITIVE_INFINITY,
+    );
   }
 
   /** The keys in order of registration. */
@@ -121,6 +149,7 @@ export class StampStore<K> {
     this.#keys = [];
     this.#free = [];
     this.#used = 0;
+    this.#registrations.clear();
     if (this.#capacity <= initialCapacity * 64) return;
     this.#resize(initialCapacity);
   }

@@ -1,4 +1,4 @@
-import { yieldToEventLoop } from './clock.js';
+import { giveWay } from './clock.js';
 import type { Pacer, PacerTicket } from './pacer.js';
 import type { MapSweepReport, SweepReport } from './sweep-report.js';
 import type { Timeline } from './timeline.js';
@@ -155,7 +155,7 @@ export class Sweeper {
         now = timeline.now();
         if (now - sliceBegan < this.#host.sliceBudgetMs) continue;
         endSlice();
-        await (timeline.clock.yield?.() ?? yieldToEventLoop());
+        await giveWay(timeline.clock);
         sliceBegan = timeline.now();
         now = sliceBegan;
       }

@@ -70,8 +70,6 @@ export class Tracker {
   readonly #host: TrackerHost;
   #reconciliation: Iterator<void> | undefined;
   #isAbandoned = false;
-  // Slots whose stamps are not in the order of registration.
-  readonly #foreignStamps = new Set<number>();
 
   /** The tracker of the map this one follows, while there is one. */
   leader: Tracker | undefined;
@@ -268,6 +266,9 @@ export class Tracker {
   /** Judges an entry that is in no bucket, and removes it or files it again. */
   look(slot: number, now: number): 'swept' | 'kept' {
     const key = this.stamps.keyOf(slot);
+    if (this.filing.isByStampsAlone && this.removals.isUntold && !this.observing) {
+      return this.#lookUntold(slot, key, now);
+    }
     const generation = this.stamps.generation[slot] as number;
     if (this.filing.judge.needsValue && !this.native.has(key)) {
       this.removals.vanished(slot, key);
@@ -277,10 +278,6 @@ export class Tracker {
     // A policy function may have touched, replaced or removed the entry: then it has been filed or forgotten already.
     if (!this.stamps.holds(slot, generation) || this.filing.buckets.has(slot)) return 'kept';
     if (state === 'due' && !this.observing) {
-      if (this.removals.isUntold) {
-        this.removals.sweepUntold(slot, key, now);
-        return 'swept';
-      }
       if (this.policy.beforeSweep !== undefined && !this.stamps.hasFlag(slot, LEAVING)) {
         this.filing.mark(slot, state);
         this.filing.buckets.watch(slot);
@@ -295,6 +292,18 @@ export class Tracker {
     }
     this.filing.mark(slot, state);
     this.filing.file(slot, state);
+    return 'kept';
+  }
+
+  // What `look` does for a map with nothing but durations, where nobody has to be told: most of a sweep's entries.
+  #lookUntold(slot: number, key: unknown, now: number): 'swept' | 'kept' {
+    const deadline = this.filing.deadlineByStamps(slot, key);
+    if (now >= deadline) {
+      this.removals.sweepUntold(slot, key, now - deadline);
+      return 'swept';
+    }
+    this.filing.mark(slot, 'live');
+    this.filing.fileAt(slot, deadline);
     return 'kept';
   }
 
@@ -351,10 +360,8 @@ export class Tracker {
     lastActiveAt: number,
     borrowedAt = Number.NEGATIVE_INFINITY,
   ): void {
-    this.stamps.registeredAt[slot] = registeredAt;
-    this.stamps.lastActiveAt[slot] = Math.max(registeredAt, lastActiveAt);
+    this.stamps.restamp(slot, registeredAt, Math.max(registeredAt, lastActiveAt));
     this.#activity.restore(slot, borrowedAt);
-    this.#foreignStamps.add(slot);
     this.refile(slot);
   }
 
@@ -374,16 +381,9 @@ export class Tracker {
     while (!steps.next().done);
   }
 
-  /** The earliest registration, monotonic ms; `undefined` for an empty map. Costs nothing while stamps are our own. */
+  /** The earliest registration, monotonic ms; `undefined` for an empty map. */
   oldestRegisteredAt(): number | undefined {
-    const first = this.stamps.entries().next();
-    if (first.done) return undefined;
-    let oldest = this.stamps.registeredAt[first.value[1]] as number;
-    for (const slot of this.#foreignStamps) {
-      const registeredAt = this.stamps.registeredAt[slot] as number;
-      if (registeredAt < oldest) oldest = registeredAt;
-    }
-    return oldest;
+    return this.stamps.oldestRegisteredAt();
   }
 
   /** The map is tracked no more: drops all stamps, so that a handle somebody keeps pins none of its keys. */
@@ -436,7 +436,6 @@ export class Tracker {
     if (this.stamps.hasFlag(slot, HOOKED)) this.#host.cancelHook(this, slot);
     this.filing.forget(slot);
     this.order?.remove(slot);
-    if (this.#foreignStamps.size > 0) this.#foreignStamps.delete(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
   }

@@ -484,7 +484,7 @@ describe('a companion that does not leave', () => {
           adopt: contexts,
           follows: 'runs',
           orphanAfter: false,
-          dispose: (_value, key) => disposed.push(`context ${key}`),
+          dispose: (_value, key, reason) => disposed.push(`context ${key} ${reason}`),
         },
       },
       clock,
@@ -504,8 +504,8 @@ describe('a companion that does not leave', () => {
     ]);
     contexts.obstacle = false;
     await registry.sweep();
-    expect(disposed).toEqual(['run a', 'context a']);
-    expect(registry.report().maps[1]).toMatchObject({ overdue: 0, size: 0 });
+    expect(disposed).toEqual(['run a', 'context a companion']);
+    expect(registry.report().maps[1]).toMatchObject({ overdue: 0, size: 0, removed: { companion: 1, swept: 0 } });
     registry.stop();
   });
 

@@ -44,7 +44,8 @@ describe(`a service that is killed ${rounds} times`, () => {
     const random = randomFrom(20_261_120);
     for (let round = 0; round < rounds; round += 1) {
       const service = start(folder, round);
-      for (let batches = 2 + Math.floor(random() * 24); batches > 0; batches -= 1) await once(service, 'message');
+      for (let batches = 2 + Math.floor(random() * 24); batches > 0; batches -= 1)
+        await once(service, 'message');
       await new Promise((resolve) => setTimeout(resolve, random() * 12));
       service.kill('SIGKILL');
       await once(service, 'exit');
@@ -82,7 +83,9 @@ describe(`a service that is killed ${rounds} times`, () => {
     });
     expect(tooOften).toEqual([]);
     // Within one life, never twice.
-    const sameLife = [...times.values()].filter((all) => new Set(all.map(({ life }) => life)).size < all.length);
+    const sameLife = [...times.values()].filter(
+      (all) => new Set(all.map(({ life }) => life)).size < all.length,
+    );
     expect(sameLife).toEqual([]);
   });
 
@@ -96,7 +99,8 @@ describe(`a service that is killed ${rounds} times`, () => {
   });
 
   it('leaves no lock and no temporary file behind', () => {
-    for (const suffix of ['.lock', '.owner', '.tmp']) expect(existsSync(join(folder, `state.json${suffix}`))).toBe(false);
+    for (const suffix of ['.lock', '.owner', '.tmp'])
+      expect(existsSync(join(folder, `state.json${suffix}`))).toBe(false);
   });
 });
 

@@ -1,0 +1,508 @@
+import { createRegistry, type RegistryOptions, type RegistrySnapshot } from 'mapsweep';
+import { createManualClock, type ManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+
+interface Run {
+  done?: boolean;
+  text?: string;
+}
+
+type Maps = { runs: Map<unknown, Run>; contexts: Map<unknown, object> };
+
+interface Delivery {
+  key: unknown;
+  reason: string;
+  id: string;
+  attempt: number;
+  value: unknown;
+  detail: unknown;
+}
+
+/** One life of a process: a registry, and what its context engine was told. */
+function live(clock: ManualClock, options: Partial<RegistryOptions<Maps>> & { fails?: boolean } = {}) {
+  const told: Delivery[] = [];
+  const failures: string[] = [];
+  const { fails = false, ended, ...rest } = options;
+  const registry = createRegistry<Maps>({
+    clock,
+    maps: { runs: { maxIdle: '1h' }, contexts: { follows: 'runs', orphanAfter: '10m' } },
+    ...rest,
+    ended: {
+      map: 'runs',
+      deliver: ({ key, reason, id, value, detail }, { attempt }) => {
+        if (fails) throw new Error('recipient is down');
+        told.push({ key, reason, id, attempt, value, detail });
+      },
+      ...(ended as object),
+    } as RegistryOptions<Maps>['ended'],
+  });
+  registry.on('callback-failed', ({ callback }) => failures.push(callback));
+  return { registry, told, failures };
+}
+
+const throughJson = (snapshot: RegistrySnapshot): RegistrySnapshot => JSON.parse(JSON.stringify(snapshot));
+
+/** The clock of the next life: monotonic time starts anew, wall time goes on. */
+const clockAfter = (clock: ManualClock, downtimeMs = 0) =>
+  createManualClock({ startAt: clock.now() + downtimeMs });
+
+describe('a snapshot', () => {
+  it('is plain JSON of version 1, unchanged by a round trip', async () => {
+    const clock = createManualClock();
+    const { registry } = live(clock, { fails: true });
+    registry.maps.runs.set('a', {});
+    registry.maps.contexts.set('a', {});
+    registry.maps.runs.set('b', {});
+    registry.end('b', { reason: 'error', detail: { code: 7 } });
+    await clock.advance(3_000);
+    const snapshot = registry.snapshot();
+    expect(snapshot).toMatchObject({ format: 'mapsweep-snapshot', version: 1, takenAt: clock.now() });
+    expect(throughJson(snapshot)).toEqual(snapshot);
+    expect(snapshot.ended?.pending).toMatchObject([
+      { event: { key: 'b', reason: 'error', detail: { code: 7 } } },
+    ]);
+    expect(snapshot.ended?.pending[0]?.attempts).toBeGreaterThanOrEqual(2);
+    await registry.close({ deadline: 0 });
+  });
+
+  it('says which key JSON cannot carry, and carries it with a keyCodec', async () => {
+    const clock = createManualClock();
+    const key = { id: 4 };
+    const { registry } = live(clock);
+    registry.maps.runs.set(key, {});
+    expect(() => registry.snapshot()).toThrow(/maps\.runs: JSON cannot carry the key/);
+    const keyCodec = { encode: (k: unknown) => (k as { id: number }).id, decode: () => key };
+    const coded = live(clock, { keyCodec });
+    coded.registry.maps.runs.set(key, {});
+    const snapshot = throughJson(coded.registry.snapshot());
+    expect(snapshot.maps.runs?.entries[0]?.key).toBe(4);
+    const next = live(clockAfter(clock), { keyCodec });
+    next.registry.restore(snapshot);
+    next.registry.maps.runs.set(key, {});
+    expect(next.registry.stamps('runs', key)).toEqual(coded.registry.stamps('runs', key));
+  });
+
+  it('leaves out an entry whose key the keyCodec answers undefined for', () => {
+    const clock = createManualClock();
+    const { registry } = live(clock, {
+      keyCodec: { encode: (key) => (typeof key === 'string' ? key : undefined), decode: (json) => json },
+    });
+    registry.maps.runs.set('kept', {});
+    registry.maps.runs.set(Symbol('left out'), {});
+    expect(registry.snapshot().maps.runs?.entries.map(({ key }) => key)).toEqual(['kept']);
+  });
+
+  it('holds values with encodeValue alone', () => {
+    const clock = createManualClock();
+    const without = live(clock);
+    without.registry.maps.runs.set('a', { text: 'secret' });
+    expect(JSON.stringify(without.registry.snapshot())).not.toContain('secret');
+    const encodeValue = (run: unknown) => ({ shown: (run as Run).text });
+    const { registry } = live(clock, { encodeValue });
+    registry.maps.runs.set('a', { text: 'public' });
+    expect(registry.snapshot().maps.runs?.entries[0]?.value).toEqual({ shown: 'public' });
+  });
+
+  it('drops a detail that JSON cannot carry, and counts it', async () => {
+    const clock = createManualClock();
+    const { registry, failures } = live(clock, { fails: true });
+    const circular: { self?: unknown } = {};
+    circular.self = circular;
+    for (const [key, detail] of [
+      ['a', circular],
+      ['b', 7n],
+      ['c', () => {}],
+      ['d', { fine: true }],
+    ] as const) {
+      registry.maps.runs.set(key, {});
+      registry.end(key, { detail });
+    }
+    const details = registry.snapshot().ended?.pending.map(({ event }) => event.detail);
+    expect(details).toEqual([undefined, undefined, undefined, { fine: true }]);
+    expect(failures.filter((callback) => callback === 'detail')).toHaveLength(3);
+    await registry.close({ deadline: 0 });
+  });
+
+  it('taken while the owner deletes holds the run as open: the claim may yet be taken back', () => {
+    const clock = createManualClock();
+    const snapshots: RegistrySnapshot[] = [];
+    class Owned extends Map<unknown, Run> {
+      override delete(key: unknown): boolean {
+        snapshots.push(registry.snapshot());
+        return super.delete(key);
+      }
+    }
+    const { registry } = live(clock, { maps: { runs: { adopt: new Owned(), maxIdle: '1h' }, contexts: {} } });
+    registry.maps.runs.set('a', {});
+    registry.maps.runs.delete('a');
+    expect(snapshots[0]?.maps.runs?.entries).toMatchObject([{ key: 'a' }]);
+    expect(snapshots[0]?.maps.runs?.entries[0]).not.toHaveProperty('claimed');
+    expect(snapshots[0]?.ended?.tombstones).toEqual([]);
+    expect(registry.snapshot().ended?.tombstones).toMatchObject([{ key: 'a' }]);
+  });
+
+  it('taken inside dispose holds the ending as pending: a crash there loses nothing', () => {
+    const clock = createManualClock();
+    let inside: RegistrySnapshot | undefined;
+    const { registry } = live(clock, {
+      maps: {
+        runs: {
+          maxIdle: '1h',
+          dispose: () => {
+            inside = registry.snapshot();
+          },
+        },
+        contexts: {},
+      },
+    });
+    registry.maps.runs.set('a', {});
+    registry.maps.runs.delete('a');
+    expect(inside?.ended?.pending).toMatchObject([{ event: { key: 'a', reason: 'deleted' }, attempts: 0 }]);
+  });
+});
+
+describe('restore', () => {
+  it.each(['before', 'after'] as const)(
+    'gives a key set %s it the stamps, generation and id it had',
+    async (when) => {
+      const clock = createManualClock();
+      const first = live(clock);
+      first.registry.maps.runs.set('a', {});
+      await clock.advance(60_000);
+      first.registry.touch('runs', 'a');
+      const stamps = first.registry.stamps('runs', 'a');
+      const snapshot = throughJson(first.registry.snapshot());
+
+      const next = live(clockAfter(clock, 5_000));
+      if (when === 'before') next.registry.maps.runs.set('a', {});
+      next.registry.restore(snapshot);
+      if (when === 'after') next.registry.maps.runs.set('a', {});
+      expect(next.registry.stamps('runs', 'a')).toEqual(stamps);
+      next.registry.end('a');
+      await Promise.resolve();
+      expect(next.registry.snapshot().ended?.tombstones[0]?.id).toBe(snapshot.maps.runs?.entries[0]?.id);
+    },
+  );
+
+  it('lets ages go on by the wall clock: due at the millisecond it would have been', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    await clock.advance(40 * 60_000);
+    const later = clockAfter(clock, 10 * 60_000);
+    const next = live(later, { sweepEvery: '1h' });
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    next.registry.maps.runs.set('a', {});
+    await later.advance(10 * 60_000 - 1);
+    await next.registry.sweep();
+    expect(next.registry.maps.runs.has('a')).toBe(true);
+    await later.advance(1);
+    await next.registry.sweep();
+    expect(next.registry.maps.runs.has('a')).toBe(false);
+  });
+
+  it('takes a stamp that lies in the future as of now, and counts it in the report', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    const snapshot = throughJson(first.registry.snapshot());
+    const earlier = createManualClock({ startAt: clock.now() - 3_600_000 });
+    const next = live(earlier);
+    next.registry.restore(snapshot);
+    next.registry.maps.runs.set('a', {});
+    expect(next.registry.stamps('runs', 'a')).toMatchObject({
+      registeredAt: earlier.now(),
+      lastActiveAt: earlier.now(),
+    });
+    expect(next.registry.report().restoredFromFuture).toBe(1);
+  });
+
+  it('gives later registrations greater generations than any before', () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    for (const key of ['a', 'b', 'c']) first.registry.maps.runs.set(key, {});
+    const before = first.registry.stamps('runs', 'c')?.generation as number;
+    const next = live(clockAfter(clock));
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    next.registry.maps.runs.set('new', {});
+    expect(next.registry.stamps('runs', 'new')?.generation).toBeGreaterThan(before);
+  });
+
+  it('keeps a claim: an ended run that comes back is a duplicate, and nobody is told', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    first.registry.end('a');
+    await clock.advance(0);
+    const later = clockAfter(clock);
+    const next = live(later);
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    next.registry.maps.runs.set('a', {});
+    expect(next.registry.end('a')).toBe('duplicate');
+    next.registry.maps.runs.delete('a');
+    await later.advance(20 * 60_000);
+    expect(next.told).toEqual([]);
+  });
+
+  it('bears a tombstoned key claimed within the window, and as a new run after it (openclaw#64071)', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    for (const key of ['a', 'b', 'c']) {
+      first.registry.maps.runs.set(key, {});
+      first.registry.maps.runs.delete(key);
+    }
+    await clock.advance(0);
+    const snapshot = throughJson(first.registry.snapshot());
+    const later = clockAfter(clock);
+    const next = live(later);
+    next.registry.restore(snapshot);
+    next.registry.maps.runs.set('a', {});
+    expect(next.registry.end('a')).toBe('duplicate');
+    // The claim is for the first set alone: a delete and a set make a new run.
+    next.registry.maps.runs.delete('a');
+    next.registry.maps.runs.set('a', {});
+    expect(next.registry.end('a')).toBe('claimed');
+    await later.advance(10 * 60_000);
+    next.registry.maps.runs.set('b', {});
+    expect(next.registry.end('b')).toBe('claimed');
+    await later.advance(0);
+    expect(next.told.map(({ key }) => key)).toEqual(['a', 'b']);
+  });
+
+  it('ends runs that have not come back when the window closes as lost, once, with their id', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    for (const key of ['back', 'lost']) first.registry.maps.runs.set(key, {});
+    const snapshot = throughJson(first.registry.snapshot());
+    const later = clockAfter(clock);
+    const next = live(later);
+    next.registry.restore(snapshot);
+    next.registry.maps.runs.set('back', {});
+    await later.advance(10 * 60_000 - 1);
+    expect(next.told).toEqual([]);
+    await later.advance(1);
+    const lostId = snapshot.maps.runs?.entries.find(({ key }) => key === 'lost')?.id;
+    expect(next.told).toMatchObject([{ key: 'lost', reason: 'lost', id: lostId }]);
+    expect(next.registry.end('lost')).toBe('duplicate');
+    await later.advance(20 * 60_000);
+    expect(next.told).toHaveLength(1);
+  });
+
+  it('claims nothing as lost in observe mode', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('lost', {});
+    const later = clockAfter(clock);
+    const next = live(later, { mode: 'observe' });
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    await later.advance(11 * 60_000);
+    expect(next.told).toEqual([]);
+  });
+
+  it('keeps runs that have not come back in the next snapshot', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    const snapshot = throughJson(first.registry.snapshot());
+    const second = live(clockAfter(clock));
+    second.registry.restore(snapshot);
+    expect(second.registry.snapshot().maps.runs?.entries).toEqual(snapshot.maps.runs?.entries);
+  });
+
+  it('lets a run that has not come back be ended, once', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    const later = clockAfter(clock);
+    const next = live(later);
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    expect(next.registry.end('a', { reason: 'completed' })).toBe('claimed');
+    expect(next.registry.end('a')).toBe('duplicate');
+    next.registry.maps.runs.set('a', {});
+    expect(next.registry.end('a')).toBe('duplicate');
+    await later.advance(20 * 60_000);
+    expect(next.told).toMatchObject([{ key: 'a', reason: 'completed' }]);
+  });
+
+  it('asks settled about a run that comes back: what its value says was announced is not announced again', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    const later = clockAfter(clock);
+    const next = live(later, { ended: { settled: (run: Run) => run.done === true } as never });
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    next.registry.maps.runs.set('a', { done: true });
+    expect(next.registry.end('a')).toBe('duplicate');
+    await later.advance(20 * 60_000);
+    expect(next.told).toEqual([]);
+  });
+
+  it('goes on with pending deliveries: attempts are not forgotten', async () => {
+    const clock = createManualClock();
+    const first = live(clock, { fails: true });
+    first.registry.maps.runs.set('a', {});
+    first.registry.end('a');
+    await clock.advance(2_500);
+    const snapshot = throughJson(first.registry.snapshot());
+    const attempts = snapshot.ended?.pending[0]?.attempts as number;
+    const later = clockAfter(clock);
+    const next = live(later);
+    next.registry.restore(snapshot);
+    await later.advance(60_000);
+    expect(next.told).toMatchObject([
+      { key: 'a', attempt: attempts + 1, id: snapshot.ended?.pending[0]?.event.id },
+    ]);
+  });
+
+  it('makes an ambiguous dead letter of a delivery whose last attempt was under way', async () => {
+    const clock = createManualClock();
+    const first = live(clock, { ended: { attempts: 1, deliver: () => new Promise(() => {}) } as never });
+    first.registry.maps.runs.set('a', {});
+    first.registry.end('a');
+    await clock.advance(0);
+    const snapshot = throughJson(first.registry.snapshot());
+    expect(snapshot.ended?.pending).toMatchObject([{ attempts: 1 }]);
+    const next = live(clockAfter(clock), { ended: { attempts: 1 } as never });
+    next.registry.restore(snapshot);
+    expect(next.registry.deadLetters()).toMatchObject([{ event: { key: 'a' }, ambiguous: true }]);
+  });
+
+  it('keeps dead letters, which can be delivered again', async () => {
+    const clock = createManualClock();
+    const first = live(clock, { fails: true, ended: { attempts: 1 } as never });
+    first.registry.maps.runs.set('a', {});
+    first.registry.end('a');
+    await clock.advance(0);
+    const later = clockAfter(clock);
+    const next = live(later);
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    const [letter] = next.registry.deadLetters();
+    expect(letter).toMatchObject({ event: { key: 'a' }, attempts: 1, ambiguous: false });
+    expect(String(letter?.error)).toContain('recipient is down');
+    expect(next.registry.redeliver(letter?.id as string)).toBe(true);
+    await later.advance(0);
+    expect(next.told).toMatchObject([{ key: 'a' }]);
+    expect(next.registry.deadLetters()).toEqual([]);
+  });
+
+  it('changes nothing the second time', async () => {
+    const clock = createManualClock();
+    const first = live(clock, { fails: true });
+    for (const key of ['open', 'pending']) first.registry.maps.runs.set(key, {});
+    first.registry.end('pending');
+    await clock.advance(0);
+    const snapshot = throughJson(first.registry.snapshot());
+    const later = clockAfter(clock);
+    const next = live(later);
+    next.registry.restore(snapshot);
+    next.registry.maps.runs.set('open', {});
+    next.registry.end('open');
+    await later.advance(5_000);
+    next.registry.restore(snapshot);
+    next.registry.maps.runs.delete('open');
+    await later.advance(60 * 60_000);
+    expect(next.told.map(({ key }) => key).sort()).toEqual(['open', 'pending']);
+  });
+
+  it('gives a map that is adopted later what is held for it', async () => {
+    const clock = createManualClock();
+    const first = createRegistry({ clock, maps: {} });
+    first.adopt('late', new Map([['a', 1]]), { maxIdle: '1h' });
+    await clock.advance(60_000);
+    const stamps = first.stamps('late' as never, 'a');
+    const snapshot = throughJson(first.snapshot());
+    const next = createRegistry({ clock: clockAfter(clock), maps: {} });
+    next.restore(snapshot);
+    next.adopt('late', new Map([['a', 1]]), { maxIdle: '1h' });
+    expect(next.stamps('late' as never, 'a')).toEqual(stamps);
+  });
+
+  it("keeps a companion's activity as its leader's: being loaded is no activity", async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    await clock.advance(50 * 60_000);
+    first.registry.maps.contexts.set('a', {});
+    await clock.advance(20 * 60_000);
+    const later = clockAfter(clock);
+    const next = live(later, { sweepEvery: '1h' });
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    next.registry.maps.runs.set('a', {});
+    next.registry.maps.contexts.set('a', {});
+    // The run was last active through its context 20 minutes before.
+    await later.advance(40 * 60_000 - 1);
+    await next.registry.sweep();
+    expect(next.registry.maps.runs.has('a')).toBe(true);
+    await later.advance(1);
+    await next.registry.sweep();
+    expect(next.registry.maps.runs.has('a')).toBe(false);
+    expect(next.registry.maps.contexts.has('a')).toBe(false);
+  });
+});
+
+describe('a damaged snapshot', () => {
+  const clock = createManualClock();
+  const { registry } = live(clock);
+  registry.maps.runs.set('a', {});
+  registry.maps.runs.set('b', {});
+  registry.maps.runs.delete('b');
+  const whole = throughJson(registry.snapshot());
+
+  it.each<[damage: string, where: RegExp, change: (snapshot: RegistrySnapshot) => unknown]>([
+    ['no object', /^snapshot: expected an object/, () => 'torn'],
+    ['another format', /^snapshot\.format/, (snapshot) => ({ ...snapshot, format: 'other' })],
+    ['another version', /^snapshot\.version: expected 1/, (snapshot) => ({ ...snapshot, version: 2 })],
+    ['no maps', /^snapshot\.maps: expected an object/, ({ maps: _, ...rest }) => rest],
+    [
+      'an entry without a key',
+      /entries\[0\]\.key/,
+      (snapshot) => spoil(snapshot, (entry) => delete entry.key),
+    ],
+    [
+      'a stamp that is text',
+      /entries\[0\]\.registeredAt: expected epoch milliseconds/,
+      (snapshot) => spoil(snapshot, (entry) => Object.assign(entry, { registeredAt: 'now' })),
+    ],
+    [
+      'a negative generation',
+      /entries\[0\]\.generation/,
+      (snapshot) => spoil(snapshot, (entry) => Object.assign(entry, { generation: -1 })),
+    ],
+    [
+      'tombstones that are no array',
+      /^snapshot\.ended\.tombstones/,
+      (snapshot) => ({
+        ...snapshot,
+        ended: { ...snapshot.ended, tombstones: {} },
+      }),
+    ],
+    [
+      'a pending event without an id',
+      /pending\[0\]\.event\.id/,
+      (snapshot) => ({
+        ...snapshot,
+        ended: { ...snapshot.ended, pending: [{ attempts: 0, event: { key: 'a' } }] },
+      }),
+    ],
+  ])('with %s changes nothing, and says where', (_damage, where, change) => {
+    const next = live(clockAfter(clock));
+    const untouched = next.registry.snapshot();
+    expect(() => next.registry.restore(change(throughJson(whole)) as RegistrySnapshot)).toThrow(where);
+    expect({ ...next.registry.snapshot(), takenAt: 0 }).toEqual({ ...untouched, takenAt: 0 });
+  });
+
+  it('with endings of another map says which', () => {
+    const next = createRegistry({ clock: clockAfter(clock), maps: { other: {} }, ended: { map: 'other' } });
+    expect(() => next.restore(whole)).toThrow(
+      /holds endings of 'runs', this registry announces those of 'other'/,
+    );
+  });
+
+  function spoil(
+    snapshot: RegistrySnapshot,
+    change: (entry: Record<string, unknown>) => void,
+  ): RegistrySnapshot {
+    change(snapshot.maps.runs?.entries[0] as unknown as Record<string, unknown>);
+    return snapshot;
+  }
+});
