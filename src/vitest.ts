@@ -1,0 +1,65 @@
+import { expect, vi } from 'vitest';
+import type { DrainWithinOptions } from './drain-within.js';
+import type { Duration } from './duration.js';
+import { recordEndings } from './endings-record.js';
+import type { FakeTimers } from './matchers/fake-timers.js';
+import { toBeDrained } from './matchers/to-be-drained.js';
+import { toBecomeCollectable } from './matchers/to-become-collectable.js';
+import { toDrainWithin } from './matchers/to-drain-within.js';
+import { toHaveEndedEveryRunOnce } from './matchers/to-have-ended-every-run-once.js';
+import { toHaveEndedExactlyOnce } from './matchers/to-have-ended-exactly-once.js';
+import { toReturnToBaseline } from './matchers/to-return-to-baseline.js';
+import type { BaselineOptions } from './return-to-baseline.js';
+
+/** The matchers that `import 'mapsweep/vitest'` adds to `expect`. */
+export interface MapsweepMatchers {
+  /**
+   * Of a registry: every map that has a lifetime or a leader is empty, and no notification is pending. Of a TrackedMap,
+   * an adopted map or its handle: it is empty. Sweeps nothing.
+   */
+  toBeDrained(): void;
+  /**
+   * Lets time pass, sweeping on the way, until a registry or a map is drained; fails where it is not after `duration`.
+   * Advances the manual clock that it was made with, else vitest's fake timers; throws where neither is in force.
+   */
+  toDrainWithin(duration: Duration, options?: DrainWithinOptions): Promise<void>;
+  /**
+   * Runs a scenario again and again and compares every map of the registry before and after. Fails where one has grown,
+   * naming it, its growth per run, and its first survivors: why they are still there, and where they were registered.
+   */
+  toReturnToBaseline(options: BaselineOptions): Promise<void>;
+  /**
+   * The run of a key ended exactly once: one `subagent-ended` on the bus and, where the registry has `deliver`, one
+   * delivery that succeeded. Fails for one that is open, pending, a dead letter, or told twice. A key that was registered
+   * several times has had several runs, each of which must have ended once.
+   */
+  toHaveEndedExactlyOnce(key: unknown): void;
+  /** Every run that was ever registered ended exactly once, and there was one. */
+  toHaveEndedEveryRunOnce(): void;
+  /**
+   * The value behind a WeakRef gets collected, so that nothing holds it any more. Fails where this runtime cannot be
+   * made to collect garbage.
+   */
+  toBecomeCollectable(): Promise<void>;
+}
+
+declare module 'vitest' {
+  // The name and default of the type parameter must repeat vitest's own declaration.
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  interface Matchers<T = any> extends MapsweepMatchers {}
+}
+
+const fakeTimers: FakeTimers = {
+  inForce: () => (vi.isFakeTimers() ? { advance: (ms) => vi.advanceTimersByTimeAsync(ms) } : undefined),
+  hint: 'call vi.useFakeTimers() before it is made',
+};
+
+expect.extend({
+  toBeDrained,
+  toDrainWithin: toDrainWithin(fakeTimers),
+  toReturnToBaseline: toReturnToBaseline(fakeTimers),
+  toHaveEndedExactlyOnce,
+  toHaveEndedEveryRunOnce,
+  toBecomeCollectable,
+});
+recordEndings();
