@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
+import type { Claim, ClaimKeeper } from './claim-keeper.js';
 import type { EndedEvent } from './ended-event.js';
 import { CLAIMED } from './stamp-store.js';
 import type { Timeline } from './timeline.js';
 import type { Tombstone, Tombstones } from './tombstones.js';
-import type { Claim, ClaimKeeper, Tracker } from './tracker.js';
+import type { Tracker } from './tracker.js';
 
 /** What came of `registry.end()`: the first claim wins, later ones are duplicates. */
 export type EndResult = 'claimed' | 'duplicate' | 'unknown';
@@ -148,15 +149,20 @@ export class Endings implements ClaimKeeper {
     return ((this.tracker.stamps.flags[slot] as number) & CLAIMED) !== 0;
   }
 
-  /** The keys of claims that are being made at this moment. */
+  /** The keys of claims that are being made at this moment, and may yet be taken back. */
   tentativeKeys(): Set<unknown> {
-    return new Set([...this.#tentative].map((claim) => claim.key));
+    return new Set(this.#tentativeClaims().map((claim) => claim.key));
   }
 
   /** Whether a claim is being made at this moment, and may yet be taken back: to a snapshot it is still open. */
   isTentative(slot: number): boolean {
-    for (const claim of this.#tentative) if (claim.slot === slot) return true;
-    return false;
+    return this.#tentativeClaims().some((claim) => claim.slot === slot);
+  }
+
+  /** Endings whose entry has left while its companions are still leaving: claimed, and not handed over yet. */
+  endingNow(): EndedEvent[] {
+    const claims = [...this.#tentative].filter((claim) => !this.#isUnderway(claim));
+    return claims.map((claim) => claim.event);
   }
 
   /** Takes over a claimed ending: counts it, has it delivered, and tells the bus. */
@@ -202,9 +208,18 @@ export class Endings implements ClaimKeeper {
 
   // --- inside -------------------------------------------------------------------------------------------------------
 
-  #open(slot: number, key: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
+  #tentativeClaims(): OpenClaim[] {
+    return [...this.#tentative].filter((claim) => this.#isUnderway(claim));
+  }
+
+  #isUnderway({ slot, generation }: OpenClaim): boolean {
+    return this.tracker.stamps.holds(slot, generation);
+  }
+
+  #open(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
     const { timeline, tombstones } = this.#host;
     const { stamps } = this.tracker;
+    const key = given === 0 ? 0 : given; // A Map keeps -0 as 0.
     const generation = stamps.generation[slot] as number;
     const id = this.idOf(slot);
     const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);

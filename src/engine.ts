@@ -1,11 +1,11 @@
 import { BeforeSweepGate } from './before-sweep.js';
 import { CallbackFailures } from './callback-failures.js';
-import { evictExcess } from './capacity.js';
-import { type Clock, giveWay } from './clock.js';
+import { CapacityPasses } from './capacity.js';
+import type { Clock } from './clock.js';
 import { EventBus } from './events.js';
 import type { NativeCollection } from './native-collection.js';
 import type { RegistryObserver } from './observer.js';
-import { Pacer, type PacerTicket } from './pacer.js';
+import { Pacer } from './pacer.js';
 import type { CompiledPolicy } from './policy.js';
 import type { SweepReport } from './sweep-report.js';
 import { Sweeper } from './sweeper.js';
@@ -38,11 +38,7 @@ export class Engine implements TrackerHost {
   /** Called after each pass, before `sweep-finished` is emitted. */
   readonly afterPass = new Set<(report: SweepReport) => void>();
   readonly #trackers = new Map<string, Tracker>();
-  readonly #overCapacity = new Set<Tracker>();
-  // Maps in which an eviction found nothing left to evict: to be tried again after the next sweep.
-  readonly #stuck = new Set<Tracker>();
-  #capacityTicket: PacerTicket | undefined;
-  #isEvicting = false;
+  readonly #capacity: CapacityPasses;
   #isStopped = false;
 
   constructor({ clock, sweepEveryMs, sliceBudgetMs, observing }: EngineOptions) {
@@ -77,6 +73,17 @@ export class Engine implements TrackerHost {
       isStopped: () => this.#isStopped,
       proceed: (tracker, slot, reason) => this.#hookSucceeded(tracker, slot, reason),
     });
+    this.#capacity = new CapacityPasses({
+      clock,
+      pacer,
+      sliceBudgetMs,
+      now: () => timeline.now(),
+      isStopped: () => this.#isStopped,
+      currentTick: () => this.tickOf(timeline.now()),
+      isWaiting: (tracker, slot) => this.hooks.stateOf(tracker, slot) !== undefined,
+      waitingCount: (tracker) => this.hooks.countOf(tracker),
+      runHook: (tracker, slot) => this.hooks.request(tracker, slot, 'evicted'),
+    });
   }
 
   get isStopped(): boolean {
@@ -104,8 +111,7 @@ export class Engine implements TrackerHost {
   remove(tracker: Tracker): void {
     if (this.#trackers.get(tracker.name) !== tracker) return;
     this.#trackers.delete(tracker.name);
-    this.#overCapacity.delete(tracker);
-    this.#stuck.delete(tracker);
+    this.#capacity.forget(tracker);
     this.failures.forget(tracker.name);
     tracker.abandon();
     this.#relate();
@@ -117,9 +123,7 @@ export class Engine implements TrackerHost {
     this.#isStopped = true;
     this.sweeper.stop();
     this.hooks.close();
-    this.#overCapacity.clear();
-    if (this.#capacityTicket !== undefined) this.pacer.cancel(this.#capacityTicket);
-    this.#capacityTicket = undefined;
+    this.#capacity.stop();
     this.pacer.pause();
   }
 
@@ -141,13 +145,7 @@ export class Engine implements TrackerHost {
   }
 
   requestCapacityPass(tracker: Tracker): void {
-    if (this.#isStopped || tracker.observing || this.#stuck.has(tracker)) return;
-    this.#overCapacity.add(tracker);
-    if (this.#isEvicting || this.#capacityTicket !== undefined) return;
-    this.#capacityTicket = this.pacer.schedule(this.timeline.now(), () => {
-      this.#capacityTicket = undefined;
-      void this.#evict();
-    });
+    this.#capacity.request(tracker);
   }
 
   runHook(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void {
@@ -158,8 +156,8 @@ export class Engine implements TrackerHost {
     this.hooks.cancel(tracker, slot);
   }
 
-  sweptLate(tracker: Tracker, lateMs: number): void {
-    if (this.observers.size > 0) this.observe((observer) => observer.sweptLate?.(tracker.name, lateMs));
+  sweptLate(map: string, lateMs: number): void {
+    if (this.observers.size > 0) this.observe((observer) => observer.sweptLate?.(map, lateMs));
   }
 
   // --- inside -------------------------------------------------------------------------------------------------------
@@ -177,49 +175,21 @@ export class Engine implements TrackerHost {
   }
 
   #hookSucceeded(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void {
-    const now = this.timeline.now();
     if (reason === 'evicted' && tracker.native.size() > tracker.policy.maxEntries) {
-      if (!tracker.isGuarded(slot)) tracker.removals.evict(slot, 'maxEntries');
+      const generation = tracker.stamps.generation[slot] as number;
+      const isFree = !tracker.isGuarded(slot);
+      // The guard may have removed the entry itself.
+      if (isFree && tracker.stamps.holds(slot, generation)) tracker.removals.evict(slot, 'maxEntries');
       return;
     }
-    tracker.lookAfterHook(slot, now);
-  }
-
-  async #evict(): Promise<void> {
-    this.#isEvicting = true;
-    const { clock } = this.timeline;
-    let sliceBegan = this.timeline.now();
-    const trackers = [...this.#overCapacity];
-    this.#overCapacity.clear();
-    for (const tracker of trackers) {
-      const steps = evictExcess(tracker, {
-        now: () => this.timeline.now(),
-        currentTick: () => this.tickOf(this.timeline.now()),
-        isWaiting: (of, slot) => this.hooks.stateOf(of, slot) !== undefined,
-        runHook: (of, slot) => this.hooks.request(of, slot, 'evicted'),
-      });
-      while (!steps.next().done && !this.#isStopped) {
-        if (this.timeline.now() - sliceBegan < this.sliceBudgetMs) continue;
-        await giveWay(clock);
-        sliceBegan = this.timeline.now();
-      }
-      // Unless something was added meanwhile: then the next pass has something to find.
-      const isStuck = tracker.native.size() > tracker.policy.maxEntries && !this.#overCapacity.has(tracker);
-      if (isStuck) this.#stuck.add(tracker);
-    }
-    this.#isEvicting = false;
-    // What callbacks of this pass added has the next one, in a later macrotask: a `dispose` that adds cannot loop here.
-    for (const tracker of [...this.#overCapacity]) this.requestCapacityPass(tracker);
+    tracker.lookAfterHook(slot, this.timeline.now());
   }
 
   #passFinished(report: SweepReport): void {
     for (const call of this.afterPass) call(report);
     if (report.skipped === undefined) this.observe((observer) => observer.sweepFinished?.(report.durationMs));
     this.bus.emit('sweep-finished', report);
-    const stuck = [...this.#stuck];
-    this.#stuck.clear();
-    for (const tracker of stuck) {
-      if (tracker.native.size() > tracker.policy.maxEntries) this.requestCapacityPass(tracker);
-    }
+    // Guards may have let go meanwhile, and hooks may be due for their next attempt.
+    for (const tracker of this.#trackers.values()) this.#capacity.request(tracker);
   }
 }

@@ -19,6 +19,7 @@ import { registryCreated } from './registry-created.js';
 import { internals, type RegistryInternals } from './registry-internals.js';
 import {
   type AnyMap,
+  type CollectionOf,
   type CompiledRegistryOptions,
   checkFollows,
   compileRegistryOptions,
@@ -46,6 +47,9 @@ export interface CloseResult {
   readonly undelivered: number;
 }
 
+/** A map of the registry: one of those that it was made with, or one that was adopted later. */
+export type MapName<M> = (keyof M & string) | (string & {});
+
 const endSchema = {
   reason: readName,
   detail: (detail: unknown): unknown => detail,
@@ -56,9 +60,9 @@ const endSchema = {
  * The maps of a service under one sweeper. Made by `createRegistry`; it sweeps from its creation on, and its one timer
  * does not keep the process alive.
  */
-export class Registry<M extends RegistryMaps = RegistryMaps> {
+export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   /** The maps by name: the `TrackedMap` that was made, or the very object that was adopted. */
-  readonly maps: { readonly [Name in keyof M]: M[Name] };
+  readonly maps: { readonly [Name in keyof M]: CollectionOf<M[Name]> };
   readonly #engine: Engine;
   readonly #leaks: LeakMonitor;
   readonly #sites: RegistrationSites;
@@ -120,7 +124,7 @@ export class Registry<M extends RegistryMaps = RegistryMaps> {
     }
     this.#endings = endings;
     if (ended?.settled !== undefined) this.#settleAnnounced();
-    this.maps = maps as { readonly [Name in keyof M]: M[Name] };
+    this.maps = maps as { readonly [Name in keyof M]: CollectionOf<M[Name]> };
     if (file !== undefined && options.persistTo !== undefined) {
       this.#persistence = this.#persist(file, loaded, options.persistTo.everyMs);
     }
@@ -179,17 +183,17 @@ export class Registry<M extends RegistryMaps = RegistryMaps> {
   }
 
   /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
-  touch(map: keyof M & string, key: unknown): boolean {
+  touch(map: MapName<M>, key: unknown): boolean {
     return this.#tracker(map).touch(key);
   }
 
   /** When an entry was registered and last active; `undefined` where there is no such entry. */
-  stamps(map: keyof M & string, key: unknown): EntryStamps | undefined {
+  stamps(map: MapName<M>, key: unknown): EntryStamps | undefined {
     return stampsOf(this.#tracker(map), this.#engine.timeline, key);
   }
 
   /** Says whether an entry is due, by which lifetime, and why it is still there. */
-  explain(map: keyof M & string, key: unknown): Explanation {
+  explain(map: MapName<M>, key: unknown): Explanation {
     return explain(this.#engine, this.#tracker(map), key);
   }
 

@@ -1,13 +1,46 @@
+import type { CallbackFailures } from './callback-failures.js';
+import type { Claim, ClaimKeeper } from './claim-keeper.js';
 import { announce, newRemoval, type Removal } from './departures.js';
 import { MapsweepError } from './errors.js';
-import type { RemovedEvent } from './events.js';
-import { LEAVING } from './stamp-store.js';
-import type { Claim, Tracker, TrackerHost } from './tracker.js';
+import type { EventBus, RemovedEvent } from './events.js';
+import type { Filing } from './filing.js';
+import type { NativeCollection } from './native-collection.js';
+import type { CompiledPolicy } from './policy.js';
+import { LEAVING, type StampStore } from './stamp-store.js';
+import type { Timeline } from './timeline.js';
 
 const departureReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
 
 /** The reasons for which an entry is gone. A replaced value leaves its entry behind. */
 export type DepartureReason = (typeof departureReasons)[number];
+
+/** What removals have to know of the engine that the map belongs to. */
+export interface RemovalHost {
+  readonly timeline: Timeline;
+  readonly bus: EventBus;
+  readonly failures: CallbackFailures;
+  /** An entry was removed this long after it became due. */
+  sweptLate(map: string, lateMs: number): void;
+}
+
+/** A map as seen by what removes its entries. */
+export interface LeavableMap {
+  readonly name: string;
+  readonly policy: CompiledPolicy<unknown, unknown>;
+  readonly native: NativeCollection<unknown, unknown>;
+  readonly stamps: StampStore<unknown>;
+  readonly filing: Filing;
+  readonly claims: ClaimKeeper | undefined;
+  readonly observing: boolean;
+  /** The maps whose entries leave with those of this one. */
+  readonly followers: ReadonlyArray<{ readonly removals: Removals }>;
+  /** Puts the stamp of a key right where the sizes say that something went past the wrapper. */
+  settleBypass(key: unknown): void;
+  settleKey(key: unknown): void;
+  reconcileNow(): void;
+  /** Drops everything that is kept about an entry. */
+  forget(slot: number): void;
+}
 
 /** The removal that the sweeper has asked the owner's `delete` for. */
 interface ExpectedRemoval {
@@ -23,8 +56,8 @@ interface ExpectedRemoval {
  * key is still there, the claim is taken back and nothing is said.
  */
 export class Removals {
-  readonly #tracker: Tracker;
-  readonly #host: TrackerHost;
+  readonly #map: LeavableMap;
+  readonly #host: RemovalHost;
   #expected: ExpectedRemoval | undefined;
   #isClearing = false;
 
@@ -39,17 +72,17 @@ export class Removals {
   /** The `delete` of an object whose class has none of its own: what it does is known. */
   plainDelete: ((key: unknown) => boolean) | undefined;
 
-  constructor(tracker: Tracker, host: TrackerHost) {
-    this.#tracker = tracker;
+  constructor(map: LeavableMap, host: RemovalHost) {
+    this.#map = map;
     this.#host = host;
   }
 
   /** Nobody has to be told when an entry leaves by the owner's `delete`, and nothing follows it. */
   get isQuiet(): boolean {
     return (
-      this.#tracker.policy.dispose === undefined &&
-      this.#tracker.claims === undefined &&
-      this.#tracker.followers.length === 0 &&
+      this.#map.policy.dispose === undefined &&
+      this.#map.claims === undefined &&
+      this.#map.followers.length === 0 &&
       this.#expected === undefined &&
       !this.#isClearing
     );
@@ -57,14 +90,14 @@ export class Removals {
 
   /** The object's `delete` is the native one behind our wrapper, and nobody has put another on top. */
   get isPlain(): boolean {
-    return this.plainDelete !== undefined && this.#tracker.native.target.delete === this.plainDelete;
+    return this.plainDelete !== undefined && this.#map.native.target.delete === this.plainDelete;
   }
 
   /** Whether a sweep may remove entries with the native `delete`, since nothing of the owner's would run. */
   get isUntold(): boolean {
     return (
       this.isQuiet &&
-      this.#tracker.policy.beforeSweep === undefined &&
+      this.#map.policy.beforeSweep === undefined &&
       !this.#host.bus.hasListener('swept') &&
       this.isPlain
     );
@@ -72,40 +105,40 @@ export class Removals {
 
   /** A key of a quiet map was deleted, or (`left` is false) was not there. */
   leftQuietly(key: unknown, left: boolean): void {
-    const slot = this.#tracker.stamps.slotOf(key);
+    const slot = this.#map.stamps.slotOf(key);
     if (slot === undefined) return;
     // A stamp without an entry: that was removed past the wrapper, which comes to the same.
-    if (!left && this.#tracker.native.has(key)) return;
-    this.#tracker.forget(slot);
+    if (!left && this.#map.native.has(key)) return;
+    this.#map.forget(slot);
     this.total.deleted += 1;
   }
 
   /** Runs a `delete` of the owner, or the one that the sweeper called on the owner's object. */
   deleteThrough<Result>(key: unknown, run: () => Result): Result {
-    this.#tracker.settleBypass(key);
-    let slot = this.#tracker.stamps.slotOf(key);
+    this.#map.settleBypass(key);
+    let slot = this.#map.stamps.slotOf(key);
     if (slot === undefined) {
-      if (!this.#tracker.native.has(key)) return run();
-      this.#tracker.settleKey(key);
-      slot = this.#tracker.stamps.slotOf(key) as number;
+      if (!this.#map.native.has(key)) return run();
+      this.#map.settleKey(key);
+      slot = this.#map.stamps.slotOf(key) as number;
     }
-    const generation = this.#tracker.stamps.generation[slot] as number;
+    const generation = this.#map.stamps.generation[slot] as number;
     const expected = this.#expected;
     // By generation too: the owner's delete may add a key, which gets the slot that has just become free.
     const isOurs = expected !== undefined && expected.slot === slot && expected.generation === generation;
     const removal = isOurs ? expected.removal : newRemoval();
     const reason = isOurs ? expected.reason : this.#isClearing ? 'cleared' : 'deleted';
-    const value = this.#tracker.native.get(key);
-    if (value === undefined && !this.#tracker.native.has(key)) {
+    const value = this.#map.native.get(key);
+    if (value === undefined && !this.#map.native.has(key)) {
       this.vanished(slot, key);
       return run();
     }
-    const claim = isOurs ? undefined : this.#tracker.claims?.claim(slot, key, value, 'deleted');
+    const claim = isOurs ? undefined : this.#map.claims?.claim(slot, key, value, 'deleted');
     try {
       return run();
     } finally {
-      if (this.#tracker.stamps.holds(slot, generation)) {
-        if (!this.#tracker.native.has(key)) this.#leave(slot, key, value, reason, removal);
+      if (this.#map.stamps.holds(slot, generation)) {
+        if (!this.#map.native.has(key)) this.#leave(slot, key, value, reason, removal);
       }
       if (claim !== undefined) this.#settleClaim(claim, removal);
       if (!isOurs) announce(removal, this.#host.bus, this.#host.failures);
@@ -115,16 +148,16 @@ export class Removals {
   /** Runs a `clear` of the owner. */
   clearThrough<Result>(run: () => Result): Result {
     if (this.isQuiet) return this.#clearQuietly(run);
-    if (this.#tracker.native.size() !== this.#tracker.stamps.size) this.#tracker.reconcileNow();
-    const leaving = [...this.#tracker.stamps.entries()].map(([key, slot]) => {
-      const value = this.#tracker.native.get(key);
-      const generation = this.#tracker.stamps.generation[slot] as number;
+    if (this.#map.native.size() !== this.#map.stamps.size) this.#map.reconcileNow();
+    const leaving = [...this.#map.stamps.entries()].map(([key, slot]) => {
+      const value = this.#map.native.get(key);
+      const generation = this.#map.stamps.generation[slot] as number;
       return {
         key,
         slot,
         value,
         generation,
-        claim: this.#tracker.claims?.claim(slot, key, value, 'deleted'),
+        claim: this.#map.claims?.claim(slot, key, value, 'deleted'),
       };
     });
     const wasClearing = this.#isClearing;
@@ -135,7 +168,7 @@ export class Removals {
       this.#isClearing = wasClearing;
       const removals = leaving.map(({ key, slot, value, generation, claim }) => {
         const removal = newRemoval();
-        if (this.#tracker.stamps.holds(slot, generation) && !this.#tracker.native.has(key)) {
+        if (this.#map.stamps.holds(slot, generation) && !this.#map.native.has(key)) {
           this.#leave(slot, key, value, 'cleared', removal);
         }
         if (claim !== undefined) this.#settleClaim(claim, removal);
@@ -151,9 +184,9 @@ export class Removals {
       return run();
     } finally {
       this.#isClearing = false;
-      for (const [key, slot] of this.#tracker.stamps.entries()) {
-        if (this.#tracker.native.has(key)) continue;
-        this.#tracker.forget(slot);
+      for (const [key, slot] of this.#map.stamps.entries()) {
+        if (this.#map.native.has(key)) continue;
+        this.#map.forget(slot);
         this.total.cleared += 1;
       }
     }
@@ -162,16 +195,16 @@ export class Removals {
   /** Removes an entry that has just been judged due. False where that was not the sweeper's doing. */
   sweepOut(slot: number, key: unknown, now: number): boolean {
     const removal = newRemoval();
-    if (this.#tracker.stamps.hasFlag(slot, LEAVING)) {
+    if (this.#map.stamps.hasFlag(slot, LEAVING)) {
       this.#expel(slot, key, 'companion', removal);
       announce(removal, this.#host.bus, this.#host.failures);
       return false;
     }
-    const { at } = this.#tracker.filing.judge.deadline;
-    removal.rule = this.#tracker.filing.judge.rule;
+    const { at } = this.#map.filing.judge.deadline;
+    removal.rule = this.#map.filing.judge.rule;
     const left = this.#expel(slot, key, 'swept', removal);
     announce(removal, this.#host.bus, this.#host.failures);
-    if (left) this.#host.sweptLate(this.#tracker, Math.max(0, now - at));
+    if (left) this.#host.sweptLate(this.#map.name, Math.max(0, now - at));
     return left;
   }
 
@@ -179,76 +212,78 @@ export class Removals {
   evict(slot: number, rule: string): boolean {
     const removal = newRemoval();
     removal.rule = rule;
-    const left = this.#expel(slot, this.#tracker.stamps.keyOf(slot), 'evicted', removal);
+    const left = this.#expel(slot, this.#map.stamps.keyOf(slot), 'evicted', removal);
     announce(removal, this.#host.bus, this.#host.failures);
     return left;
   }
 
   /** Removes a due entry of a map that nobody has to be told about, as `sweepOut` does, less the protocol. */
   sweepUntold(slot: number, key: unknown, lateMs: number): void {
-    if (this.#tracker.native.remove(key)) {
+    if (this.#map.native.remove(key)) {
       this.total.swept += 1;
-      this.#host.sweptLate(this.#tracker, lateMs);
+      this.#host.sweptLate(this.#map.name, lateMs);
     } else this.total.deleted += 1;
-    this.#tracker.forget(slot);
+    this.#map.forget(slot);
   }
 
   /** Has the owner's own `delete` remove an entry, and sees what came of it. */
   #expel(slot: number, key: unknown, reason: 'swept' | 'evicted' | 'companion', removal: Removal): boolean {
-    const generation = this.#tracker.stamps.generation[slot] as number;
-    const value = this.#tracker.native.get(key);
+    const generation = this.#map.stamps.generation[slot] as number;
+    const value = this.#map.native.get(key);
     const { failures } = this.#host;
-    const claim = this.#tracker.claims?.claim(slot, key, value, reason);
+    const claim = this.#map.claims?.claim(slot, key, value, reason);
     const before = this.#expected;
     let threw = false;
     this.#expected = { slot, generation, reason, removal };
     try {
-      this.#tracker.native.target.delete(key);
+      this.#map.native.target.delete(key);
     } catch (error) {
       threw = true;
-      failures.report(this.#tracker.name, 'delete', key, error);
+      failures.report(this.#map.name, 'delete', key, error);
     } finally {
       this.#expected = before;
     }
-    if (this.#tracker.stamps.holds(slot, generation) && !this.#tracker.native.has(key)) {
+    if (this.#map.stamps.holds(slot, generation) && !this.#map.native.has(key)) {
       this.#leave(slot, key, value, reason, removal);
     }
     if (claim !== undefined) this.#settleClaim(claim, removal);
-    if (!this.#tracker.stamps.holds(slot, generation)) return true;
-    this.#tracker.filing.mark(slot, 'due');
-    this.#tracker.filing.buckets.watch(slot);
+    if (!this.#map.stamps.holds(slot, generation)) return true;
+    this.#map.filing.mark(slot, 'due');
+    this.#map.filing.buckets.watch(slot);
     if (!threw) {
-      const message = `delete(key) of '${this.#tracker.name}' returned and the key is still there`;
-      failures.report(this.#tracker.name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));
+      const message = `delete(key) of '${this.#map.name}' returned and the key is still there`;
+      failures.report(this.#map.name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));
     }
     return false;
   }
 
   #settleClaim(claim: Claim, removal: Removal): void {
-    if (this.#tracker.stamps.holds(claim.slot, claim.generation)) this.#tracker.claims?.withdraw(claim);
-    else removal.ended = this.#tracker.claims?.confirm(claim);
+    if (this.#map.stamps.holds(claim.slot, claim.generation)) this.#map.claims?.withdraw(claim);
+    else removal.ended = this.#map.claims?.confirm(claim);
   }
 
   /** The entry is gone from the map: drops its stamp, and takes its companions along. */
   #leave(slot: number, key: unknown, value: unknown, reason: DepartureReason, removal: Removal): void {
-    const { name, policy } = this.#tracker;
+    const { name, policy } = this.#map;
     const isSwept = reason === 'swept' || reason === 'evicted';
     const listened = isSwept && this.#host.bus.hasListener(reason);
     if (policy.dispose !== undefined || listened) {
-      const removed = listened ? this.#removedEvent(slot, key, value, removal.rule) : undefined;
-      removal.departures.push({ map: name, key, value, reason, dispose: policy.dispose, removed });
+      // The key as the map keeps it, which is 0 where -0 was given.
+      const kept = this.#map.stamps.keyOf(slot);
+      const removed = listened ? this.#removedEvent(slot, kept, value, removal.rule) : undefined;
+      removal.departures.push({ map: name, key: kept, value, reason, dispose: policy.dispose, removed });
     }
-    this.#tracker.forget(slot);
+    this.#map.forget(slot);
     this.total[reason] += 1;
-    for (const follower of this.#tracker.followers) follower.removals.#leaveWithLeader(key, removal);
+    for (const follower of this.#map.followers) follower.removals.#leaveWithLeader(key, removal);
   }
 
   #removedEvent(slot: number, key: unknown, value: unknown, rule: string): RemovedEvent {
-    const { stamps } = this.#tracker;
+    const { stamps } = this.#map;
     const { timeline } = this.#host;
     const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
     return {
-      map: this.#tracker.name,
+      map: this.#map.name,
       key,
       value,
       generation: stamps.generation[slot] as number,
@@ -260,25 +295,25 @@ export class Removals {
 
   /** The leader's entry has left: so does this one, guarded or not. */
   #leaveWithLeader(key: unknown, removal: Removal): void {
-    const slot = this.#tracker.stamps.slotOf(key);
+    const slot = this.#map.stamps.slotOf(key);
     if (slot === undefined) return;
-    if (this.#tracker.observing) {
+    if (this.#map.observing) {
       // It stays as an orphan, for which nothing has filed it so far.
-      this.#tracker.filing.buckets.watch(slot);
+      this.#map.filing.buckets.watch(slot);
       return;
     }
     // What refuses now leaves at the next look.
-    if (!this.#expel(slot, key, 'companion', removal)) this.#tracker.stamps.setFlag(slot, LEAVING, true);
+    if (!this.#expel(slot, key, 'companion', removal)) this.#map.stamps.setFlag(slot, LEAVING, true);
   }
 
   /** The entry was removed past the wrapper: its value is not known any more. */
   vanished(slot: number, key: unknown): void {
     const removal = newRemoval();
-    const claim = this.#tracker.claims?.claim(slot, key, undefined, 'deleted');
-    this.#tracker.forget(slot);
+    const claim = this.#map.claims?.claim(slot, key, undefined, 'deleted');
+    this.#map.forget(slot);
     this.total.deleted += 1;
-    for (const follower of this.#tracker.followers) follower.removals.#leaveWithLeader(key, removal);
-    if (claim !== undefined) removal.ended = this.#tracker.claims?.confirm(claim);
+    for (const follower of this.#map.followers) follower.removals.#leaveWithLeader(key, removal);
+    if (claim !== undefined) removal.ended = this.#map.claims?.confirm(claim);
     announce(removal, this.#host.bus, this.#host.failures);
   }
 }

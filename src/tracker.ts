@@ -1,23 +1,17 @@
 import { ActivityOrder } from './activity-order.js';
 import { reconcile } from './bypass.js';
-import type { CallbackFailures } from './callback-failures.js';
+import type { ClaimKeeper } from './claim-keeper.js';
 import { callDispose } from './departures.js';
 import { EntryActivity } from './entry-activity.js';
-import type { EventBus } from './events.js';
 import { Filing } from './filing.js';
 import type { JudgedState } from './judge.js';
 import type { NativeCollection } from './native-collection.js';
-import type { EndedEvent } from './notifier.js';
 import { type CompiledPolicy, hasLifetime } from './policy.js';
-import { Removals } from './removals.js';
+import { type LeavableMap, type RemovalHost, Removals } from './removals.js';
 import { HOOKED, LEAVING, StampStore } from './stamp-store.js';
-import type { Timeline } from './timeline.js';
 
 /** What a tracker needs of the engine that it belongs to. */
-export interface TrackerHost {
-  readonly timeline: Timeline;
-  readonly bus: EventBus;
-  readonly failures: CallbackFailures;
+export interface TrackerHost extends RemovalHost {
   /** The engine's own mode: `true` removes, evicts and claims nothing. */
   readonly observing: boolean;
   /** The first sweep tick at which something due at this instant is removed. */
@@ -28,28 +22,6 @@ export interface TrackerHost {
   runHook(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void;
   /** The entry was touched, replaced or removed. */
   cancelHook(tracker: Tracker, slot: number): void;
-  /** An entry was removed this long after it became due. */
-  sweptLate(tracker: Tracker, lateMs: number): void;
-}
-
-/** One claimed ending that has not been announced: until it is confirmed it can be taken back. */
-export interface Claim {
-  readonly slot: number;
-  readonly generation: number;
-}
-
-/** Exactly-once endings, as the map that they are kept for sees them. */
-export interface ClaimKeeper {
-  claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined;
-  /** The entry did not leave after all. */
-  withdraw(claim: Claim): void;
-  /** The entry has left: the obligation is the notifier's now. */
-  confirm(claim: Claim): EndedEvent;
-  /** A slot is free for another entry. */
-  forget(slot: number): void;
-  isClaimed(slot: number): boolean;
-  /** Slots whose entries are claimed, the first claimed first. */
-  endedSlots(): Iterable<number>;
 }
 
 /**
@@ -58,7 +30,7 @@ export interface ClaimKeeper {
  *
  * State changes first and callbacks run last, from a list, so that whatever they do to the map finds it settled.
  */
-export class Tracker {
+export class Tracker implements LeavableMap {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly native: NativeCollection<unknown, unknown>;
@@ -162,11 +134,13 @@ export class Tracker {
 
   /** A value was set on a key that had an entry. */
   overwritten(slot: number, key: unknown, value: unknown, previous: unknown): void {
+    // The key as the map keeps it, which is 0 where -0 was given.
+    const kept = this.stamps.keyOf(slot);
     this.#refresh(slot, key);
     if (this.policy.dispose !== undefined && !Object.is(previous, value)) {
       const { name: map, policy } = this;
       callDispose(
-        { map, key, value: previous, reason: 'replaced', dispose: policy.dispose },
+        { map, key: kept, value: previous, reason: 'replaced', dispose: policy.dispose },
         this.#host.failures,
         value,
       );

@@ -4,9 +4,11 @@ import { createManualClock } from 'mapsweep/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 /** Instances of a class that are still reachable. `queryObjects` collects garbage before it counts. */
-function alive(constructor: new (...parameters: never[]) => unknown): number {
-  const { queryObjects } = v8 as unknown as { queryObjects(of: unknown, options: { format: 'count' }): number };
-  return queryObjects(constructor, { format: 'count' });
+function alive(of: new (...parameters: never[]) => unknown): number {
+  const { queryObjects } = v8 as unknown as {
+    queryObjects(type: unknown, options: { format: 'count' }): number;
+  };
+  return queryObjects(of, { format: 'count' });
 }
 
 const gc = globalThis.gc;
