@@ -1,0 +1,103 @@
+import { createRegistry } from 'mapsweep';
+import { createManualClock, returnToBaseline } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+
+const setUp = () => {
+  const clock = createManualClock();
+  const leaky = new Map<string, object>();
+  const registry = createRegistry<Record<'leaky' | 'runs', Map<string, object>>>({
+    maps: { leaky: { adopt: leaky }, runs: { ttl: '5m' } },
+    clock,
+  });
+  return { registry, leaky, runs: registry.maps.runs };
+};
+
+describe('returnToBaseline(scenario, options)', () => {
+  it('gives every map with its sizes, its growth per run, and its survivors', async () => {
+    const { registry, leaky, runs } = setUp();
+    const scenario = (run: number) => {
+      runs.set(`run-${run}`, {});
+      leaky.set(`run-${run}`, {});
+    };
+    const { message, ...result } = await returnToBaseline(scenario, { registry, times: 4, warmup: 1 });
+    expect(result).toEqual({
+      held: false,
+      decided: true,
+      pending: { before: 0, after: 0 },
+      maps: [
+        {
+          name: 'leaky',
+          before: 1,
+          after: 5,
+          perRun: 1,
+          survivors: [1, 2, 3].map((run) => ({
+            key: `run-${run}`,
+            ageMs: 300_000,
+            why: "live, 'leaky' has no lifetime: it stays until its owner deletes it; age 5m, idle 5m",
+            site: expect.stringContaining('return-to-baseline.test.ts'),
+          })),
+        },
+        { name: 'runs', before: 0, after: 0, perRun: 0, survivors: [] },
+      ],
+    });
+    expect(message).toContain('but 1 of its 2 maps grew');
+  });
+
+  it('holds for 100 runs after a warm-up of 10, by default', async () => {
+    const { registry } = setUp();
+    let runs = 0;
+    const result = await returnToBaseline(
+      () => {
+        runs += 1;
+      },
+      { registry },
+    );
+    expect(result).toMatchObject({
+      held: true,
+      message: 'the registry returned to its baseline after 100 runs',
+    });
+    expect(runs).toBe(110);
+  });
+
+  it('takes a shrinking map for no leak', async () => {
+    const { registry, leaky } = setUp();
+    leaky.set('a', {});
+    leaky.set('b', {});
+    const result = await returnToBaseline(() => leaky.delete('a'), { registry, times: 2, warmup: 0 });
+    expect(result.held).toBe(true);
+    expect(result.maps[0]).toEqual({ name: 'leaky', before: 2, after: 1, perRun: -0.5, survivors: [] });
+  });
+
+  it('sees a leak though the entries of the warm-up leave meanwhile', async () => {
+    const { registry, runs } = setUp();
+    const scenario = (run: number) => runs.set(`run-${run}`, {});
+    const result = await returnToBaseline(scenario, { registry, times: 5, warmup: 10, drain: '4m' });
+    expect(result.maps[1]).toMatchObject({ name: 'runs', before: 0, after: 5 });
+  });
+
+  it('names an entry that was written past the wrapper, and has no age', async () => {
+    const { registry, leaky } = setUp();
+    const scenario = (run: number) => Map.prototype.set.call(leaky, `run-${run}`, {});
+    const { maps } = await returnToBaseline(scenario, { registry, times: 1, warmup: 0, drain: false });
+    expect(maps[0]?.survivors).toEqual([
+      { key: 'run-0', ageMs: undefined, why: expect.stringMatching(/^untracked, /), site: undefined },
+    ]);
+  });
+
+  it('ends though an entry lives for a hundred years', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ eternal: Map<number, object> }>({
+      maps: { eternal: { ttl: '99y' } },
+      sweepEvery: '24h',
+      clock,
+    });
+    const before = clock.monotonic();
+    const result = await returnToBaseline((run) => registry.maps.eternal.set(run, {}), {
+      registry,
+      times: 2,
+      warmup: 0,
+    });
+    expect(result.maps[0]).toMatchObject({ before: 0, after: 2 });
+    expect(clock.monotonic() - before).toBe(7 * 24 * 60 * 60_000);
+  });
+});
