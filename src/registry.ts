@@ -298,8 +298,10 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   async #close(deadlineMs: number): Promise<CloseResult> {
     this.stop();
+    // A run that has not come back is no ending: this life's end must not make it one.
+    this.#restoration.stop();
     const { pacer, timeline } = this.#engine;
-    // Only the notifier's tickets are left; it needs them for its time-outs and for the deadline.
+    // The notifier needs it for its time-outs and for the deadline.
     pacer.resume();
     const undelivered = (await this.#deliveries?.notifier.settleAll(timeline.now() + deadlineMs)) ?? 0;
     pacer.pause();

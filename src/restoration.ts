@@ -132,6 +132,12 @@ export class Restoration {
       this.#comeBack(tracker, slot, key, tracker.native.get(key));
   }
 
+  /** Leaves the window open for good: what has not come back is for the next life to decide about. */
+  stop(): void {
+    if (this.#ticket !== undefined) this.#host.engine.pacer.cancel(this.#ticket);
+    this.#ticket = undefined;
+  }
+
   /** Claims the end of a run that has not come back. `undefined` where none is held under the key. */
   endAbsent(
     key: unknown,
@@ -267,7 +273,7 @@ export class Restoration {
 
   #openWindow(): void {
     const { engine, restoreWindowMs } = this.#host;
-    if (this.#ticket !== undefined) engine.pacer.cancel(this.#ticket);
+    this.stop();
     this.#ticket = engine.pacer.schedule(engine.timeline.now() + restoreWindowMs, () => this.#closeWindow());
   }
 

@@ -299,6 +299,31 @@ describe('restore', () => {
     expect(next.told).toEqual([]);
   });
 
+  it('ends no run as lost because the registry is closed, however long that takes', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('absent', {});
+    const later = clockAfter(clock);
+    const reasons: string[] = [];
+    const next = live(later, {
+      restoreWindow: '1s',
+      ended: {
+        deliver: ({ reason }: { reason: string }) => {
+          reasons.push(reason);
+          return new Promise(() => {});
+        },
+      } as never,
+    });
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    next.registry.maps.runs.set('hangs', {});
+    next.registry.end('hangs');
+    const closing = next.registry.close({ deadline: '5s' });
+    await later.advance(5_000);
+    expect(await closing).toEqual({ undelivered: 1 });
+    expect(reasons).toEqual(['completed']);
+    expect(next.registry.snapshot().maps.runs?.entries.map(({ key }) => key)).toContain('absent');
+  });
+
   it('keeps runs that have not come back in the next snapshot', async () => {
     const clock = createManualClock();
     const first = live(clock);
