@@ -9,8 +9,8 @@ export const unknownSite = 'unknown';
 interface Frame {
   /** As a person reads it: `startRun (/app/runs.ts:12:8)`. */
   readonly text: string;
-  /** File, line and column; `undefined` in code made of a string. */
-  readonly place: string | undefined;
+  /** File, line and column; in code made of a string, who made it. */
+  readonly place: string;
 }
 
 /**
@@ -46,14 +46,13 @@ export function firstForeignFrame(stack: string): string {
   // Under another name this file has become part of a bundle, of which only source maps could tell the parts.
   const isBundled = file === undefined || !/^call-site\.[jt]s$/.test(file);
   const prefix = `${directory ?? ''}${isBundled ? `${file}:` : ''}`;
-  return frames.find(({ place }) => !place?.startsWith(prefix))?.text ?? unknownSite;
+  return frames.find(({ place }) => !place.startsWith(prefix))?.text ?? unknownSite;
 }
 
 /** One line of a stack trace; `undefined` for a line that is no frame, and for one of the engine or of Node. */
 function parsed(line: string): Frame | undefined {
   const text = /^ *at (?:async )?(.+)$/.exec(line)?.[1];
   if (text === undefined) return undefined;
-  if (text.includes('(eval at ')) return { text, place: undefined };
   const [, name, location] = /^(?:(.*?) \()?(.+:\d+:\d+)\)?$/.exec(text) ?? [];
   if (location === undefined || location.startsWith('node:')) return undefined;
   const place = placeOf(location);

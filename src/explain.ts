@@ -89,8 +89,8 @@ export function explain(engine: Engine, tracker: Tracker, key: unknown): Explana
   if (tracker.observing) return answer('due', `${overdue}; this map is only observed; ${facts}`, rule, at);
   const hook = engine.hooks.stateOf(tracker, slot);
   if (hook !== undefined) {
-    const attempt =
-      hook.state === 'running' ? `attempt ${hook.attempt} runs` : `${hook.attempt} attempts failed`;
+    const failed = hook.attempt === 1 ? '1 attempt failed' : `${hook.attempt} attempts failed`;
+    const attempt = hook.state === 'running' ? `attempt ${hook.attempt} runs` : failed;
     const how = hook.state === 'queued' ? 'is queued' : `has not succeeded: ${attempt}`;
     return answer('waiting', `${overdue}, but its beforeSweep ${how}; ${facts}`, rule, at);
   }

@@ -42,11 +42,7 @@ export class LeakMonitor {
   }
 
   #tell(tracker: Tracker, { suspected, since, entriesPerMinute }: LeakVerdict): void {
-    const oldestKeys: unknown[] = [];
-    for (const key of tracker.stamps.keys()) {
-      if (oldestKeys.length >= oldestKeysTold) break;
-      oldestKeys.push(key);
-    }
+    const oldestKeys = tracker.stamps.oldestKeys(oldestKeysTold);
     this.#engine.bus.emit('leak-suspected', {
       map: tracker.name,
       suspected,
@@ -68,12 +64,16 @@ export class LeakMonitor {
   }
 }
 
-/** For how long an entry may stay by the policy: load that rises for less than that is no leak. */
-function longestLifetimeMs({ policy }: Tracker): number {
-  const spans = [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].flatMap((lifetimes) => [
-    lifetimes.ttlMs,
-    lifetimes.maxIdleMs,
-    lifetimes.maxAgeMs,
-  ]);
-  return Math.max(0, ...spans.filter(Number.isFinite));
+/**
+ * For how long a healthy entry stays: a map whose load has risen grows for that long, and no leak is suspected sooner.
+ *
+ * A TTL says so. Beside one, `maxIdle` and `maxAge` are ceilings for what went wrong, and a rise that lasts until they
+ * bite is the very thing to be told of; alone, they are how long an entry stays. A companion stays with its leader.
+ */
+function longestLifetimeMs({ policy, leader }: Tracker): number {
+  const spans = [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].map(
+    ({ ttlMs, maxIdleMs, maxAgeMs }) =>
+      [ttlMs, Math.min(maxIdleMs, maxAgeMs)].find((span) => Number.isFinite(span)) ?? 0,
+  );
+  return Math.max(leader === undefined ? 0 : longestLifetimeMs(leader), ...spans);
 }

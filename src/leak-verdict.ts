@@ -125,9 +125,10 @@ export class LeakDetector {
   /**
    * @throws {MapsweepTypeError | MapsweepRangeError} an option that is unknown, of a wrong type or out of range; the
    *   `code` is `ERR_UNKNOWN_OPTION`, `ERR_INVALID_OPTION` or `ERR_INVALID_DURATION`
+   * @param path where the options stand, for messages
    */
-  constructor(options: LeakDetectorOptions = {}) {
-    const read = readOptions('leakDetector', options, {
+  constructor(options: LeakDetectorOptions = {}, path = 'leakDetector') {
+    const read = readOptions(path, options, {
       cycle: (value, option) => durationMs(value, option, { min: 60_000 }),
       longestLifetime: (value, option) => durationMs(value, option),
       minGrowth: (value, option) => readInteger(value, option, { min: 1 }),

@@ -7,6 +7,7 @@ import type { NotifierLimits } from './notifier.js';
 import {
   invalidRange,
   invalidType,
+  isObjectOfOptions,
   type OptionReader,
   optionPath,
   readFunction,
@@ -233,9 +234,7 @@ function checkEndedMap(map: string, maps: ReadonlyMap<string, CompiledPolicy<unk
 }
 
 const readPolicies: OptionReader<ReadonlyMap<string, CompiledPolicy<unknown, unknown>>> = (value, option) => {
-  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
-    throw invalidType(option, 'an object of policies by map name', value);
-  }
+  if (!isObjectOfOptions(value)) throw invalidType(option, 'an object of policies by map name', value);
   const policies = new Map<string, CompiledPolicy<unknown, unknown>>();
   for (const name of Object.keys(value)) {
     const path = optionPath(option, name);
@@ -292,9 +291,9 @@ const readEnded: OptionReader<CompiledEnded> = (value, option) => {
   };
 };
 
-const readLeakDetection: OptionReader<Omit<LeakDetectorOptions, 'longestLifetime'>> = (value) => {
+const readLeakDetection: OptionReader<Omit<LeakDetectorOptions, 'longestLifetime'>> = (value, option) => {
   // Made once to have its options checked; each map gets one of its own.
-  new LeakDetector(value as LeakDetectorOptions);
+  new LeakDetector(value as LeakDetectorOptions, option);
   return { ...(value as LeakDetectorOptions) };
 };
 

@@ -147,6 +147,10 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     }
     assertNotTracked('map', target);
     const compiled = compilePolicy(path, policy as Policy<unknown, unknown>);
+    if (compiled.adopt !== undefined) {
+      const message = `${optionPath(path, 'adopt')}: the map to adopt is the second argument already`;
+      throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
+    }
     const policies = [...this.#engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
     checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
     const adoption = adoptInto(this.#engine, name, compiled, target);
@@ -167,8 +171,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * @returns `claimed`; `duplicate` where it was claimed before; `unknown` where no such run was ever registered, or
    *   its tombstone is forgotten, or the registry has no `ended`. A duplicate and an unknown key notify nobody
    */
-  end(key: unknown, options: EndOptions = {}): EndResult {
-    return this.#endings?.end(key, readOptions('', options, endSchema)) ?? 'unknown';
+  end(key: unknown, options?: EndOptions): EndResult {
+    return this.#endings?.end(key, options && readOptions('', options, endSchema)) ?? 'unknown';
   }
 
   /**

@@ -16,6 +16,8 @@ export interface MapReport {
   readonly mode: 'sweep' | 'observe';
   /** Age of the entry that has been there longest, ms; `undefined` for an empty map. */
   readonly oldestAgeMs: number | undefined;
+  /** How many entries there are beyond `maxEntries`: guarded ones, or such as are on their way out. */
+  readonly excess: number;
   /** Due and still there. */
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
@@ -117,6 +119,7 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     follows: policy.follows,
     mode: tracker.observing ? 'observe' : 'sweep',
     oldestAgeMs: oldestRegisteredAt === undefined ? undefined : now - oldestRegisteredAt,
+    excess: Math.max(0, tracker.native.size() - policy.maxEntries),
     overdue: tracker.overdueCount,
     guarded: tracker.guardedCount,
     waiting: engine.hooks.countOf(tracker),
@@ -126,17 +129,8 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     entriesPerMinute: verdict.entriesPerMinute,
     estimatedBytes: weights.estimatedBytes(tracker),
     sites: sites.of(tracker),
-    oldest: firstKeys(tracker).map((key) => explain(engine, tracker, key)),
+    oldest: tracker.stamps.oldestKeys(oldestExplained).map((key) => explain(engine, tracker, key)),
   };
-}
-
-function firstKeys(tracker: Tracker): unknown[] {
-  const keys: unknown[] = [];
-  for (const key of tracker.stamps.keys()) {
-    if (keys.length >= oldestExplained) break;
-    keys.push(key);
-  }
-  return keys;
 }
 
 type ReportData = Omit<RegistryReport, 'toString'>;
@@ -154,6 +148,7 @@ function printed(report: ReportData): string {
       ...report.maps.map(mapRow),
     ]),
   ];
+  lines.push(...weightLines(report.maps));
   if (report.endings !== undefined) lines.push('', ...endingLines(report.endings));
   for (const { map, callback, count } of report.callbackErrors) {
     // The deliveries above say that already.
@@ -180,7 +175,9 @@ function mapRow(map: MapReport): string[] {
     ? `LEAK SUSPECTED, +${map.entriesPerMinute.toFixed(1)} a minute`
     : map.mode === 'observe'
       ? 'observed'
-      : 'ok';
+      : map.excess > 0
+        ? `${map.excess} beyond maxEntries`
+        : 'ok';
   return [
     map.name,
     String(map.size),
@@ -192,6 +189,19 @@ function mapRow(map: MapReport): string[] {
     String(otherwise),
     verdict,
   ];
+}
+
+function weightLines(maps: readonly MapReport[]): string[] {
+  const weights = maps.flatMap(({ name, estimatedBytes }) =>
+    estimatedBytes === undefined ? [] : `${name} ${bytes(estimatedBytes)}`,
+  );
+  return weights.length === 0 ? [] : ['', `estimated weight: ${weights.join(', ')}`];
+}
+
+function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, count < 1_000 ? 0 : Math.floor(Math.log10(count) / 3));
+  return `${(count / 1_000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }
 
 function endingLines(endings: EndingsReport): string[] {
@@ -224,6 +234,13 @@ function table(rows: readonly (readonly string[])[]): string[] {
 
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
+// Without what an object prints of itself: that may throw, or be long, or be a secret.
 function shown(key: unknown): string {
-  return inspect(key, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80 });
+  const options = {
+    depth: 0,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxStringLength: 80,
+    customInspect: false,
+  };
+  return inspect(key, options);
 }

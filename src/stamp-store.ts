@@ -29,6 +29,8 @@ export class StampStore<K> {
   #lastGeneration = 0;
   #capacity = initialCapacity;
   readonly #registrations = new BlockMinima();
+  // Keys stand in the order of their registration, as long as no entry has stamps from elsewhere.
+  #isInOrder = true;
 
   /** Indexed by slot. Replaced by larger ones when the store grows: do not keep a reference across a registration. */
   registeredAt = new Float64Array(initialCapacity);
@@ -122,6 +124,23 @@ export class StampStore<K> {
     this.registeredAt[slot] = registeredAt;
     this.lastActiveAt[slot] = lastActiveAt;
     this.#registrations.add(slot, registeredAt);
+    this.#isInOrder = false;
+  }
+
+  /** The keys that have been there longest, the oldest first. Looks at all only where stamps came from elsewhere. */
+  oldestKeys(count: number): K[] {
+    if (this.#isInOrder) return [...take(this.#slots.keys(), count)];
+    const oldest: Array<[key: K, registeredAt: number]> = [];
+    for (const [key, slot] of this.#slots) {
+      const at = this.registeredAt[slot] as number;
+      const last = oldest[count - 1];
+      if (last !== undefined && last[1] <= at) continue;
+      let place = Math.min(oldest.length, count - 1);
+      while (place > 0 && (oldest[place - 1]?.[1] as number) > at) place -= 1;
+      oldest.splice(place, 0, [key, at]);
+      if (oldest.length > count) oldest.pop();
+    }
+    return oldest.map(([key]) => key);
   }
 
   /** The earliest registration; `undefined` where there is none. Looks at no entry as long as the oldest stays. */
@@ -150,6 +169,7 @@ export class StampStore<K> {
     this.#free = [];
     this.#used = 0;
     this.#registrations.clear();
+    this.#isInOrder = true;
     if (this.#capacity <= initialCapacity * 64) return;
     this.#resize(initialCapacity);
   }
@@ -164,6 +184,15 @@ export class StampStore<K> {
     this.generation = resized(this.generation, new Float64Array(capacity));
     this.flags = resized(this.flags, new Uint8Array(capacity));
     this.#capacity = capacity;
+  }
+}
+
+function* take<T>(items: Iterable<T>, count: number): Generator<T> {
+  let left = count;
+  for (const item of items) {
+    if (left <= 0) return;
+    left -= 1;
+    yield item;
   }
 }
 

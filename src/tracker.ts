@@ -316,9 +316,9 @@ export class Tracker implements LeavableMap {
       .map((slot) => [slot, this.stamps.generation[slot] as number]);
   }
 
-  /** The entries whose end was announced and that are still there, the first ended first. A copy. */
-  endedSlots(): number[] {
-    return [...(this.claims?.endedSlots() ?? [])];
+  /** The entries whose end was announced and that are still there, with their generations, first ended first. A copy. */
+  endedSlots(): Array<[slot: number, generation: number]> {
+    return [...(this.claims?.endedSlots() ?? [])].map((slot) => [slot, this.stamps.generation[slot] as number]);
   }
 
   // --- stamps from elsewhere ----------------------------------------------------------------------------------------

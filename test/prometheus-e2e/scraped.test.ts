@@ -1,0 +1,149 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it, onTestFailed, vi } from 'vitest';
+import { type Child, start } from './child.ts';
+import { exampleFile, panelExpressions, withoutFilters } from './expressions.ts';
+import { PrometheusApi } from './prometheus-api.ts';
+import { run } from './tool.ts';
+
+const fromRoot = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+const directory = mkdtempSync(join(tmpdir(), 'mapsweep-prometheus-'));
+const panels = panelExpressions();
+let gateway: Child;
+let gatewayUrl: string;
+let prometheus: Child;
+let api: PrometheusApi;
+
+/** The rules of the example, with waits that a test can sit out. Everything else is as it is. */
+function shortRules(): string {
+  const { length } = [...readFileSync(exampleFile('alerts.yml'), 'utf8').matchAll(/^( +)for: \w+$/gm)];
+  if (length !== 3) throw new Error(`expected 3 rules of 5 that wait, found ${length}`);
+  return readFileSync(exampleFile('alerts.yml'), 'utf8').replace(/^( +)for: \w+$/gm, '$1for: 3s');
+}
+
+const post = async (path: string) => {
+  const response = await fetch(`${gatewayUrl}${path}`, { method: 'POST' });
+  return (await response.json()) as { runId?: string; result?: string };
+};
+
+const until = (what: () => Promise<void>, timeout = 45_000) => vi.waitFor(what, { timeout, interval: 200 });
+
+beforeAll(async () => {
+  // Says what to install where there is none.
+  run('prometheus', ['--version']);
+  gateway = start(
+    process.execPath,
+    [
+      '--import',
+      'tsx',
+      fromRoot('examples/prometheus/gateway.ts'),
+      '--port',
+      '0',
+      '--sweep-every',
+      '250ms',
+      '--leak-cycle',
+      '1m',
+    ],
+    // The sources of mapsweep instead of a build that may be old.
+    { TSX_TSCONFIG_PATH: fromRoot('test/tsconfig.json') },
+  );
+  gatewayUrl = (await gateway.said(/gateway at (http:\/\/127\.0\.0\.1:\d+)/))[1] as string;
+
+  writeFileSync(join(directory, 'alerts.yml'), shortRules());
+  const config = readFileSync(exampleFile('prometheus.yml'), 'utf8')
+    .replaceAll(/_interval: 15s/g, '_interval: 1s')
+    .replace('127.0.0.1:9464', new URL(gatewayUrl).host);
+  writeFileSync(join(directory, 'prometheus.yml'), config);
+  prometheus = start('prometheus', [
+    `--config.file=${join(directory, 'prometheus.yml')}`,
+    `--storage.tsdb.path=${join(directory, 'data')}`,
+    '--web.listen-address=127.0.0.1:0',
+  ]);
+  const [, address] = await prometheus.said(/msg="Listening on" address=(127\.0\.0\.1:\d+)/);
+  api = new PrometheusApi(`http://${address}`);
+  // Rates need two scrapes, and ten seconds of Grafana's interval hold a sample to spare.
+  await until(async () => {
+    expect(await api.targets()).toMatchObject([{ health: 'up', lastError: '' }]);
+    const [scrapes] = await api.query('count_over_time(mapsweep_last_sweep_timestamp_seconds[1m])');
+    expect(Number(scrapes?.value[1])).toBeGreaterThanOrEqual(4);
+  });
+  // Something for every panel to show, quantiles included.
+  const { runId } = await post('/runs');
+  expect(await post(`/runs/${runId}/end`)).toEqual({ result: 'claimed' });
+  expect(await post(`/runs/${runId}/end`)).toEqual({ result: 'duplicate' });
+});
+
+afterAll(async () => {
+  await prometheus?.end();
+  await gateway?.end();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+describe('a Prometheus that scrapes the example gateway', () => {
+  it.each(panels)('has an answer for the panel: $from', async ({ expression }) => {
+    onTestFailed(() => void process.stderr.write(`${gateway.output()}\n${prometheus.output()}\n`));
+    const series = await api.query(expression);
+    expect(series).not.toEqual([]);
+    // NaN is what a quantile of nothing gives: there were sweeps and a delivery, but nothing was swept yet.
+    if (expression.includes('sweep_lag_seconds')) return;
+    await until(async () => {
+      for (const { value } of await api.query(expression)) expect(Number(value[1]), expression).not.toBeNaN();
+    }, 5_000);
+  });
+
+  it('has 5 rules without an error, each of which looks at series that are there', async () => {
+    await until(async () => {
+      const rules = await api.rules();
+      expect(rules.map(({ health, lastError = '' }) => [health, lastError])).toEqual(
+        Array(5).fill(['ok', '']),
+      );
+    });
+    for (const { name, query } of await api.rules()) {
+      const series = await api.query(withoutFilters(query));
+      expect(series.length, `${name}: ${query}`).toBeGreaterThan(0);
+      for (const { value } of series) expect(['0', '1']).toContain(value[1]);
+    }
+  });
+
+  it('sees the alert about leaking maps go from pending to firing, and no other alert', async () => {
+    await until(async () => expect(await api.alerts()).toEqual([]));
+    const seen: string[] = [];
+    let isOver = false;
+    const leaking = (async () => {
+      while (!isOver) {
+        // Started and never ended.
+        await post('/runs');
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    })();
+    try {
+      await until(async () => {
+        for (const { labels, state } of await api.alerts()) {
+          const line = `${labels.alertname} ${labels.map} ${state}`;
+          if (!seen.includes(line)) seen.push(line);
+        }
+        expect(seen).toContain('MapsweepRegistryLeaks runContextById firing');
+        expect(seen).toContain('MapsweepRegistryLeaks seqByRun firing');
+      });
+    } finally {
+      isOver = true;
+      await leaking;
+    }
+    for (const map of ['runContextById', 'seqByRun']) {
+      const ofMap = seen.filter((line) => line.includes(` ${map} `));
+      expect(ofMap).toEqual([`MapsweepRegistryLeaks ${map} pending`, `MapsweepRegistryLeaks ${map} firing`]);
+    }
+    // The runs themselves may stay for a day without an event, so that a verdict about them takes longer than that.
+    const others = seen.filter((line) => !/ (subagentRuns|runContextById|seqByRun) /.test(line));
+    expect(others).toEqual([]);
+    const [alert] = (await api.alerts()).filter(({ labels }) => labels.map === 'runContextById');
+    expect(alert).toMatchObject({
+      labels: { alertname: 'MapsweepRegistryLeaks', severity: 'warning', job: 'gateway' },
+      annotations: { summary: `The map runContextById of ${new URL(gatewayUrl).host} leaks` },
+    });
+    expect(await (await fetch(`${gatewayUrl}/report`)).text()).toMatch(/runContextById .*LEAK SUSPECTED/);
+  }, 90_000);
+});
