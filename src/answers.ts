@@ -90,7 +90,7 @@ export class Answers<K, V> {
     const known = ofSlot[name];
     if (known !== undefined && known.epoch === epoch) return known.at;
     this.#timeline.observe();
-    const translated = this.#timeline.toMonotonic(epoch);
+    const translated = this.#timeline.instantOf(epoch);
     // Activity that lies ahead was written by a clock that was wrong; it must not keep an entry longer than activity now.
     const at = name === 'activeAt' ? Math.min(translated, this.#timeline.now()) : translated;
     ofSlot[name] = { epoch, at };

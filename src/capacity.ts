@@ -151,11 +151,11 @@ function* evictExcess(tracker: Tracker, host: CapacityHost): Generator<void> {
     if (isDue && stamps.holds(slot, generation)) evict(slot, tracker.filing.judge.rule);
     yield;
   }
-  for (const slots of [tracker.endedSlots(), longestIdleFirst(tracker)]) {
-    for (const slot of slots) {
+  for (const candidates of [tracker.endedSlots(), longestIdleFirst(tracker)]) {
+    for (const [slot, generation] of candidates) {
       if (!isOver()) return;
-      const generation = stamps.generation[slot] as number;
-      if (isGoing(slot)) continue;
+      // A callback may have removed it, and its slot may be another entry's.
+      if (!stamps.holds(slot, generation) || isGoing(slot)) continue;
       if (!tracker.isGuarded(slot) && stamps.holds(slot, generation)) evict(slot, 'maxEntries');
       yield;
     }
@@ -163,18 +163,23 @@ function* evictExcess(tracker: Tracker, host: CapacityHost): Generator<void> {
 }
 
 /** The entries by idle time, the longest first, as they were when asked: what callbacks add does not come up. */
-function* longestIdleFirst(tracker: Tracker): Generator<number> {
+function* longestIdleFirst(tracker: Tracker): Generator<readonly [slot: number, generation: number]> {
   const { order, stamps } = tracker;
   if (order === undefined) return;
   const last = stamps.lastGeneration;
-  let left = stamps.size;
-  let slot = order.oldest;
-  while (slot >= 0 && left > 0) {
-    const next = order.next(slot);
-    const generation = next < 0 ? 0 : (stamps.generation[next] as number);
-    if ((stamps.generation[slot] as number) <= last) yield slot;
-    left -= 1;
-    // The next one left or moved while this one was looked at: begin again from what is oldest now.
-    slot = next < 0 || stamps.holds(next, generation) ? next : order.oldest;
+  // The last one that was passed over: what comes next is what follows it now, however entries moved meanwhile.
+  let passed: { readonly slot: number; readonly generation: number; readonly activeAt: number } | undefined;
+  for (let left = stamps.size; left > 0; left -= 1) {
+    const isInPlace =
+      passed !== undefined &&
+      stamps.holds(passed.slot, passed.generation) &&
+      tracker.activeAt(passed.slot) === passed.activeAt;
+    const following = isInPlace && passed !== undefined ? order.next(passed.slot) : -1;
+    const slot = following < 0 ? order.oldest : following;
+    if (slot < 0) return;
+    const generation = stamps.generation[slot] as number;
+    const activeAt = tracker.activeAt(slot);
+    if (generation <= last) yield [slot, generation];
+    if (stamps.holds(slot, generation)) passed = { slot, generation, activeAt };
   }
 }

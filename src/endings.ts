@@ -235,7 +235,8 @@ export class Endings implements ClaimKeeper {
   #mark(slot: number): void {
     const { stamps } = this.tracker;
     stamps.flags[slot] = (stamps.flags[slot] as number) | CLAIMED;
-    this.#ended.add(slot);
+    // Only evictions ask for them.
+    if (this.tracker.order !== undefined) this.#ended.add(slot);
   }
 
   #settle(event: EndedEvent): void {

@@ -98,7 +98,8 @@ export class Filing {
 
   /** Files an entry that was set or touched. By stamps alone its deadline has only moved away, which its bucket finds. */
   fileActive(slot: number, key: unknown): void {
-    if (this.#asksFunctions) this.refile(slot, key);
+    // While a policy function runs too: the judgement that it is part of must not go by what was before the touch.
+    if (this.#asksFunctions || this.#judging > 0) this.refile(slot, key);
   }
 
   /** Files an entry by what its policy says now. */

@@ -1,11 +1,21 @@
+import { checkAdoptable } from './adoptable.js';
 import { type Clock, systemClock } from './clock.js';
 import { durationMs } from './duration.js';
 import type { Deliver } from './ended-event.js';
 import { MapsweepTypeError } from './errors.js';
-import { invalidType, optionPath, readOptions, suggestion } from './options.js';
-import type { RemovalReason } from './policy.js';
+import {
+  invalidType,
+  isObjectOfOptions,
+  optionPath,
+  readFunction,
+  readOptions,
+  suggestion,
+} from './options.js';
+import { compilePolicy, policyOptionNames, type RemovalReason } from './policy.js';
 import { createRegistry, type Registry } from './registry.js';
 import type { EndedPolicy, PolicyOf, RegistryOptions } from './registry-options.js';
+import { readClock } from './standalone.js';
+import { assertNotTracked } from './tracked-mark.js';
 
 /** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */
 export interface SubagentRunFields {
@@ -88,8 +98,8 @@ export function createGatewayRegistry<
     options,
     gatewaySchema(),
   );
-  const time = (clock ?? systemClock) as Clock;
-  const presets: { [Name in (typeof mapNames)[number]]: object } = {
+  const time = clock ?? systemClock;
+  const presets: { [Name in MapName]: object } = {
     subagentRuns: subagentRuns(time),
     runContextById: {
       follows: 'subagentRuns',
@@ -99,18 +109,23 @@ export function createGatewayRegistry<
     seqByRun: { follows: 'runContextById', orphanAfter: '30m' },
     pendingLifecycleErrors: pendingLifecycleErrors(time),
   };
-  const live = namedMaps('adopt', adopt);
-  const merged = namedMaps('overrides', overrides);
+  const live = namedMaps('adopt', adopt, liveMap);
+  const overriding = namedMaps('overrides', overrides, (path, given, name) => {
+    const policy = { ...presets[name], ...override(path, given) };
+    // Only for the error, which should name what the caller wrote.
+    compilePolicy(path, policy);
+    return policy;
+  });
   const maps = Object.fromEntries(
     mapNames.map((name) => {
       const adopted = live[name] === undefined ? {} : { adopt: live[name] };
-      return [name, { ...presets[name], ...(merged[name] as object | undefined), ...adopted }];
+      return [name, { ...(overriding[name] ?? presets[name]), ...adopted }];
     }),
   );
   const settled = (run: SubagentRunFields) => unlessUnset(run.cleanupCompletedAt) !== undefined;
   const endings = {
     settled,
-    ...(ended as object | undefined),
+    ...ended,
     map: 'subagentRuns',
     deliver: onSubagentEnded,
   };
@@ -172,9 +187,14 @@ function gatewaySchema() {
   return {
     adopt: taken,
     overrides: taken,
-    onSubagentEnded: taken,
-    ended: taken,
-    clock: taken,
+    onSubagentEnded: (value: unknown, option: string) =>
+      readFunction<Deliver<unknown, unknown>>(
+        value,
+        option,
+        '(event, { attempt, signal }) => void or a promise',
+      ),
+    ended: (value: unknown, option: string) => readOptions(option, value, endedSchema()),
+    clock: readClock,
     sweepEvery: taken,
     sliceBudget: taken,
     mode: taken,
@@ -187,18 +207,60 @@ function gatewaySchema() {
   };
 }
 
+/** Which map's endings are told, and to whom, is the preset's to say. The values are checked with the registry's. */
+function endedSchema() {
+  const taken = (value: unknown): unknown => value;
+  return {
+    settled: taken,
+    attempts: taken,
+    minDelay: taken,
+    maxDelay: taken,
+    attemptTimeout: taken,
+    concurrency: taken,
+    maxPending: taken,
+    maxDeadLetters: taken,
+    tombstones: taken,
+  };
+}
+
+type MapName = (typeof mapNames)[number];
+
 /** Reads an object by map name; a name that is none of the four is an error with a suggestion. */
-function namedMaps(option: string, value: unknown): Record<string, unknown> {
+function namedMaps<T>(
+  option: string,
+  value: unknown,
+  read: (path: string, given: unknown, name: MapName) => T,
+): { [Name in MapName]?: T } {
   if (value === undefined) return {};
-  if (value === null || typeof value !== 'object') throw invalidType(option, 'an object by map name', value);
-  const named: Record<string, unknown> = Object.create(null);
+  if (!isObjectOfOptions(value)) throw invalidType(option, 'an object by map name', value);
+  const named: { [Name in MapName]?: T } = Object.create(null);
   for (const [name, given] of Object.entries(value)) {
-    if (!(mapNames as readonly string[]).includes(name)) {
+    const path = optionPath(option, name);
+    const known = mapNames.find((mapName) => mapName === name);
+    if (known === undefined) {
       const hint = suggestion(name, mapNames);
-      const message = `${optionPath(option, name)}: the gateway has no map of this name. ${hint}`.trim();
+      const message = `${path}: the gateway has no map of this name. ${hint}`.trim();
       throw new MapsweepTypeError('ERR_UNKNOWN_MAP', message);
     }
-    named[name] = given;
+    if (given !== undefined) named[known] = read(path, given, known);
   }
   return named;
+}
+
+function liveMap(path: string, given: unknown): unknown {
+  const target = checkAdoptable(path, given);
+  assertNotTracked(path, target);
+  return target;
+}
+
+/** What of an override counts: an option that is `undefined` is one that is not there. */
+function override(path: string, given: unknown): object {
+  if (!isObjectOfOptions(given)) throw invalidType(path, 'an object of options', given);
+  if (Object.hasOwn(given, 'adopt')) {
+    const message = `${optionPath(path, 'adopt')}: give the live map as an option of its own, adopt: { … }`;
+    throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
+  }
+  const isGiven = ([name, value]: [string, unknown]) =>
+    value !== undefined || !policyOptionNames.includes(name);
+  return Object.fromEntries(Object.entries(given).filter(isGiven));
 }

@@ -5,6 +5,7 @@ import { detached } from './detached.js';
 import type { Deliver, EndedEvent } from './ended-event.js';
 import { MapsweepError } from './errors.js';
 import { FairQueue } from './fair-queue.js';
+import { Fifo } from './fifo.js';
 import { InFlight } from './in-flight.js';
 import { GuardedHooks, type NotifierHooks } from './notifier-hooks.js';
 import type { Pacer } from './pacer.js';
@@ -93,6 +94,7 @@ export class Notifier<K, V> {
   readonly #inFlight: InFlight<Attempt<K, V>>;
   readonly #retries: RetryWaits<Obligation<K, V>>;
   readonly #letters: DeadLetters<K, V>;
+  readonly #untold = new Fifo<{ letter: DeadLetter<K, V>; dropped: DeadLetter<K, V> | undefined }>();
   readonly #turn = new TurnBudget(TURN_BUDGET_MS, () => this.#pump());
   #isPumpQueued = false;
   #settlement: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
@@ -215,10 +217,11 @@ export class Notifier<K, V> {
   #accept(event: EndedEvent<K, V>, attempts: number): void {
     const obligation = { id: event.id, event, attempts };
     if (this.#isKnown(event.id)) return;
-    if (attempts >= this.#limits.attempts)
-      this.#bury(obligation, 'attempts-exhausted', undefined, true).tell();
+    if (attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', undefined, true);
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
-    else this.#bury(obligation, 'overflow', undefined, false).tell();
+    else this.#bury(obligation, 'overflow', undefined, false);
+    // Whoever hands an ending over may be in the midst of a removal, where nobody must be called.
+    if (this.#untold.size > 0) detached(() => settled.then(() => this.#tell()));
   }
 
   #enqueue(obligation: Obligation<K, V>): void {
@@ -285,9 +288,9 @@ export class Notifier<K, V> {
       const delayMs = this.#retries.add(obligation, attempts);
       this.#hooks.attemptFailed(event, attempts, error, !this.#isClosed, delayMs);
     } else {
-      const { tell } = this.#bury(obligation, 'attempts-exhausted', error, false);
+      this.#bury(obligation, 'attempts-exhausted', error, false);
       this.#hooks.attemptFailed(event, attempts, error, false, undefined);
-      tell();
+      this.#tell();
     }
     this.#pump();
   }
@@ -298,12 +301,12 @@ export class Notifier<K, V> {
       'ERR_CALLBACK_TIMEOUT',
       `deliver did not settle within ${this.#limits.attemptTimeoutMs} ms; whether it succeeded is unknown`,
     );
-    const { record, tell } = this.#bury(attempt.obligation, 'timed-out', error, true);
+    const record = this.#bury(attempt.obligation, 'timed-out', error, true);
     record.isRunning = true;
     attempt.record = record;
     abortAttempt(attempt.context, error);
     this.#hooks.attemptFailed(event, attempts, error, false, undefined);
-    tell();
+    this.#tell();
     this.#pump();
   }
 
@@ -317,21 +320,26 @@ export class Notifier<K, V> {
     if (!isAbortion) this.#hooks.handlerFailed(error);
   }
 
-  /** Turns an obligation into a dead letter. `tell` is for when everything else has changed too. */
+  /** Turns an obligation into a dead letter, to be told when everything else has changed too. */
   #bury(
     { id, event, attempts }: Obligation<K, V>,
     cause: DeadLetter['cause'],
     error: unknown,
     ambiguous: boolean,
-  ): { record: LetterRecord<K, V>; tell: () => void } {
+  ): LetterRecord<K, V> {
     this.#pending.delete(id);
     const letter = { id, event, attempts, error, ambiguous, at: this.#clock.now(), cause };
     const { record, dropped } = this.#letters.add(letter);
-    const tell = () => {
-      this.#hooks.deadLetter(letter);
-      if (dropped !== undefined) this.#hooks.deadLetterDropped(dropped);
-    };
-    return { record, tell };
+    this.#untold.push({ letter, dropped });
+    return record;
+  }
+
+  /** Tells of the letters that were made, in the order in which they were. */
+  #tell(): void {
+    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      this.#hooks.deadLetter(next.letter);
+      if (next.dropped !== undefined) this.#hooks.deadLetterDropped(next.dropped);
+    }
   }
 
   /** The end of `settleAll`, if that was called: nothing starts any more. */

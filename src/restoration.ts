@@ -33,6 +33,13 @@ interface Ended {
   readonly id: string;
 }
 
+/** The instants of a held entry, monotonic ms, none later than the restore. */
+interface HeldInstants {
+  readonly registeredAt: number;
+  readonly lastActiveAt: number;
+  readonly borrowedAt: number | undefined;
+}
+
 /**
  * What an earlier life of the process left, until it has come back: entries whose key has not been set again, and runs
  * that were announced.
@@ -43,10 +50,13 @@ interface Ended {
 export class Restoration {
   readonly #host: RestorationHost;
   readonly #entries = new Map<string, Map<unknown, SnapshotEntry>>();
+  // Translated when they are restored: a jump of the wall clock until an entry comes back must not age it.
+  readonly #instants = new WeakMap<SnapshotEntry, HeldInstants>();
   readonly #announced = new Map<unknown, Ended>();
   // Generations, by map: as many as the snapshots had, and kept so that a second restore changes nothing.
   readonly #taken = new Map<string, Set<number>>();
   readonly #restoredIds = new Set<string>();
+  readonly #restoredTombstones = new Set<string>();
   readonly #restoredDeliveries = new Set<string>();
   #ticket: PacerTicket | undefined;
   #clamped = 0;
@@ -180,7 +190,9 @@ export class Restoration {
       if (taken.has(entry.generation)) continue;
       taken.add(entry.generation);
       if (entry.id !== undefined) this.#restoredIds.add(entry.id);
-      held.set(key, { ...entry });
+      const own = { ...entry };
+      this.#instants.set(own, this.#instantsOf(entry));
+      held.set(key, own);
     }
     if (held.size === 0) this.#entries.delete(map);
   }
@@ -213,6 +225,9 @@ export class Restoration {
     at: number;
   }): void {
     const { tombstones, engine } = this.#host;
+    // One that was restored before and forgotten since stays forgotten.
+    if (this.#restoredTombstones.has(id)) return;
+    this.#restoredTombstones.add(id);
     const known = tombstones?.get(key);
     if (known !== undefined && known.generation >= generation) return;
     const { timeline } = engine;
@@ -255,20 +270,22 @@ export class Restoration {
   }
 
   #restamp(tracker: Tracker, slot: number, entry: SnapshotEntry): void {
-    const { timeline } = this.#host.engine;
-    const now = timeline.now();
-    const registeredAt = timeline.toMonotonic(entry.registeredAt);
-    if (registeredAt > now) this.#clamped += 1;
-    const lastActiveAt = timeline.toMonotonic(entry.lastActiveAt);
+    const { registeredAt, lastActiveAt, borrowedAt } = this.#instants.get(entry) as HeldInstants;
     tracker.stamps.raiseGeneration(entry.generation);
     tracker.stamps.generation[slot] = entry.generation;
-    const borrowedAt = entry.borrowedAt === undefined ? undefined : timeline.toMonotonic(entry.borrowedAt);
-    tracker.restamp(
-      slot,
-      Math.min(registeredAt, now),
-      Math.min(lastActiveAt, now),
-      borrowedAt === undefined ? undefined : Math.min(borrowedAt, now),
-    );
+    tracker.restamp(slot, registeredAt, lastActiveAt, borrowedAt);
+  }
+
+  #instantsOf({ registeredAt, lastActiveAt, borrowedAt }: SnapshotEntry): HeldInstants {
+    const { timeline } = this.#host.engine;
+    const now = timeline.now();
+    const past = (epoch: number): number => Math.min(timeline.toMonotonic(epoch), now);
+    if (timeline.toMonotonic(registeredAt) > now) this.#clamped += 1;
+    return {
+      registeredAt: past(registeredAt),
+      lastActiveAt: past(lastActiveAt),
+      borrowedAt: borrowedAt === undefined ? undefined : past(borrowedAt),
+    };
   }
 
   #openWindow(): void {

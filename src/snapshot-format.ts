@@ -99,7 +99,14 @@ export function checkSnapshot(value: unknown): RegistrySnapshot {
       }),
     ),
   })(value, 'snapshot');
-  return value as RegistrySnapshot;
+  const snapshot = value as RegistrySnapshot;
+  // Without its id nobody could be told of the end of a run, or told from a second time.
+  const { ended, maps } = snapshot;
+  const runs = ended === undefined ? [] : (maps[ended.map]?.entries ?? []);
+  runs.forEach(({ id }, index) => {
+    text(id, `snapshot.maps[${JSON.stringify(ended?.map)}].entries[${index}].id`);
+  });
+  return snapshot;
 }
 
 function damaged(path: string, expected: string, received: unknown): MapsweepError {

@@ -94,6 +94,9 @@ class SnapshotWriter {
     const map = endings.tracker.name;
     const state = deliveries?.notifier.export() ?? { pending: [], deadLetters: [] };
     const tentative = endings.tentativeKeys();
+    // Claimed in the midst of a removal: the notifier has it as soon as its companions have left.
+    const endingNow = deliveries === undefined ? [] : endings.endingNow();
+    const pending = [...state.pending, ...endingNow.map((event) => ({ event, attempts: 0 }))];
     return {
       map,
       tombstones: [...tombstones.entries()].flatMap(([key, { id, generation, at }]) => {
@@ -101,7 +104,7 @@ class SnapshotWriter {
         if (json === undefined || tentative.has(key)) return [];
         return [{ key: json, id, generation, at: engine.timeline.toEpoch(at) }];
       }),
-      pending: state.pending.flatMap(({ event, attempts }) => {
+      pending: pending.flatMap(({ event, attempts }) => {
         const json = this.#event(event, map, restoration.isRestored(event.id));
         return json === undefined ? [] : [{ event: json, attempts }];
       }),

@@ -63,6 +63,14 @@ export class Timeline {
     return epochMs - this.#current().offset;
   }
 
+  /**
+   * The monotonic instant of an epoch instant that somebody has written down, by the wall clock to the ms. A drift too
+   * small to be a jump counts too: without it a deadline could come up to a second early.
+   */
+  instantOf(epochMs: number): number {
+    return epochMs - this.#offsetNow();
+  }
+
   /** The epoch ms that the wall clock showed at a monotonic instant; never later than the wall clock shows now. */
   toEpoch(monotonic: number): number {
     let index = this.#segments.length - 1;
@@ -73,7 +81,14 @@ export class Timeline {
 
   /** What the wall clock will show at a monotonic instant, as far as is known now. */
   toEpochAhead(monotonic: number): number {
-    return Math.ceil(monotonic + this.#current().offset);
+    return Math.ceil(monotonic + this.#offsetNow());
+  }
+
+  #offsetNow(): number {
+    const known = this.#current().offset;
+    const exact = this.clock.now() - this.clock.monotonic();
+    // A wall clock of whole ms differs by up to one from reading to reading, and deadlines should not waver with it.
+    return Math.abs(exact - known) < 1 ? known : exact;
   }
 
   #current(): Segment {

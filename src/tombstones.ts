@@ -38,8 +38,9 @@ export class Tombstones {
     this.#now = now;
     this.#cache = new LRUCache({
       max: limits.max,
-      dispose: (_tombstone, _key, reason) => {
-        if (reason === 'evict') this.#evicted += 1;
+      dispose: (tombstone, _key, reason) => {
+        // One whose time was over has only been in the way.
+        if (reason === 'evict' && !this.#isOver(tombstone)) this.#evicted += 1;
       },
     });
   }

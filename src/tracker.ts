@@ -289,8 +289,10 @@ export class Tracker implements LeavableMap {
       this.removals.vanished(slot, key);
       return;
     }
+    this.filing.buckets.remove(slot);
     const state = this.filing.judgeAt(slot, key, now);
-    if (!this.stamps.holds(slot, generation)) return;
+    // As after any look: a policy function may have touched, replaced or removed the entry.
+    if (!this.stamps.holds(slot, generation) || this.filing.buckets.has(slot)) return;
     if (state === 'due' && !this.observing) this.removals.sweepOut(slot, key, now);
     else {
       this.filing.mark(slot, state);
@@ -318,7 +320,10 @@ export class Tracker implements LeavableMap {
 
   /** The entries whose end was announced and that are still there, with their generations, first ended first. A copy. */
   endedSlots(): Array<[slot: number, generation: number]> {
-    return [...(this.claims?.endedSlots() ?? [])].map((slot) => [slot, this.stamps.generation[slot] as number]);
+    return [...(this.claims?.endedSlots() ?? [])].map((slot) => [
+      slot,
+      this.stamps.generation[slot] as number,
+    ]);
   }
 
   // --- stamps from elsewhere ----------------------------------------------------------------------------------------

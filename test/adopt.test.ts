@@ -371,6 +371,27 @@ describe('release', () => {
     expect(live.set).toBe(theirs);
   });
 
+  it('until then the sweep goes through that wrapper, put there before the sweep or during it', async () => {
+    const clock = clockAt();
+    const live = new Map([['a', 1]]);
+    const handle = adopt(live, { ttl: 0, clock });
+    const seen: string[] = [];
+    const below = live.delete;
+    live.delete = function (this: Map<string, number>, key: string) {
+      seen.push(key);
+      return below.call(this, key);
+    };
+    expect((await handle.sweep()).swept).toBe(1);
+    expect(seen).toEqual(['a']);
+    delete (live as { delete?: unknown }).delete;
+    live.set('b', 2);
+    expect((await handle.sweep()).swept).toBe(1);
+    expect(live.size).toBe(0);
+    expect(handle.stamps('b')).toBe(undefined);
+    handle.release();
+    expect(Reflect.ownKeys(live)).toEqual([]);
+  });
+
   it('lets the object be adopted again, with stamps of its own', async () => {
     const clock = clockAt();
     const live = new Map([['a', 1]]);
@@ -723,10 +744,14 @@ describe('entries that were there first', () => {
     expect(map.size).toBe(0);
   });
 
-  it('take an instant in the future for now', () => {
+  it('take an instant in the future for now', async () => {
     const clock = clockAt(startAt);
-    const handle = adopt(live(), { unstamped: () => startAt + 1_000_000, clock });
+    const map = live();
+    const handle = adopt(map, { ttl: '5m', unstamped: () => startAt + 1_000_000, clock });
     expect(handle.stamps('old')?.registeredAt).toBe(startAt);
+    await clock.advance(300_000);
+    await handle.sweep();
+    expect(map.size).toBe(0);
   });
 
   it.each<[string, () => unknown]>([

@@ -316,10 +316,12 @@ describe('settled', () => {
 
   it('may change the map that it is asked about', async () => {
     const adopted = live();
+    const asked: string[] = [];
     const { clock, runs, delivered, end } = runsRegistry(
       { adopt: adopted },
       {
         settled: (_run, key) => {
+          asked.push(key);
           if (key === 'old') {
             adopted.delete('open');
             adopted.set('new', {});
@@ -329,6 +331,7 @@ describe('settled', () => {
       },
     );
     expect([...runs.keys()]).toEqual(['old', 'new']);
+    expect(asked).toEqual(['old']);
     runs.clear();
     await clock.advance(0);
     expect(delivered.map(({ key }) => key)).toEqual(['open', 'new']);
@@ -714,9 +717,9 @@ describe('delivery', () => {
       registry.end(key);
     }
     expect(endings()).toMatchObject({ pending: 1, deadLetters: 2 });
+    await clock.advance(0);
     expect(dropped).toEqual(['b']);
     expect(registry.deadLetters().map(({ event }) => event.key)).toEqual(['c', 'd']);
-    await clock.advance(0);
     end();
   });
 
