@@ -51,15 +51,17 @@ export function adoptInto(
 function stampUnstamped(engine: Engine, tracker: Tracker): void {
   const { unstamped } = tracker.policy;
   const { stamps } = tracker;
+  const { timeline } = engine;
   const found = [...stamps.entries()].map(
     ([key, slot]) => [key, slot, stamps.generation[slot] as number] as const,
   );
   for (const [key, slot, generation] of found) {
     // What was asked about another entry may have removed this one.
     if (!stamps.holds(slot, generation)) continue;
-    const epoch = typeof unstamped === 'function' ? askUnstamped(engine, tracker, unstamped, key) : 0;
-    if (epoch === undefined || !stamps.holds(slot, generation)) continue;
-    const at = Math.min(engine.timeline.toMonotonic(epoch), engine.timeline.now());
+    const asked =
+      typeof unstamped === 'function' ? askUnstamped(engine, tracker, unstamped, key) : timeline.epochStart;
+    if (asked === undefined || !stamps.holds(slot, generation)) continue;
+    const at = Math.min(asked, timeline.now());
     tracker.restamp(slot, at, at);
   }
 }
@@ -73,7 +75,8 @@ function askUnstamped(
   try {
     const answer: unknown = ask(tracker.native.get(key), key);
     const problem = invalidInstant(answer, engine.timeline.clock.now());
-    if (problem === undefined && Number.isFinite(answer)) return answer as number;
+    if (problem === undefined && Number.isFinite(answer))
+      return engine.timeline.toMonotonic(answer as number);
     swallowRejection(answer, () => {});
     const message = `unstamped must answer epoch milliseconds, got ${describe(answer)}${problem ?? ''}`;
     throw new MapsweepTypeError('ERR_INVALID_ANSWER', message);

@@ -63,6 +63,11 @@ export class Timeline {
     return epochMs - this.#current().offset;
   }
 
+  /** The monotonic instant that is shown as epoch 0, whatever the wall clock has done since. */
+  get epochStart(): number {
+    return -(this.#segments[0] as Segment).offset;
+  }
+
   /**
    * The monotonic instant of an epoch instant that somebody has written down, by the wall clock to the ms. A drift too
    * small to be a jump counts too: without it a deadline could come up to a second early.

@@ -731,6 +731,22 @@ describe('entries that were there first', () => {
     },
   );
 
+  it.each([3_600_000, -3_600_000, 500])(
+    'have registeredAt 0 as `expired` also after the wall clock has jumped by %i ms',
+    async (byMs) => {
+      const clock = clockAt(startAt);
+      const registry = createRegistry({ maps: {}, clock });
+      clock.jumpWall(byMs);
+      await registry.sweep();
+      const map = live();
+      const handle = registry.adopt('late', map, { ttl: '5m', unstamped: 'expired' });
+      expect(handle.stamps('old')).toMatchObject({ registeredAt: 0, lastActiveAt: 0 });
+      await registry.sweep();
+      expect(map.size).toBe(0);
+      registry.stop();
+    },
+  );
+
   it('take the instant that a function knows, and are due to the ms by it', async () => {
     const clock = clockAt(startAt);
     const map = live();

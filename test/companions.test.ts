@@ -505,7 +505,11 @@ describe('a companion that does not leave', () => {
     contexts.obstacle = false;
     await registry.sweep();
     expect(disposed).toEqual(['run a', 'context a companion']);
-    expect(registry.report().maps[1]).toMatchObject({ overdue: 0, size: 0, removed: { companion: 1, swept: 0 } });
+    expect(registry.report().maps[1]).toMatchObject({
+      overdue: 0,
+      size: 0,
+      removed: { companion: 1, swept: 0 },
+    });
     registry.stop();
   });
 
