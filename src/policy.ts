@@ -129,7 +129,8 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * Work that has to succeed before a due entry is removed by a sweep, such as a delete in a database. The entry is
    * still there when it runs. It runs beside the sweep, 30 seconds at most, at most 32 at once, once an entry at a
    * time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
-   * keeps the entry, and it is tried again later, with growing pauses. May call back into the map. Default: none.
+   * keeps the entry, and it is tried again later, with growing pauses. A call that timed out and ignores its signal may
+   * still run when the next one starts. May call back into the map. Default: none.
    */
   beforeSweep?: (value: V, key: K, context: BeforeSweepContext) => void | Promise<void>;
   /**
