@@ -17,7 +17,14 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/integration/**', 'test/simulation/**', 'test/bench/**', 'test/crash/**', 'test/prometheus-e2e/**', 'test/openclaw-gateway/**'],
+    exclude: [
+      'test/integration/**',
+      'test/simulation/**',
+      'test/bench/**',
+      'test/crash/**',
+      'test/prometheus-e2e/**',
+      'test/openclaw-gateway/**',
+    ],
     pool: 'forks',
     ...(reports && {
       reporters: ['default', ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }]],
