@@ -1,0 +1,100 @@
+import { type Discovered, policyFor } from 'mapsweep/discover';
+import type { ListedMap, MapPolicy } from './config.ts';
+
+/** What is done about one discovered map. */
+export interface Treatment {
+  readonly policy: MapPolicy;
+  /** Whether the operator or the defaults name it. What nobody names is observed and never swept. */
+  readonly isListed: boolean;
+}
+
+/** A map that is tracked already. */
+export interface TrackedMap {
+  readonly ref: object;
+  /** The leader that was not tracked when it was adopted. */
+  readonly waitsFor: string | undefined;
+}
+
+/** A map to adopt. */
+export interface Adoption extends Treatment {
+  /** The leader that is not there: it lives by its policy without it, until it is. */
+  readonly lacks: string | undefined;
+  readonly path: string;
+  readonly ref: Discovered['ref'];
+  readonly size: number;
+}
+
+/** What has to be done for the tracked maps to be those that are there. */
+export interface Plan {
+  /** To be done first: a map may have moved to another path. */
+  readonly release: readonly string[];
+  /** Leaders before what follows them. */
+  readonly adopt: readonly Adoption[];
+  /** Paths beyond the limit. */
+  readonly leftOut: number;
+}
+
+const OBSERVED: Treatment = { policy: { mode: 'observe' }, isListed: false };
+const LONGEST_CHAIN = 32;
+
+/** The treatment of the map at a path; `undefined` where it is to be left alone. */
+export function treatmentOf(path: string, maps: readonly ListedMap[]): Treatment | undefined {
+  const policy = policyFor(path, maps);
+  if (policy === undefined) return OBSERVED;
+  return policy === false ? undefined : { policy, isListed: true };
+}
+
+/**
+ * Compares what was discovered with what is tracked. A map is released where its path is gone, where another object is
+ * there now, and where it waited for a leader that is tracked by now; what is there and not tracked is adopted.
+ *
+ * @param limit how many maps may be tracked at once; listed ones come first
+ */
+export function planAdoptions(
+  discovered: readonly Discovered[],
+  tracked: ReadonlyMap<string, TrackedMap>,
+  maps: readonly ListedMap[],
+  limit: number,
+): Plan {
+  const there = new Map<string, Discovered>();
+  // Two symbols of one description make two maps of one path; a name can stand for one of them.
+  for (const map of discovered) if (!there.has(map.path)) there.set(map.path, map);
+
+  const release = [...tracked]
+    .filter(
+      ([path, { ref, waitsFor }]) =>
+        there.get(path)?.ref !== ref || (waitsFor !== undefined && tracked.has(waitsFor)),
+    )
+    .map(([path]) => path);
+  const kept = new Set([...tracked.keys()].filter((path) => !release.includes(path)));
+
+  const wanted: Adoption[] = [];
+  for (const [path, { ref, size }] of there) {
+    const treatment = kept.has(path) ? undefined : treatmentOf(path, maps);
+    if (treatment === undefined) continue;
+    const { follows } = treatment.policy;
+    const lacks = follows === undefined || there.has(follows) ? undefined : follows;
+    const policy = lacks === undefined ? treatment.policy : leaderless(treatment.policy);
+    wanted.push({ path, ref, size, policy, isListed: treatment.isListed, lacks });
+  }
+  const rank = ({ path, isListed }: Adoption): number =>
+    isListed ? chainLength(path, maps) : LONGEST_CHAIN + 1;
+  wanted.sort((a, b) => rank(a) - rank(b));
+  const adopt = wanted.slice(0, Math.max(0, limit - kept.size));
+  return { release, adopt, leftOut: wanted.length - adopt.length };
+}
+
+/** Where there is no leader every entry is an orphan. An idle time of its own counts instead of `orphanAfter`. */
+function leaderless({ follows: _, orphanAfter = '30m', ...policy }: MapPolicy): MapPolicy {
+  return { ...policy, maxIdle: policy.maxIdle ?? orphanAfter };
+}
+
+/** How many leaders stand above a map. Patterns can make circles; the registry refuses those with an error of its own. */
+function chainLength(path: string, maps: readonly ListedMap[]): number {
+  let length = 0;
+  for (let leader: string | undefined = path; length < LONGEST_CHAIN; length += 1) {
+    leader = treatmentOf(leader, maps)?.policy.follows;
+    if (leader === undefined) break;
+  }
+  return length;
+}

@@ -1,0 +1,102 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import v8 from 'node:v8';
+import vm from 'node:vm';
+
+/** What the probe answers. */
+export interface Probed {
+  readonly pid: number;
+  /** Bytes, after a garbage collection. */
+  readonly heapUsed: number;
+  readonly rss: number;
+  /** Time on a processor since its start. */
+  readonly cpuMs: number;
+  /** Sizes of Maps and Sets below `globalThis[Symbol.for('openclaw.…')]`, by path. */
+  readonly sizes: Readonly<Record<string, number>>;
+  /** Own properties on any of them, as a wrapper leaves: `path.name`. A Map has none. */
+  readonly traces: readonly string[];
+  /** Runs whose events did not count 1, 2, 3 …: their counter was lost while they were active. */
+  readonly brokenRuns: readonly string[];
+  readonly events: number;
+}
+
+interface AgentEvent {
+  readonly runId: string;
+  readonly seq: number;
+}
+
+interface Api {
+  readonly registrationMode: string;
+  readonly runtime: { readonly events: { onAgentEvent(listener: (event: AgentEvent) => void): () => void } };
+  registerHttpRoute(route: object): void;
+  registerService(service: object): void;
+}
+
+v8.setFlagsFromString('--expose-gc');
+const collectGarbage = vm.runInNewContext('gc') as () => void;
+
+const lastSeqs = new Map<string, number>();
+const brokenRuns = new Set<string>();
+let events = 0;
+
+export default {
+  id: 'probe',
+  name: 'probe',
+  description: "Tells the test what is in the gateway's process.",
+  register(api: Api): void {
+    if (api.registrationMode !== 'full') return;
+    let unsubscribe = (): void => {};
+    api.registerService({
+      id: 'probe',
+      start: () => {
+        unsubscribe = api.runtime.events.onAgentEvent(({ runId, seq }) => {
+          events += 1;
+          if (seq !== (lastSeqs.get(runId) ?? 0) + 1) brokenRuns.add(runId);
+          lastSeqs.set(runId, seq);
+        });
+      },
+      stop: () => unsubscribe(),
+    });
+    api.registerHttpRoute({
+      path: '/probe',
+      auth: 'gateway',
+      match: 'exact',
+      handler: (_request: IncomingMessage, response: ServerResponse) => {
+        response.setHeader('Content-Type', 'application/json');
+        response.end(JSON.stringify(probe()));
+        return true;
+      },
+    });
+  },
+};
+
+function probe(): Probed {
+  collectGarbage();
+  const { heapUsed, rss } = process.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  const sizes: Record<string, number> = {};
+  const traces: string[] = [];
+  const visit = (path: string, value: unknown, depth: number): void => {
+    if (value instanceof Map || value instanceof Set) {
+      sizes[path] = value.size;
+      traces.push(...Object.getOwnPropertyNames(value).map((name) => `${path}.${name}`));
+    } else if (typeof value === 'object' && value !== null && depth < 4) {
+      for (const [name, { value: below }] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
+        visit(`${path}/${name}`, below, depth + 1);
+      }
+    }
+  };
+  for (const symbol of Object.getOwnPropertySymbols(globalThis)) {
+    if (!symbol.description?.startsWith('openclaw.')) continue;
+    visit(symbol.description, Object.getOwnPropertyDescriptor(globalThis, symbol)?.value, 0);
+  }
+  return {
+    pid: process.pid,
+    heapUsed,
+    rss,
+    cpuMs: (user + system) / 1_000,
+    sizes,
+    traces,
+    brokenRuns: [...brokenRuns],
+    events,
+  };
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config';
+import base from '../vitest.config.ts';
+
+export default defineConfig({
+  ...base,
+  test: {
+    ...base.test,
+    include: ['test/openclaw-gateway/**/*.test.ts'],
+    exclude: ['**/node_modules/**'],
+    // One gateway at a time: they are to be compared.
+    fileParallelism: false,
+    testTimeout: 900_000,
+    hookTimeout: 1_200_000,
+  },
+});
