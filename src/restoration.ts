@@ -127,6 +127,9 @@ export class Restoration {
 
     this.#host.engine.timeline.observe();
     for (const { map, lastGeneration, entries } of decoded) this.#takeMap(map, lastGeneration, entries);
+    // Tombstones are forgotten in the order in which they are kept, which has to be that of their age. A wall clock that
+    // was set back leaves some that are of the future, and count as of now.
+    tombstones.sort((one, other) => one.at - other.at);
     for (const tombstone of tombstones) this.#takeTombstone(tombstone);
     this.#takeDeliveries(pending, letters);
     for (const tracker of this.#host.engine.trackers.values()) this.greet(tracker);

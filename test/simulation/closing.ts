@@ -1,0 +1,64 @@
+import { restart } from './restart.js';
+import type { Simulation } from './simulation.js';
+
+const closeDeadlineMs = 4_000;
+
+/** Closes the registry, and starts the next process with what it left. */
+export async function close(simulation: Simulation): Promise<void> {
+  const { process, time, findings, random } = simulation;
+  const { model, registry, clock } = process;
+  const { deliveries } = model.endings;
+  const isInMemory = simulation.scenario.plans.every(({ kind }) => kind === 'tracked');
+  const endsBy = time.now + closeDeadlineMs;
+  let undelivered: number | undefined;
+  simulation.log('close');
+  process.isStopped = true;
+  deliveries.isStopped = true;
+  deliveries.close();
+  model.endings.windowEndsAt = Number.POSITIVE_INFINITY;
+  const closed = registry.close({ deadline: closeDeadlineMs });
+  findings.check(registry.close() === closed, 8, () => 'a second close() is another one');
+  void closed.then((result) => {
+    undelivered = result.undelivered;
+  });
+  await settleUntil(simulation, () => undelivered !== undefined || process.isDead || time.now > endsBy + 2);
+  if (process.isDead) return restart(simulation);
+  findings.check(undelivered !== undefined, 8, () => 'close() does not come to its end');
+  deliveries.isClosed = true;
+  process.isClosed = true;
+  const right = deliveries.pending.size + deliveries.losses.size;
+  findings.check(
+    undelivered === right,
+    'close',
+    () => `close() says ${undelivered} undelivered, not ${right}`,
+  );
+  findings.check(clock.pendingTimers === 0, 8, () => 'a timer is left after close()');
+  for (const plan of simulation.scenario.plans) {
+    const own = plan.kind === 'tracked' ? [] : Object.getOwnPropertyNames(registry.maps[plan.name]);
+    findings.check(own.length === 0, 12, () => `${plan.name} was released and keeps ${own.join(', ')}`);
+  }
+  if (!simulation.isFaulty && random.chance(0.5)) return;
+  // The process exits; its maps' entries are in the snapshot only where they are the registry's own.
+  const snapshot = isInMemory ? registry.snapshot() : undefined;
+  process.isDead = true;
+  clock.die();
+  if (snapshot === undefined) simulation.kills += 1;
+  await restart(simulation, snapshot);
+}
+
+/** Lets time pass while the registry closes. Its maps are not compared: it sweeps no more and is about to let go. */
+async function settleUntil(simulation: Simulation, isOver: () => boolean): Promise<void> {
+  const { process, time } = simulation;
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  for (;;) {
+    await turn();
+    await turn();
+    if (isOver()) return;
+    const nextAt = Math.min(process.clock.nextAt, time.nextAt);
+    if (nextAt === Number.POSITIVE_INFINITY) return;
+    const isOfWorld = time.nextAt <= process.clock.nextAt;
+    time.now = Math.max(time.now, nextAt);
+    if (isOfWorld) time.fire();
+    else process.clock.fire();
+  }
+}

@@ -1,0 +1,40 @@
+import type { Simulation } from './simulation.js';
+
+/** What nothing holds any more has to leave within two intervals, and no map stays above its limit. */
+export function checkLateness(simulation: Simulation, isQuiet: boolean): void {
+  const { model, isStopped } = simulation.process;
+  const { findings, time, scenario } = simulation;
+  const isTicking = !isStopped;
+  for (const registration of model.all()) {
+    if (!model.isRemovable(registration) || !isTicking) registration.removableSince = undefined;
+    else if (registration.removableSince === undefined) {
+      registration.removableSince = time.now;
+      registration.spentBefore = time.spent;
+    } else {
+      const spentMs = time.spent - registration.spentBefore;
+      const lateMs = time.now - registration.removableSince - spentMs - 2 * scenario.sweepEveryMs;
+      const { plan, key } = registration;
+      findings.check(lateMs <= 2, 5, () => `${plan.name} ${key} could have left and is still there`);
+    }
+  }
+  if (isTicking && isQuiet) checkSizes(simulation);
+}
+
+/** No map stays above its limit, unless something holds its entries. */
+function checkSizes(simulation: Simulation): void {
+  const { model } = simulation.process;
+  const { findings, time, scenario } = simulation;
+  // Where callbacks add entries, or are slow enough to let others add some, the next pass takes its time.
+  const isPrompt = scenario.reentrancy === 0 && scenario.slowestCallbackMs === 0;
+  const graceMs = isPrompt ? 0 : 2 * scenario.sweepEveryMs;
+  for (const { name, maxEntries, hasGuard, hasHook, kind, isObserved } of scenario.plans) {
+    const { size } = model.of(name);
+    const isFree = !hasGuard && !hasHook && kind !== 'owned' && !isObserved;
+    if (!isFree || size <= maxEntries) model.overLimitSince.delete(name);
+    else {
+      const since = model.overLimitSince.get(name) ?? time.now;
+      model.overLimitSince.set(name, since);
+      findings.check(time.now - since < graceMs, 'maxEntries', () => `${name} holds ${size}`);
+    }
+  }
+}

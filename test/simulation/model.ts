@@ -1,0 +1,373 @@
+import type { EndedReason } from '../../src/endings.js';
+import type { RemovalReason } from '../../src/policy.js';
+import type { RegistrySnapshot, SnapshotEntry } from '../../src/snapshot-format.js';
+import { checkEvicted, checkSwept } from './departure-rules.js';
+import { EndingModel } from './ending-model.js';
+import type { Findings } from './findings.js';
+import { Registration } from './registration.js';
+import type { Item, MapName, MapPlan, Scenario } from './scenario.js';
+import type { SimulatedTime } from './simulated-time.js';
+
+/** What the model has to see of the world besides what it is told. */
+export interface ModelHost {
+  readonly scenario: Scenario;
+  readonly time: SimulatedTime;
+  readonly findings: Findings;
+  /** Counts what the owner does, calls from inside of callbacks included. */
+  act(): number;
+  /** The number that the event being simulated began with. */
+  eventBeganWith(): number;
+  /** Whether a key is really in a map. */
+  isPresent(map: MapName, key: string): boolean;
+  /** Whether the owner's `delete` refuses a key. */
+  refuses(map: MapName, key: string): boolean;
+  /** Whether a sweep that was asked for is under way. */
+  isSweepAsked(): boolean;
+  /** Whether a pass has paused in this event, so that others acted in its midst. */
+  hasPaused(): boolean;
+}
+
+type Departure = Exclude<RemovalReason, 'replaced' | 'companion'>;
+
+const endOf: Readonly<Record<Departure, EndedReason>> = {
+  deleted: 'deleted',
+  cleared: 'deleted',
+  swept: 'swept',
+  evicted: 'evicted',
+};
+
+/**
+ * One process as it ought to be: which entries there are, what stamps they have, when they may leave. Plain maps of
+ * plain records, written from the contract. It is told what the owner does before the library is, and hears from the
+ * library's callbacks what that does; both are checked.
+ */
+export class Model {
+  readonly maps = new Map<MapName, Map<string, Registration>>();
+  readonly endings: EndingModel;
+  /** Runs of an earlier life that have not come back to the other maps. */
+  readonly held = new Map<MapName, Map<string, SnapshotEntry>>();
+  /** Registrations by the value that is in the map. */
+  readonly #bySerial = new Map<number, Registration>();
+  /** Values that have left and whose `dispose` has to be called before the event is over. */
+  readonly #disposals = new Map<number, RemovalReason>();
+  /** Values whose `swept` or `evicted` event has to come before the event is over. */
+  readonly #removals = new Set<number>();
+  readonly #disposed = new Set<number>();
+  /** Instants of a snapshot are taken for what they are when it is restored, however the wall clock jumps later. */
+  #restoredAt = { now: 0, wall: 0 };
+  readonly #lastGeneration = new Map<MapName, number>();
+  /** What the owner is removing at this moment. */
+  deleting: { readonly map: MapName; readonly key: string } | undefined;
+  clearing: MapName | undefined;
+  /** A tick that came too late removes nothing, and neither does anything before this instant. */
+  noSweepBefore = Number.NEGATIVE_INFINITY;
+  /** Since when a map has been seen to hold more than it may. */
+  readonly overLimitSince = new Map<MapName, number>();
+  readonly host: ModelHost;
+
+  constructor(host: ModelHost) {
+    this.host = host;
+    this.endings = new EndingModel(host.scenario, host.time, host.findings);
+    for (const { name } of host.scenario.plans) this.maps.set(name, new Map());
+  }
+
+  of(map: MapName): Map<string, Registration> {
+    return this.maps.get(map) as Map<string, Registration>;
+  }
+
+  get(map: MapName, key: string): Registration | undefined {
+    return this.of(map).get(key);
+  }
+
+  *all(): Generator<Registration> {
+    for (const entries of this.maps.values()) yield* entries.values();
+  }
+
+  // --- what the owner does, told before it is done ------------------------------------------------------------------
+
+  set(plan: MapPlan, key: string, value: Item): void {
+    this.notice();
+    const known = this.get(plan.name, key);
+    if (known === undefined) this.#register(plan, key, value);
+    else {
+      if (known.value !== value && !plan.isQuiet) this.#disposals.set(known.value.serial, 'replaced');
+      this.#bySerial.delete(known.value.serial);
+      this.#bySerial.set(value.serial, known);
+      known.value = value;
+      this.#isActive(known);
+    }
+  }
+
+  touch(map: MapName, key: string): boolean {
+    this.notice();
+    const known = this.get(map, key);
+    if (known !== undefined) this.#isActive(known);
+    return known !== undefined;
+  }
+
+  /** The owner changed something about a value without telling the library. */
+  disturb(registration: Registration): void {
+    registration.disturbedIn = this.host.act();
+    registration.removableSince = undefined;
+  }
+
+  restore(snapshot: RegistrySnapshot): void {
+    this.#restoredAt = { now: this.host.time.now, wall: this.host.time.wall() };
+    this.endings.restore(snapshot);
+    for (const [name, { entries, lastGeneration }] of Object.entries(snapshot.maps)) {
+      const map = name as MapName;
+      this.#lastGeneration.set(map, Math.max(lastGeneration, this.#lastGeneration.get(map) ?? 0));
+      if (name !== 'runs') this.held.set(map, new Map(entries.map((entry) => [entry.key as string, entry])));
+    }
+    for (const registration of this.all()) this.#comeBack(registration);
+  }
+
+  closeWindow(): void {
+    this.endings.closeWindow();
+    this.held.clear();
+  }
+
+  // --- what the library tells ---------------------------------------------------------------------------------------
+
+  /** A policy function was asked about a value, and answers with an instant. */
+  asked(name: 'endedAt' | 'expiresAt', value: Item): void {
+    const epoch = value[name];
+    if (epoch === undefined) return;
+    const { time } = this.host;
+    this.#bySerial.get(value.serial)?.see(name, epoch, epoch - (time.wall() - time.now));
+  }
+
+  disposed(plan: MapPlan, value: Item, key: string, reason: RemovalReason): void {
+    const { findings } = this.host;
+    const { serial } = value;
+    if (!this.#disposals.has(serial)) {
+      const registration = this.#bySerial.get(serial);
+      const isLeaving = registration?.isLeaving && this.isOrphan(registration);
+      if (isLeaving && reason === 'companion') this.#depart(registration as Registration, 'companion');
+      else if (registration === undefined || reason === 'replaced' || reason === 'companion') {
+        findings.add(7, `dispose of ${plan.name} ${key} (${reason}) for a value that has not just left`);
+        return;
+      } else this.left(registration, reason);
+    }
+    const right = this.#disposals.get(serial);
+    findings.check(right === reason, 7, () => `dispose of ${plan.name} ${key} says ${reason}, not ${right}`);
+    findings.check(!this.#disposed.has(serial), 7, () => `dispose of ${plan.name} ${key} twice`);
+    this.#disposals.delete(serial);
+    this.#disposed.add(serial);
+  }
+
+  removed(value: Item, reason: 'swept' | 'evicted'): void {
+    const isExpected = this.#removals.delete(value.serial);
+    this.host.findings.check(isExpected, 'events', () => `'${reason}' of what was not removed by it`);
+  }
+
+  /** A `beforeSweep` begins. */
+  hookBegins(plan: MapPlan, key: string, value: Item, signal: AbortSignal): Registration | undefined {
+    const { findings, time } = this.host;
+    const registration = this.#bySerial.get(value.serial);
+    if (registration === undefined || !registration.isThere) {
+      findings.add(4, `beforeSweep for ${plan.name} ${key}, which is gone`);
+      return undefined;
+    }
+    const { hook } = registration;
+    findings.check(hook === undefined || hook.signal.aborted, 'beforeSweep', () => `two at once for ${key}`);
+    const isOver = this.of(plan.name).size > plan.maxEntries;
+    const isDue = time.now >= this.deadlineOf(registration);
+    findings.check(
+      isDue || isOver || plan.maxEntries < 100,
+      4,
+      () => `beforeSweep for ${key}, which is not due`,
+    );
+    registration.hook = { signal, isOutdated: false };
+    registration.isApproved = false;
+    return registration;
+  }
+
+  /** An entry is gone for a reason of its own: so are its companions, and the run has ended. */
+  left(registration: Registration, reason: Departure): void {
+    const { plan, key } = registration;
+    const { findings } = this.host;
+    if (reason === 'deleted') {
+      const isMeant = this.deleting?.map === plan.name && this.deleting.key === key;
+      findings.check(isMeant, 7, () => `${plan.name} ${key} was deleted, and nobody deletes it`);
+    } else if (reason === 'swept') checkSwept(this, registration);
+    else if (reason === 'evicted') checkEvicted(this, registration);
+    if (reason === 'cleared') {
+      findings.check(this.clearing === plan.name, 7, () => `${plan.name} was cleared, and nobody clears it`);
+      // All of them have left before the first is told.
+      for (const other of [...this.of(plan.name).values()]) this.#depart(other, 'cleared');
+      return;
+    }
+    if (reason !== 'deleted' && this.#isListening) this.#removals.add(registration.value.serial);
+    this.#depart(registration, reason);
+  }
+
+  /** Nobody tells of what leaves a quiet map: finds out what is gone, and by what right. */
+  notice(): void {
+    for (const plan of this.host.scenario.plans) {
+      if (!plan.isQuiet) continue;
+      for (const registration of [...this.of(plan.name).values()]) {
+        const { key } = registration;
+        if (this.host.isPresent(plan.name, key)) continue;
+        const isDeleted = this.deleting?.map === plan.name && this.deleting.key === key;
+        const isOver = this.of(plan.name).size > plan.maxEntries;
+        if (this.clearing === plan.name || isDeleted) this.#depart(registration, 'deleted');
+        else this.left(registration, isOver ? 'evicted' : 'swept');
+      }
+    }
+  }
+
+  get #isListening(): boolean {
+    return !this.host.scenario.plans.some(({ isQuiet }) => isQuiet);
+  }
+
+  // --- what may happen ----------------------------------------------------------------------------------------------
+
+  isOrphan({ plan: { follows }, key }: Registration): boolean {
+    return follows !== undefined && !this.of(follows).has(key);
+  }
+
+  deadlineOf(registration: Registration): number {
+    return registration.deadline(this.isOrphan(registration));
+  }
+
+  /** Whether nothing but a sweep is missing for an entry to leave. */
+  isRemovable(registration: Registration): boolean {
+    const { plan, key } = registration;
+    const { now } = this.host.time;
+    if (plan.isObserved || this.host.refuses(plan.name, key)) return false;
+    if (registration.isLeaving && this.isOrphan(registration)) return true;
+    return !plan.hasHook && now >= this.deadlineOf(registration) && !registration.isHeld(now);
+  }
+
+  /** Everything has settled: what had to come of the event has come. `isQuiet`: no timer is due. */
+  checkAtRest(isQuiet: boolean): void {
+    this.notice();
+    const { findings } = this.host;
+    for (const reason of this.#disposals.values())
+      findings.add(7, `a value that left (${reason}) was not disposed`);
+    for (const _ of this.#removals) findings.add('events', 'a removal was not told');
+    this.#disposals.clear();
+    this.#removals.clear();
+    for (const registration of this.all()) {
+      const { hook, key } = registration;
+      registration.isApproved = false;
+      if (hook?.isOutdated) {
+        findings.check(
+          hook.signal.aborted,
+          'beforeSweep',
+          () => `touched, and the signal for ${key} goes on`,
+        );
+      }
+    }
+    this.endings.checkAtRest(isQuiet);
+  }
+
+  /** A registration has a generation: it stays, and is greater than any before of the key. */
+  checkGeneration(registration: Registration, generation: number): void {
+    const { plan, key, isRestored } = registration;
+    const { findings } = this.host;
+    const known = registration.generation;
+    findings.check(
+      known === undefined || known === generation,
+      3,
+      () => `the generation of ${plan.name} ${key} has gone from ${known} to ${generation}`,
+    );
+    if (known !== undefined) return;
+    const last = this.#lastGeneration.get(plan.name) ?? 0;
+    findings.check(
+      isRestored || generation > last,
+      3,
+      () => `generation ${generation} of ${key} after ${last}`,
+    );
+    registration.generation = generation;
+    this.#fresh.push({ map: plan.name, generation });
+  }
+
+  /** All entries of an event have been looked at: later ones have to come after these. */
+  rememberGenerations(): void {
+    for (const { map, generation } of this.#fresh.splice(0)) {
+      this.#lastGeneration.set(map, Math.max(generation, this.#lastGeneration.get(map) ?? 0));
+    }
+  }
+
+  readonly #fresh: { map: MapName; generation: number }[] = [];
+
+  #register(plan: MapPlan, key: string, value: Item): void {
+    const { time } = this.host;
+    const registration = new Registration(plan, key, value, time.now, this.host.act());
+    this.of(plan.name).set(key, registration);
+    this.#bySerial.set(value.serial, registration);
+    if (this.#comeBack(registration)) this.#lend(plan, key, registration.lastActiveAt, true);
+    else this.#lend(plan, key, time.now);
+  }
+
+  /** Takes the stamps and the claim that an earlier life left for a key. */
+  #comeBack(registration: Registration): boolean {
+    const { plan, key } = registration;
+    const held =
+      plan.name === 'runs' ? this.endings.comesBack(registration) : this.held.get(plan.name)?.get(key);
+    this.held.get(plan.name)?.delete(key);
+    if (held === undefined) return false;
+    const { now, wall } = this.#restoredAt;
+    const at = (epoch: number): number => Math.min(now - (wall - epoch), now);
+    registration.registeredAt = at(held.registeredAt);
+    registration.lastActiveAt = Math.max(registration.registeredAt, at(held.lastActiveAt));
+    registration.borrowedAt = held.borrowedAt === undefined ? Number.NEGATIVE_INFINITY : at(held.borrowedAt);
+    registration.generation = held.generation;
+    registration.isRestored = true;
+    registration.shownRegisteredAt = undefined;
+    return true;
+  }
+
+  #isActive(registration: Registration): void {
+    const { plan, key } = registration;
+    registration.lastActiveAt = this.host.time.now;
+    this.#outdate(registration);
+    this.#lend(plan, key, this.host.time.now);
+  }
+
+  /** Activity of a companion is activity of its leader's entry, and on up the chain. */
+  #lend({ follows }: MapPlan, key: string, at: number, isOfThen = false): void {
+    if (follows === undefined) return;
+    const leader = this.get(follows, key);
+    if (leader !== undefined) {
+      leader.borrowedAt = Math.max(leader.borrowedAt, at);
+      if (isOfThen) leader.isOfThen = true;
+      this.#outdate(leader);
+    }
+    const leading = this.host.scenario.plans.find(({ name }) => name === follows) as MapPlan;
+    this.#lend(leading, key, at, isOfThen);
+  }
+
+  #outdate(registration: Registration): void {
+    this.disturb(registration);
+    registration.isApproved = false;
+    if (registration.hook !== undefined) registration.hook.isOutdated = true;
+  }
+
+  #depart(registration: Registration, reason: Departure | 'companion'): void {
+    const { plan, key, value } = registration;
+    const isPresent = this.host.isPresent(plan.name, key);
+    this.host.findings.check(
+      !isPresent,
+      7,
+      () => `${plan.name} ${key} (${reason}) is told of and still there`,
+    );
+    this.of(plan.name).delete(key);
+    this.#bySerial.delete(value.serial);
+    registration.isThere = false;
+    if (registration.hook !== undefined) registration.hook.isOutdated = true;
+    if (!plan.isQuiet) this.#disposals.set(value.serial, reason);
+    if (plan.name === 'runs' && reason !== 'companion' && !registration.isClaimed) {
+      this.endings.claim(registration, endOf[reason]);
+    }
+    for (const follower of this.host.scenario.plans) {
+      if (follower.follows !== plan.name || follower.isObserved) continue;
+      const companion = this.get(follower.name, key);
+      if (companion === undefined) continue;
+      if (this.host.refuses(follower.name, key)) companion.isLeaving = true;
+      else this.#depart(companion, 'companion');
+    }
+  }
+}

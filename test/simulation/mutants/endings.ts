@@ -1,0 +1,78 @@
+import type { Mutant } from './mutant.js';
+
+/** Bugs in who may say that a run has ended, and how often. */
+export const endingMutants: readonly Mutant[] = [
+  {
+    name: 'the tombstone is written after the delivery',
+    file: 'endings.ts',
+    find: 'tombstones.set(key, { id, generation, at: timeline.now() });',
+    replace: 'setImmediate(() => tombstones.set(key, { id, generation, at: timeline.now() }));',
+  },
+  {
+    name: 'the removal comes before the claim',
+    file: 'removals.ts',
+    find: `const claim = isOurs ? undefined : this.#map.claims?.claim(slot, key, value, 'deleted');
+    try {
+      return run();
+    } finally {`,
+    replace: `let claim: Claim | undefined;
+    try {
+      const result = run();
+      claim = isOurs ? undefined : this.#map.claims?.claim(slot, key, value, 'deleted');
+      return result;
+    } finally {`,
+  },
+  {
+    name: 'an end for an earlier generation claims the present one',
+    file: 'endings.ts',
+    find: '(generation === undefined || stamps.holds(slot, generation))',
+    replace: 'true',
+  },
+  {
+    name: 'a claimed run can be claimed again',
+    file: 'endings.ts',
+    find: `    if (this.isClaimed(slot)) return undefined;
+    const claim`,
+    replace: '    const claim',
+  },
+  {
+    name: 'a withdrawn claim is kept',
+    file: 'endings.ts',
+    find: 'stamps.flags[open.slot] = (stamps.flags[open.slot] as number) & ~CLAIMED;',
+    replace: '',
+  },
+  {
+    name: 'a claim is withdrawn and its tombstone stays',
+    file: 'endings.ts',
+    find: 'if (open.replaced === undefined) this.#host.tombstones.delete(open.key);',
+    replace: 'if (open.replaced === undefined) ;',
+  },
+  {
+    name: 'a transferred run is told when its entry goes',
+    file: 'endings.ts',
+    find: 'this.settleSilently(source, from);',
+    replace: '',
+  },
+  {
+    name: 'a run that was announced before the restart is announced again',
+    file: 'restoration.ts',
+    find: `ofEnded?.restoreId(slot, announced.id);
+      ofEnded?.settleSilently(slot, key);`,
+    replace: 'ofEnded?.restoreId(slot, announced.id);',
+  },
+  {
+    name: 'a lost run is announced without a tombstone',
+    file: 'restoration.ts',
+    find: `    entry.claimed = true;
+    this.#entomb(key, entry);
+    const`,
+    replace: `    entry.claimed = true;
+    const`,
+  },
+  {
+    name: 'an ending in the midst of its removal is in no snapshot',
+    file: 'endings.ts',
+    find: 'const claims = [...this.#tentative].filter((claim) => !this.#isUnderway(claim));',
+    replace: 'const claims: OpenClaim[] = [];',
+  },
+];

@@ -1,0 +1,10 @@
+/** A planted bug: a small change to one file of a copy of the library. */
+export interface Mutant {
+  /** What is wrong then, in the present tense. */
+  readonly name: string;
+  /** Below `src/`. */
+  readonly file: string;
+  /** Has to be in the file exactly once, so that a mutant cannot rot. */
+  readonly find: string;
+  readonly replace: string;
+}

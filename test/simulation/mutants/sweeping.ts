@@ -1,0 +1,111 @@
+import type { Mutant } from './mutant.js';
+
+/** Bugs in which entries leave, and when. */
+export const sweepingMutants: readonly Mutant[] = [
+  {
+    name: 'a deadline is compared with >',
+    file: 'judge.ts',
+    find: "if (now < this.deadline.at) return 'live';",
+    replace: "if (now <= this.deadline.at) return 'live';",
+  },
+  {
+    name: 'a companion leaves with the next tick',
+    file: 'removals.ts',
+    find: `    this.total[reason] += 1;
+    for (const follower of`,
+    replace: `    this.total[reason] += 1;
+    for (const follower of this.#map.followers) follower.refileAll();
+    if (reason === ('never' as string)) for (const follower of`,
+  },
+  {
+    name: 'a guard is asked only once',
+    file: 'judge.ts',
+    find: "return this.isGuarded(slot, key, value) ? 'guarded' : 'due';",
+    replace: `const asked = ((this as { asked?: Map<unknown, boolean> }).asked ??= new Map<unknown, boolean>());
+    if (!asked.has(value ?? key)) asked.set(value ?? key, this.isGuarded(slot, key, value));
+    return asked.get(value ?? key) ? 'guarded' : 'due';`,
+  },
+  {
+    name: 'a tick that comes late sweeps',
+    file: 'sweeper.ts',
+    find: 'if (isLate) this.#skip();',
+    replace: 'if (isLate && now < 0) this.#skip();',
+  },
+  {
+    name: 'a touch does not abort a beforeSweep',
+    file: 'tracker.ts',
+    find: `    this.#activity.refresh(slot, at);
+    this.leader?.borrow(key, at);
+    if (this.stamps.hasFlag(slot, HOOKED)) this.#host.cancelHook(this, slot);`,
+    replace: `    this.#activity.refresh(slot, at);
+    this.leader?.borrow(key, at);`,
+  },
+  {
+    name: 'after its beforeSweep an entry is removed without another look',
+    file: 'tracker.ts',
+    find: "if (state === 'due' && !this.observing) this.removals.sweepOut(slot, key, now);",
+    replace: 'if (!this.observing) this.removals.sweepOut(slot, key, now);',
+  },
+  {
+    name: 'replacing does not dispose',
+    file: 'tracker.ts',
+    find: 'if (this.policy.dispose !== undefined && !Object.is(previous, value)) {',
+    replace: 'if (this.policy.dispose !== undefined && previous === value) {',
+  },
+  {
+    name: 'a companion does not keep its leader alive',
+    file: 'tracker.ts',
+    find: `    this.#activity.refresh(slot, at);
+    this.leader?.borrow(key, at);`,
+    replace: '    this.#activity.refresh(slot, at);',
+  },
+  {
+    name: 'a jump of the wall clock moves deadlines',
+    file: 'answers.ts',
+    find: 'if (known !== undefined && known.epoch === epoch) return known.at;',
+    replace: '',
+  },
+  {
+    name: 'a policy that throws ends the pass',
+    file: 'answers.ts',
+    find: `      this.#failed(name, key, slot, error);
+      return FAILED;
+    }
+    if (answer === undefined)`,
+    replace: `      throw error;
+    }
+    if (answer === undefined)`,
+  },
+  {
+    name: 'an eviction takes a guarded entry',
+    file: 'capacity.ts',
+    find: 'if (!tracker.isGuarded(slot) && stamps.holds(slot, generation))',
+    replace: 'if (stamps.holds(slot, generation))',
+  },
+  {
+    name: 'a touch leaves an entry among the longest idle',
+    file: 'entry-activity.ts',
+    find: `this.#stamps.lastActiveAt[slot] = at;
+    this.#order?.touch(slot);`,
+    replace: 'this.#stamps.lastActiveAt[slot] = at;',
+  },
+  {
+    name: 'a restored entry begins anew',
+    file: 'restoration.ts',
+    find: 'tracker.restamp(slot, registeredAt, lastActiveAt, borrowedAt);',
+    replace: '',
+  },
+  {
+    name: 'a value is disposed twice',
+    file: 'departures.ts',
+    find: 'for (const departure of removal.departures) callDispose(departure, failures);',
+    replace:
+      'for (const departure of removal.departures.concat(removal.departures)) callDispose(departure, failures);',
+  },
+  {
+    name: 'stop() leaves its timer',
+    file: 'engine.ts',
+    find: '    this.pacer.pause();',
+    replace: '',
+  },
+];

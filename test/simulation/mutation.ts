@@ -1,0 +1,91 @@
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { deliveryMutants } from './mutants/deliveries.js';
+import { endingMutants } from './mutants/endings.js';
+import type { Mutant } from './mutants/mutant.js';
+import { sweepingMutants } from './mutants/sweeping.js';
+import type { Library } from './process.js';
+import { Simulation } from './simulation.js';
+
+/** Every planted bug. */
+export const mutants: readonly Mutant[] = [...endingMutants, ...deliveryMutants, ...sweepingMutants];
+
+/** A mutant that is not caught by so many seeds counts as missed. */
+export const seedsPerMutant = 200;
+
+/** What became of a planted bug. */
+export interface MutantResult {
+  readonly name: string;
+  /** The first seed that caught it; `undefined` where none did. */
+  readonly caughtBy: number | undefined;
+  /** What that seed found. */
+  readonly finding: string;
+}
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/**
+ * Plants each bug in a copy of the library and runs seeds until one catches it. The working tree is not touched.
+ *
+ * @throws Error where a mutant does not fit the source any more, or the seeds find something without one
+ */
+export async function runMutants(
+  chosen: readonly Mutant[],
+  told: (result: MutantResult) => void = () => {},
+): Promise<MutantResult[]> {
+  for (const mutant of chosen) await patched(join(root, 'src'), mutant);
+  const directory = await mkdtemp(join(tmpdir(), 'mapsweep-mutants-'));
+  try {
+    await symlink(join(root, 'node_modules'), join(directory, 'node_modules'));
+    await writeFile(join(directory, 'package.json'), '{ "type": "module" }\n');
+    const results: MutantResult[] = [];
+    for (const [index, mutant] of chosen.entries()) {
+      const copy = join(directory, `mutant-${index}`);
+      await cp(join(root, 'src'), copy, { recursive: true });
+      await writeFile(join(copy, mutant.file), await patched(copy, mutant));
+      const library: Library = await import(pathToFileURL(join(copy, 'registry.ts')).href);
+      const result = { name: mutant.name, ...(await hunt(library)) };
+      results.push(result);
+      told(result);
+    }
+    await checkControl(
+      join(directory, 'control'),
+      Math.max(1, ...results.map(({ caughtBy }) => caughtBy ?? 1)),
+    );
+    return results;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/** Without a bug in it a copy has to pass the seeds that caught one: else they would catch anything. */
+async function checkControl(copy: string, seeds: number): Promise<void> {
+  await cp(join(root, 'src'), copy, { recursive: true });
+  const library: Library = await import(pathToFileURL(join(copy, 'registry.ts')).href);
+  for (let seed = 1; seed <= seeds; seed += 1) {
+    const { findings } = await new Simulation(library, seed).run();
+    if (findings.length > 0) throw new Error(`without a planted bug, seed ${seed} finds ${findings[0]}`);
+  }
+}
+
+async function hunt(library: Library): Promise<Omit<MutantResult, 'name'>> {
+  for (let seed = 1; seed <= seedsPerMutant; seed += 1) {
+    const { findings } = await new Simulation(library, seed).run();
+    if (findings.length > 0) return { caughtBy: seed, finding: findings[0]?.split('\n')[0] ?? '' };
+  }
+  return { caughtBy: undefined, finding: '' };
+}
+
+/** The file with the bug in it. */
+async function patched(source: string, { name, file, find, replace }: Mutant): Promise<string> {
+  const text = await readFile(join(source, file), 'utf8');
+  const times = text.split(find).length - 1;
+  if (times !== 1) {
+    throw new Error(
+      `the mutant '${name}' does not fit: its place is ${times} times in src/${file}, not once`,
+    );
+  }
+  return text.replace(find, () => replace);
+}

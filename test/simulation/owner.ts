@@ -1,0 +1,271 @@
+import type { EndedEvent } from '../../src/ended-event.js';
+import type {
+  CallbackFailedEvent,
+  DeadLetterEvent,
+  DeliveryFailedEvent,
+  RegistryEvents,
+  RemovedEvent,
+} from '../../src/events.js';
+import type { BeforeSweepContext } from '../../src/policy.js';
+import type { SweepReport } from '../../src/sweep-report.js';
+import { endKey, setKey, smallOperations } from './acts.js';
+import type { ModelHost } from './model.js';
+import type { OwnerCallbacks } from './process.js';
+import type { Random } from './random.js';
+import type { RecipientHost } from './recipient.js';
+import type { Item, MapName, MapPlan } from './scenario.js';
+import type { SimulatedProcess, Simulation } from './simulation.js';
+
+/** The simulated service around the registry: what its callbacks do, and what it remembers of its own. */
+export class Owner {
+  readonly #simulation: Simulation;
+  readonly #random: Random;
+  #serial = 0;
+
+  constructor(simulation: Simulation, random: Random) {
+    this.#simulation = simulation;
+    this.#random = random;
+  }
+
+  newItem(previous?: Item): Item {
+    this.#serial += 1;
+    const { time, isFaulty } = this.#simulation;
+    const random = this.#random;
+    const expiresAt = random.chance(0.4) ? time.wall() + random.pick([-500, 0, 800, 2_500]) : undefined;
+    return {
+      serial: this.#serial,
+      endedAt: previous?.endedAt ?? (random.chance(0.2) ? time.wall() : undefined),
+      expiresAt: previous === undefined ? expiresAt : previous.expiresAt,
+      isGuarded: isFaulty && random.chance(0.1),
+      failsPolicies: false,
+      announced: previous?.announced ?? false,
+    };
+  }
+
+  /** Loads into a new process what the owner remembers, some of it. */
+  fillAgain(): void {
+    const { remembered, process } = this.#simulation;
+    for (const [name, item] of remembered) {
+      if (process.isDead) return;
+      const [map, key] = name.split('/') as [MapName, string];
+      if (this.#random.chance(0.4) || process.model.get(map, key) !== undefined) continue;
+      setKey(this.#simulation, this.#simulation.plan(map), key, this.newItem(item));
+    }
+  }
+
+  /** Takes back whatever keeps entries from leaving. */
+  calm(): void {
+    const { process } = this.#simulation;
+    process.refused.clear();
+    for (const registration of process.model.all()) {
+      registration.value.isGuarded = false;
+      registration.value.failsPolicies = false;
+      process.model.disturb(registration);
+    }
+  }
+
+  modelHost(): ModelHost {
+    const simulation = this.#simulation;
+    return {
+      scenario: simulation.scenario,
+      time: simulation.time,
+      findings: simulation.findings,
+      act: () => {
+        simulation.act += 1;
+        return simulation.act;
+      },
+      eventBeganWith: () => simulation.eventBeganWith,
+      isPresent: (map, key) => Map.prototype.has.call(simulation.process.registry.maps[map], key),
+      refuses: (map, key) => simulation.process.refused.has(`${map}/${key}`),
+      isSweepAsked: () => simulation.process.sweeps.size + simulation.process.startingSweeps > 0,
+      hasPaused: () => simulation.hasPaused,
+    };
+  }
+
+  recipientHost(): RecipientHost {
+    const simulation = this.#simulation;
+    return {
+      scenario: simulation.scenario,
+      time: simulation.time,
+      isFaulty: () => simulation.isFaulty,
+      acted: (id) => simulation.acted(id),
+      settles: (id, succeeded) => {
+        simulation.log(`${simulation.trace.id(id)} ${succeeded ? 'succeeds' : 'fails'}`);
+        simulation.process.model.endings.deliveries.attemptSettles(id, succeeded);
+      },
+      crash: () => simulation.kill(),
+      callBack: ({ key, generation }) => {
+        if (this.#random.chance(0.1) && !simulation.isWindowClosing) endKey(simulation, key, { generation });
+        this.#callBackIn();
+      },
+    };
+  }
+
+  callbacksFor(process: SimulatedProcess): OwnerCallbacks {
+    const simulation = this.#simulation;
+    const { model } = process;
+    const failing = (value: Item): void => {
+      if (value.failsPolicies) throw new Error('a policy that always fails');
+    };
+    return {
+      isDead: () => process.isDead,
+      instant: (name, value) => {
+        this.#takeTime();
+        failing(value);
+        model.asked(name, value);
+        return value[name];
+      },
+      guards: (value) => {
+        this.#takeTime();
+        failing(value);
+        return value.isGuarded;
+      },
+      dispose: (plan, value, key, reason) => {
+        model.disposed(plan, value, key, reason);
+        simulation.log(`${plan.name} ${key} ${reason}`);
+        this.#takeTime();
+        this.#callBackIn();
+        if (this.#random.chance(0.05)) throw new Error('a dispose that fails');
+      },
+      beforeSweep: (plan, value, key, context) => this.#beforeSweep(process, plan, value, key, context),
+      deliver: (event, context) => {
+        const { deliveries } = model.endings;
+        deliveries.attemptStarts(event.id, context.attempt);
+        this.#takeTime();
+        const called = `${simulation.trace.id(event.id)} attempt ${context.attempt}`;
+        return simulation.recipient.handle(
+          event,
+          context,
+          () => !process.isDead,
+          (outcome) => simulation.log(`${called} ${outcome}`),
+        );
+      },
+      lets: (plan, key) => this.#lets(process, plan, key),
+      told: (type, event) => this.#told(process, type, event),
+    };
+  }
+
+  #told(process: SimulatedProcess, type: keyof RegistryEvents, event: unknown): void {
+    const simulation = this.#simulation;
+    const { endings } = process.model;
+    const id = (of: string): string => simulation.trace.id(of);
+    if (type === 'subagent-ended') {
+      const ended = event as EndedEvent;
+      endings.announced(ended);
+      simulation.log(`${id(ended.id)} ${String(ended.key)} ended: ${ended.reason}`);
+      this.#callBackIn();
+    } else if (type === 'swept' || type === 'evicted') {
+      const { value, map, key, rule } = event as RemovedEvent;
+      process.model.removed(value as Item, type);
+      simulation.log(`${map} ${String(key)} was ${type} by ${rule}`);
+      this.#callBackIn();
+    } else if (type === 'delivery-failed') {
+      const failed = event as DeliveryFailedEvent;
+      simulation.log(`${id(failed.event.id)} attempt ${failed.attempt} failed, again in ${failed.retryInMs}`);
+      endings.deliveries.failed(failed);
+      this.#callBackIn();
+    } else if (type === 'dead-letter') {
+      const { letter, dropped } = event as DeadLetterEvent;
+      simulation.log(`${id(letter.id)} ${dropped ? 'dropped' : `dead: ${letter.cause}`}`);
+      if (dropped) endings.deliveries.wasDropped(letter.id);
+      else endings.deliveries.died(letter);
+      this.#callBackIn();
+    } else if (type === 'callback-failed') {
+      this.#callbackFailed(event as CallbackFailedEvent);
+    } else if (type === 'sweep-finished') {
+      endings.purge();
+      // A tick that came late tells of a pass that there was not.
+      if ((event as SweepReport).skipped !== 'late-tick') process.sweeps.clear();
+      process.finishedPasses += 1;
+      simulation.time.unseenJumpAt = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** What callbacks throw is told; an error that is neither theirs nor one of the library's classes is a bug. */
+  #callbackFailed({ map, callback, error }: CallbackFailedEvent): void {
+    const isBug = error instanceof Error && error.constructor !== Error && !('code' in error);
+    const { findings } = this.#simulation;
+    findings.check(
+      !isBug || callback === 'detail',
+      13,
+      () => `${map}.${callback} failed with ${String(error)}`,
+    );
+  }
+
+  async #beforeSweep(
+    process: SimulatedProcess,
+    plan: MapPlan,
+    value: Item,
+    key: string,
+    { signal }: BeforeSweepContext,
+  ): Promise<void> {
+    const simulation = this.#simulation;
+    const registration = process.model.hookBegins(plan, key, value, signal);
+    const outcomes = { succeeds: 4, later: 4, throws: 2, rejects: 2, hangs: 1 };
+    const outcome = simulation.isFaulty ? this.#random.weighted(outcomes) : 'succeeds';
+    simulation.log(`beforeSweep ${plan.name} ${key} ${outcome}`);
+    const { hook } = registration ?? {};
+    const settle = (succeeded: boolean): void => {
+      if (registration === undefined || hook === undefined || registration.hook !== hook) return;
+      registration.hook = undefined;
+      registration.isApproved = succeeded && !hook.isOutdated && !signal.aborted;
+    };
+    this.#callBackIn();
+    if (outcome === 'succeeds') return settle(true);
+    if (outcome === 'throws') {
+      settle(false);
+      throw new Error('beforeSweep failed');
+    }
+    await new Promise<void>((resolve) => {
+      if (outcome === 'hangs') return;
+      simulation.time.later(this.#random.between(1, 3_000), resolve);
+    });
+    if (process.isDead) return new Promise<void>(() => {});
+    settle(outcome === 'later');
+    if (outcome === 'rejects') throw signal.aborted ? signal.reason : new Error('beforeSweep failed');
+  }
+
+  /** The `delete` of the owner's own class: may call back in, refuse and throw. */
+  #lets(process: SimulatedProcess, plan: MapPlan, key: string): boolean {
+    const { registry, model } = process;
+    if (process.isDead) return true;
+    if (plan.name === 'runs' && model.get('runs', key) !== undefined && this.#random.chance(0.3)) {
+      // A claim is being made for the removal that runs.
+      const answer = registry.end(key);
+      this.#simulation.findings.check(answer === 'duplicate', 9, () => `end() inside delete says ${answer}`);
+    }
+    if (this.#random.chance(0.1)) this.#simulation.persist();
+    const how = process.refused.get(`${plan.name}/${key}`);
+    if (how === undefined) return true;
+    this.#simulation.log(`${plan.name} ${key} ${how}`);
+    const registration = model.get(plan.name, key);
+    if (plan.name === 'runs' && registration !== undefined) model.endings.wasRefused(registration);
+    if (how === 'throws') throw new Error('a delete that throws');
+    return false;
+  }
+
+  #takeTime(): void {
+    const { slowestCallbackMs } = this.#simulation.scenario;
+    if (slowestCallbackMs > 0 && this.#random.chance(0.4)) {
+      this.#simulation.time.spend(this.#random.between(0, slowestCallbackMs));
+    }
+  }
+
+  /** Now and then a callback uses the registry itself, or the process ends inside of it. */
+  #callBackIn(): void {
+    const simulation = this.#simulation;
+    if (simulation.isReentrant || !simulation.isFaulty || simulation.process.isDead) return;
+    if (simulation.isWindowClosing) return;
+    const random = this.#random;
+    if (!random.chance(simulation.scenario.reentrancy)) return;
+    simulation.isReentrant = true;
+    try {
+      simulation.log('calls back in');
+      if (random.chance(0.1)) simulation.persist();
+      else if (random.chance(0.03) && simulation.scenario.operations.kill > 0) simulation.kill();
+      else smallOperations(simulation, random);
+    } finally {
+      simulation.isReentrant = false;
+    }
+  }
+}

@@ -1,0 +1,133 @@
+import type { Clock } from '../../src/clock.js';
+import type { DeliveryContext, EndedEvent } from '../../src/ended-event.js';
+import type { RegistryEvents } from '../../src/events.js';
+import type { BeforeSweepContext, Policy, RemovalReason } from '../../src/policy.js';
+import type { createRegistry, Registry } from '../../src/registry.js';
+import type { Item, MapName, MapPlan, Scenario } from './scenario.js';
+
+/** The library under test: the real one, or a copy with a planted bug. */
+export interface Library {
+  readonly createRegistry: typeof createRegistry;
+}
+
+/** The maps of the simulated service. */
+export type SimulatedMaps = Record<MapName, Map<string, Item>>;
+
+/** What the owner's callbacks do. */
+export interface OwnerCallbacks {
+  /** Nothing of a process that is gone has any effect. */
+  isDead(): boolean;
+  instant(name: 'endedAt' | 'expiresAt', value: Item): number | undefined;
+  guards(value: Item): boolean;
+  dispose(plan: MapPlan, value: Item, key: string, reason: RemovalReason): void;
+  beforeSweep(plan: MapPlan, value: Item, key: string, context: BeforeSweepContext): Promise<void>;
+  deliver(event: EndedEvent<string, Item>, context: DeliveryContext): unknown;
+  /** Whether the owner's `delete` does what it is asked; may throw. */
+  lets(plan: MapPlan, key: string): boolean;
+  told<Name extends keyof RegistryEvents>(type: Name, event: RegistryEvents[Name]): void;
+}
+
+/** Makes a registry by the scenario, with the maps that it is to sweep. */
+export function startRegistry(
+  library: Library,
+  scenario: Scenario,
+  clock: Clock,
+  owner: OwnerCallbacks,
+): Registry<SimulatedMaps> {
+  const policies = Object.fromEntries(scenario.plans.map((plan) => [plan.name, policyOf(plan, owner)]));
+  const registry = library.createRegistry<SimulatedMaps>({
+    maps: policies as Record<MapName, Policy<string, Item> & { adopt?: Map<string, Item> }>,
+    ended: {
+      map: 'runs',
+      deliver: (event, context) => (owner.isDead() ? new Promise(() => {}) : owner.deliver(event, context)),
+      settled: (value) => value.announced,
+      attempts: scenario.attempts,
+      minDelay: scenario.minDelayMs,
+      maxDelay: scenario.maxDelayMs,
+      attemptTimeout: scenario.attemptTimeoutMs,
+      concurrency: scenario.concurrency,
+      maxPending: scenario.maxPending,
+      maxDeadLetters: scenario.maxDeadLetters,
+      tombstones: { max: scenario.tombstonesMax, ttl: scenario.tombstonesTtlMs },
+    },
+    sweepEvery: scenario.sweepEveryMs,
+    sliceBudget: scenario.sliceBudgetMs,
+    restoreWindow: scenario.restoreWindowMs,
+    clock,
+  });
+  const isListening = !scenario.plans.some(({ isQuiet }) => isQuiet);
+  const removals = isListening ? (['swept', 'evicted'] as const) : [];
+  for (const type of [
+    'subagent-ended',
+    'callback-failed',
+    'sweep-finished',
+    'delivery-failed',
+    'dead-letter',
+    ...removals,
+  ] as const) {
+    registry.on(type, (event) => {
+      if (!owner.isDead()) owner.told(type, event);
+    });
+  }
+  return registry;
+}
+
+function policyOf(plan: MapPlan, owner: OwnerCallbacks): Policy<string, Item> {
+  const ask = (name: 'endedAt' | 'expiresAt') => (value: Item) =>
+    owner.isDead() ? undefined : owner.instant(name, value);
+  const { ttlMs, since, maxIdleMs, maxAgeMs, maxEntries } = plan;
+  return {
+    ...(ttlMs < Infinity ? { ttl: ttlMs, since: since === 'endedAt' ? ask('endedAt') : since } : {}),
+    ...(plan.hasExpiresAt ? { expiresAt: ask('expiresAt') } : {}),
+    ...(maxIdleMs < Infinity ? { maxIdle: maxIdleMs } : {}),
+    ...(maxAgeMs < Infinity ? { maxAge: maxAgeMs } : {}),
+    ...(maxEntries < Infinity ? { maxEntries } : {}),
+    ...(plan.follows === undefined ? {} : { follows: plan.follows, orphanAfter: plan.orphanAfterMs }),
+    ...(plan.hasGuard ? { keepWhile: (value: Item) => owner.isDead() || owner.guards(value) } : {}),
+    ...(plan.hasHook
+      ? {
+          beforeSweep: (value: Item, key: string, context: BeforeSweepContext) =>
+            owner.isDead() ? new Promise<void>(() => {}) : owner.beforeSweep(plan, value, key, context),
+        }
+      : {}),
+    ...(plan.isQuiet
+      ? {}
+      : {
+          dispose: (value: Item, key: string, reason: RemovalReason) => {
+            if (!owner.isDead()) owner.dispose(plan, value, key, reason);
+          },
+        }),
+    ...(plan.isObserved ? { mode: 'observe' } : {}),
+    ...(plan.kind === 'adopted' ? { adopt: new Map<string, Item>() } : {}),
+    ...(plan.kind === 'owned' ? { adopt: new OwnedMap(plan, owner) } : {}),
+  };
+}
+
+/** An owner's own class, whose `delete` keeps an index in step and sometimes refuses. */
+class OwnedMap extends Map<string, Item> {
+  readonly #plan: MapPlan;
+  readonly #owner: OwnerCallbacks;
+  readonly #index = new Set<string>();
+
+  constructor(plan: MapPlan, owner: OwnerCallbacks) {
+    super();
+    this.#plan = plan;
+    this.#owner = owner;
+  }
+
+  override set(key: string, value: Item): this {
+    this.#index.add(key);
+    return super.set(key, value);
+  }
+
+  override delete(key: string): boolean {
+    if (!this.#owner.lets(this.#plan, key)) return false;
+    this.#index.delete(key);
+    return super.delete(key);
+  }
+
+  override clear(): void {
+    this.#index.clear();
+    super.clear();
+  }
+}

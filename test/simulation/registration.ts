@@ -1,0 +1,100 @@
+import type { Item, MapPlan } from './scenario.js';
+
+/** When an instant that a value records was first seen, and by which epoch ms. */
+interface SeenInstant {
+  readonly epoch: number;
+  readonly at: number;
+}
+
+/** A `beforeSweep` that was started for a registration. */
+export interface HookRun {
+  readonly signal: AbortSignal;
+  /** The entry was touched, replaced or removed since: its answer must not count, and its signal must be aborted. */
+  isOutdated: boolean;
+}
+
+/** One life of a key in a map, as the model knows it. All instants are those of the simulated world, ms. */
+export class Registration {
+  readonly plan: MapPlan;
+  readonly key: string;
+  value: Item;
+  registeredAt: number;
+  lastActiveAt: number;
+  /** The last activity of its companions. */
+  borrowedAt = Number.NEGATIVE_INFINITY;
+  isThere = true;
+  isClaimed = false;
+  /** Its stamps come from an earlier life. */
+  isRestored = false;
+  /** A companion came back with stamps of an earlier life: among the longest idle it stands by when that was. */
+  isOfThen = false;
+  /** A companion whose own `delete` refused when its leader left. */
+  isLeaving = false;
+  /** Known from the first snapshot or event that shows it. */
+  id: string | undefined;
+  generation: number | undefined;
+  /** The epoch ms that its registration is shown as, once the wall clock has passed it. */
+  shownRegisteredAt: number | undefined;
+  readonly seen: { endedAt?: SeenInstant; expiresAt?: SeenInstant } = {};
+  hook: HookRun | undefined;
+  /** A `beforeSweep` succeeded and nothing happened to the entry since it began. */
+  isApproved = false;
+  /** Since when nothing but a sweep is missing for it to leave. */
+  removableSince: number | undefined;
+  /** How long callbacks had taken by then, ms. */
+  spentBefore = 0;
+  /** The number of the owner's act that last concerned it. */
+  disturbedIn: number;
+
+  constructor(plan: MapPlan, key: string, value: Item, now: number, act: number) {
+    this.plan = plan;
+    this.key = key;
+    this.value = value;
+    this.registeredAt = now;
+    this.lastActiveAt = now;
+    this.disturbedIn = act;
+  }
+
+  /** The last activity that counts. */
+  get activeAt(): number {
+    return Math.max(this.lastActiveAt, this.borrowedAt);
+  }
+
+  get asksFunctions(): boolean {
+    const { plan } = this;
+    return plan.hasExpiresAt || (plan.since === 'endedAt' && plan.ttlMs < Number.POSITIVE_INFINITY);
+  }
+
+  /** The instant from which on it is due, as the contract puts it. */
+  deadline(isOrphan: boolean): number {
+    const { plan, registeredAt, activeAt } = this;
+    const ceiling = registeredAt + plan.maxAgeMs;
+    if (this.value.failsPolicies && this.asksFunctions) return ceiling;
+    const starts = { registeredAt, lastActiveAt: activeAt, endedAt: this.#seen('endedAt') };
+    return Math.min(
+      ceiling,
+      starts[plan.since] + plan.ttlMs,
+      activeAt + plan.maxIdleMs,
+      plan.hasExpiresAt ? this.#seen('expiresAt') : Number.POSITIVE_INFINITY,
+      isOrphan ? activeAt + plan.orphanAfterMs : Number.POSITIVE_INFINITY,
+    );
+  }
+
+  /** Whether the guard holds it when it is due at `now`. A guard that fails holds. */
+  isHeld(now: number): boolean {
+    const { plan, value } = this;
+    if (!plan.hasGuard || now >= this.registeredAt + plan.maxAgeMs) return false;
+    return value.isGuarded || value.failsPolicies;
+  }
+
+  /** An instant was shown to the library: it becomes one of the model's when it is new. */
+  see(name: 'endedAt' | 'expiresAt', epoch: number, at: number): void {
+    if (this.seen[name]?.epoch !== epoch) this.seen[name] = { epoch, at };
+  }
+
+  #seen(name: 'endedAt' | 'expiresAt'): number {
+    const seen = this.seen[name];
+    const isCurrent = seen !== undefined && seen.epoch === this.value[name];
+    return isCurrent ? seen.at : Number.POSITIVE_INFINITY;
+  }
+}

@@ -1,0 +1,229 @@
+import type { Random } from './random.js';
+
+/** The maps of every simulated service: runs, two levels of companions, and one that has nothing to do with them. */
+export const mapNames = ['runs', 'contexts', 'counters', 'cache'] as const;
+
+export type MapName = (typeof mapNames)[number];
+
+/** What the simulated owner keeps in its maps. Its fields are what policies read. */
+export interface Item {
+  /** Unique, so that a value tells which registration it belongs to. */
+  readonly serial: number;
+  endedAt: number | undefined;
+  expiresAt: number | undefined;
+  isGuarded: boolean;
+  /** Every policy function throws for it, for as long as faults last. */
+  failsPolicies: boolean;
+  /** The owner knows that the end of the run was announced in an earlier life. */
+  announced: boolean;
+}
+
+/** The lifetimes of a map, ms; `Infinity` for none. */
+export interface PlannedLifetimes {
+  ttlMs: number;
+  since: 'registeredAt' | 'lastActiveAt' | 'endedAt';
+  hasExpiresAt: boolean;
+  maxIdleMs: number;
+  maxAgeMs: number;
+}
+
+/** How one map is set up. */
+export interface MapPlan extends PlannedLifetimes {
+  readonly name: MapName;
+  readonly follows: MapName | undefined;
+  /** A TrackedMap, an adopted Map, or an adopted object of a class whose `delete` may refuse. */
+  readonly kind: 'tracked' | 'adopted' | 'owned';
+  readonly hasGuard: boolean;
+  readonly orphanAfterMs: number;
+  readonly maxEntries: number;
+  readonly hasHook: boolean;
+  readonly isObserved: boolean;
+  /** No callback tells of its removals, and nothing listens for them. */
+  readonly isQuiet: boolean;
+}
+
+export const operationNames = [
+  'register',
+  'burst',
+  'touch',
+  'overwrite',
+  'finish',
+  'end',
+  'endStale',
+  'transfer',
+  'delete',
+  'clear',
+  'guard',
+  'failPolicy',
+  'refuse',
+  'sweep',
+  'sweepAtDeadline',
+  'persist',
+  'redeliver',
+  'inspect',
+  'jumpWall',
+  'suspend',
+  'kill',
+  'stop',
+  'close',
+] as const;
+
+export type OperationName = (typeof operationNames)[number];
+
+export const outcomeNames = [
+  'succeeds',
+  'answersOddly',
+  'succeedsLater',
+  'throws',
+  'throwsOddly',
+  'rejectsLater',
+  'hangs',
+  'succeedsLate',
+  'rejectsLate',
+  'crashesBefore',
+  'crashesAfter',
+] as const;
+
+/** What becomes of one attempt to deliver. */
+export type OutcomeName = (typeof outcomeNames)[number];
+
+/** Everything that stays the same during a run. */
+export interface Scenario {
+  readonly plans: readonly MapPlan[];
+  readonly sweepEveryMs: number;
+  readonly sliceBudgetMs: number;
+  readonly restoreWindowMs: number;
+  readonly attempts: number;
+  readonly minDelayMs: number;
+  readonly maxDelayMs: number;
+  readonly attemptTimeoutMs: number;
+  readonly concurrency: number;
+  readonly maxPending: number;
+  readonly maxDeadLetters: number;
+  readonly tombstonesMax: number;
+  readonly tombstonesTtlMs: number;
+  readonly operations: Readonly<Record<OperationName, number>>;
+  readonly outcomes: Readonly<Record<OutcomeName, number>>;
+  /** The most that a callback takes, ms. */
+  readonly slowestCallbackMs: number;
+  /** How likely a callback is to call back in. */
+  readonly reentrancy: number;
+  readonly steps: number;
+}
+
+const intervalMs = 1_000;
+
+const usualWeights: Readonly<Record<OperationName, number>> = {
+  register: 24,
+  burst: 2,
+  touch: 10,
+  overwrite: 6,
+  finish: 7,
+  end: 10,
+  endStale: 3,
+  transfer: 3,
+  delete: 8,
+  clear: 1,
+  guard: 5,
+  failPolicy: 3,
+  refuse: 4,
+  sweep: 4,
+  sweepAtDeadline: 6,
+  persist: 9,
+  redeliver: 4,
+  inspect: 3,
+  jumpWall: 3,
+  suspend: 2,
+  kill: 2.5,
+  stop: 0.3,
+  close: 0.5,
+};
+
+const usualOutcomes: Readonly<Record<OutcomeName, number>> = {
+  succeeds: 20,
+  answersOddly: 6,
+  succeedsLater: 14,
+  throws: 8,
+  throwsOddly: 4,
+  rejectsLater: 8,
+  hangs: 3,
+  succeedsLate: 5,
+  rejectsLate: 4,
+  crashesBefore: 1,
+  crashesAfter: 1.5,
+};
+
+/**
+ * Draws a scenario. Each leaves out some operations and faults altogether, so that the others come in rows that an even
+ * mix would never give: "Swarm Testing", Groce and others, ISSTA 2012.
+ */
+export function drawScenario(random: Random): Scenario {
+  const minDelayMs = random.pick([50, 200, 500]);
+  return {
+    plans: mapNames.map((name) => drawPlan(name, random)),
+    sweepEveryMs: intervalMs,
+    sliceBudgetMs: random.pick([1, 3, 5]),
+    restoreWindowMs: random.pick([0, 700, 3_000, 8_000]),
+    attempts: random.pick([1, 2, 3, 4]),
+    minDelayMs,
+    maxDelayMs: minDelayMs * random.pick([1, 2, 8]),
+    attemptTimeoutMs: random.pick([300, 1_000, 2_500]),
+    concurrency: random.pick([1, 2, 4, 32]),
+    maxPending: random.pick([2, 4, 1_000, 1_000]),
+    maxDeadLetters: random.pick([1, 3, 1_000, 1_000]),
+    tombstonesMax: random.pick([2, 5, 1_000, 1_000]),
+    tombstonesTtlMs: random.pick([2_500, 6_000, 86_400_000, 86_400_000]),
+    operations: swarm(usualWeights, random, ['register']),
+    outcomes: swarm(usualOutcomes, random, ['succeeds', 'throws']),
+    slowestCallbackMs: random.pick([0, 0, 2, 6]),
+    reentrancy: random.pick([0, 0, 0.05, 0.2]),
+    steps: random.between(40, 140),
+  };
+}
+
+function swarm<Name extends string>(
+  usual: Readonly<Record<Name, number>>,
+  random: Random,
+  always: readonly NoInfer<Name>[],
+): Record<Name, number> {
+  const weights: Record<Name, number> = { ...usual };
+  for (const name of Object.keys(usual) as Name[]) {
+    if (!always.includes(name) && random.chance(0.25)) weights[name] = 0;
+  }
+  return weights;
+}
+
+const leaders: Readonly<Partial<Record<MapName, MapName>>> = { contexts: 'runs', counters: 'contexts' };
+
+function drawPlan(name: MapName, random: Random): MapPlan {
+  const follows = leaders[name];
+  const never = Number.POSITIVE_INFINITY;
+  const some = (share: number, choices: readonly number[]): number =>
+    random.chance(share) ? random.pick(choices) : never;
+  const lifetimes: PlannedLifetimes = {
+    ttlMs: some(0.6, [1_000, 2_000, 3_500]),
+    since: random.pick(['registeredAt', 'lastActiveAt', 'endedAt', 'endedAt']),
+    hasExpiresAt: random.chance(0.25),
+    maxIdleMs: some(0.5, [1_500, 4_000]),
+    maxAgeMs: some(0.3, [5_000, 9_000]),
+  };
+  // Something has to end every entry, or the run could not.
+  const isEnded = lifetimes.maxIdleMs < never || lifetimes.maxAgeMs < never;
+  if (!isEnded && (lifetimes.ttlMs === never || lifetimes.since === 'endedAt')) lifetimes.maxIdleMs = 6_000;
+  // A leader that nothing ends by itself would keep a companion without a lifetime for ever.
+  if (follows !== undefined && random.chance(0.5)) {
+    Object.assign(lifetimes, { ttlMs: never, hasExpiresAt: false, maxIdleMs: never, maxAgeMs: never });
+  }
+  return {
+    ...lifetimes,
+    name,
+    follows,
+    kind: random.pick(['tracked', 'tracked', 'adopted', 'owned', 'owned']),
+    hasGuard: random.chance(0.5),
+    orphanAfterMs: follows === undefined ? never : random.pick([1_000, 2_500]),
+    maxEntries: some(0.25, [3, 6]),
+    hasHook: random.chance(0.2),
+    isObserved: name === 'cache' && random.chance(0.1),
+    isQuiet: name === 'cache' && random.chance(0.25),
+  };
+}
