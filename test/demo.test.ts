@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { CrashFigures } from '../examples/demo/crash-figures.ts';
 import type { Figures } from '../examples/demo/figures.ts';
 import { MAP_NAMES } from '../examples/demo/gateway.ts';
 
@@ -18,6 +19,7 @@ interface Document {
   tickets: number;
   plain: Figures;
   mapsweep: Figures;
+  crash?: CrashFigures;
   held: boolean;
   broken: string[];
 }
@@ -39,14 +41,17 @@ const figuresOf = ({ stdout, stderr }: Outcome): Document => {
 const entriesOver = (figures: Figures) => MAP_NAMES.map((name) => figures.entries[name].over);
 
 describe.concurrent('npm run demo', () => {
+  let asItIs: Promise<Outcome>;
+
   beforeAll(() => {
     // The demo imports the package by its name, so it needs the build.
     if (!existsSync(fromRoot('dist/index.js')))
       throw new Error('dist/ is missing: run `npm run build` first');
+    asItIs = demo('--tickets', '40', '--json');
   });
 
   it('leaks in all 4 plain Maps, in none of mapsweep, and exits with 0', async () => {
-    const outcome = await demo('--tickets', '40', '--json');
+    const outcome = await asItIs;
     const { plain, mapsweep, ...document } = figuresOf(outcome);
 
     expect(document).toMatchObject({ seed: 52, tickets: 40, held: true, broken: [] });
@@ -63,11 +68,46 @@ describe.concurrent('npm run demo', () => {
   }, 60_000);
 
   it('says what did not hold and exits with 1 when the registry never sweeps', async () => {
-    const outcome = await demo('--tickets', '40', '--sabotage', 'no-sweep');
+    const outcome = await demo('--tickets', '40', '--no-crash', '--sabotage', 'no-sweep');
 
     expect(outcome.stdout).toContain('On mapsweep the sweep did not hold:');
     expect(outcome.stdout).toMatch(/subagentRuns still holds \d+ entries of runs that are over\./);
     expect(outcome.stdout).not.toContain('exactly once');
+    expect(outcome.exitStatus).toBe(1);
+  }, 60_000);
+
+  it('tells every ending over 2 kills, and again only under the id that it had', async () => {
+    const outcome = await asItIs;
+    const { crash, broken } = figuresOf(outcome);
+    if (crash === undefined) throw new Error('the figures of the kills are missing');
+
+    expect(broken).toEqual([]);
+    expect(crash.crashes).toHaveLength(2);
+    for (const { snapshotAgeMs, requestsSinceSnapshot, open } of crash.crashes) {
+      expect(snapshotAgeMs).toBeGreaterThan(0);
+      expect(requestsSinceSnapshot).toBeGreaterThan(0);
+      // The store loses 2 runs that the snapshot holds.
+      expect(open.inSnapshotAlone).toBeGreaterThanOrEqual(2);
+    }
+    expect(crash.endedAsLost).toBeGreaterThanOrEqual(4);
+    // 40 tickets x 2 sessions, and 10 helpers.
+    const { heard, heardById, knownToNobody, deliveries } = crash;
+    expect(heardById).toEqual({ never: 0, once: 90 - knownToNobody, twice: 0, moreOften: 0 });
+    expect(heard.never).toBe(0);
+    expect(heard.once + heard.twice + heard.moreOften).toBe(heardById.once);
+    expect(deliveries.all - deliveries.repeats).toBe(heardById.once);
+    expect(deliveries.repeats).toBeGreaterThanOrEqual(heard.twice);
+    expect(crash.entries.subagentRuns).toEqual({ left: 4, over: 0, working: 4 });
+    expect(outcome).toMatchObject({ exitStatus: 0, stderr: '' });
+  }, 60_000);
+
+  it('says what got lost and exits with 1 when the second life starts without the snapshot', async () => {
+    const outcome = await demo('--tickets', '40', '--sabotage', 'forget-snapshot');
+
+    expect(outcome.stdout).toContain('This did not hold:');
+    expect(outcome.stdout).toMatch(/never heard of the end of \d+ runs?\./);
+    expect(outcome.stdout).toMatch(/\d+ runs? did not come back and did not end as lost\./);
+    expect(outcome.stdout).toContain('mapsweep did not hold.');
     expect(outcome.exitStatus).toBe(1);
   }, 60_000);
 

@@ -5,6 +5,9 @@
  * wrong can be played again. The fates are the ways in which runs of a real gateway ended, or did not.
  */
 
+/** The wall time of the gateway at which the batch starts, epoch ms. */
+export const BATCH_STARTS_AT = Date.UTC(2026, 2, 23, 9);
+
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -13,7 +16,7 @@ const HOUR = 60 * MINUTE;
 const LONGEST_LIFETIME_MS = 24 * HOUR;
 const SWEEP_MARGIN_MS = 5 * MINUTE;
 /** Tickets start inside this time, so that the ordinary runs are over after half an hour. */
-const TICKETS_START_WITHIN_MS = 26 * MINUTE;
+export const TICKETS_START_WITHIN_MS = 26 * MINUTE;
 
 /** How a run goes, with its share of all runs. */
 const FATES = {
@@ -132,7 +135,7 @@ export function createBatch({ seed, tickets }: { seed: number; tickets: number }
         return script;
       },
       start: () => {
-        send({ kind: 'start', promptSize: between(8 * 1024, 32 * 1024) });
+        send({ kind: 'start', promptSize: between(4 * 1024, 16 * 1024) });
         run.events++;
         // Of runs that nobody registers, the gateway knows from their start event on.
         if (kind === 'cron' || kind === 'main') alive = true;
@@ -159,7 +162,7 @@ export function createBatch({ seed, tickets }: { seed: number; tickets: number }
         return script;
       },
       end: (outcome: 'ok' | 'aborted' = 'ok') => {
-        send({ kind: 'end', outcome, resultSize: between(1024, 6 * 1024) });
+        send({ kind: 'end', outcome, resultSize: between(512, 3 * 1024) });
         return script;
       },
       cleanup: () => {

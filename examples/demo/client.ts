@@ -4,12 +4,12 @@
  * Gateway time stands still while requests are under way and is moved on between them. Requests of the same second go
  * out together, those of one run after one another.
  */
-import { Agent, request } from 'node:http';
 import type { ManualClock } from 'mapsweep/testing';
-import { type Action, type Batch, createRandom, type Operation } from './batch.ts';
+import { BATCH_STARTS_AT, type Batch, createRandom, type Operation } from './batch.ts';
+import { HttpLane } from './http-lane.ts';
 
-const SOCKETS = 8;
-const WARM_UP_REQUESTS = 300;
+const CONNECTIONS = 8;
+const WARM_UP_REQUESTS = 100;
 
 /** How far the batch is. */
 export interface Progress {
@@ -20,15 +20,25 @@ export interface Progress {
   gatewayMs: number;
 }
 
+/** How a batch is played. */
+export interface Playing {
+  /** Requests before this one have been answered, in an earlier life of the gateway. Default 0. */
+  from?: number;
+  /** Called before the clock is moved on to the next requests. */
+  beforeStep?: (progress: Progress) => void;
+  /** Called when the requests of a second have been answered, and at the end. */
+  onProgress?: (progress: Progress) => void;
+}
+
 /** Talks to one gateway on 127.0.0.1. */
 export class GatewayClient {
-  readonly #port: number;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: SOCKETS });
+  readonly #lanes: readonly HttpLane[];
   readonly #seed: number;
   readonly #words: string;
+  #sent = 0;
 
   constructor(port: number, seed: number) {
-    this.#port = port;
+    this.#lanes = Array.from({ length: CONNECTIONS }, () => new HttpLane(port));
     this.#seed = seed;
     this.#words = wordsOf(seed);
   }
@@ -38,43 +48,46 @@ export class GatewayClient {
     for (let index = 0; index < WARM_UP_REQUESTS; index++) await this.#post('/warm-up', { index });
   }
 
-  /** Sends the whole batch. Resolves with the indexes of the runs that were at work and that the gateway had lost. */
+  /**
+   * Sends the batch, and lets its time pass to the end. Resolves with the indexes of the runs that were at work and that
+   * the gateway had lost. Requests whose time is over when it begins, since the gateway was down, go out at once.
+   */
   async play(
     batch: Batch,
     clock: ManualClock,
-    onProgress: (progress: Progress) => void,
+    { from = 0, beforeStep, onProgress }: Playing = {},
   ): Promise<Set<number>> {
     const lost = new Set<number>();
     const { operations } = batch;
     const total = operations.length;
-    let gatewayMs = 0;
-    let sent = 0;
+    const advanceTo = (atMs: number) => clock.advance(Math.max(0, BATCH_STARTS_AT + atMs - clock.now()));
+    let sent = from;
     while (sent < total) {
       const { atMs } = operations[sent]!;
       let end = sent;
       while (end < total && operations[end]!.atMs === atMs) end++;
-      await clock.advance(atMs - gatewayMs);
-      gatewayMs = atMs;
+      beforeStep?.({ sent, total, gatewayMs: atMs });
+      await advanceTo(atMs);
 
-      const lanes = new Map<number, Operation[]>();
+      const byRun = new Map<number, Operation[]>();
       for (const operation of operations.slice(sent, end)) {
-        const lane = lanes.get(operation.run);
-        if (lane === undefined) lanes.set(operation.run, [operation]);
-        else lane.push(operation);
+        const ofRun = byRun.get(operation.run);
+        if (ofRun === undefined) byRun.set(operation.run, [operation]);
+        else ofRun.push(operation);
       }
       await Promise.all(
-        Array.from(lanes, async ([run, lane]) => {
-          for (const operation of lane) {
+        Array.from(byRun, async ([run, ofRun]) => {
+          for (const operation of ofRun) {
             const known = await this.send(operation);
             if (operation.alive && !known) lost.add(run);
           }
         }),
       );
       sent = end;
-      onProgress({ sent, total, gatewayMs });
+      onProgress?.({ sent, total, gatewayMs: atMs });
     }
-    await clock.advance(batch.endMs - gatewayMs);
-    onProgress({ sent, total, gatewayMs: batch.endMs });
+    await advanceTo(batch.endMs);
+    onProgress?.({ sent, total, gatewayMs: batch.endMs });
     return lost;
   }
 
@@ -107,9 +120,9 @@ export class GatewayClient {
     return status === 204;
   }
 
-  /** Closes the sockets. */
+  /** Closes the connections. */
   close(): void {
-    this.#agent.destroy();
+    for (const lane of this.#lanes) lane.close();
   }
 
   /** A text of its own for each run: it names the run, and goes on with words from where the seed says. */
@@ -119,27 +132,8 @@ export class GatewayClient {
     return `Run ${runId}. ${this.#words.slice(from, from + size)}`;
   }
 
-  #post(path: string, body: Action | Record<string, unknown>): Promise<number> {
-    const payload = JSON.stringify(body);
-    return new Promise((resolve, reject) => {
-      const sending = request(
-        {
-          agent: this.#agent,
-          host: '127.0.0.1',
-          port: this.#port,
-          method: 'POST',
-          path,
-          headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) },
-        },
-        (response) => {
-          response.resume();
-          response.on('error', reject);
-          response.on('end', () => resolve(response.statusCode ?? 0));
-        },
-      );
-      sending.on('error', reject);
-      sending.end(payload);
-    });
+  #post(path: string, body: Readonly<Record<string, unknown>>): Promise<number> {
+    return this.#lanes[this.#sent++ % CONNECTIONS]!.post(path, body);
   }
 }
 

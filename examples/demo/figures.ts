@@ -17,11 +17,13 @@ export interface EntryCount {
   working: number;
 }
 
+export type EntryCounts = Record<MapName, EntryCount>;
+
 /** What one side came to. All of it is measured or counted in the run. */
 export interface Figures {
   requests: number;
   /** Entries in each map when all lifetimes are over. */
-  entries: Record<MapName, EntryCount>;
+  entries: EntryCounts;
   /** Heap in use after a garbage collection, before the first request and after everything. */
   heapBytes: { before: number; after: number };
   /** Ended subagent runs by how often the context engine was successfully told. A restarted run is one run. */
@@ -33,6 +35,22 @@ export interface Figures {
   wallMs: number;
 }
 
+/** Counts the entries that are left, by what the batch knows. */
+export function countEntries(batch: Batch, registries: Registries): EntryCounts {
+  const active = batch.runs.filter((run) => run.active);
+  const activeIds = new Set(active.flatMap((run) => run.ids));
+  const entriesOf = (name: MapName, working: number): EntryCount => {
+    const keys = [...registries[name].keys()];
+    return { left: keys.length, over: keys.filter((key) => !activeIds.has(key)).length, working };
+  };
+  return {
+    subagentRuns: entriesOf('subagentRuns', active.filter(isSubagent).length),
+    runContextById: entriesOf('runContextById', active.length),
+    seqByRun: entriesOf('seqByRun', active.length),
+    pendingLifecycleErrors: entriesOf('pendingLifecycleErrors', 0),
+  };
+}
+
 /** Counts what is left. `lost` are the runs that the gateway did not know when they said something. */
 export function count(
   batch: Batch,
@@ -40,13 +58,6 @@ export function count(
   engine: ContextEngine,
   lost: ReadonlySet<number>,
 ): Pick<Figures, 'entries' | 'notified' | 'killed'> {
-  const active = batch.runs.filter((run) => run.active);
-  const activeIds = new Set(active.flatMap((run) => run.ids));
-  const entriesOf = (name: MapName, working: number): EntryCount => {
-    const keys = [...registries[name].keys()];
-    return { left: keys.length, over: keys.filter((key) => !activeIds.has(key)).length, working };
-  };
-
   const notified = { none: 0, once: 0, moreThanOnce: 0 };
   let killed = 0;
   for (const [index, run] of batch.runs.entries()) {
@@ -56,19 +67,11 @@ export function count(
     if (run.active || !isSubagent(run)) continue;
     notified[times === 0 ? 'none' : times === 1 ? 'once' : 'moreThanOnce']++;
   }
-  return {
-    entries: {
-      subagentRuns: entriesOf('subagentRuns', active.filter(isSubagent).length),
-      runContextById: entriesOf('runContextById', active.length),
-      seqByRun: entriesOf('seqByRun', active.length),
-      pendingLifecycleErrors: entriesOf('pendingLifecycleErrors', 0),
-    },
-    notified,
-    killed,
-  };
+  return { entries: countEntries(batch, registries), notified, killed };
 }
 
-const isSubagent = (run: Run): boolean => run.kind === 'session' || run.kind === 'run';
+/** Whether the gateway registers it in `subagentRuns`, and announces its end. */
+export const isSubagent = (run: Run): boolean => run.kind === 'session' || run.kind === 'run';
 
 /** Everything the gateway holds for an active run is there, and its sequence never started again. */
 function isWhole(run: Run, registries: Registries): boolean {

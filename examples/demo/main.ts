@@ -1,15 +1,19 @@
 /**
- * `npm run demo`: the batch that killed a gateway, played twice: on plain Maps, and on mapsweep.
+ * `npm run demo`: the batch that killed a gateway, played twice: on plain Maps, and on mapsweep; and then with kills.
  *
- * This file is the flow: read the arguments, run the two sides one after the other, print what came of it.
+ * This file is the flow: read the arguments, run the acts one after the other, print what came of it.
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createBatch } from './batch.ts';
+import type { Progress } from './client.ts';
+import { playCrashes } from './crash.ts';
+import type { CrashFigures } from './crash-figures.ts';
+import { renderCrashSummary, renderCrashTable } from './crash-table.ts';
 import { brokenPromises } from './figures.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { createProgressView, type ProgressView } from './progress.ts';
-import { type SideProcess, type SideResult, startSide } from './side-process.ts';
+import { type SideResult, startSide } from './side-process.ts';
 import {
   createPaint,
   paragraphs,
@@ -25,10 +29,14 @@ const EXIT_NOT_HELD = 1;
 const EXIT_WRONG_OPTION = 2;
 const EXIT_INTERRUPTED = 130;
 
+/** The kills have a batch of their own: enough that each finds runs of every sort. */
+const MOST_TICKETS_OF_KILLS = 200;
+
 const isTerminal = process.stdout.isTTY === true && process.env.CI === undefined;
 const paint = createPaint(isTerminal && process.env.NO_COLOR === undefined);
 
-let running: SideProcess | undefined;
+/** Children that may still be there, the youngest last. */
+const running: { stop(): void; gone: Promise<unknown> }[] = [];
 let view: ProgressView | undefined;
 let outcome: number | undefined;
 let isLeaving = false;
@@ -45,7 +53,7 @@ async function main(): Promise<number> {
     // A side that is stopped by Ctrl-C has no result, and that is no news.
     if (isLeaving) return EXIT_INTERRUPTED;
     view?.done();
-    running?.stop();
+    for (const child of running) child.stop();
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     return EXIT_NOT_HELD;
   }
@@ -78,8 +86,10 @@ async function demo(options: Options): Promise<number> {
   const plain = await play('plain', options);
   const mapsweep = await play('mapsweep', options);
 
+  const crash = options.noCrash ? undefined : await playKills(options);
+
   const comparison = { plain: plain.figures, mapsweep: mapsweep.figures };
-  const broken = brokenPromises(mapsweep.figures);
+  const broken = [...brokenPromises(mapsweep.figures), ...(crash?.broken ?? [])];
   outcome = broken.length === 0 ? EXIT_HELD : EXIT_NOT_HELD;
   if (options.json) {
     const { seed, tickets } = options;
@@ -88,6 +98,7 @@ async function demo(options: Options): Promise<number> {
       tickets,
       gatewayMs: batch.endMs,
       ...comparison,
+      crash,
       held: broken.length === 0,
       broken,
     };
@@ -96,10 +107,11 @@ async function demo(options: Options): Promise<number> {
   }
   const width = isTerminal ? process.stdout.columns : Number.POSITIVE_INFINITY;
   print('', renderTable(comparison, paint), '', renderSummary(comparison, batch), '');
+  if (crash !== undefined) print(renderCrashTable(crash, paint), '', renderCrashSummary(crash), '');
   print(renderBlock('registry.report()', mapsweep.report ?? '', paint, width), '');
   const explained = "registry.explain('runContextById', id), of a run that still works";
   print(renderBlock(explained, mapsweep.explanation ?? '', paint, width), '');
-  const verdict = broken.length === 0 ? paint.good('The sweep held.') : paint.bad('The sweep did not hold.');
+  const verdict = broken.length === 0 ? paint.good('mapsweep held.') : paint.bad('mapsweep did not hold.');
   print(`  ${verdict} All of it took ${seconds(performance.now() - startedAt)}.`, '');
 
   if (options.serve) {
@@ -111,23 +123,47 @@ async function demo(options: Options): Promise<number> {
         `${address}/report`,
       ),
     );
-    await running?.gone;
+    await Promise.all(running.map((child) => child.gone));
   }
   return outcome;
 }
 
 /** Plays one side to its result. A side that serves on is left running. */
 async function play(side: 'plain' | 'mapsweep', options: Options): Promise<SideResult> {
-  const { seed, tickets, noSweep, json } = options;
+  const { seed, tickets, sabotage, json } = options;
   const servePort = side === 'mapsweep' && options.serve ? options.port : undefined;
-  view = json
-    ? undefined
-    : createProgressView(side === 'plain' ? 'plain Maps' : side, process.stdout, isTerminal);
-  running = startSide({ side, seed, tickets, noSweep, servePort }, (progress) => view?.update(progress));
-  const result = await running.result;
+  const setup = { side, seed, tickets, noSweep: sabotage === 'no-sweep', servePort };
+  const result = await withProgress(side === 'plain' ? 'plain Maps' : side, json, async (onProgress) => {
+    const child = startSide(setup, onProgress);
+    running.push(child);
+    return child.result;
+  });
+  if (servePort === undefined) await running.pop()?.gone;
+  return result;
+}
+
+/** Plays the act in which the gateway is killed. */
+function playKills({ seed, tickets, sabotage, json }: Options): Promise<CrashFigures> {
+  return withProgress('kill -9', json, (onProgress) =>
+    playCrashes({
+      seed,
+      tickets: Math.min(tickets, MOST_TICKETS_OF_KILLS),
+      forgetSnapshot: sabotage === 'forget-snapshot',
+      onProgress,
+      onStart: (life) => running.push(life),
+    }),
+  );
+}
+
+async function withProgress<Result>(
+  label: string,
+  isQuiet: boolean,
+  act: (onProgress: (progress: Progress) => void) => Promise<Result>,
+): Promise<Result> {
+  view = isQuiet ? undefined : createProgressView(label, process.stdout, isTerminal);
+  const result = await act((progress) => view?.update(progress));
   view?.done();
   view = undefined;
-  if (servePort === undefined) await running.gone;
   return result;
 }
 
@@ -135,7 +171,7 @@ async function play(side: 'plain' | 'mapsweep', options: Options): Promise<SideR
 async function leave(): Promise<void> {
   isLeaving = true;
   view?.done();
-  running?.stop();
-  await running?.gone;
+  for (const child of running) child.stop();
+  await Promise.all(running.map((child) => child.gone));
   process.exit(outcome ?? EXIT_INTERRUPTED);
 }

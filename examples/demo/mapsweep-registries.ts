@@ -4,20 +4,36 @@
  * The gateway goes on using its own Map objects, without a line of clean-up added. What it says besides is that a run
  * ended, or goes on under another id; all else is the preset's.
  */
-import { type Clock, createGatewayRegistry } from 'mapsweep';
-import type { ContextEngine } from './context-engine.ts';
+import { type Clock, createGatewayRegistry, type Deliver } from 'mapsweep';
 import type { PendingError, Registries, RunContext, RunRecord } from './gateway.ts';
 
-export function createMapsweepRegistries(engine: ContextEngine, clock: Clock) {
+/** What differs between a gateway that lives on and one that is killed. */
+export interface MapsweepSetup {
+  clock: Clock;
+  /** Tells the context engine. */
+  tell: Deliver<string, RunRecord>;
+  /** The runs that the gateway has loaded again. Default: none. */
+  subagentRuns?: Map<string, RunRecord>;
+  /** Where the registry keeps its snapshot. Default: nowhere. */
+  persistTo?: { path: string; every: number };
+}
+
+export function createMapsweepRegistries({
+  clock,
+  tell,
+  subagentRuns = new Map(),
+  persistTo,
+}: MapsweepSetup) {
   const registry = createGatewayRegistry({
     adopt: {
-      subagentRuns: new Map<string, RunRecord>(),
+      subagentRuns,
       runContextById: new Map<string, RunContext>(),
       seqByRun: new Map<string, number>(),
       pendingLifecycleErrors: new Map<string, PendingError>(),
     },
-    onSubagentEnded: (event) => engine.subagentEnded(event.key),
+    onSubagentEnded: tell,
     clock,
+    persistTo,
   });
 
   const registries: Registries = {

@@ -4,18 +4,24 @@ import { parseArgs } from 'node:util';
 export const HELP = `Usage: npm run demo -- [options]
 
 Plays a day of a busy agent gateway twice, on plain Maps and on mapsweep, and
-compares what is left. Exit status: 0 if the sweep held, 1 if it did not, 2 for
-a wrong option.
+compares what is left. Then kills a smaller one in the middle of its work, with
+kill -9, and starts it again. Exit status: 0 if mapsweep held, 1 if it did not,
+2 for a wrong option.
 
   --tickets N   size of the batch, 10 to 20000 (default 1400)
+  --no-crash    leave out the kills
   --seed N      another sequence of requests (default 52)
   --serve       keep the mapsweep side serving, with /metrics and /report
   --port N      where --serve listens on 127.0.0.1 (default: any free port)
   --json        print the figures as JSON and nothing else
-  --sabotage no-sweep
-                for the test: stops the registry at once, so the demo must fail
+  --sabotage no-sweep | forget-snapshot
+                for the test, which wants the demo to fail: stops the registry at
+                once, or starts again without the snapshot
   --help        this text
 `;
+
+const SABOTAGES = ['no-sweep', 'forget-snapshot'] as const;
+export type Sabotage = (typeof SABOTAGES)[number];
 
 export interface Options {
   tickets: number;
@@ -24,8 +30,10 @@ export interface Options {
   /** 0 is any free port. */
   port: number;
   json: boolean;
-  /** The registry is stopped at once. */
-  noSweep: boolean;
+  /** The act of the kills is left out. */
+  noCrash: boolean;
+  /** What the test breaks: the registry is stopped at once, or started again without the snapshot. */
+  sabotage: Sabotage | undefined;
   help: boolean;
 }
 
@@ -39,14 +47,19 @@ export function parseOptions(args: string[]): Options {
       serve: { type: 'boolean', default: false },
       port: { type: 'string' },
       json: { type: 'boolean', default: false },
+      'no-crash': { type: 'boolean', default: false },
       sabotage: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
-  const { serve, json, help, port, sabotage } = values;
-  if (sabotage !== undefined && sabotage !== 'no-sweep') {
-    throw new TypeError(`--sabotage got ${JSON.stringify(sabotage)}; it takes no-sweep`);
+  const { serve, json, help, port, 'no-crash': noCrash } = values;
+  const sabotage = SABOTAGES.find((known) => known === values.sabotage);
+  if (values.sabotage !== sabotage) {
+    const allowed = SABOTAGES.join(' or ');
+    throw new TypeError(`--sabotage got ${JSON.stringify(values.sabotage)}; it takes ${allowed}`);
   }
+  if (noCrash && sabotage === 'forget-snapshot')
+    throw new TypeError('--no-crash leaves out what --sabotage forget-snapshot breaks');
   if (serve && json) throw new TypeError('--json prints the figures and ends; it does not go with --serve');
   if (port !== undefined && !serve)
     throw new TypeError('--port says where --serve listens; it does not go without it');
@@ -56,7 +69,8 @@ export function parseOptions(args: string[]): Options {
     port: wholeNumber('--port', port ?? '0', 0, 65_535),
     serve,
     json,
-    noSweep: sabotage === 'no-sweep',
+    noCrash,
+    sabotage,
     help,
   };
 }

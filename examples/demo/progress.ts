@@ -1,9 +1,9 @@
-/** How far each side is: a bar in a terminal, a few plain lines anywhere else. */
+/** How far each act is: a bar in a terminal, a few plain lines anywhere else. */
 import { SingleBar } from 'cli-progress';
 import type { Progress } from './client.ts';
 import { gatewayTime } from './units.ts';
 
-/** Shows the progress of one side. `done` ends the line. */
+/** Shows the progress of one act. `done` ends the line. */
 export interface ProgressView {
   update(progress: Progress): void;
   done(): void;

@@ -11,7 +11,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { createManualClock } from 'mapsweep/testing';
-import { createBatch, type Run } from './batch.ts';
+import { BATCH_STARTS_AT, createBatch, type Run } from './batch.ts';
 import { GatewayClient } from './client.ts';
 import { ContextEngine } from './context-engine.ts';
 import { count } from './figures.ts';
@@ -36,7 +36,7 @@ interface Side {
 }
 
 const setup = JSON.parse(process.argv[2] ?? '{}') as SideSetup;
-const clock = createManualClock({ startAt: Date.UTC(2026, 2, 23, 9) });
+const clock = createManualClock({ startAt: BATCH_STARTS_AT });
 const engine = new ContextEngine(setup.seed);
 
 // The parent is gone or wants to be: there is nothing to keep.
@@ -46,7 +46,7 @@ process.once('SIGINT', () => process.exit());
 const batch = createBatch(setup);
 const { registries, pages, close, words } = setup.side === 'plain' ? plainSide() : await mapsweepSide();
 
-const server = createGateway(registries, clock, pages);
+const server = createGateway(registries, clock, { pages });
 // The client's sockets are idle for as long as it takes to move the clock on; the server is not to hang up on them.
 server.keepAliveTimeout = 120_000;
 server.listen(setup.servePort ?? 0, '127.0.0.1');
@@ -65,10 +65,12 @@ const delays = monitorEventLoopDelay({ resolution: 1 });
 delays.enable();
 const startedAt = performance.now();
 let progressAt = 0;
-const lost = await client.play(batch, clock, (progress) => {
-  if (performance.now() - progressAt < PROGRESS_EVERY_MS && progress.gatewayMs < batch.endMs) return;
-  progressAt = performance.now();
-  process.send?.({ type: 'progress', progress } satisfies SideMessage);
+const lost = await client.play(batch, clock, {
+  onProgress: (progress) => {
+    if (performance.now() - progressAt < PROGRESS_EVERY_MS && progress.gatewayMs < batch.endMs) return;
+    progressAt = performance.now();
+    process.send?.({ type: 'progress', progress } satisfies SideMessage);
+  },
 });
 const wallMs = performance.now() - startedAt;
 delays.disable();
@@ -104,7 +106,10 @@ function plainSide(): Side {
 }
 
 async function mapsweepSide(): Promise<Side> {
-  const { registry, registries } = createMapsweepRegistries(engine, clock);
+  const { registry, registries } = createMapsweepRegistries({
+    clock,
+    tell: ({ key }) => engine.subagentEnded(key),
+  });
   if (setup.noSweep) registry.stop();
   return {
     registries,

@@ -7,6 +7,7 @@ import { counted, grouped, hoursAndMinutes, megabytes, milliseconds, seconds } f
 
 const TEXT_WIDTH = 78;
 const INDENT = '  ';
+const COLUMN_WIDTHS = [42, 15, 15];
 
 /** Marks text for a terminal. */
 export interface Paint {
@@ -42,14 +43,18 @@ export function renderIntroduction(batch: Batch): string {
   );
 }
 
-/** The table, 76 columns wide. */
-export function renderTable({ plain, mapsweep }: Comparison, paint: Paint): string {
-  const table = new Table({
-    head: ['', paint.strong('plain Maps'), paint.strong('mapsweep')],
-    colWidths: [42, 15, 15],
+/** A table of 76 columns: a text, and two figures. */
+export const createTable = (head: [string, string, string], paint: Paint) =>
+  new Table({
+    head: head.map(paint.strong),
+    colWidths: COLUMN_WIDTHS,
     colAligns: ['left', 'right', 'right'],
     style: { head: [], border: paint.borders },
   });
+
+/** The table of both sides. */
+export function renderTable({ plain, mapsweep }: Comparison, paint: Paint): string {
+  const table = createTable(['', 'plain Maps', 'mapsweep'], paint);
   const section = (title: string, rows: [label: string, cell: (side: Figures) => string][]) => {
     const column = (cells: string[]) => ['', ...cells].join('\n');
     table.push([
@@ -111,9 +116,28 @@ export function renderSummary(comparison: Comparison, batch: Batch): string {
   );
 }
 
-/** A titled block of somebody else's text, not set in, since it is wide. Lines too long for the terminal are folded. */
-export const renderBlock = (title: string, text: string, paint: Paint, width: number): string =>
-  [paint.strong(title), ...text.split('\n').map((line) => folded(line, width))].join('\n');
+/**
+ * A titled block of somebody else's text, not set in, since it is wide. What is too wide for the terminal is set closer
+ * where that is enough, and folded where it is not.
+ */
+export function renderBlock(title: string, text: string, paint: Paint, width: number): string {
+  const fits = (part: string) => part.split('\n').every((line) => line.length <= width);
+  const parts = text.split('\n\n').map((part) => {
+    const closer = setCloser(part);
+    const lines = (fits(closer) && !fits(part) ? closer : part).split('\n');
+    return lines.map((line) => folded(line, width)).join('\n');
+  });
+  return [paint.strong(title), parts.join('\n\n')].join('\n');
+}
+
+/** Columns that are two spaces apart in every line come to be one apart. */
+function setCloser(table: string): string {
+  const lines = table.split('\n');
+  const isBlank = (column: number) => lines.every((line) => (line[column] ?? ' ') === ' ');
+  return lines
+    .map((line) => [...line].filter((_, column) => !(isBlank(column) && isBlank(column + 1))).join(''))
+    .join('\n');
+}
 
 /** Paragraphs of words, folded and set in. */
 export const paragraphs = (...texts: string[]): string =>
@@ -133,4 +157,5 @@ function folded(line: string, width: number, hang = '    '): string {
   return [...lines, rest].join('\n');
 }
 
-const indented = (text: string): string => text.replace(/^(?=.)/gm, INDENT);
+/** Set in from the left edge. */
+export const indented = (text: string): string => text.replace(/^(?=.)/gm, INDENT);
