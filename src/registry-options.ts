@@ -55,8 +55,9 @@ export interface EndedPolicy<K, V, Name extends string = string> {
   /** Hands an ending to its recipient, again until it succeeds. Default: endings are emitted on the bus alone. */
   deliver?: Deliver<K, V>;
   /**
-   * Whether the end of an entry was announced before. Asked once for every entry that is there at adoption or comes
-   * back after a restore. A throw counts as no. Default: none was.
+   * Whether the end of an entry was announced before, as its value tells. Asked about every entry that is there at
+   * adoption, and about every one that the snapshot held when it comes back. Your word is taken for it: let a value say
+   * so on disk only when its delivery has succeeded. A throw counts as no. Default: none was.
    */
   settled?: (value: V, key: K) => boolean;
   /** How often a delivery is tried before it becomes a dead letter. 1 to 1,000. Default 5. */

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { CrashFigures } from '../examples/demo/crash-figures.ts';
+import { createBatch } from '../examples/demo/batch.ts';
+import { type CrashFigures, countCrashes, type Delivery } from '../examples/demo/crash-figures.ts';
 import type { Figures } from '../examples/demo/figures.ts';
 import { MAP_NAMES } from '../examples/demo/gateway.ts';
 
@@ -117,4 +118,46 @@ describe.concurrent('npm run demo', () => {
     expect(outcome.stderr).toContain('--tickets got "many"; it takes a whole number from 10 to 20000');
     expect(outcome).toMatchObject({ exitStatus: 2, stdout: '' });
   }, 60_000);
+});
+
+describe('what the demo counts after its kills', () => {
+  const batch = createBatch({ seed: 1, tickets: 10 });
+  const ended = batch.runs.filter(({ kind, active }) => !active && (kind === 'session' || kind === 'run'));
+  const once = ended.map(({ ids }): Delivery => {
+    const runId = ids.at(-1)!;
+    return { runId, id: `first:${runId}`, reason: 'completed', life: 1 };
+  });
+  const [first] = once as [Delivery];
+  const counted = (deliveries: Delivery[], held: string[] = []) => {
+    const none = { left: 0, over: 0, working: 0 };
+    const entries = {
+      subagentRuns: none,
+      runContextById: none,
+      seqByRun: none,
+      pendingLifecycleErrors: none,
+    };
+    const lost = { held: new Set(held), knownToNobody: new Set<string>() };
+    return countCrashes(batch, [], deliveries, lost, entries);
+  };
+
+  it('takes an ending that the next life told under the same id for a repeat', () => {
+    const { deliveries, heard, heardById, broken } = counted([...once, { ...first, life: 2 }]);
+
+    expect(deliveries).toEqual({ all: ended.length + 1, repeats: 1 });
+    expect(heard).toMatchObject({ never: 0, twice: 1 });
+    expect(heardById).toEqual({ never: 0, once: ended.length, twice: 0, moreOften: 0 });
+    expect(broken).toEqual([]);
+  });
+
+  it.each([
+    ['under a second id', [...once, { ...first, id: 'second', life: 2 }], /under more than one id/],
+    ['twice in one life', [...once, first], /One life of the gateway told .* more than once/],
+    ['never', once.slice(1), /never heard of the end of 1 run\./],
+  ])('does not let pass an ending told %s', (_, deliveries, sentence) => {
+    expect(counted(deliveries).broken).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  it('does not let pass a run that the snapshot held and that ended otherwise than lost', () => {
+    expect(counted(once, [first.runId]).broken).toEqual(['1 run did not come back and did not end as lost.']);
+  });
 });

@@ -177,7 +177,7 @@ function brokenBy(
   };
   say(heardById.never, (runs) => `The context engine never heard of the end of ${runs}.`);
   say(
-    heardById.moreOften,
+    heardById.twice + heardById.moreOften,
     (runs) => `The context engine heard of the end of ${runs} under more than one id.`,
   );
   // At most once a life is at most once more for each crash.

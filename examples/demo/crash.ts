@@ -87,22 +87,22 @@ async function playIn(folder: string, act: CrashAct): Promise<CrashFigures> {
   // The next process is started ahead, since what it takes to load the code is not what is on show. It loads nothing
   // else until it begins, and that is when the one before is dead.
   const start = () => {
-    const process = startLife();
-    act.onStart(process);
-    return process;
+    const child = startLife();
+    act.onStart(child);
+    return child;
   };
   let next = start();
   let startsAtMs = 0;
   let from = 0;
   for (const share of KILLED_FROM) {
-    const process = next;
+    const current = next;
     next = start();
     const life = crashes.length + 1;
     const watchFromMs = Math.round(between(share) * TICKETS_START_WITHIN_MS);
     const killAfterMs = Math.round(between(KILLED_AFTER_SNAPSHOT_MS));
     const requestsMore = Math.floor(random() * MOST_REQUESTS_MORE);
     const setup = { life, seed, tickets, folder, startsAtMs, from, watchFromMs };
-    const { sent, gatewayMs } = await liveUntilKilled(process, setup, { killAfterMs, requestsMore }, act);
+    const { sent, gatewayMs } = await liveUntilKilled(current, setup, { killAfterMs, requestsMore }, act);
 
     const snapshot = readSnapshot(files.snapshot)!;
     const remains: Remains = {
