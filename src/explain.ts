@@ -110,7 +110,8 @@ function liveReason(tracker: Tracker, key: unknown, { at, rule, unanswered, now 
     parts.push(`it leaves with its leader, which is in '${tracker.policy.follows}'`);
   }
   if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - now)}`);
-  if (unanswered !== '') parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
+  if (unanswered !== '')
+    parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
   if (parts.length === 0) {
     parts.push(
       tracker.isManaged
