@@ -1,0 +1,361 @@
+/**
+ * What is compared: mapsweep, a plain Map, and what one would pick instead. All keep an entry for a time after its last
+ * activity, and none is asked for more than that.
+ */
+import { turn } from './event-loop.js';
+import { stopwatch } from './shifted-time.js';
+import type { RunRecord } from './workload.js';
+
+/** What is called in the measured loops: the collection itself wherever its methods have these names. */
+export interface Subject {
+  get(key: string): unknown;
+  has(key: string): boolean;
+  set(key: string, value: unknown): unknown;
+  delete(key: string): unknown;
+}
+
+/** One collection of one kind, made for a measurement. */
+export interface Contender {
+  readonly subject: Subject;
+  /** Refreshes the entry without a new value; `undefined` where a plain Map has nothing to refresh. */
+  readonly touch: ((key: string) => unknown) | undefined;
+  /** Goes through all keys and values, and gives something that depends on each. */
+  readonly iterate: () => number;
+  /** Sets an entry with a lifetime of its own, where every entry has a timer. */
+  readonly setFor?: (key: string, value: unknown, ttlMs: number) => void;
+  /** Removes what is due, the way its own timer does; `undefined` where nothing does. */
+  readonly sweep: (() => unknown) | undefined;
+  readonly size: () => number;
+  /** Ends its timers. */
+  readonly close: () => void;
+}
+
+/** How a contender is made. */
+export interface ContenderOptions {
+  /** How long an entry stays after its last activity, ms. */
+  readonly ttlMs: number;
+  /** How many entries will be in it. */
+  readonly capacity: number;
+}
+
+/** One kind of contender. */
+export interface ContenderKind {
+  /** For `--only`. */
+  readonly name: string;
+  /** For tables. */
+  readonly label: string;
+  /** Entries leave by timers of the event loop, which no clock can be shifted for. */
+  readonly hasTimerPerEntry?: boolean;
+  /** Somebody would use it in place of mapsweep. */
+  readonly isPeer?: boolean;
+  /** Only measured by this scenario. */
+  readonly only?: 'sweeps';
+  /** Loads its package, and nothing of the others'. */
+  readonly load: () => Promise<(options: ContenderOptions) => Contender>;
+}
+
+type Mapsweep = typeof import('mapsweep');
+
+const nothingToClose = (): void => {};
+
+function iterateMap(map: Map<string, unknown>): number {
+  let sum = 0;
+  for (const [key, value] of map) sum += key.length + ((value as RunRecord).startedAt & 1);
+  return sum;
+}
+
+function plainMap(): Contender {
+  const map = new Map<string, unknown>();
+  const sweep = (): void => {
+    for (const [key] of map) map.delete(key);
+  };
+  return {
+    subject: map,
+    touch: undefined,
+    iterate: () => iterateMap(map),
+    sweep,
+    size: () => map.size,
+    close: nothingToClose,
+  };
+}
+
+/** How long a bare Map, emptied in slices, holds the event loop: its own rehash is in no slice's hand. */
+function slicedMap(): Contender {
+  const map = new Map<string, unknown>();
+  const sweep = async (): Promise<void> => {
+    let sliceBegan = stopwatch();
+    let steps = 0;
+    for (const [key] of map) {
+      map.delete(key);
+      steps += 1;
+      if (steps % 8 !== 0 || stopwatch() - sliceBegan < 5) continue;
+      await turn();
+      sliceBegan = stopwatch();
+    }
+  };
+  return { ...plainMap(), subject: map, iterate: () => iterateMap(map), sweep, size: () => map.size };
+}
+
+/** A Map whose values carry their stamp, looked through from end to end every 60 s. */
+function scannedMap({ ttlMs }: ContenderOptions): Contender {
+  const map = new Map<string, unknown>();
+  const stamp = (value: unknown): void => {
+    if (typeof value === 'object' && value !== null) (value as RunRecord).lastActiveAt = Date.now();
+  };
+  const sweep = (): void => {
+    const now = Date.now();
+    for (const [key, value] of map) {
+      if (now - (value as RunRecord).lastActiveAt >= ttlMs) map.delete(key);
+    }
+  };
+  const timer = setInterval(sweep, 60_000).unref();
+  return {
+    subject: {
+      get: (key) => map.get(key),
+      has: (key) => map.has(key),
+      set: (key, value) => {
+        stamp(value);
+        return map.set(key, value);
+      },
+      delete: (key) => map.delete(key),
+    },
+    touch: (key) => stamp(map.get(key)),
+    iterate: () => iterateMap(map),
+    sweep,
+    size: () => map.size,
+    close: () => clearInterval(timer),
+  };
+}
+
+/** A Map, and a timer for every entry. */
+function timedMap({ ttlMs }: ContenderOptions): Contender {
+  const map = new Map<string, { value: unknown; timer: NodeJS.Timeout }>();
+  const add = (key: string, value: unknown, ms: number): void => {
+    map.set(key, { value, timer: setTimeout(() => map.delete(key), ms).unref() });
+  };
+  return {
+    subject: {
+      get: (key) => map.get(key)?.value,
+      has: (key) => map.has(key),
+      set: (key, value) => {
+        const entry = map.get(key);
+        if (entry === undefined) {
+          add(key, value, ttlMs);
+          return;
+        }
+        entry.value = value;
+        entry.timer.refresh();
+      },
+      delete: (key) => {
+        const entry = map.get(key);
+        if (entry !== undefined) clearTimeout(entry.timer);
+        return map.delete(key);
+      },
+    },
+    setFor: add,
+    touch: (key) => map.get(key)?.timer.refresh(),
+    iterate: () => {
+      let sum = 0;
+      for (const [key, { value }] of map) sum += key.length + ((value as RunRecord).startedAt & 1);
+      return sum;
+    },
+    sweep: undefined,
+    size: () => map.size,
+    close: () => {
+      for (const { timer } of map.values()) clearTimeout(timer);
+    },
+  };
+}
+
+async function loadLruCache(): Promise<(options: ContenderOptions) => Contender> {
+  const { LRUCache } = await import('lru-cache');
+  return ({ ttlMs, capacity }) => {
+    const cache = new LRUCache<string, NonNullable<unknown>>({ max: capacity, ttl: ttlMs });
+    const refreshing = { updateAgeOnGet: true };
+    return {
+      subject: cache as Subject,
+      touch: (key) => cache.get(key, refreshing),
+      iterate: () => {
+        let sum = 0;
+        for (const [key, value] of cache) sum += key.length + ((value as RunRecord).startedAt & 1);
+        return sum;
+      },
+      sweep: () => cache.purgeStale(),
+      size: () => cache.size,
+      close: nothingToClose,
+    };
+  };
+}
+
+async function loadTtlCache(): Promise<(options: ContenderOptions) => Contender> {
+  const { TTLCache } = await import('@isaacs/ttlcache');
+  return ({ ttlMs }) => {
+    const cache = new TTLCache<string, unknown>({ ttl: ttlMs });
+    return {
+      subject: cache,
+      touch: (key) => cache.setTTL(key),
+      iterate: () => {
+        let sum = 0;
+        for (const [key, value] of cache) sum += key.length + ((value as RunRecord).startedAt & 1);
+        return sum;
+      },
+      sweep: () => cache.purgeStale(),
+      size: () => cache.size,
+      close: () => cache.cancelTimer(),
+    };
+  };
+}
+
+async function loadNodeCache(): Promise<(options: ContenderOptions) => Contender> {
+  const { default: NodeCache } = await import('node-cache');
+  return ({ ttlMs }) => {
+    const ttlSeconds = ttlMs / 1_000;
+    // Without clones, which would be copies of every value: that would be no comparison.
+    const cache = new NodeCache({ stdTTL: ttlSeconds, checkperiod: 0, useClones: false });
+    // What its timer calls.
+    const purge = cache as unknown as { _checkData(startPeriod: boolean): void };
+    return {
+      subject: {
+        get: (key) => cache.get(key),
+        has: (key) => cache.has(key),
+        set: (key, value) => cache.set(key, value),
+        delete: (key) => cache.del(key),
+      },
+      touch: (key) => cache.ttl(key, ttlSeconds),
+      iterate: () => {
+        let sum = 0;
+        for (const key of cache.keys()) {
+          sum += key.length + ((cache.get(key) as RunRecord).startedAt & 1);
+        }
+        return sum;
+      },
+      sweep: () => purge._checkData(false),
+      size: () => cache.keys().length,
+      close: () => cache.close(),
+    };
+  };
+}
+
+async function loadCacheable(): Promise<(options: ContenderOptions) => Contender> {
+  const { CacheableMemory } = await import('@cacheable/memory');
+  return ({ ttlMs }) => {
+    const cache = new CacheableMemory({ ttl: ttlMs, useClone: false });
+    return {
+      subject: cache,
+      // It has no way to refresh an entry but to set it.
+      touch: (key) => cache.set(key, cache.get(key)),
+      iterate: () => {
+        let sum = 0;
+        for (const { key, value } of cache.items) sum += key.length + ((value as RunRecord).startedAt & 1);
+        return sum;
+      },
+      sweep: () => cache.checkExpiration(),
+      size: () => cache.size,
+      close: () => cache.stopIntervalCheck(),
+    };
+  };
+}
+
+async function loadTracked(packageName: string): Promise<(options: ContenderOptions) => Contender> {
+  const { createRegistry } = (await import(packageName)) as Mapsweep;
+  return ({ ttlMs }) => {
+    const registry = createRegistry<{ runs: Map<string, unknown> }>({ maps: { runs: { maxIdle: ttlMs } } });
+    const map = registry.maps.runs as import('mapsweep').TrackedMap<string, unknown>;
+    return {
+      subject: map,
+      touch: (key) => map.touch(key),
+      iterate: () => iterateMap(map),
+      sweep: () => registry.sweep(),
+      size: () => map.size,
+      close: () => registry.stop(),
+    };
+  };
+}
+
+/** A lifetime asks the value for an end that has not come: every entry is looked at by every sweep. */
+async function loadAsking(packageName: string): Promise<(options: ContenderOptions) => Contender> {
+  const { createRegistry } = (await import(packageName)) as Mapsweep;
+  return ({ ttlMs }) => {
+    const registry = createRegistry<{ runs: Map<string, RunRecord> }>({
+      maps: { runs: { maxIdle: ttlMs, ttl: ttlMs, since: (run) => run.endedAt } },
+    });
+    const map = registry.maps.runs as import('mapsweep').TrackedMap<string, RunRecord>;
+    return {
+      subject: map as Subject,
+      touch: (key) => map.touch(key),
+      iterate: () => iterateMap(map),
+      sweep: () => registry.sweep(),
+      size: () => map.size,
+      close: () => registry.stop(),
+    };
+  };
+}
+
+async function loadAdopted(packageName: string): Promise<(options: ContenderOptions) => Contender> {
+  const { createRegistry } = (await import(packageName)) as Mapsweep;
+  return ({ ttlMs }) => {
+    const map = new Map<string, unknown>();
+    const registry = createRegistry({ maps: { runs: { adopt: map, maxIdle: ttlMs } } });
+    return {
+      subject: map,
+      touch: (key) => registry.touch('runs', key),
+      iterate: () => iterateMap(map),
+      sweep: () => registry.sweep(),
+      size: () => map.size,
+      close: () => registry.stop(),
+    };
+  };
+}
+
+const ours: ContenderKind[] = [
+  { name: 'tracked', label: 'TrackedMap', load: () => loadTracked('mapsweep') },
+  { name: 'adopted', label: 'adopted Map', load: () => loadAdopted('mapsweep') },
+  { name: 'asking', label: 'TrackedMap, no answer yet', load: () => loadAsking('mapsweep') },
+];
+
+/** The package name under which `--compare` puts another build. */
+export const comparedPackage = 'mapsweep-compared';
+
+const compared: ContenderKind[] = [
+  { name: 'tracked-compared', label: 'TrackedMap, other build', load: () => loadTracked(comparedPackage) },
+  { name: 'adopted-compared', label: 'adopted Map, other build', load: () => loadAdopted(comparedPackage) },
+];
+
+const others: ContenderKind[] = [
+  { name: 'map', label: 'plain Map', load: async () => plainMap },
+  {
+    name: 'map-sliced',
+    label: 'plain Map, deletes in slices of 5 ms',
+    only: 'sweeps',
+    load: async () => slicedMap,
+  },
+  { name: 'map-scan', label: 'Map, full scan every 60 s', isPeer: true, load: async () => scannedMap },
+  {
+    name: 'map-timeouts',
+    label: 'Map, one setTimeout per entry',
+    isPeer: true,
+    hasTimerPerEntry: true,
+    load: async () => timedMap,
+  },
+  { name: 'lru-cache', label: 'lru-cache', isPeer: true, load: loadLruCache },
+  { name: 'ttlcache', label: '@isaacs/ttlcache', isPeer: true, load: loadTtlCache },
+  { name: 'node-cache', label: 'node-cache', isPeer: true, load: loadNodeCache },
+  { name: 'cacheable', label: '@cacheable/memory', isPeer: true, load: loadCacheable },
+];
+
+/** Everything that is compared, the plain Map first. */
+export const contenderKinds: readonly ContenderKind[] = [
+  others[0] as ContenderKind,
+  ...ours,
+  ...others.slice(1),
+];
+
+/** Those of another build of mapsweep, where one is given. */
+export const comparedKinds: readonly ContenderKind[] = compared;
+
+/** The kind of a name, of either list. */
+export function kindOf(name: string): ContenderKind {
+  const kind = [...contenderKinds, ...comparedKinds].find((known) => known.name === name);
+  if (kind === undefined) throw new Error(`there is no contender '${name}'`);
+  return kind;
+}

@@ -1,0 +1,139 @@
+/**
+ * What is promised, and whether it was kept.
+ */
+import { contenderKinds } from './contenders.js';
+import type { Results } from './results.js';
+
+/** One promise at one size. */
+export interface Goal {
+  readonly what: string;
+  readonly size: number;
+  readonly goal: string;
+  readonly measured: string;
+  readonly isMet: boolean;
+}
+
+/** Judges all that was measured; what was not is left out. */
+export function judgeGoals(results: Results): Goal[] {
+  const goals: Goal[] = [];
+  const atMost = (
+    what: string,
+    size: number,
+    limit: number,
+    measured: number | undefined,
+    unit = '',
+  ): void => {
+    if (measured === undefined) return;
+    const goal = `<= ${limit}${unit}`;
+    goals.push({ what, size, goal, measured: `${figure(measured)}${unit}`, isMet: measured <= limit });
+  };
+
+  for (const size of results.sizes('operations')) {
+    const call = (contender: string, name: string) =>
+      ({ scenario: 'operations', contender, size, figure: `${name}Ns` }) as const;
+    for (const [contender, label] of oursInWords) {
+      for (const [name, against, limit, words] of callGoals) {
+        atMost(`${words}, ${label}`, size, limit, results.ratio(call(contender, name), call('map', against)));
+      }
+    }
+  }
+
+  for (const size of results.sizes('memory')) {
+    for (const [contender, label] of oursInWords) {
+      const bytes = (of: string) =>
+        results.median({ scenario: 'memory', contender: of, size, figure: 'bytesPerEntry' });
+      const [ours, plain] = [bytes(contender), bytes('map')];
+      const beyond = ours === undefined || plain === undefined ? undefined : ours - plain;
+      atMost(`bytes an entry beyond the Map, ${label}`, size, 56, beyond, ' B');
+    }
+  }
+
+  const sweepSizes = results.sizes('sweeps');
+  for (const size of sweepSizes) {
+    const sweep = (contender: string, name: string) =>
+      ({ scenario: 'sweeps', contender, size, figure: name }) as const;
+    const tracked = (name: string) => sweep('tracked', name);
+    atMost('sweep, none due', size, 0.2, results.median(tracked('sweepNoneMs')), ' ms');
+    judgeSomeDue(results, size, goals);
+    const wholeSweep = results.ratio(tracked('sweepAllMs'), sweep('map', 'sweepAllMs'));
+    atMost("everything due, against a bare Map's deletes", size, 1.5, wholeSweep);
+    if (size <= 100_000) {
+      atMost('everything due, longest block', size, 8, results.median(tracked('sweepAllBlockMs')), ' ms');
+    } else {
+      const block = results.ratio(tracked('sweepAllBlockMs'), sweep('map-sliced', 'sweepAllBlockMs'));
+      atMost("everything due, longest block, against a bare Map's in slices", size, 1.2, block);
+    }
+    const lateness = results.median(tracked('sweepAllLatenessP99Ms'));
+    atMost('everything due, lateness of a timer, p99', size, 8, lateness, ' ms');
+  }
+  const [smallest, largest] = [sweepSizes[0], sweepSizes[sweepSizes.length - 1]];
+  if (smallest !== undefined && largest !== undefined && smallest < largest) {
+    const none = (size: number) =>
+      ({ scenario: 'sweeps', contender: 'tracked', size, figure: 'sweepNoneMs' }) as const;
+    const growth = results.ratio(none(largest), none(smallest));
+    atMost(`sweep, none due, against ${smallest.toLocaleString('en')} entries`, largest, 2, growth);
+  }
+
+  for (const size of results.sizes('endings')) {
+    const rate = results.median({
+      scenario: 'endings',
+      contender: 'tracked',
+      size,
+      figure: 'endingsPerSecond',
+    });
+    if (rate === undefined) continue;
+    const measured = `${Math.round(rate).toLocaleString('en')}/s`;
+    goals.push({ what: 'endings delivered', size, goal: '>= 200,000/s', measured, isMet: rate >= 200_000 });
+  }
+  for (const size of results.sizes('scrape')) {
+    const took = results.median({ scenario: 'scrape', contender: 'tracked', size, figure: 'scrapeMs' });
+    atMost('scrape of four maps', size, 1, took, ' ms');
+  }
+  return goals;
+}
+
+const oursInWords = [
+  ['tracked', 'TrackedMap'],
+  ['adopted', 'adopted'],
+] as const;
+
+/** Operation, the plain Map's operation that it is held against, limit, and both in words. */
+const callGoals = [
+  ['get', 'get', 1.05, 'get'],
+  ['has', 'has', 1.05, 'has'],
+  ['iterate', 'iterate', 1.05, 'iterate'],
+  ['setAgain', 'setAgain', 1.7, 'set again'],
+  ['touch', 'setAgain', 1, "touch, against a Map's set"],
+  ['setNew', 'setNew', 1.9, 'set new'],
+  ['delete', 'delete', 2, 'delete'],
+] as const;
+
+/** Three figures, the way a person would round. */
+export function figure(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
+  if (Math.abs(value) >= 10) return value.toFixed(1);
+  return Math.abs(value) >= 0.1 || value === 0 ? value.toFixed(2) : value.toPrecision(2);
+}
+
+function judgeSomeDue(results: Results, size: number, goals: Goal[]): void {
+  const some = (contender: string) =>
+    ({ scenario: 'sweeps', contender, size, figure: 'sweepSomeMs' }) as const;
+  const peers = contenderKinds.filter(
+    ({ isPeer, name }) => isPeer && results.median(some(name)) !== undefined,
+  );
+  const byTime = peers.sort(
+    (a, b) => (results.median(some(a.name)) ?? 0) - (results.median(some(b.name)) ?? 0),
+  );
+  const fastest = byTime[0];
+  if (fastest === undefined) return;
+  const ratio = results.ratio(some(fastest.name), some('tracked'));
+  if (ratio === undefined) return;
+  goals.push({
+    what: `sweep, 1% due, against the fastest peer: ${fastest.label}`,
+    size,
+    goal: '>= 10 times faster',
+    measured: `${figure(ratio)} times`,
+    isMet: ratio >= 10,
+  });
+}
