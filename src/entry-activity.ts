@@ -43,9 +43,8 @@ export class EntryActivity {
   /** A companion was registered, set or touched. */
   borrow(slot: number, at: number): void {
     // A companion that came back after a restart was active when it was, which may be long ago.
-    const latest = this.latest(slot);
-    if (at < latest) return;
-    if (at > latest) this.#lend(slot, at);
+    if (at <= this.latest(slot)) return;
+    this.#lend(slot, at);
     this.#order?.touch(slot);
   }
 

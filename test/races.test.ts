@@ -294,3 +294,26 @@ it('a run that a listener brings back while others are being lost is not lost as
   second.stop();
   expect(clock.pendingTimers).toBe(0);
 });
+
+it('a companion that comes back after a restart is no new activity of its leader', async () => {
+  const clock = createManualClock();
+  const maps = { runs: { maxEntries: 2 }, contexts: { follows: 'runs' } };
+  const first = createRegistry<Maps>({ maps, clock });
+  first.maps.runs.set('a', { serial: 1 });
+  first.maps.contexts.set('a', { serial: 2 });
+  const snapshot = first.snapshot();
+  first.stop();
+
+  const second = createRegistry<Maps>({ maps, clock });
+  second.restore(snapshot);
+  second.maps.runs.set('a', { serial: 3 });
+  await clock.advance(1_000);
+  second.maps.runs.set('b', { serial: 4 });
+  await clock.advance(1_000);
+  second.maps.contexts.set('a', { serial: 5 });
+  second.maps.runs.set('c', { serial: 6 });
+  await clock.advance(1);
+  expect([...second.maps.runs.keys()]).toEqual(['b', 'c']);
+  second.stop();
+  expect(clock.pendingTimers).toBe(0);
+});

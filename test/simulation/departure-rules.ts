@@ -37,8 +37,12 @@ export function checkEvicted(model: Model, registration: Registration): void {
     const mayGo = other !== registration && !other.isHeld(Number.NEGATIVE_INFINITY);
     return mayGo && other.disturbedIn < began && !model.host.refuses(plan.name, other.key);
   });
-  const removable = others.some((other) => other.removableSince !== undefined);
-  findings.check(!removable, 'maxEntries', () => `${key} was evicted before one that is due`);
+  const first = others.find((other) => other.removableSince !== undefined && model.isRemovable(other));
+  findings.check(
+    first === undefined,
+    'maxEntries',
+    () => `${key} was evicted before ${first?.key}, which is due`,
+  );
   if (isClaimed) return;
   const ended = others.some((other) => other.isClaimed);
   findings.check(!ended, 'maxEntries', () => `${key} was evicted before one that has ended`);

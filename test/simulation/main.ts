@@ -42,6 +42,7 @@ function tellFailure({ seed, tail }: Outcome, findings: readonly string[]): void
 
 async function runSeeds(minutes: number): Promise<void> {
   const startedAt = performance.now();
+  // Those that failed once. A change of the simulator makes other runs of them, which are worth no less.
   for (const { seed } of failingSeeds as readonly { seed: number }[]) await runSeed(seed, true);
   for (let seed = 1; seed <= fixedSeeds; seed += 1) await runSeed(seed, seed % repeatEvery === 0);
   // Fresh ones: other than the fixed, and others each time.

@@ -5,12 +5,18 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { deliveryMutants } from './mutants/deliveries.js';
 import { endingMutants } from './mutants/endings.js';
 import type { Mutant } from './mutants/mutant.js';
+import { restartMutants } from './mutants/restarts.js';
 import { sweepingMutants } from './mutants/sweeping.js';
 import type { Library } from './process.js';
 import { Simulation } from './simulation.js';
 
 /** Every planted bug. */
-export const mutants: readonly Mutant[] = [...endingMutants, ...deliveryMutants, ...sweepingMutants];
+export const mutants: readonly Mutant[] = [
+  ...endingMutants,
+  ...deliveryMutants,
+  ...sweepingMutants,
+  ...restartMutants,
+];
 
 /** A mutant that is not caught by so many seeds counts as missed. */
 export const seedsPerMutant = 200;

@@ -88,7 +88,12 @@ export class Owner {
       scenario: simulation.scenario,
       time: simulation.time,
       isFaulty: () => simulation.isFaulty,
-      acted: (id) => simulation.acted(id),
+      acted: (id, key) => {
+        simulation.acted(id);
+        // The owner's own record, which a later life loads: that run was announced.
+        const record = simulation.remembered.get(`runs/${key}`);
+        if (record !== undefined && this.#random.chance(0.3)) record.announced = true;
+      },
       settles: (id, succeeded) => {
         simulation.log(`${simulation.trace.id(id)} ${succeeded ? 'succeeds' : 'fails'}`);
         simulation.process.model.endings.deliveries.attemptSettles(id, succeeded);

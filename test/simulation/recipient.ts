@@ -12,7 +12,7 @@ export interface RecipientHost {
   /** The handler is through, and what it did is done if it succeeded. */
   settles(id: string, succeeded: boolean): void;
   /** The recipient has acted on an ending. */
-  acted(id: string): void;
+  acted(id: string, key: string): void;
   /** The process is killed, from inside of the handler. */
   crash(): void;
   /** The handler calls back into the registry. */
@@ -70,9 +70,9 @@ export class Recipient {
     trace(outcome);
     this.#host.callBack(event);
     if (!isAlive()) return new Promise(() => {});
-    const { id } = event;
+    const { id, key } = event;
     const settle = (succeeded: boolean): void => {
-      if (succeeded) this.#host.acted(id);
+      if (succeeded) this.#host.acted(id, key);
       this.#host.settles(id, succeeded);
     };
     const { attemptTimeoutMs } = scenario;
@@ -114,7 +114,7 @@ export class Recipient {
         this.#host.crash();
         return new Promise(() => {});
       case 'crashesAfter':
-        this.#host.acted(id);
+        this.#host.acted(id, key);
         this.#host.crash();
         return undefined;
     }

@@ -1,0 +1,53 @@
+import type { Mutant } from './mutant.js';
+
+/** Bugs that the simulator found in the library, planted again: most of them in what a restart brings back. */
+export const restartMutants: readonly Mutant[] = [
+  {
+    name: 'entries set before a restore keep generations of the earlier life',
+    file: 'restoration.ts',
+    find: 'if (tracker !== undefined) this.#renumber(tracker, lastGeneration, taken);',
+    replace: 'tracker?.stamps.raiseGeneration(lastGeneration);',
+  },
+  {
+    name: 'a jump of the wall clock ages what has not come back',
+    file: 'restoration.ts',
+    find: 'const { registeredAt, lastActiveAt, borrowedAt } = this.#instants.get(entry) as HeldInstants;',
+    replace: 'const { registeredAt, lastActiveAt, borrowedAt } = this.#instantsOf(entry);',
+  },
+  {
+    name: 'a second restore brings forgotten tombstones back',
+    file: 'restoration.ts',
+    find: 'if (this.#restoredTombstones.has(id)) return;',
+    replace: '',
+  },
+  {
+    name: 'restored tombstones are not in the order of their age',
+    file: 'restoration.ts',
+    find: 'tombstones.sort((one, other) => one.at - other.at);',
+    replace: '',
+  },
+  {
+    name: 'a lost run is told with stamps of the future',
+    file: 'restoration.ts',
+    find: 'const registeredAt = Math.min(entry.registeredAt, endedAt);',
+    replace: 'const registeredAt = entry.registeredAt;',
+  },
+  {
+    name: 'a snapshot that lacks the id of a run is restored',
+    file: 'snapshot-format.ts',
+    find: 'text(id, `snapshot.maps',
+    replace: 'void (id, `snapshot.maps',
+  },
+  {
+    name: 'a tombstone whose time is over counts as forgotten early',
+    file: 'tombstones.ts',
+    find: "reason === 'evict' && !this.#isOver(tombstone)",
+    replace: "reason === 'evict'",
+  },
+  {
+    name: 'an overflow is told in the midst of a removal',
+    file: 'notifier.ts',
+    find: 'if (this.#untold.size > 0) detached(() => settled.then(() => this.#tell()));',
+    replace: 'this.#tell();',
+  },
+];
