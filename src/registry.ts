@@ -43,7 +43,7 @@ import { Weights } from './weights.js';
 
 /** What `close()` could not deliver. */
 export interface CloseResult {
-  /** How many endings were neither delivered nor became dead letters. A snapshot holds them. */
+  /** How many endings were not delivered: still pending, which a snapshot holds, or made dead letters by the deadline. */
   readonly undelivered: number;
 }
 
@@ -234,7 +234,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   /**
    * What has to survive a restart, as plain JSON: stamps, generations, claims, tombstones, pending endings with their
-   * attempts, dead letters. Values are in it only with `encodeValue`. Taking it changes nothing.
+   * attempts, dead letters. Values are in it only with `encodeValue`. Taking it changes nothing. After `close()` adopted
+   * maps are released and no longer in it; `persistTo` writes before that.
    *
    * @throws MapsweepError `ERR_SNAPSHOT_KEY` for a key that JSON cannot carry, without a `keyCodec`
    */
