@@ -98,7 +98,7 @@ export class BeforeSweepGate {
         isCancelled: false,
       };
       ofTracker.set(slot, hook);
-      tracker.stamps.flags[slot] = (tracker.stamps.flags[slot] as number) | HOOKED;
+      tracker.stamps.setFlag(slot, HOOKED, true);
     }
     if (hook.state !== 'paused' || this.#host.timeline.now() < hook.notBefore) return;
     hook.state = 'queued';
@@ -194,7 +194,7 @@ export class BeforeSweepGate {
     ofTracker.delete(slot);
     if (ofTracker.size === 0) this.#hooks.delete(tracker);
     if (tracker.stamps.holds(slot, hook.generation)) {
-      tracker.stamps.flags[slot] = (tracker.stamps.flags[slot] as number) & ~HOOKED;
+      tracker.stamps.setFlag(slot, HOOKED, false);
     }
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Claim, ClaimKeeper } from './claim-keeper.js';
 import type { EndedEvent } from './ended-event.js';
+import { shownStamps } from './entry-stamps.js';
 import { CLAIMED } from './stamp-store.js';
 import type { Timeline } from './timeline.js';
 import type { Tombstone, Tombstones } from './tombstones.js';
@@ -146,7 +147,7 @@ export class Endings implements ClaimKeeper {
   }
 
   isClaimed(slot: number): boolean {
-    return ((this.tracker.stamps.flags[slot] as number) & CLAIMED) !== 0;
+    return this.tracker.stamps.hasFlag(slot, CLAIMED);
   }
 
   /** The keys of claims that are being made at this moment, and may yet be taken back. */
@@ -184,7 +185,7 @@ export class Endings implements ClaimKeeper {
     const open = claim as OpenClaim;
     this.#tentative.delete(open);
     const { stamps } = this.tracker;
-    stamps.flags[open.slot] = (stamps.flags[open.slot] as number) & ~CLAIMED;
+    stamps.setFlag(open.slot, CLAIMED, false);
     this.#ended.delete(open.slot);
     if (open.replaced === undefined) this.#host.tombstones.delete(open.key);
     else this.#host.tombstones.set(open.key, open.replaced);
@@ -218,14 +219,11 @@ export class Endings implements ClaimKeeper {
 
   #open(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
     const { timeline, tombstones } = this.#host;
-    const { stamps } = this.tracker;
     const key = given === 0 ? 0 : given; // A Map keeps -0 as 0.
-    const generation = stamps.generation[slot] as number;
     const id = this.idOf(slot);
-    const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
-    const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt[slot] as number));
-    const endedAt = timeline.clock.now();
-    const event = { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
+    const stamps = shownStamps(this.tracker.stamps, timeline, slot);
+    const { generation } = stamps;
+    const event = { id, key, ...stamps, reason, endedAt: timeline.clock.now(), value, detail };
     const replaced = tombstones.get(key);
     this.#mark(slot);
     tombstones.set(key, { id, generation, at: timeline.now() });
@@ -233,8 +231,7 @@ export class Endings implements ClaimKeeper {
   }
 
   #mark(slot: number): void {
-    const { stamps } = this.tracker;
-    stamps.flags[slot] = (stamps.flags[slot] as number) | CLAIMED;
+    this.tracker.stamps.setFlag(slot, CLAIMED, true);
     // Only evictions ask for them.
     if (this.tracker.order !== undefined) this.#ended.add(slot);
   }

@@ -1,3 +1,4 @@
+import type { StampStore } from './stamp-store.js';
 import type { Timeline } from './timeline.js';
 import type { Tracker } from './tracker.js';
 
@@ -17,6 +18,11 @@ export function stampsOf(tracker: Tracker, timeline: Timeline, key: unknown): En
   const slot = stamps.slotOf(key);
   if (slot === undefined || !tracker.native.has(key)) return undefined;
   timeline.observe();
+  return shownStamps(stamps, timeline, slot);
+}
+
+/** The stamps of a slot as people see them. */
+export function shownStamps(stamps: StampStore<unknown>, timeline: Timeline, slot: number): EntryStamps {
   const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
   const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt[slot] as number));
   return { registeredAt, lastActiveAt, generation: stamps.generation[slot] as number };

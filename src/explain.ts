@@ -52,7 +52,7 @@ export function explain(engine: Engine, tracker: Tracker, key: unknown): Explana
   }
   engine.timeline.observe();
   const now = engine.timeline.now();
-  if (((tracker.stamps.flags[slot] as number) & LEAVING) !== 0 && tracker.isOrphan(key)) {
+  if (tracker.stamps.hasFlag(slot, LEAVING) && tracker.isOrphan(key)) {
     return answer(
       'due',
       `its leader in '${tracker.policy.follows}' has left and its own delete refused`,

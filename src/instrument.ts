@@ -112,7 +112,7 @@ function wrap(
 }
 
 /** A `set` on a Map whose class has none of its own. */
-export function plainSet(
+function plainSet(
   tracker: Tracker,
   target: Map<unknown, unknown>,
   key: unknown,

@@ -1,6 +1,7 @@
 import type { CallbackFailures } from './callback-failures.js';
 import type { Claim, ClaimKeeper } from './claim-keeper.js';
 import { announce, newRemoval, type Removal } from './departures.js';
+import { shownStamps } from './entry-stamps.js';
 import { MapsweepError } from './errors.js';
 import type { EventBus, RemovedEvent } from './events.js';
 import type { Filing } from './filing.js';
@@ -279,18 +280,8 @@ export class Removals {
   }
 
   #removedEvent(slot: number, key: unknown, value: unknown, rule: string): RemovedEvent {
-    const { stamps } = this.#map;
-    const { timeline } = this.#host;
-    const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
-    return {
-      map: this.#map.name,
-      key,
-      value,
-      generation: stamps.generation[slot] as number,
-      registeredAt,
-      lastActiveAt: Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt[slot] as number)),
-      rule,
-    };
+    const { name, stamps } = this.#map;
+    return { map: name, key, value, rule, ...shownStamps(stamps, this.#host.timeline, slot) };
   }
 
   /** The leader's entry has left: so does this one, guarded or not. */

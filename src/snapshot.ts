@@ -1,5 +1,6 @@
 import type { DeadLetter } from './dead-letters.js';
 import type { EndedEvent } from './ended-event.js';
+import { shownStamps } from './entry-stamps.js';
 import { MapsweepError } from './errors.js';
 import { describe } from './options.js';
 import type { RegistryInternals } from './registry-internals.js';
@@ -63,13 +64,10 @@ class SnapshotWriter {
     for (const [key, slot] of stamps.entries()) {
       const json = this.#key(key, name);
       if (json === undefined) continue;
-      const registeredAt = engine.timeline.toEpoch(stamps.registeredAt[slot] as number);
-      const ownAt = stamps.lastActiveAt[slot] as number;
-      const lastActiveAt = Math.max(registeredAt, engine.timeline.toEpoch(ownAt));
-      const generation = stamps.generation[slot] as number;
-      const entry: SnapshotEntry = { key: json, registeredAt, lastActiveAt, generation };
+      const entry: SnapshotEntry = { key: json, ...shownStamps(stamps, engine.timeline, slot) };
       const borrowedAt = tracker.activeAt(slot);
-      if (borrowedAt > ownAt) entry.borrowedAt = engine.timeline.toEpoch(borrowedAt);
+      if (borrowedAt > (stamps.lastActiveAt[slot] as number))
+        entry.borrowedAt = engine.timeline.toEpoch(borrowedAt);
       if (ofEnded !== undefined) {
         entry.id = ofEnded.idOf(slot);
         if (ofEnded.isClaimed(slot) && !ofEnded.isTentative(slot)) entry.claimed = true;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { RegistrySnapshot } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const rounds = Number(process.env.CRASH_ROUNDS ?? 100);
@@ -16,17 +17,6 @@ interface Delivery {
   generation: number;
   reason: string;
   life: string;
-}
-
-/** A small generator with a seed, so that a failing round can be named: mulberry32 by Tommy Ettinger. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 function start(folder: string, life: number, ...mode: string[]): ChildProcess {
@@ -41,12 +31,13 @@ describe(`a service that is killed ${rounds} times`, () => {
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'mapsweep-crash-'));
-    const random = randomFrom(20_261_120);
+    // Seeded, so that a failing round can be run again.
+    const clock = createManualClock({ seed: 20_261_120 });
     for (let round = 0; round < rounds; round += 1) {
       const service = start(folder, round);
-      for (let batches = 2 + Math.floor(random() * 24); batches > 0; batches -= 1)
+      for (let batches = 2 + Math.floor(clock.random() * 24); batches > 0; batches -= 1)
         await once(service, 'message');
-      await new Promise((resolve) => setTimeout(resolve, random() * 12));
+      await new Promise((resolve) => setTimeout(resolve, clock.random() * 12));
       service.kill('SIGKILL');
       await once(service, 'exit');
       for (const id of idsIn(join(folder, 'state.json'))) held.add(id);

@@ -38,7 +38,7 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'a withdrawn claim is kept',
     file: 'endings.ts',
-    find: 'stamps.flags[open.slot] = (stamps.flags[open.slot] as number) & ~CLAIMED;',
+    find: 'stamps.setFlag(open.slot, CLAIMED, false);',
     replace: '',
   },
   {
