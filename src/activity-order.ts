@@ -1,4 +1,4 @@
-import { resized } from './stamp-store.js';
+import { resized } from './typed-arrays.js';
 
 const none = -1;
 const initialCapacity = 16;

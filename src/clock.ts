@@ -43,3 +43,13 @@ export const systemClock: Clock = {
   yield: yieldToEventLoop,
   random: () => Math.random(),
 };
+
+const realPerformance = performance;
+const realPerformanceNow = performance.now;
+
+/** Whether a clock shows the real time of this process: not so a clock of somebody's own, nor under fake timers. */
+export const isRealTime = (clock: Clock): boolean =>
+  clock === systemClock && performance === realPerformance && performance.now === realPerformanceNow;
+
+/** What `systemClock.monotonic()` shows while it shows real time. */
+export const realMonotonic = (): number => realPerformanceNow.call(realPerformance);

@@ -1,5 +1,6 @@
 import type { ActivityOrder } from './activity-order.js';
-import { resized, type StampStore } from './stamp-store.js';
+import type { StampStore } from './stamp-store.js';
+import { resized } from './typed-arrays.js';
 
 /**
  * The last activity of each entry of one map: its own, and what it borrows from its companions. Kept apart, since the
@@ -18,7 +19,7 @@ export class EntryActivity {
 
   /** The last activity that counts, monotonic ms. */
   latest(slot: number): number {
-    const own = this.#stamps.lastActiveAt[slot] as number;
+    const own = this.#stamps.lastActiveAt(slot);
     const borrowed = this.#borrowed?.[slot];
     return borrowed !== undefined && borrowed > own ? borrowed : own;
   }
@@ -34,9 +35,15 @@ export class EntryActivity {
     if (this.#borrowed !== undefined || borrowedAt > Number.NEGATIVE_INFINITY) this.#lend(slot, borrowedAt);
   }
 
-  /** The entry itself was set or touched. */
-  refresh(slot: number, at: number): void {
-    this.#stamps.lastActiveAt[slot] = at;
+  /** The entry itself is set or touched now. */
+  refresh(slot: number): void {
+    this.#stamps.activity.refresh(slot);
+    this.#order?.touch(slot);
+  }
+
+  /** The entry itself was set or touched at this instant, which is known already. */
+  refreshAt(slot: number, at: number): void {
+    this.#stamps.activity.set(slot, at);
     this.#order?.touch(slot);
   }
 

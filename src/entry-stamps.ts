@@ -6,7 +6,10 @@ import type { Tracker } from './tracker.js';
 export interface EntryStamps {
   /** When the key was first set, epoch ms. A `set` on a present key never changes it; `delete` and `set` does. */
   readonly registeredAt: number;
-  /** The last `set` or `touch`, epoch ms; never before `registeredAt`. Reading an entry is no activity. */
+  /**
+   * The last `set` or `touch`, epoch ms; never before `registeredAt`. Reading an entry is no activity. Of many calls
+   * right after each other, up to 64 get the clock's reading of when the last of them was made.
+   */
   readonly lastActiveAt: number;
   /** Positive, and greater at each later registration of the key; not consecutive. */
   readonly generation: number;
@@ -24,6 +27,6 @@ export function stampsOf(tracker: Tracker, timeline: Timeline, key: unknown): En
 /** The stamps of a slot as people see them. */
 export function shownStamps(stamps: StampStore<unknown>, timeline: Timeline, slot: number): EntryStamps {
   const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
-  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt[slot] as number));
+  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt(slot)));
   return { registeredAt, lastActiveAt, generation: stamps.generation[slot] as number };
 }

@@ -129,8 +129,8 @@ function followsRule(tracker: Tracker, key: unknown): string | undefined {
 function describeActivity(tracker: Tracker, slot: number, now: number): string {
   const { stamps } = tracker;
   const age = span(now - (stamps.registeredAt[slot] as number));
-  const idle = span(now - (stamps.lastActiveAt[slot] as number));
-  const borrowed = tracker.activeAt(slot) > (stamps.lastActiveAt[slot] as number);
+  const idle = span(now - stamps.lastActiveAt(slot));
+  const borrowed = tracker.activeAt(slot) > stamps.lastActiveAt(slot);
   const companion = borrowed ? `, a companion active ${span(now - tracker.activeAt(slot))} ago` : '';
   const ended = tracker.claims?.isClaimed(slot) ? ', its end was announced' : '';
   return `age ${age}, idle ${idle}${companion}${ended}`;

@@ -66,8 +66,7 @@ class SnapshotWriter {
       if (json === undefined) continue;
       const entry: SnapshotEntry = { key: json, ...shownStamps(stamps, engine.timeline, slot) };
       const borrowedAt = tracker.activeAt(slot);
-      if (borrowedAt > (stamps.lastActiveAt[slot] as number))
-        entry.borrowedAt = engine.timeline.toEpoch(borrowedAt);
+      if (borrowedAt > stamps.lastActiveAt(slot)) entry.borrowedAt = engine.timeline.toEpoch(borrowedAt);
       if (ofEnded !== undefined) {
         entry.id = ofEnded.idOf(slot);
         if (ofEnded.isClaimed(slot) && !ofEnded.isTentative(slot)) entry.claimed = true;

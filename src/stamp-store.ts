@@ -1,4 +1,7 @@
 import { BlockMinima } from './block-minima.js';
+import { type Clock, systemClock } from './clock.js';
+import { LastActivity } from './last-activity.js';
+import { resized } from './typed-arrays.js';
 
 /** An entry is claimed: the end of its registration was announced, or is none of ours to announce. */
 export const CLAIMED = 1;
@@ -34,9 +37,14 @@ export class StampStore<K> {
 
   /** Indexed by slot. Replaced by larger ones when the store grows: do not keep a reference across a registration. */
   registeredAt = new Float64Array(initialCapacity);
-  lastActiveAt = new Float64Array(initialCapacity);
   generation = new Float64Array(initialCapacity);
   flags = new Uint8Array(initialCapacity);
+  readonly activity: LastActivity;
+
+  /** @param clock what stamps activity */
+  constructor(clock: Clock = systemClock) {
+    this.activity = new LastActivity(clock, initialCapacity);
+  }
 
   /** How many entries are stamped. */
   get size(): number {
@@ -62,6 +70,11 @@ export class StampStore<K> {
   renumber(slot: number): void {
     this.#lastGeneration += 1;
     this.generation[slot] = this.#lastGeneration;
+  }
+
+  /** The last activity of the entry itself. */
+  lastActiveAt(slot: number): number {
+    return this.activity.at(slot);
   }
 
   slotOf(key: K): number | undefined {
@@ -99,7 +112,7 @@ export class StampStore<K> {
     // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
     this.#keys[slot] = key === 0 ? (0 as K) : key;
     this.registeredAt[slot] = at;
-    this.lastActiveAt[slot] = at;
+    this.activity.set(slot, at);
     this.#registrations.add(slot, at);
     this.#lastGeneration += 1;
     this.generation[slot] = this.#lastGeneration;
@@ -122,7 +135,7 @@ export class StampStore<K> {
   restamp(slot: number, registeredAt: number, lastActiveAt: number): void {
     this.#registrations.remove(slot, this.registeredAt[slot] as number);
     this.registeredAt[slot] = registeredAt;
-    this.lastActiveAt[slot] = lastActiveAt;
+    this.activity.set(slot, lastActiveAt);
     this.#registrations.add(slot, registeredAt);
     this.#isInOrder = false;
   }
@@ -180,7 +193,7 @@ export class StampStore<K> {
 
   #resize(capacity: number): void {
     this.registeredAt = resized(this.registeredAt, new Float64Array(capacity));
-    this.lastActiveAt = resized(this.lastActiveAt, new Float64Array(capacity));
+    this.activity.resize(capacity);
     this.generation = resized(this.generation, new Float64Array(capacity));
     this.flags = resized(this.flags, new Uint8Array(capacity));
     this.#capacity = capacity;
@@ -194,10 +207,4 @@ function* take<T>(items: Iterable<T>, count: number): Generator<T> {
     left -= 1;
     yield item;
   }
-}
-
-/** Copies what fits of `from` into `to`. */
-export function resized<A extends Float64Array | Int32Array | Uint8Array>(from: A, to: A): A {
-  to.set(from.length > to.length ? (from.subarray(0, to.length) as A) : from);
-  return to;
 }

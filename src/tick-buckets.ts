@@ -1,4 +1,4 @@
-import { resized } from './stamp-store.js';
+import { resized } from './typed-arrays.js';
 
 const noSlot = -1;
 const unfiled = -0x7fffffff;

@@ -34,7 +34,7 @@ export class Tracker implements LeavableMap {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly native: NativeCollection<unknown, unknown>;
-  readonly stamps = new StampStore<unknown>();
+  readonly stamps: StampStore<unknown>;
   readonly order: ActivityOrder | undefined;
   readonly filing: Filing;
   readonly removals: Removals;
@@ -65,7 +65,8 @@ export class Tracker implements LeavableMap {
     this.policy = policy;
     this.native = native;
     this.#host = host;
-    const { stamps } = this;
+    const stamps = new StampStore<unknown>(host.timeline.clock);
+    this.stamps = stamps;
     this.order = policy.maxEntries < Number.POSITIVE_INFINITY ? new ActivityOrder() : undefined;
     this.removals = new Removals(this, host);
     this.#activity = new EntryActivity(stamps, this.order);
@@ -134,17 +135,15 @@ export class Tracker implements LeavableMap {
 
   /** A value was set on a key that had an entry. */
   overwritten(slot: number, key: unknown, value: unknown, previous: unknown): void {
-    // The key as the map keeps it, which is 0 where -0 was given.
-    const kept = this.stamps.keyOf(slot);
-    this.#refresh(slot, key);
-    if (this.policy.dispose !== undefined && !Object.is(previous, value)) {
-      const { name: map, policy } = this;
-      callDispose(
-        { map, key: kept, value: previous, reason: 'replaced', dispose: policy.dispose },
-        this.#host.failures,
-        value,
-      );
+    const { name: map, policy } = this;
+    if (policy.dispose === undefined || Object.is(previous, value)) {
+      this.#refresh(slot, key);
+      return;
     }
+    // The key as the map keeps it, which is 0 where -0 was given.
+    const departure = { map, key: this.stamps.keyOf(slot), value: previous, reason: 'replaced' } as const;
+    this.#refresh(slot, key);
+    callDispose({ ...departure, dispose: policy.dispose }, this.#host.failures, value);
   }
 
   /** Runs a `set` or `add` of a class that has its own, whatever that does, and sees what came of it. */
@@ -383,7 +382,7 @@ export class Tracker implements LeavableMap {
     this.registeredTotal += 1;
     this.#activity.begin(slot, at);
     const isBack = this.onReturn?.(slot, key, value) ?? false;
-    if (isBack) this.leader?.borrow(key, this.stamps.lastActiveAt[slot] as number);
+    if (isBack) this.leader?.borrow(key, this.stamps.lastActiveAt(slot));
     else {
       if (isWritten) this.leader?.borrow(key, at);
       this.filing.fileNew(slot, key, at);
@@ -393,10 +392,16 @@ export class Tracker implements LeavableMap {
   }
 
   #refresh(slot: number, key: unknown): void {
-    const at = this.#host.timeline.now();
-    this.#activity.refresh(slot, at);
-    this.leader?.borrow(key, at);
-    if (this.stamps.hasFlag(slot, HOOKED)) this.#host.cancelHook(this, slot);
+    if (this.leader === undefined) this.#activity.refresh(slot);
+    else {
+      const at = this.#host.timeline.now();
+      this.#activity.refreshAt(slot, at);
+      this.leader.borrow(key, at);
+    }
+    // By the policy first: a flag is one more place in memory to go to.
+    if (this.policy.beforeSweep !== undefined && this.stamps.hasFlag(slot, HOOKED)) {
+      this.#host.cancelHook(this, slot);
+    }
     this.filing.fileActive(slot, key);
   }
 

@@ -8,7 +8,7 @@ describe('StampStore', () => {
     const slot = store.register('a', 5);
     expect(store.slotOf('a')).toBe(slot);
     expect(store.keyOf(slot)).toBe('a');
-    expect([store.registeredAt[slot], store.lastActiveAt[slot], store.generation[slot]]).toEqual([5, 5, 1]);
+    expect([store.registeredAt[slot], store.lastActiveAt(slot), store.generation[slot]]).toEqual([5, 5, 1]);
     expect(store.size).toBe(1);
     expect(store.holds(slot, 1)).toBe(true);
     expect(store.slotOf('b')).toBe(undefined);

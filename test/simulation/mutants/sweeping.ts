@@ -85,9 +85,9 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a touch leaves an entry among the longest idle',
     file: 'entry-activity.ts',
-    find: `this.#stamps.lastActiveAt[slot] = at;
+    find: `this.#stamps.activity.refresh(slot);
     this.#order?.touch(slot);`,
-    replace: 'this.#stamps.lastActiveAt[slot] = at;',
+    replace: 'this.#stamps.activity.refresh(slot);',
   },
   {
     name: 'a restored entry begins anew',
