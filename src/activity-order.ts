@@ -49,6 +49,14 @@ export class ActivityOrder {
     this.#newer[slot] = none;
   }
 
+  /** All entries are gone: gives their memory back. */
+  clear(): void {
+    this.#older = new Int32Array(initialCapacity).fill(none);
+    this.#newer = new Int32Array(initialCapacity).fill(none);
+    this.#oldest = none;
+    this.#newest = none;
+  }
+
   #grow(slot: number): void {
     const from = this.#older.length;
     let capacity = from;

@@ -13,7 +13,7 @@ export interface Clock {
   setTimeout(fn: () => void, ms: number): unknown;
   /** Cancels a timer. Unknown and fired handles are ignored. */
   clearTimeout(handle: unknown): void;
-  /** Resolves after the event loop had a turn. Default: a real `setImmediate`. */
+  /** Resolves after the event loop had a turn. Default: two real `setImmediate`, between which all its phases lie. */
   yield?(): Promise<void>;
   /** A number in [0, 1) for the jitter of retries. Default: `Math.random`. */
   random?(): number;
@@ -25,12 +25,21 @@ const realSetImmediate = setImmediate;
 /** Resolves after the event loop had a turn, whatever fake timers are installed. */
 export const yieldToEventLoop = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));
 
+/**
+ * Resolves after the event loop has been through all its phases, so that timers that are due have their turn too: of a
+ * pass that a timer began, the first `setImmediate` comes before any other timer.
+ */
+const yieldWholeTurn = async (): Promise<void> => {
+  await yieldToEventLoop();
+  await yieldToEventLoop();
+};
+
 /** Yields as the clock has it. A clock whose `yield` fails must not end a sweep for good: the default takes its place. */
 export async function giveWay(clock: Clock): Promise<void> {
   try {
-    await (clock.yield?.() ?? yieldToEventLoop());
+    await (clock.yield?.() ?? yieldWholeTurn());
   } catch {
-    await yieldToEventLoop();
+    await yieldWholeTurn();
   }
 }
 
@@ -40,7 +49,7 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
   setTimeout: (fn, ms) => setTimeout(fn, ms),
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
-  yield: yieldToEventLoop,
+  yield: yieldWholeTurn,
   random: () => Math.random(),
 };
 

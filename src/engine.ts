@@ -156,8 +156,12 @@ export class Engine implements TrackerHost {
     this.hooks.cancel(tracker, slot);
   }
 
+  get isObserved(): boolean {
+    return this.observers.size > 0;
+  }
+
   sweptLate(map: string, lateMs: number): void {
-    if (this.observers.size > 0) this.observe((observer) => observer.sweptLate?.(map, lateMs));
+    if (this.isObserved) this.observe((observer) => observer.sweptLate?.(map, lateMs));
   }
 
   // --- inside -------------------------------------------------------------------------------------------------------

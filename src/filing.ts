@@ -151,6 +151,13 @@ export class Filing {
     if (stamps.setFlag(slot, GUARDED, isGuarded)) this.#guarded += isGuarded ? 1 : -1;
   }
 
+  /** All entries of a map that is by stamps alone are gone. */
+  clear(): void {
+    this.#overdue = 0;
+    this.#guarded = 0;
+    this.buckets.clear();
+  }
+
   /** The entry is gone. */
   forget(slot: number): void {
     this.mark(slot, 'live');

@@ -4,10 +4,12 @@ const mapHas = Map.prototype.has;
 const mapGet = Map.prototype.get;
 const mapKeys = Map.prototype.keys;
 const mapDelete = Map.prototype.delete;
+const mapClear = Map.prototype.clear;
 const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size')?.get as (this: unknown) => number;
 const setHas = Set.prototype.has;
 const setKeys = Set.prototype.keys;
 const setDelete = Set.prototype.delete;
+const setClear = Set.prototype.clear;
 const setSize = Object.getOwnPropertyDescriptor(Set.prototype, 'size')?.get as (this: unknown) => number;
 
 /** What is really in a Map or a Set, read past anything that overrides or wraps its methods. */
@@ -21,6 +23,8 @@ export interface NativeCollection<K, V> {
   keys(): IterableIterator<K>;
   /** Removes a key past everything. Whether it was there. */
   remove(key: K): boolean;
+  /** Removes all keys past everything. */
+  empty(): void;
 }
 
 /** A Map, or an object of a class that extends it. */
@@ -51,6 +55,10 @@ export class NativeMap<K, V> implements NativeCollection<K, V> {
   remove(key: K): boolean {
     return mapDelete.call(this.target, key);
   }
+
+  empty(): void {
+    mapClear.call(this.target);
+  }
 }
 
 /** A Set: every member is its own value. */
@@ -80,6 +88,10 @@ export class NativeSet<K> implements NativeCollection<K, K> {
 
   remove(key: K): boolean {
     return setDelete.call(this.target, key);
+  }
+
+  empty(): void {
+    setClear.call(this.target);
   }
 }
 

@@ -20,6 +20,8 @@ export interface RemovalHost {
   readonly timeline: Timeline;
   readonly bus: EventBus;
   readonly failures: CallbackFailures;
+  /** Whether anybody wants to know how late entries are removed. */
+  readonly isObserved: boolean;
   /** An entry was removed this long after it became due. */
   sweptLate(map: string, lateMs: number): void;
 }
@@ -41,6 +43,8 @@ export interface LeavableMap {
   reconcileNow(): void;
   /** Drops everything that is kept about an entry. */
   forget(slot: number): void;
+  /** Drops everything that is kept about all entries of a map that nobody has to be told about. */
+  forgetAll(): void;
 }
 
 /** The removal that the sweeper has asked the owner's `delete` for. */
@@ -218,13 +222,25 @@ export class Removals {
     return left;
   }
 
-  /** Removes a due entry of a map that nobody has to be told about, as `sweepOut` does, less the protocol. */
-  sweepUntold(slot: number, key: unknown, lateMs: number): void {
-    if (this.#map.native.remove(key)) {
-      this.total.swept += 1;
-      this.#host.sweptLate(this.#map.name, lateMs);
-    } else this.total.deleted += 1;
+  /**
+   * Removes a due entry of a map that nobody has to be told about, as `sweepOut` does, less the protocol. False where
+   * it had been removed past the wrapper.
+   */
+  sweepUntold(slot: number, key: unknown, lateMs: number): boolean {
+    const left = this.#map.native.remove(key);
+    this.total[left ? 'swept' : 'deleted'] += 1;
+    if (left) this.#host.sweptLate(this.#map.name, lateMs);
     this.#map.forget(slot);
+    return left;
+  }
+
+  /** Everything in a map that nobody has to be told about is due: empties it. How many entries that were. */
+  sweepWhole(): number {
+    const count = this.#map.stamps.size;
+    this.#map.native.empty();
+    this.#map.forgetAll();
+    this.total.swept += count;
+    return count;
   }
 
   /** Has the owner's own `delete` remove an entry, and sees what came of it. */

@@ -175,6 +175,13 @@ export class StampStore<K> {
     return this.#slots.entries();
   }
 
+  /** Forgets all stamps at once. */
+  clear(): void {
+    this.#reset();
+    this.generation.fill(0);
+    this.flags.fill(0);
+  }
+
   // An emptied store gives its memory back, so that one burst is not paid for ever.
   #reset(): void {
     this.#slots.clear();

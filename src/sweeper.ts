@@ -137,7 +137,7 @@ export class Sweeper {
     };
 
     for (const tracker of [...this.#host.trackers()]) {
-      let swept = 0;
+      const tally = { examined: 0, swept: 0 };
       const { policy } = tracker;
       // Where callbacks of the owner run for every entry, each may be slow: look at the clock after each.
       const stepsPerReading =
@@ -147,10 +147,7 @@ export class Sweeper {
       let now = timeline.now();
       tracker.beginPass(tick);
       for (let steps = 1; !this.#interrupted; steps += 1) {
-        const outcome = tracker.step(now);
-        if (outcome === undefined) break;
-        totals.examined += 1;
-        if (outcome === 'swept') swept += 1;
+        if (!tracker.step(now, tally)) break;
         if (steps % stepsPerReading !== 0) continue;
         now = timeline.now();
         if (now - sliceBegan < this.#host.sliceBudgetMs) continue;
@@ -159,8 +156,9 @@ export class Sweeper {
         sliceBegan = timeline.now();
         now = sliceBegan;
       }
-      totals.swept += swept;
-      maps[tracker.name] = { swept, overdue: tracker.overdueCount };
+      totals.examined += tally.examined;
+      totals.swept += tally.swept;
+      maps[tracker.name] = { swept: tally.swept, overdue: tracker.overdueCount };
     }
     endSlice();
     const skipped = this.#interrupted ? 'stopped' : undefined;

@@ -46,6 +46,30 @@ export class TickBuckets {
     if (this.has(slot)) this.#unlink(slot);
   }
 
+  /** All entries are gone: gives their memory back. */
+  clear(): void {
+    this.#next = new Int32Array(initialCapacity);
+    this.#previous = new Int32Array(initialCapacity).fill(unfiled);
+    this.#heads = [noSlot];
+    this.#tails = [noSlot];
+    this.#ticks = [undefined];
+    this.#freeBuckets = [];
+    this.#bucketOfTick.clear();
+    this.#watched = 0;
+    this.#taken = [];
+    this.#cachedTick = Number.NaN;
+  }
+
+  /** How many slots there is room for. */
+  get capacity(): number {
+    return this.#previous.length;
+  }
+
+  /** Whether nothing is filed but what the pass has taken. */
+  get isAllTaken(): boolean {
+    return this.#bucketOfTick.size === 0 && this.#heads[this.#watched] === noSlot;
+  }
+
   /** Whether the slot waits anywhere. */
   has(slot: number): boolean {
     return slot < this.#previous.length && this.#previous[slot] !== unfiled;

@@ -9,6 +9,7 @@ import type { NativeCollection } from './native-collection.js';
 import { type CompiledPolicy, hasLifetime } from './policy.js';
 import { type LeavableMap, type RemovalHost, Removals } from './removals.js';
 import { HOOKED, LEAVING, StampStore } from './stamp-store.js';
+import { WholeSweep, worthwhileSize } from './whole-sweep.js';
 
 /** What a tracker needs of the engine that it belongs to. */
 export interface TrackerHost extends RemovalHost {
@@ -22,6 +23,14 @@ export interface TrackerHost extends RemovalHost {
   runHook(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void;
   /** The entry was touched, replaced or removed. */
   cancelHook(tracker: Tracker, slot: number): void;
+}
+
+/** What a pass over a map has done so far. */
+export interface PassTally {
+  /** Entries looked at. */
+  examined: number;
+  /** Entries removed because they were due. */
+  swept: number;
 }
 
 /**
@@ -41,6 +50,10 @@ export class Tracker implements LeavableMap {
   readonly #activity: EntryActivity;
   readonly #host: TrackerHost;
   #reconciliation: Iterator<void> | undefined;
+  // While a pass finds out whether it may empty the map at once.
+  #wholeSweep: WholeSweep | undefined;
+  // How late the entries of an emptied map were, as long as that has not been told of all.
+  #untoldLateMs: Iterator<number> | undefined;
   #isAbandoned = false;
 
   /** The tracker of the map this one follows, while there is one. */
@@ -114,6 +127,11 @@ export class Tracker implements LeavableMap {
   /** The last activity that counts for the entry: its own or a companion's, monotonic ms. */
   activeAt(slot: number): number {
     return this.#activity.latest(slot);
+  }
+
+  /** A number that is another one after any registration, activity, or change of stamps. */
+  get writes(): number {
+    return this.#activity.writes;
   }
 
   /** Whether this map follows another that has no such key. */
@@ -223,23 +241,65 @@ export class Tracker implements LeavableMap {
     if (this.#reconciliation === undefined && this.native.size() !== this.stamps.size) {
       this.#reconciliation = this.#reconcile();
     }
-    this.filing.buckets.take(tick);
+    const { buckets } = this.filing;
+    buckets.take(tick);
+    const mayBeAllDue = this.stamps.size >= worthwhileSize && buckets.isAllTaken && this.#isEmptiable;
+    this.#wholeSweep =
+      mayBeAllDue && this.#reconciliation === undefined
+        ? new WholeSweep(this, this.#host.isObserved)
+        : undefined;
   }
 
-  /** One small step of the pass: looks at one entry. `undefined` when the pass is through. */
-  step(now: number): 'swept' | 'kept' | undefined {
+  /** One small step of the pass: looks at one entry. False when the pass is through. */
+  step(now: number, tally: PassTally): boolean {
     if (this.#reconciliation !== undefined) {
       if (this.#reconciliation.next().done) this.#reconciliation = undefined;
-      return 'kept';
+      tally.examined += 1;
+      return true;
     }
+    if (this.#wholeSweep !== undefined) {
+      tally.examined += 1;
+      this.#stepWhole(this.#wholeSweep, now, tally);
+      return true;
+    }
+    if (this.#untoldLateMs !== undefined && this.#tellLateness(this.#untoldLateMs)) return true;
     const slot = this.filing.buckets.takeNext();
-    return slot < 0 ? undefined : this.look(slot, now);
+    if (slot < 0) return false;
+    tally.examined += 1;
+    if (this.look(slot, now) === 'swept') tally.swept += 1;
+    return true;
+  }
+
+  #stepWhole(attempt: WholeSweep, now: number, tally: PassTally): void {
+    const isAllDue = attempt.step(now);
+    if (isAllDue === undefined) return;
+    this.#wholeSweep = undefined;
+    if (!isAllDue || !this.#isEmptiable) return;
+    tally.swept += this.removals.sweepWhole();
+    this.#untoldLateMs = attempt.lateMs?.values();
+  }
+
+  #tellLateness(untold: Iterator<number>): boolean {
+    const { done, value } = untold.next();
+    if (done) this.#untoldLateMs = undefined;
+    else this.#host.sweptLate(this.name, value);
+    return !done;
+  }
+
+  // Entries of this map leave by durations alone, and nobody has to be told of any.
+  get #isSweptUntold(): boolean {
+    return this.filing.isByStampsAlone && this.removals.isUntold && !this.observing;
+  }
+
+  // And none of it hangs on what another map does.
+  get #isEmptiable(): boolean {
+    return this.policy.follows === undefined && this.#isSweptUntold;
   }
 
   /** Judges an entry that is in no bucket, and removes it or files it again. */
   look(slot: number, now: number): 'swept' | 'kept' {
     const key = this.stamps.keyOf(slot);
-    if (this.filing.isByStampsAlone && this.removals.isUntold && !this.observing) {
+    if (this.#isSweptUntold) {
       return this.#lookUntold(slot, key, now);
     }
     const generation = this.stamps.generation[slot] as number;
@@ -272,8 +332,7 @@ export class Tracker implements LeavableMap {
   #lookUntold(slot: number, key: unknown, now: number): 'swept' | 'kept' {
     const deadline = this.filing.deadlineByStamps(slot, key);
     if (now >= deadline) {
-      this.removals.sweepUntold(slot, key, now - deadline);
-      return 'swept';
+      return this.removals.sweepUntold(slot, key, now - deadline) ? 'swept' : 'kept';
     }
     this.filing.mark(slot, 'live');
     this.filing.fileAt(slot, deadline);
@@ -368,6 +427,8 @@ export class Tracker implements LeavableMap {
   abandon(): void {
     for (const slot of [...this.stamps.entries()].map(([, at]) => at)) this.forget(slot);
     this.#reconciliation = undefined;
+    this.#wholeSweep = undefined;
+    this.#untoldLateMs = undefined;
     this.#isAbandoned = true;
     this.leader = undefined;
     this.followers.length = 0;
@@ -422,6 +483,13 @@ export class Tracker implements LeavableMap {
     this.order?.remove(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
+  }
+
+  /** Drops everything that is kept about all entries of a map that nobody has to be told about. */
+  forgetAll(): void {
+    this.filing.clear();
+    this.#activity.clear();
+    this.stamps.clear();
   }
 
   #reconcile(): Generator<void> {

@@ -48,6 +48,24 @@ describe('StampStore', () => {
     expect([store.hasFlag(slot, 2), store.hasFlag(slot, 8)]).toEqual([false, true]);
   });
 
+  it('forgets all at once, and never gives a generation again', () => {
+    for (const count of [5, 5_000]) {
+      const store = new StampStore<number>();
+      for (let n = 0; n < count; n += 1) store.setFlag(store.register(n, n), 4, true);
+      store.clear();
+      expect([store.size, store.slotOf(1), store.keyOf(1), store.oldestRegisteredAt()]).toEqual([
+        0,
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      for (let slot = 0; slot < count; slot += 1) expect(store.holds(slot, slot + 1)).toBe(false);
+      const slot = store.register(1, 1);
+      expect([store.generation[slot], store.hasFlag(slot, 4)]).toEqual([count + 1, false]);
+      expect(store.capacity).toBeLessThanOrEqual(1_024);
+    }
+  });
+
   it('gives the memory of a burst of 100,000 back when it is empty', () => {
     const store = new StampStore<number>();
     for (let n = 0; n < 100_000; n += 1) store.register(n, n);

@@ -288,6 +288,29 @@ describe('slices', () => {
     registry.stop();
   });
 
+  it('let timers in between any two, also the first two of a pass that a timer began', async () => {
+    const order: string[] = [];
+    const map = new TrackedMap<number, number>(null, {
+      ttl: 0,
+      dispose: () => {
+        order.push('disposed');
+        for (const until = performance.now() + 1; performance.now() < until; );
+      },
+    });
+    for (let n = 0; n < 20; n += 1) map.set(n, n);
+    const report = await new Promise<SweepReport>((resolve) => {
+      setTimeout(() => {
+        setTimeout(() => order.push('timer'), 1);
+        resolve(map.sweep());
+      }, 1);
+    });
+    expect(report.slices).toBeGreaterThan(1);
+    const ofFirstSlice = order.indexOf('timer');
+    expect(ofFirstSlice).toBeGreaterThan(0);
+    // No more than one slice before it: the budget of 5 ms has room for five entries of 1 ms, and the one that spends it.
+    expect(ofFirstSlice).toBeLessThanOrEqual(6);
+  });
+
   it('keep to another budget', async () => {
     const slicesFor = async (sliceBudget: number) => {
       const clock = createManualClock();

@@ -34,11 +34,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a touch does not abort a beforeSweep',
     file: 'tracker.ts',
-    find: `    this.#activity.refresh(slot, at);
-    this.leader?.borrow(key, at);
-    if (this.stamps.hasFlag(slot, HOOKED)) this.#host.cancelHook(this, slot);`,
-    replace: `    this.#activity.refresh(slot, at);
-    this.leader?.borrow(key, at);`,
+    find: 'if (this.policy.beforeSweep !== undefined && this.stamps.hasFlag(slot, HOOKED)) {',
+    replace: 'if (slot < 0) {',
   },
   {
     name: 'after its beforeSweep an entry is removed without another look',
@@ -49,15 +46,15 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'replacing does not dispose',
     file: 'tracker.ts',
-    find: 'if (this.policy.dispose !== undefined && !Object.is(previous, value)) {',
-    replace: 'if (this.policy.dispose !== undefined && previous === value) {',
+    find: 'if (policy.dispose === undefined || Object.is(previous, value)) {',
+    replace: 'if (policy.dispose === undefined || previous !== value) {',
   },
   {
     name: 'a companion does not keep its leader alive',
     file: 'tracker.ts',
-    find: `    this.#activity.refresh(slot, at);
-    this.leader?.borrow(key, at);`,
-    replace: '    this.#activity.refresh(slot, at);',
+    find: `      this.#activity.refreshAt(slot, at);
+      this.leader.borrow(key, at);`,
+    replace: '      this.#activity.refreshAt(slot, at);',
   },
   {
     name: 'a jump of the wall clock moves deadlines',
