@@ -54,7 +54,8 @@ export class DeadLetters<K, V> {
   }
 
   has(id: string): boolean {
-    return this.#records.has(id);
+    // Mostly there are none, and to look an id up it has to be hashed.
+    return this.#records.size > 0 && this.#records.has(id);
   }
 
   get(id: string): LetterRecord<K, V> | undefined {

@@ -16,6 +16,8 @@ export type TransferResult = 'transferred' | 'duplicate' | 'unknown';
 /** The reasons that are counted by name; the owner's own texts count as `other`, since there is no end to them. */
 export const endedReasons = ['completed', 'swept', 'evicted', 'deleted', 'lost', 'other'] as const;
 
+const knownReasons: ReadonlySet<string> = new Set(endedReasons);
+
 /** A reason as the counters know it. */
 export type EndedReason = (typeof endedReasons)[number];
 
@@ -92,7 +94,9 @@ export class Endings implements ClaimKeeper {
     const slot = stamps.slotOf(key);
     if (slot !== undefined && (generation === undefined || stamps.holds(slot, generation))) {
       if (this.isClaimed(slot)) return this.#duplicate();
-      this.conclude(this.#open(slot, key, this.tracker.native.get(key), reason, detail).event);
+      const event = this.#eventOf(slot, key, this.tracker.native.get(key), reason, detail);
+      this.#write(slot, event);
+      this.conclude(event);
       return 'claimed';
     }
     const absent = this.#host.absent.endAbsent(key, { reason, detail, generation });
@@ -218,16 +222,32 @@ export class Endings implements ClaimKeeper {
   }
 
   #open(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
-    const { timeline, tombstones } = this.#host;
+    const event = this.#eventOf(slot, given, value, reason, detail);
+    const { key, generation } = event;
+    const replaced = this.#host.tombstones.get(key);
+    this.#write(slot, event);
+    return { slot, generation, key, event, replaced };
+  }
+
+  // A million runs may end in one go: the wall clock is read once for each, and nothing is copied.
+  #eventOf(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): EndedEvent {
+    const { timeline } = this.#host;
+    const endedAt = timeline.clock.now();
+    const { registeredAt, lastActiveAt, generation } = shownStamps(
+      this.tracker.stamps,
+      timeline,
+      slot,
+      endedAt,
+    );
     const key = given === 0 ? 0 : given; // A Map keeps -0 as 0.
     const id = this.idOf(slot);
-    const stamps = shownStamps(this.tracker.stamps, timeline, slot);
-    const { generation } = stamps;
-    const event = { id, key, ...stamps, reason, endedAt: timeline.clock.now(), value, detail };
-    const replaced = tombstones.get(key);
+    return { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
+  }
+
+  /** Claims the end of a registration: from here on, whoever comes is a duplicate. */
+  #write(slot: number, { key, id, generation }: EndedEvent): void {
     this.#mark(slot);
-    tombstones.set(key, { id, generation, at: timeline.now() });
-    return { slot, generation, key, event, replaced };
+    this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });
   }
 
   #mark(slot: number): void {
@@ -248,5 +268,5 @@ export class Endings implements ClaimKeeper {
 }
 
 function counted(reason: string): EndedReason {
-  return endedReasons.find((known) => known === reason) ?? 'other';
+  return knownReasons.has(reason) ? (reason as EndedReason) : 'other';
 }

@@ -24,9 +24,18 @@ export function stampsOf(tracker: Tracker, timeline: Timeline, key: unknown): En
   return shownStamps(stamps, timeline, slot);
 }
 
-/** The stamps of a slot as people see them. */
-export function shownStamps(stamps: StampStore<unknown>, timeline: Timeline, slot: number): EntryStamps {
-  const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number);
-  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt(slot)));
+/**
+ * The stamps of a slot as people see them.
+ *
+ * @param wallNow what the wall clock shows now, where that is known already
+ */
+export function shownStamps(
+  stamps: StampStore<unknown>,
+  timeline: Timeline,
+  slot: number,
+  wallNow = timeline.clock.now(),
+): EntryStamps {
+  const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number, wallNow);
+  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt(slot), wallNow));
   return { registeredAt, lastActiveAt, generation: stamps.generation[slot] as number };
 }

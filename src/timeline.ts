@@ -76,12 +76,16 @@ export class Timeline {
     return epochMs - this.#offsetNow();
   }
 
-  /** The epoch ms that the wall clock showed at a monotonic instant; never later than the wall clock shows now. */
-  toEpoch(monotonic: number): number {
+  /**
+   * The epoch ms that the wall clock showed at a monotonic instant; never later than the wall clock shows now.
+   *
+   * @param wallNow what it shows now, where that is known already
+   */
+  toEpoch(monotonic: number, wallNow = this.clock.now()): number {
     let index = this.#segments.length - 1;
     while (index > 0 && (this.#segments[index] as Segment).from > monotonic) index -= 1;
     const epoch = Math.floor(monotonic + (this.#segments[index] as Segment).offset);
-    return Math.min(epoch, this.clock.now());
+    return Math.min(epoch, wallNow);
   }
 
   /** What the wall clock will show at a monotonic instant, as far as is known now. */

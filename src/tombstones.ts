@@ -61,10 +61,8 @@ export class Tombstones {
   }
 
   set(key: unknown, tombstone: Tombstone): void {
-    const token = this.#tokenOf(key, true) as NonNullable<unknown>;
-    // Deleted first, so that one that is renewed becomes the youngest.
-    this.#cache.delete(token);
-    this.#cache.set(token, tombstone);
+    // One that is renewed becomes the youngest.
+    this.#cache.set(this.#tokenOf(key, true) as NonNullable<unknown>, tombstone);
   }
 
   delete(key: unknown): void {

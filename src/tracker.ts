@@ -25,6 +25,9 @@ export interface TrackerHost extends RemovalHost {
   cancelHook(tracker: Tracker, slot: number): void;
 }
 
+/** A map that has had more entries than this gives the memory of its lists back when it is empty. */
+const burstSize = 1_024;
+
 /** What a pass over a map has done so far. */
 export interface PassTally {
   /** Entries looked at. */
@@ -483,6 +486,10 @@ export class Tracker implements LeavableMap {
     this.order?.remove(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
+    if (this.stamps.size === 0 && this.filing.buckets.capacity > burstSize) {
+      this.filing.buckets.clear();
+      this.#activity.clear();
+    }
   }
 
   /** Drops everything that is kept about all entries of a map that nobody has to be told about. */

@@ -132,3 +132,26 @@ describe('what has left', () => {
     await kept.close();
   });
 });
+
+describe('a map that had 200,000 entries once', () => {
+  it.each(['delete', 'clear', 'sweep'] as const)('holds no typed arrays for them after %s', async (how) => {
+    const arrayBuffers = (): number => {
+      gc?.();
+      gc?.();
+      return process.memoryUsage().arrayBuffers;
+    };
+    const clock = createManualClock();
+    const map = new TrackedMap<number, number>(null, { maxIdle: '1m', maxEntries: 1_000_000, clock });
+    const before = arrayBuffers();
+    for (let n = 0; n < 200_000; n += 1) map.set(n, n);
+    expect(arrayBuffers() - before).toBeGreaterThan(5_000_000);
+    await clock.advance(60_000);
+    if (how === 'delete') for (let n = 0; n < 200_000; n += 1) map.delete(n);
+    else if (how === 'clear') map.clear();
+    else await map.sweep();
+    expect(map.size).toBe(0);
+    expect(arrayBuffers() - before).toBeLessThan(100_000);
+    map.set(1, 1);
+    expect(map.stamps(1)?.generation).toBe(200_001);
+  });
+});

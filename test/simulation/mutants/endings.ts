@@ -5,8 +5,9 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'the tombstone is written after the delivery',
     file: 'endings.ts',
-    find: 'tombstones.set(key, { id, generation, at: timeline.now() });',
-    replace: 'setImmediate(() => tombstones.set(key, { id, generation, at: timeline.now() }));',
+    find: 'this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });',
+    replace:
+      'setImmediate(() => this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() }));',
   },
   {
     name: 'the removal comes before the claim',
