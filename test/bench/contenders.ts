@@ -3,6 +3,8 @@
  * activity, and none is asked for more than that.
  */
 import { turn } from './event-loop.js';
+import type { Scenario } from './job.js';
+import { LeastStampedMap } from './least.js';
 import { stopwatch } from './shifted-time.js';
 import type { RunRecord } from './workload.js';
 
@@ -17,8 +19,8 @@ export interface Subject {
 /** One collection of one kind, made for a measurement. */
 export interface Contender {
   readonly subject: Subject;
-  /** Refreshes the entry without a new value; `undefined` where a plain Map has nothing to refresh. */
-  readonly touch: ((key: string) => unknown) | undefined;
+  /** Refreshes an entry without a new value; `undefined` where a plain Map has nothing to refresh. */
+  readonly touchable: { touch(key: string): unknown } | undefined;
   /** Goes through all keys and values, and gives something that depends on each. */
   readonly iterate: () => number;
   /** Sets an entry with a lifetime of its own, where every entry has a timer. */
@@ -48,8 +50,8 @@ export interface ContenderKind {
   readonly hasTimerPerEntry?: boolean;
   /** Somebody would use it in place of mapsweep. */
   readonly isPeer?: boolean;
-  /** Only measured by this scenario. */
-  readonly only?: 'sweeps';
+  /** Only measured by these scenarios. */
+  readonly only?: readonly Scenario[];
   /** Loads its package, and nothing of the others'. */
   readonly load: () => Promise<(options: ContenderOptions) => Contender>;
 }
@@ -71,7 +73,7 @@ function plainMap(): Contender {
   };
   return {
     subject: map,
-    touch: undefined,
+    touchable: undefined,
     iterate: () => iterateMap(map),
     sweep,
     size: () => map.size,
@@ -94,6 +96,18 @@ function slicedMap(): Contender {
     }
   };
   return { ...plainMap(), subject: map, iterate: () => iterateMap(map), sweep, size: () => map.size };
+}
+
+function leastStampedMap(): Contender {
+  const map = new LeastStampedMap<string, unknown>();
+  return {
+    subject: map,
+    touchable: map,
+    iterate: () => iterateMap(map),
+    sweep: undefined,
+    size: () => map.size,
+    close: nothingToClose,
+  };
 }
 
 /** A Map whose values carry their stamp, looked through from end to end every 60 s. */
@@ -119,7 +133,7 @@ function scannedMap({ ttlMs }: ContenderOptions): Contender {
       },
       delete: (key) => map.delete(key),
     },
-    touch: (key) => stamp(map.get(key)),
+    touchable: { touch: (key) => stamp(map.get(key)) },
     iterate: () => iterateMap(map),
     sweep,
     size: () => map.size,
@@ -153,7 +167,7 @@ function timedMap({ ttlMs }: ContenderOptions): Contender {
       },
     },
     setFor: add,
-    touch: (key) => map.get(key)?.timer.refresh(),
+    touchable: { touch: (key) => map.get(key)?.timer.refresh() },
     iterate: () => {
       let sum = 0;
       for (const [key, { value }] of map) sum += key.length + ((value as RunRecord).startedAt & 1);
@@ -174,7 +188,7 @@ async function loadLruCache(): Promise<(options: ContenderOptions) => Contender>
     const refreshing = { updateAgeOnGet: true };
     return {
       subject: cache as Subject,
-      touch: (key) => cache.get(key, refreshing),
+      touchable: { touch: (key) => cache.get(key, refreshing) },
       iterate: () => {
         let sum = 0;
         for (const [key, value] of cache) sum += key.length + ((value as RunRecord).startedAt & 1);
@@ -193,7 +207,7 @@ async function loadTtlCache(): Promise<(options: ContenderOptions) => Contender>
     const cache = new TTLCache<string, unknown>({ ttl: ttlMs });
     return {
       subject: cache,
-      touch: (key) => cache.setTTL(key),
+      touchable: { touch: (key) => cache.setTTL(key) },
       iterate: () => {
         let sum = 0;
         for (const [key, value] of cache) sum += key.length + ((value as RunRecord).startedAt & 1);
@@ -221,7 +235,7 @@ async function loadNodeCache(): Promise<(options: ContenderOptions) => Contender
         set: (key, value) => cache.set(key, value),
         delete: (key) => cache.del(key),
       },
-      touch: (key) => cache.ttl(key, ttlSeconds),
+      touchable: { touch: (key) => cache.ttl(key, ttlSeconds) },
       iterate: () => {
         let sum = 0;
         for (const key of cache.keys()) {
@@ -243,7 +257,7 @@ async function loadCacheable(): Promise<(options: ContenderOptions) => Contender
     return {
       subject: cache,
       // It has no way to refresh an entry but to set it.
-      touch: (key) => cache.set(key, cache.get(key)),
+      touchable: { touch: (key) => cache.set(key, cache.get(key)) },
       iterate: () => {
         let sum = 0;
         for (const { key, value } of cache.items) sum += key.length + ((value as RunRecord).startedAt & 1);
@@ -263,7 +277,7 @@ async function loadTracked(packageName: string): Promise<(options: ContenderOpti
     const map = registry.maps.runs as import('mapsweep').TrackedMap<string, unknown>;
     return {
       subject: map,
-      touch: (key) => map.touch(key),
+      touchable: map,
       iterate: () => iterateMap(map),
       sweep: () => registry.sweep(),
       size: () => map.size,
@@ -282,7 +296,7 @@ async function loadAsking(packageName: string): Promise<(options: ContenderOptio
     const map = registry.maps.runs as import('mapsweep').TrackedMap<string, RunRecord>;
     return {
       subject: map as Subject,
-      touch: (key) => map.touch(key),
+      touchable: map,
       iterate: () => iterateMap(map),
       sweep: () => registry.sweep(),
       size: () => map.size,
@@ -298,7 +312,7 @@ async function loadAdopted(packageName: string): Promise<(options: ContenderOpti
     const registry = createRegistry({ maps: { runs: { adopt: map, maxIdle: ttlMs } } });
     return {
       subject: map,
-      touch: (key) => registry.touch('runs', key),
+      touchable: { touch: (key) => registry.touch('runs', key) },
       iterate: () => iterateMap(map),
       sweep: () => registry.sweep(),
       size: () => map.size,
@@ -326,8 +340,14 @@ const others: ContenderKind[] = [
   {
     name: 'map-sliced',
     label: 'plain Map, deletes in slices of 5 ms',
-    only: 'sweeps',
+    only: ['sweeps'],
     load: async () => slicedMap,
+  },
+  {
+    name: 'map-least',
+    label: 'Map, and the least of stamps',
+    only: ['operations', 'memory'],
+    load: async () => leastStampedMap,
   },
   { name: 'map-scan', label: 'Map, full scan every 60 s', isPeer: true, load: async () => scannedMap },
   {

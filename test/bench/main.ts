@@ -97,7 +97,7 @@ function planJobs({ scenarios, contenders, sizes, isShort }: BenchOptions): Job[
     for (const size of scenario === 'batch' ? [0] : scenario === 'endings' ? [largest] : sizes) {
       for (const contender of contenders) {
         const { only } = kindOf(contender);
-        if (only !== undefined && only !== scenario) continue;
+        if (only !== undefined && !only.includes(scenario)) continue;
         if (isOurs && !contender.startsWith('tracked')) continue;
         if (scenario === 'batch' && (contender === 'asking' || contender.endsWith('-compared'))) continue;
         jobs.push({ scenario, contender, size, isShort });

@@ -29,6 +29,8 @@ const burst = 1_000;
 /** What the loops have seen is kept, so that none of them can be optimised away. */
 let sink = 0;
 
+type Touchable = NonNullable<Contender['touchable']>;
+
 // Each operation is one loop of its own, so that it is compiled for the one contender of this process.
 function setAll(
   subject: Subject,
@@ -60,8 +62,8 @@ function hasAll(subject: Subject, keys: readonly string[], from: number, to: num
   for (let index = from; index < to; index += 1) if (subject.has(keys[index] as string)) sink += 1;
 }
 
-function touchAll(touch: (key: string) => unknown, keys: readonly string[], from: number, to: number) {
-  for (let index = from; index < to; index += 1) touch(keys[index] as string);
+function touchAll(touchable: Touchable, keys: readonly string[], from: number, to: number) {
+  for (let index = from; index < to; index += 1) touchable.touch(keys[index] as string);
 }
 
 function deleteAll(subject: Subject, keys: readonly string[], from: number, to: number) {
@@ -81,7 +83,7 @@ interface Operation {
 }
 
 /** In the order in which they follow each other on one collection, from empty to empty. */
-function operationsOn({ subject, touch }: Contender, { keys, values, shuffled }: Workload): Operation[] {
+function operationsOn({ subject, touchable }: Contender, { keys, values, shuffled }: Workload): Operation[] {
   const once = { calls: keys.length, passes: 1 };
   const often = { calls: shuffled.length, passes: Math.ceil(fewestCalls / shuffled.length) };
   const operations: Operation[] = [
@@ -90,8 +92,8 @@ function operationsOn({ subject, touch }: Contender, { keys, values, shuffled }:
     { name: 'has', ...often, run: (from, to) => hasAll(subject, shuffled, from, to) },
     { name: 'setAgain', ...often, run: (from, to) => setAgain(subject, shuffled, values, from, to) },
   ];
-  if (touch !== undefined) {
-    operations.push({ name: 'touch', ...often, run: (from, to) => touchAll(touch, shuffled, from, to) });
+  if (touchable !== undefined) {
+    operations.push({ name: 'touch', ...often, run: (from, to) => touchAll(touchable, shuffled, from, to) });
   }
   operations.push({ name: 'delete', ...once, run: (from, to) => deleteAll(subject, keys, from, to) });
   return operations;
