@@ -8,7 +8,7 @@ export interface EntryStamps {
   readonly registeredAt: number;
   /**
    * The last `set` or `touch`, epoch ms; never before `registeredAt`. Reading an entry is no activity. Of many calls
-   * right after each other, up to 64 get the clock's reading of when the last of them was made.
+   * right after each other, up to 64 share one reading of the clock, made after the last of them.
    */
   readonly lastActiveAt: number;
   /** Positive, and greater at each later registration of the key; not consecutive. */

@@ -156,6 +156,7 @@ export class Sweeper {
         sliceBegan = timeline.now();
         now = sliceBegan;
       }
+      tracker.endPass();
       totals.examined += tally.examined;
       totals.swept += tally.swept;
       maps[tracker.name] = { swept: tally.swept, overdue: tracker.overdueCount };

@@ -3,12 +3,13 @@ import { reconcile } from './bypass.js';
 import type { ClaimKeeper } from './claim-keeper.js';
 import { callDispose } from './departures.js';
 import { EntryActivity } from './entry-activity.js';
-import { Filing } from './filing.js';
+import { Filing, type FilingHost } from './filing.js';
 import type { JudgedState } from './judge.js';
 import type { NativeCollection } from './native-collection.js';
 import { type CompiledPolicy, hasLifetime } from './policy.js';
 import { type LeavableMap, type RemovalHost, Removals } from './removals.js';
 import { HOOKED, LEAVING, StampStore } from './stamp-store.js';
+import type { Timeline } from './timeline.js';
 import { WholeSweep, worthwhileSize } from './whole-sweep.js';
 
 /** What a tracker needs of the engine that it belongs to. */
@@ -42,19 +43,19 @@ export interface PassTally {
  *
  * State changes first and callbacks run last, from a list, so that whatever they do to the map finds it settled.
  */
-export class Tracker implements LeavableMap {
+export class Tracker implements LeavableMap, FilingHost {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly native: NativeCollection<unknown, unknown>;
   readonly stamps: StampStore<unknown>;
+  readonly timeline: Timeline;
   readonly order: ActivityOrder | undefined;
   readonly filing: Filing;
   readonly removals: Removals;
   readonly #activity: EntryActivity;
   readonly #host: TrackerHost;
   #reconciliation: Iterator<void> | undefined;
-  // While a pass finds out whether it may empty the map at once.
-  #wholeSweep: WholeSweep | undefined;
+  readonly #wholeSweep = new WholeSweep(this);
   // How late the entries of an emptied map were, as long as that has not been told of all.
   #untoldLateMs: Iterator<number> | undefined;
   #isAbandoned = false;
@@ -86,20 +87,8 @@ export class Tracker implements LeavableMap {
     this.order = policy.maxEntries < Number.POSITIVE_INFINITY ? new ActivityOrder() : undefined;
     this.removals = new Removals(this, host);
     this.#activity = new EntryActivity(stamps, this.order);
-    this.filing = new Filing({
-      policy,
-      native,
-      stamps,
-      timeline: host.timeline,
-      registeredAt: (slot) => stamps.registeredAt[slot] as number,
-      activeAt: (slot) => this.activeAt(slot),
-      isOrphan: (key) => this.isOrphan(key),
-      tickOf: (deadline) => host.tickOf(deadline),
-      policyFailed: (callback, key, error, isFirst) => {
-        if (isFirst) host.failures.report(name, callback, key, error);
-        else host.failures.count(name, callback);
-      },
-    });
+    this.timeline = host.timeline;
+    this.filing = new Filing(this);
   }
 
   /** Judges, counts and reports, and removes nothing. */
@@ -125,6 +114,21 @@ export class Tracker implements LeavableMap {
   /** Whether entries of this map can become due, or leave with a leader. */
   get isManaged(): boolean {
     return hasLifetime(this.policy) || this.policy.follows !== undefined;
+  }
+
+  // --- what filing asks: methods and no closures, so that one compiled sweep serves every map ------------------------
+
+  registeredAt(slot: number): number {
+    return this.stamps.registeredAt[slot] as number;
+  }
+
+  tickOf(deadline: number): number {
+    return this.#host.tickOf(deadline);
+  }
+
+  policyFailed(callback: string, key: unknown, error: unknown, isFirst: boolean): void {
+    if (isFirst) this.#host.failures.report(this.name, callback, key, error);
+    else this.#host.failures.count(this.name, callback);
   }
 
   /** The last activity that counts for the entry: its own or a companion's, monotonic ms. */
@@ -241,16 +245,11 @@ export class Tracker implements LeavableMap {
   /** Begins a pass over what may be due by `tick`. */
   beginPass(tick: number): void {
     if (this.#isAbandoned) return;
-    if (this.#reconciliation === undefined && this.native.size() !== this.stamps.size) {
-      this.#reconciliation = this.#reconcile();
-    }
+    if (this.native.size() !== this.stamps.size) this.#reconciliation = this.#reconcile();
     const { buckets } = this.filing;
     buckets.take(tick);
     const mayBeAllDue = this.stamps.size >= worthwhileSize && buckets.isAllTaken && this.#isEmptiable;
-    this.#wholeSweep =
-      mayBeAllDue && this.#reconciliation === undefined
-        ? new WholeSweep(this, this.#host.isObserved)
-        : undefined;
+    if (mayBeAllDue && this.#reconciliation === undefined) this.#wholeSweep.begin(this.#host.isObserved);
   }
 
   /** One small step of the pass: looks at one entry. False when the pass is through. */
@@ -260,9 +259,9 @@ export class Tracker implements LeavableMap {
       tally.examined += 1;
       return true;
     }
-    if (this.#wholeSweep !== undefined) {
+    if (this.#wholeSweep.isUnderway) {
       tally.examined += 1;
-      this.#stepWhole(this.#wholeSweep, now, tally);
+      this.#stepWhole(now, tally);
       return true;
     }
     if (this.#untoldLateMs !== undefined && this.#tellLateness(this.#untoldLateMs)) return true;
@@ -273,13 +272,20 @@ export class Tracker implements LeavableMap {
     return true;
   }
 
-  #stepWhole(attempt: WholeSweep, now: number, tally: PassTally): void {
-    const isAllDue = attempt.step(now);
+  /** The pass is through, or was broken off: lets go of its iterators, which would keep alive what has left since. */
+  endPass(): void {
+    this.#reconciliation = undefined;
+    this.#wholeSweep.end();
+  }
+
+  #stepWhole(now: number, tally: PassTally): void {
+    const isAllDue = this.#wholeSweep.step(now);
     if (isAllDue === undefined) return;
-    this.#wholeSweep = undefined;
+    const { lateMs } = this.#wholeSweep;
+    this.#wholeSweep.end();
     if (!isAllDue || !this.#isEmptiable) return;
     tally.swept += this.removals.sweepWhole();
-    this.#untoldLateMs = attempt.lateMs?.values();
+    this.#untoldLateMs = lateMs?.values();
   }
 
   #tellLateness(untold: Iterator<number>): boolean {
@@ -430,7 +436,7 @@ export class Tracker implements LeavableMap {
   abandon(): void {
     for (const slot of [...this.stamps.entries()].map(([, at]) => at)) this.forget(slot);
     this.#reconciliation = undefined;
-    this.#wholeSweep = undefined;
+    this.#wholeSweep.end();
     this.#untoldLateMs = undefined;
     this.#isAbandoned = true;
     this.leader = undefined;

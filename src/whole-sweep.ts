@@ -29,21 +29,20 @@ export interface EmptiableMap {
  */
 export class WholeSweep {
   readonly #map: EmptiableMap;
-  readonly #keys: Iterator<unknown>;
-  readonly #stamped: Iterator<[key: unknown, slot: number]>;
-  readonly #writes: number;
-  readonly #lateMs: Float64Array | undefined;
-  #left: number;
+  #keys: Iterator<unknown> | undefined;
+  #stamped: Iterator<[key: unknown, slot: number]> | undefined;
+  #writes = 0;
+  #left = 0;
+  #lateMs: Float64Array | undefined;
 
-  /** @param isTimed whether to note how late each entry is */
-  constructor(map: EmptiableMap, isTimed: boolean) {
+  // One for each map, and used again: with the last of them the compiled code would be thrown away between two sweeps.
+  constructor(map: EmptiableMap) {
     this.#map = map;
-    const { native, stamps } = map;
-    this.#keys = native.keys();
-    this.#stamped = stamps.entries();
-    this.#writes = map.writes;
-    this.#left = stamps.size;
-    this.#lateMs = isTimed ? new Float64Array(stamps.size) : undefined;
+  }
+
+  /** Whether an attempt is being made. */
+  get isUnderway(): boolean {
+    return this.#keys !== undefined;
   }
 
   /** How late each entry was when it was looked at, ms; `undefined` where nobody wants to know. */
@@ -51,21 +50,38 @@ export class WholeSweep {
     return this.#lateMs;
   }
 
+  /** @param isTimed whether to note how late each entry is */
+  begin(isTimed: boolean): void {
+    const { native, stamps, writes } = this.#map;
+    this.#keys = native.keys();
+    this.#stamped = stamps.entries();
+    this.#writes = writes;
+    this.#left = stamps.size;
+    this.#lateMs = isTimed ? new Float64Array(stamps.size) : undefined;
+  }
+
+  /** Lets go of everything: an iterator would keep alive what has left the map since. */
+  end(): void {
+    this.#keys = undefined;
+    this.#stamped = undefined;
+    this.#lateMs = undefined;
+  }
+
   /** Looks at one more entry. `false` ends the attempt; `true` means that the map may be emptied now, in this turn. */
   step(now: number): boolean | undefined {
-    const { filing } = this.#map;
+    if (this.#keys === undefined || this.#stamped === undefined) return false;
     const { value: key } = this.#keys.next();
     const { value: stamped } = this.#stamped.next() as { value: [unknown, number] | undefined };
     if (stamped === undefined || !Object.is(stamped[0], key)) return false;
-    const lateMs = now - filing.deadlineByStamps(stamped[1], key);
+    const lateMs = now - this.#map.filing.deadlineByStamps(stamped[1], key);
     if (lateMs < 0) return false;
     this.#left -= 1;
     if (this.#lateMs !== undefined) this.#lateMs[this.#left] = lateMs;
-    return this.#left > 0 ? undefined : this.#isAsItWas();
+    return this.#left > 0 ? undefined : this.#isAsItWas(this.#keys);
   }
 
-  #isAsItWas(): boolean {
+  #isAsItWas(keys: Iterator<unknown>): boolean {
     const { native, stamps, writes } = this.#map;
-    return writes === this.#writes && native.size() === stamps.size && this.#keys.next().done === true;
+    return writes === this.#writes && native.size() === stamps.size && keys.next().done === true;
   }
 }

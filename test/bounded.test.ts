@@ -155,3 +155,37 @@ describe('a map that had 200,000 entries once', () => {
     expect(map.stamps(1)?.generation).toBe(200_001);
   });
 });
+
+describe('a pass that was broken off', () => {
+  it('pins nothing that leaves after it', async () => {
+    const clock = createManualClock();
+    let spent = 0;
+    const registry = createRegistry<{ map: Map<number, object> }>({
+      maps: { map: { maxIdle: '1m' } },
+      // Time passes with each reading, so that there is a pause.
+      clock: {
+        ...clock,
+        monotonic: () => {
+          spent += 0.1;
+          return clock.monotonic() + spent;
+        },
+        yield: async () => breakOff(),
+      },
+      sweepEvery: '1h',
+    });
+    const breakOff = (): void => registry.stop();
+    const { map } = registry.maps;
+    const fill = (): WeakRef<object> => {
+      for (let n = 0; n < 2_000; n += 1) map.set(n, { n });
+      return new WeakRef(map.get(1_999) as object);
+    };
+    const last = fill();
+    await clock.advance(120_000);
+    expect(await registry.sweep()).toMatchObject({ skipped: 'stopped', swept: 0 });
+    map.clear();
+    await new Promise((resolve) => setImmediate(resolve));
+    gc?.();
+    expect(last.deref()).toBe(undefined);
+    expect(map.size).toBe(0);
+  });
+});

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { adopt, createRegistry, type PolicyOf, TrackedMap } from 'mapsweep';
 import { registerMetrics } from 'mapsweep/prometheus';
 import { createManualClock, type ManualClock } from 'mapsweep/testing';
@@ -256,4 +257,84 @@ describe('a map in which everything is due', () => {
     expect(lag).toBeLessThan(300);
     undo();
   });
+});
+
+describe('whatever the owner does in the pauses of a sweep', () => {
+  const few = 1_000;
+  const key = fc.integer({ min: 0, max: few - 1 });
+  const act = fc.oneof(
+    fc.record({
+      kind: fc.constantFrom('touch', 'set', 'delete', 'past delete', 'past set', 'past move'),
+      n: key,
+    }),
+    fc.record({ kind: fc.constantFrom('new', 'past new'), n: fc.integer({ min: few, max: few + 9 }) }),
+  );
+  const acts = fc.array(fc.record({ pause: fc.integer({ min: 0, max: 14 }), act }), { maxLength: 5 });
+
+  it('what it was active with stays, and all the rest leaves', async () => {
+    let emptied = 0;
+    await fc.assert(
+      fc.asyncProperty(acts, async (plan) => {
+        const stays = new Set<number>();
+        const manual = createManualClock();
+        const registry = createRegistry<{ map: Map<number, number> }>({
+          maps: { map: { maxIdle: '1m' } },
+          clock: sliced(manual, (pause) => perform(pause)),
+          sweepEvery: '1h',
+          sliceBudget: 1,
+        });
+        const map = registry.maps.map as TrackedMap<number, number>;
+        const perform = (now: number): void => {
+          for (const { act } of plan.filter(({ pause }) => pause === now)) actOn(map, stays, act);
+        };
+        for (let n = 0; n < few; n += 1) map.set(n, n);
+        await manual.advance(120_000);
+        perform(0);
+        const { swept } = await registry.sweep();
+        expect([...map.keys()].sort((a, b) => a - b)).toEqual([...stays].sort((a, b) => a - b));
+        if (swept === few) emptied += 1;
+        registry.stop();
+      }),
+      { numRuns: 200 },
+    );
+    // Some of them have gone the quick way to the end, or this would prove nothing of it.
+    expect(emptied).toBeGreaterThan(5);
+  });
+
+  function actOn(
+    map: TrackedMap<number, number>,
+    stays: Set<number>,
+    { kind, n }: { kind: string; n: number },
+  ): void {
+    const isThere = map.has(n);
+    switch (kind) {
+      case 'touch':
+        map.touch(n);
+        if (isThere) stays.add(n);
+        return;
+      case 'set':
+      case 'new':
+        map.set(n, -1);
+        stays.add(n);
+        return;
+      case 'delete':
+        map.delete(n);
+        stays.delete(n);
+        return;
+      case 'past delete':
+        mapDelete.call(map, n);
+        stays.delete(n);
+        return;
+      case 'past new':
+        mapSet.call(map, n, -1);
+        stays.add(n);
+        return;
+      case 'past set':
+        // What has a stamp keeps it.
+        if (isThere) mapSet.call(map, n, -1);
+        return;
+      default:
+        if (mapDelete.call(map, n)) mapSet.call(map, n, -1);
+    }
+  }
 });

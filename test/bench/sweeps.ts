@@ -32,6 +32,9 @@ export async function measureSweeps(kind: ContenderKind, size: number, effort: E
   installShiftedTime();
   const make = await kind.load();
   const bench = new SweepBench(kind, make);
+  // As in a process that has one for its whole life: with the last object of a shape, its compiled code is thrown away.
+  const kept = make({ ttlMs: longRealTtlMs, capacity: 1 });
+  kept.subject.set('kept', { ...createWorkload(1).values[0] });
   const small = createWorkload(5_000);
   const began = stopwatch();
   do {
@@ -52,6 +55,7 @@ export async function measureSweeps(kind: ContenderKind, size: number, effort: E
     }
   }
   Object.assign(figures, await bench.sweepNothing(workload, 50));
+  kept.close();
   if (kind.name === 'map') {
     // With nothing going on: what is seen here is the machine's.
     const { longestBlockMs, latenessP99Ms } = await watch(() => sleep(300));
