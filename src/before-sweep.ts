@@ -114,7 +114,7 @@ export class BeforeSweepGate {
     this.#queue.delete(hook);
     // One that runs stays known until it has ended, so that no second one runs for the same entry.
     if (hook.state !== 'running' || !tracker.stamps.holds(slot, hook.generation)) this.#forget(hook);
-    hook.controller?.abort(new MapsweepError('ERR_CALLBACK_TIMEOUT', 'the entry was touched or has left'));
+    hook.controller?.abort(new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'));
   }
 
   /** Tells every running hook to stop, and forgets all. */

@@ -186,7 +186,7 @@ export class Engine implements TrackerHost {
       if (isFree && tracker.stamps.holds(slot, generation)) tracker.removals.evict(slot, 'maxEntries');
       return;
     }
-    tracker.lookAfterHook(slot, this.timeline.now());
+    tracker.pass.lookAfterHook(slot, this.timeline.now());
   }
 
   #passFinished(report: SweepReport): void {

@@ -26,7 +26,10 @@ export type RemovalReason = 'deleted' | 'cleared' | 'replaced' | 'swept' | 'evic
 
 /** What `beforeSweep` is told besides the entry. */
 export interface BeforeSweepContext {
-  /** Aborted when the entry is touched, replaced or removed meanwhile, or after 30 seconds. Stop then: the answer no longer counts. */
+  /**
+   * Aborted when the entry is touched, replaced or removed meanwhile (its reason has the code `ERR_CALLBACK_OBSOLETE`),
+   * or after 30 seconds (`ERR_CALLBACK_TIMEOUT`). Stop then: the answer no longer counts.
+   */
   readonly signal: AbortSignal;
   /** Which call this is for the entry since it became due. Counts from 1. */
   readonly attempt: number;

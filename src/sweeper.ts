@@ -145,9 +145,9 @@ export class Sweeper {
           ? 1
           : stepsPerClockReading;
       let now = timeline.now();
-      tracker.beginPass(tick);
+      tracker.pass.begin(tick);
       for (let steps = 1; !this.#interrupted; steps += 1) {
-        if (!tracker.step(now, tally)) break;
+        if (!tracker.pass.step(now, tally)) break;
         if (steps % stepsPerReading !== 0) continue;
         now = timeline.now();
         if (now - sliceBegan < this.#host.sliceBudgetMs) continue;
@@ -156,7 +156,7 @@ export class Sweeper {
         sliceBegan = timeline.now();
         now = sliceBegan;
       }
-      tracker.endPass();
+      tracker.pass.end();
       totals.examined += tally.examined;
       totals.swept += tally.swept;
       maps[tracker.name] = { swept: tally.swept, overdue: tracker.overdueCount };

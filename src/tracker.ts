@@ -5,12 +5,12 @@ import { callDispose } from './departures.js';
 import { EntryActivity } from './entry-activity.js';
 import { Filing, type FilingHost } from './filing.js';
 import type { JudgedState } from './judge.js';
+import { MapPass, type SweptMap } from './map-pass.js';
 import type { NativeCollection } from './native-collection.js';
 import { type CompiledPolicy, hasLifetime } from './policy.js';
 import { type LeavableMap, type RemovalHost, Removals } from './removals.js';
-import { HOOKED, LEAVING, StampStore } from './stamp-store.js';
+import { HOOKED, StampStore } from './stamp-store.js';
 import type { Timeline } from './timeline.js';
-import { WholeSweep, worthwhileSize } from './whole-sweep.js';
 
 /** What a tracker needs of the engine that it belongs to. */
 export interface TrackerHost extends RemovalHost {
@@ -29,21 +29,13 @@ export interface TrackerHost extends RemovalHost {
 /** A map that has had more entries than this gives the memory of its lists back when it is empty. */
 const burstSize = 1_024;
 
-/** What a pass over a map has done so far. */
-export interface PassTally {
-  /** Entries looked at. */
-  examined: number;
-  /** Entries removed because they were due. */
-  swept: number;
-}
-
 /**
  * One map's bookkeeping: keeps stamps in step with the map, files entries by deadline, and removes them through the
  * map's own `delete`.
  *
  * State changes first and callbacks run last, from a list, so that whatever they do to the map finds it settled.
  */
-export class Tracker implements LeavableMap, FilingHost {
+export class Tracker implements LeavableMap, FilingHost, SweptMap {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly native: NativeCollection<unknown, unknown>;
@@ -52,13 +44,9 @@ export class Tracker implements LeavableMap, FilingHost {
   readonly order: ActivityOrder | undefined;
   readonly filing: Filing;
   readonly removals: Removals;
+  readonly pass: MapPass;
   readonly #activity: EntryActivity;
   readonly #host: TrackerHost;
-  #reconciliation: Iterator<void> | undefined;
-  readonly #wholeSweep = new WholeSweep(this);
-  // How late the entries of an emptied map were, as long as that has not been told of all.
-  #untoldLateMs: Iterator<number> | undefined;
-  #isAbandoned = false;
 
   /** The tracker of the map this one follows, while there is one. */
   leader: Tracker | undefined;
@@ -89,6 +77,7 @@ export class Tracker implements LeavableMap, FilingHost {
     this.#activity = new EntryActivity(stamps, this.order);
     this.timeline = host.timeline;
     this.filing = new Filing(this);
+    this.pass = new MapPass(this, host);
   }
 
   /** Judges, counts and reports, and removes nothing. */
@@ -240,131 +229,11 @@ export class Tracker implements LeavableMap, FilingHost {
     return true;
   }
 
-  // --- what the sweeper does ----------------------------------------------------------------------------------------
+  // --- what others ask ---------------------------------------------------------------------------------------------
 
-  /** Begins a pass over what may be due by `tick`. */
-  beginPass(tick: number): void {
-    if (this.#isAbandoned) return;
-    if (this.native.size() !== this.stamps.size) this.#reconciliation = this.#reconcile();
-    const { buckets } = this.filing;
-    buckets.take(tick);
-    const mayBeAllDue = this.stamps.size >= worthwhileSize && buckets.isAllTaken && this.#isEmptiable;
-    if (mayBeAllDue && this.#reconciliation === undefined) this.#wholeSweep.begin(this.#host.isObserved);
-  }
-
-  /** One small step of the pass: looks at one entry. False when the pass is through. */
-  step(now: number, tally: PassTally): boolean {
-    if (this.#reconciliation !== undefined) {
-      if (this.#reconciliation.next().done) this.#reconciliation = undefined;
-      tally.examined += 1;
-      return true;
-    }
-    if (this.#wholeSweep.isUnderway) {
-      tally.examined += 1;
-      this.#stepWhole(now, tally);
-      return true;
-    }
-    if (this.#untoldLateMs !== undefined && this.#tellLateness(this.#untoldLateMs)) return true;
-    const slot = this.filing.buckets.takeNext();
-    if (slot < 0) return false;
-    tally.examined += 1;
-    if (this.look(slot, now) === 'swept') tally.swept += 1;
-    return true;
-  }
-
-  /** The pass is through, or was broken off: lets go of its iterators, which would keep alive what has left since. */
-  endPass(): void {
-    this.#reconciliation = undefined;
-    this.#wholeSweep.end();
-  }
-
-  #stepWhole(now: number, tally: PassTally): void {
-    const isAllDue = this.#wholeSweep.step(now);
-    if (isAllDue === undefined) return;
-    const { lateMs } = this.#wholeSweep;
-    this.#wholeSweep.end();
-    if (!isAllDue || !this.#isEmptiable) return;
-    tally.swept += this.removals.sweepWhole();
-    this.#untoldLateMs = lateMs?.values();
-  }
-
-  #tellLateness(untold: Iterator<number>): boolean {
-    const { done, value } = untold.next();
-    if (done) this.#untoldLateMs = undefined;
-    else this.#host.sweptLate(this.name, value);
-    return !done;
-  }
-
-  // Entries of this map leave by durations alone, and nobody has to be told of any.
-  get #isSweptUntold(): boolean {
-    return this.filing.isByStampsAlone && this.removals.isUntold && !this.observing;
-  }
-
-  // And none of it hangs on what another map does.
-  get #isEmptiable(): boolean {
-    return this.policy.follows === undefined && this.#isSweptUntold;
-  }
-
-  /** Judges an entry that is in no bucket, and removes it or files it again. */
-  look(slot: number, now: number): 'swept' | 'kept' {
-    const key = this.stamps.keyOf(slot);
-    if (this.#isSweptUntold) {
-      return this.#lookUntold(slot, key, now);
-    }
-    const generation = this.stamps.generation[slot] as number;
-    if (this.filing.judge.needsValue && !this.native.has(key)) {
-      this.removals.vanished(slot, key);
-      return 'kept';
-    }
-    const state = this.filing.judgeAt(slot, key, now);
-    // A policy function may have touched, replaced or removed the entry: then it has been filed or forgotten already.
-    if (!this.stamps.holds(slot, generation) || this.filing.buckets.has(slot)) return 'kept';
-    if (state === 'due' && !this.observing) {
-      if (this.policy.beforeSweep !== undefined && !this.stamps.hasFlag(slot, LEAVING)) {
-        this.filing.mark(slot, state);
-        this.filing.buckets.watch(slot);
-        this.#host.runHook(this, slot, 'swept');
-        return 'kept';
-      }
-      if (!this.native.has(key)) {
-        this.removals.vanished(slot, key);
-        return 'kept';
-      }
-      return this.removals.sweepOut(slot, key, now) ? 'swept' : 'kept';
-    }
-    this.filing.mark(slot, state);
-    this.filing.file(slot, state);
-    return 'kept';
-  }
-
-  // What `look` does for a map with nothing but durations, where nobody has to be told: most of a sweep's entries.
-  #lookUntold(slot: number, key: unknown, now: number): 'swept' | 'kept' {
-    const deadline = this.filing.deadlineByStamps(slot, key);
-    if (now >= deadline) {
-      return this.removals.sweepUntold(slot, key, now - deadline) ? 'swept' : 'kept';
-    }
-    this.filing.mark(slot, 'live');
-    this.filing.fileAt(slot, deadline);
-    return 'kept';
-  }
-
-  /** The `beforeSweep` of an entry has succeeded: judges it again, and removes it if it is still due. */
-  lookAfterHook(slot: number, now: number): void {
-    const key = this.stamps.keyOf(slot);
-    const generation = this.stamps.generation[slot] as number;
-    if (!this.native.has(key)) {
-      this.removals.vanished(slot, key);
-      return;
-    }
-    this.filing.buckets.remove(slot);
-    const state = this.filing.judgeAt(slot, key, now);
-    // As after any look: a policy function may have touched, replaced or removed the entry.
-    if (!this.stamps.holds(slot, generation) || this.filing.buckets.has(slot)) return;
-    if (state === 'due' && !this.observing) this.removals.sweepOut(slot, key, now);
-    else {
-      this.filing.mark(slot, state);
-      this.filing.file(slot, state);
-    }
+  /** Starts the `beforeSweep` of an entry, or leaves the one alone that runs or waits. */
+  runHook(slot: number): void {
+    this.#host.runHook(this, slot, 'swept');
   }
 
   /** Judges an entry without consequences, for explanations and evictions. */
@@ -421,9 +290,17 @@ export class Tracker implements LeavableMap, FilingHost {
     for (const [, slot] of this.stamps.entries()) this.filing.buckets.watch(slot);
   }
 
-  /** Stamps, or drops the stamps of, everything that was written past the wrapper. */
+  /** Stamps, or drops the stamps of, what was written past the wrapper: one entry a step. */
+  reconcile(): Generator<void> {
+    return reconcile(this.native, this.stamps, {
+      appeared: (key) => this.#register(key, this.native.get(key), false),
+      vanished: (slot, key) => this.removals.vanished(slot, key),
+    });
+  }
+
+  /** The same, all at once. */
   reconcileNow(): void {
-    const steps = this.#reconcile();
+    const steps = this.reconcile();
     while (!steps.next().done);
   }
 
@@ -435,10 +312,7 @@ export class Tracker implements LeavableMap, FilingHost {
   /** The map is tracked no more: drops all stamps, so that a handle somebody keeps pins none of its keys. */
   abandon(): void {
     for (const slot of [...this.stamps.entries()].map(([, at]) => at)) this.forget(slot);
-    this.#reconciliation = undefined;
-    this.#wholeSweep.end();
-    this.#untoldLateMs = undefined;
-    this.#isAbandoned = true;
+    this.pass.abandon();
     this.leader = undefined;
     this.followers.length = 0;
   }
@@ -503,12 +377,5 @@ export class Tracker implements LeavableMap, FilingHost {
     this.filing.clear();
     this.#activity.clear();
     this.stamps.clear();
-  }
-
-  #reconcile(): Generator<void> {
-    return reconcile(this.native, this.stamps, {
-      appeared: (key) => this.#register(key, this.native.get(key), false),
-      vanished: (slot, key) => this.removals.vanished(slot, key),
-    });
   }
 }

@@ -39,9 +39,9 @@ export const sweepingMutants: readonly Mutant[] = [
   },
   {
     name: 'after its beforeSweep an entry is removed without another look',
-    file: 'tracker.ts',
-    find: "if (state === 'due' && !this.observing) this.removals.sweepOut(slot, key, now);",
-    replace: 'if (!this.observing) this.removals.sweepOut(slot, key, now);',
+    file: 'map-pass.ts',
+    find: "if (state === 'due' && !observing) removals.sweepOut(slot, key, now);",
+    replace: 'if (!observing) removals.sweepOut(slot, key, now);',
   },
   {
     name: 'replacing does not dispose',
