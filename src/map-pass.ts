@@ -68,7 +68,6 @@ export class MapPass {
       return true;
     }
     if (this.#wholeSweep.isUnderway) {
-      tally.examined += 1;
       this.#stepWhole(now, tally);
       return true;
     }
@@ -158,7 +157,10 @@ export class MapPass {
     const { lateMs } = this.#wholeSweep;
     this.#wholeSweep.end();
     if (!isAllDue || !this.#isEmptiable) return;
-    tally.swept += this.#map.removals.sweepWhole();
+    const count = this.#map.removals.sweepWhole();
+    // Counted now: after an attempt that failed, each entry is looked at again.
+    tally.examined += count;
+    tally.swept += count;
     this.#untoldLateMs = lateMs?.values();
   }
 

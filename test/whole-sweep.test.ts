@@ -115,11 +115,11 @@ describe('a map in which everything is due', () => {
 
   it('keeps what was registered first, if that was touched last', async () => {
     const { map, registry, sweep } = idleMap();
-    const { swept } = await sweep(() => {
+    const { swept, examined } = await sweep(() => {
       registry.touch('map', 'k0');
       registry.touch('map', `k${count - 1}`);
     });
-    expect(swept).toBe(count - 2);
+    expect([swept, examined]).toEqual([count - 2, count]);
     expect([...map.keys()]).toEqual(['k0', `k${count - 1}`]);
   });
 
@@ -153,8 +153,9 @@ describe('a map in which everything is due', () => {
     const { map, registry, sweep } = idleMap({
       inPause: (_map, pause) => pause === 1 && registry.on('swept', ({ key }) => told.push(key)),
     });
-    await sweep();
+    const { examined } = await sweep();
     expect([map.size, told.length, new Set(told).size]).toEqual([0, count, count]);
+    expect(examined).toBe(count);
   });
 
   it('disposes of every value where there is a dispose', async () => {
