@@ -151,7 +151,7 @@ export class Filing {
     if (stamps.setFlag(slot, GUARDED, isGuarded)) this.#guarded += isGuarded ? 1 : -1;
   }
 
-  /** All entries of a map that is by stamps alone are gone. */
+  /** All entries are gone, and no answer of theirs is remembered. */
   clear(): void {
     this.#overdue = 0;
     this.#guarded = 0;

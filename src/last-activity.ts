@@ -1,5 +1,4 @@
-import type { Clock } from './clock.js';
-import { isRealTime, realMonotonic } from './clock.js';
+import { type Clock, isRealTime, realMonotonic } from './clock.js';
 import { resized } from './typed-arrays.js';
 
 /** Activity that follows the one before within this many ms may belong to a burst. */

@@ -1,5 +1,5 @@
 import type { CompiledPolicy } from './policy.js';
-import type { Removals } from './removals.js';
+import type { RemovalHost, Removals } from './removals.js';
 import { LEAVING } from './stamp-store.js';
 import { type EmptiableMap, WholeSweep, worthwhileSize } from './whole-sweep.js';
 
@@ -16,11 +16,9 @@ export interface SweptMap extends EmptiableMap {
 }
 
 /** Whom a pass tells. */
-export interface MapPassHost {
+export interface MapPassHost extends Pick<RemovalHost, 'sweptLate'> {
   /** Whether anybody wants to know how late entries are removed. */
   readonly isObserved: boolean;
-  /** An entry was removed this long after it became due. */
-  sweptLate(map: string, lateMs: number): void;
 }
 
 /** What a pass has done so far. */

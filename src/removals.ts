@@ -20,8 +20,6 @@ export interface RemovalHost {
   readonly timeline: Timeline;
   readonly bus: EventBus;
   readonly failures: CallbackFailures;
-  /** Whether anybody wants to know how late entries are removed. */
-  readonly isObserved: boolean;
   /** An entry was removed this long after it became due. */
   sweptLate(map: string, lateMs: number): void;
 }

@@ -5,7 +5,7 @@ import { callDispose } from './departures.js';
 import { EntryActivity } from './entry-activity.js';
 import { Filing, type FilingHost } from './filing.js';
 import type { JudgedState } from './judge.js';
-import { MapPass, type SweptMap } from './map-pass.js';
+import { MapPass, type MapPassHost, type SweptMap } from './map-pass.js';
 import type { NativeCollection } from './native-collection.js';
 import { type CompiledPolicy, hasLifetime } from './policy.js';
 import { type LeavableMap, type RemovalHost, Removals } from './removals.js';
@@ -13,7 +13,7 @@ import { HOOKED, StampStore } from './stamp-store.js';
 import type { Timeline } from './timeline.js';
 
 /** What a tracker needs of the engine that it belongs to. */
-export interface TrackerHost extends RemovalHost {
+export interface TrackerHost extends RemovalHost, MapPassHost {
   /** The engine's own mode: `true` removes, evicts and claims nothing. */
   readonly observing: boolean;
   /** The first sweep tick at which something due at this instant is removed. */
@@ -366,13 +366,10 @@ export class Tracker implements LeavableMap, FilingHost, SweptMap {
     this.order?.remove(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
-    if (this.stamps.size === 0 && this.filing.buckets.capacity > burstSize) {
-      this.filing.buckets.clear();
-      this.#activity.clear();
-    }
+    if (this.stamps.size === 0 && this.filing.buckets.capacity > burstSize) this.forgetAll();
   }
 
-  /** Drops everything that is kept about all entries of a map that nobody has to be told about. */
+  /** Drops everything that is kept about all entries, of a map that is empty or where nobody has to be told about any. */
   forgetAll(): void {
     this.filing.clear();
     this.#activity.clear();

@@ -2,6 +2,7 @@ import v8 from 'node:v8';
 import { createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { slowClock } from './slow-clock.js';
 
 /** Instances of a class that are still reachable. `queryObjects` collects garbage before it counts. */
 function alive(of: new (...parameters: never[]) => unknown): number {
@@ -159,18 +160,9 @@ describe('a map that had 200,000 entries once', () => {
 describe('a pass that was broken off', () => {
   it('pins nothing that leaves after it', async () => {
     const clock = createManualClock();
-    let spent = 0;
     const registry = createRegistry<{ map: Map<number, object> }>({
       maps: { map: { maxIdle: '1m' } },
-      // Time passes with each reading, so that there is a pause.
-      clock: {
-        ...clock,
-        monotonic: () => {
-          spent += 0.1;
-          return clock.monotonic() + spent;
-        },
-        yield: async () => breakOff(),
-      },
+      clock: slowClock(clock, 0.1, () => breakOff()),
       sweepEvery: '1h',
     });
     const breakOff = (): void => registry.stop();

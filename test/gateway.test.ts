@@ -39,11 +39,20 @@ function gateway(options: Omit<GatewayOptions<Run, Context, Pending>, 'clock'> =
     return run;
   };
   const sizes = () => [subagentRuns.size, runContextById.size, seqByRun.size, pendingLifecycleErrors.size];
+  /** The one entry of a map stays until the last ms before this, and leaves at it. */
+  const leavesIn = async (ms: number, map: { readonly size: number }): Promise<void> => {
+    await clock.advance(ms - 1);
+    await registry.sweep();
+    expect(map.size).toBe(1);
+    await clock.advance(1);
+    await registry.sweep();
+    expect(map.size).toBe(0);
+  };
   const end = (): void => {
     registry.stop();
     expect(clock.pendingTimers).toBe(0);
   };
-  return { clock, registry, delivered, told, start, sizes, end, ...registry.maps };
+  return { clock, registry, delivered, told, start, sizes, leavesIn, end, ...registry.maps };
 }
 
 afterEach(() => {
@@ -52,30 +61,20 @@ afterEach(() => {
 
 describe('row 1: session-mode runs leave', () => {
   it('5 minutes after cleanupCompletedAt, though they have no archiveAtMs (openclaw#52731)', async () => {
-    const { clock, registry, start, subagentRuns, end } = gateway();
+    const { clock, start, subagentRuns, leavesIn, end } = gateway();
     const run = start('r', { mode: 'session' });
     await clock.advance(20 * minutes);
     run.endedAt = clock.now();
     run.cleanupCompletedAt = clock.now();
-    await clock.advance(5 * minutes - 1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(1);
-    await clock.advance(1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(0);
+    await leavesIn(5 * minutes, subagentRuns);
     end();
   });
 
   it('at archiveAtMs where that is set, not before and not by any other limit', async () => {
-    const { clock, registry, start, subagentRuns, end } = gateway();
+    const { clock, start, subagentRuns, leavesIn, end } = gateway();
     const archiveAtMs = clock.now() + 48 * hours;
     start('r', { archiveAtMs, endedAt: clock.now(), cleanupCompletedAt: clock.now() });
-    await clock.advance(48 * hours - 1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(1);
-    await clock.advance(1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(0);
+    await leavesIn(48 * hours, subagentRuns);
     end();
   });
 
@@ -112,29 +111,19 @@ describe('row 2: a deferred clean-up is not interrupted', () => {
   });
 
   it('one that never completes leaves 1 hour after endedAt', async () => {
-    const { clock, registry, start, subagentRuns, told, end } = gateway();
+    const { clock, start, subagentRuns, told, leavesIn, end } = gateway();
     start('r', { endedAt: clock.now() });
-    await clock.advance(hours - 1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(1);
-    await clock.advance(1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(0);
+    await leavesIn(hours, subagentRuns);
     expect(told).toEqual(['r swept']);
     end();
   });
 
   it('one whose clean-up completes late in that hour still has its 5 minutes', async () => {
-    const { clock, registry, start, subagentRuns, end } = gateway();
+    const { clock, start, subagentRuns, leavesIn, end } = gateway();
     const run = start('r', { endedAt: clock.now() });
     await clock.advance(hours - 1);
     run.cleanupCompletedAt = clock.now();
-    await clock.advance(5 * minutes - 1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(1);
-    await clock.advance(1);
-    await registry.sweep();
-    expect(subagentRuns.size).toBe(0);
+    await leavesIn(5 * minutes, subagentRuns);
     end();
   });
 });
@@ -217,16 +206,11 @@ describe('row 4: no sequence counter is left behind', () => {
 describe('row 5: pending lifecycle errors end, and their timers with them', () => {
   it('5 minutes after endedAt, and the real timer is cleared', async () => {
     vi.useFakeTimers();
-    const { clock, registry, pendingLifecycleErrors, end } = gateway();
+    const { clock, pendingLifecycleErrors, leavesIn, end } = gateway();
     const fired = vi.fn();
     pendingLifecycleErrors.set('r', { endedAt: clock.now(), timer: setTimeout(fired, 15_000_000).unref?.() });
     expect(vi.getTimerCount()).toBe(1);
-    await clock.advance(5 * minutes - 1);
-    await registry.sweep();
-    expect(pendingLifecycleErrors.size).toBe(1);
-    await clock.advance(1);
-    await registry.sweep();
-    expect(pendingLifecycleErrors.size).toBe(0);
+    await leavesIn(5 * minutes, pendingLifecycleErrors);
     expect(vi.getTimerCount()).toBe(0);
     end();
   });

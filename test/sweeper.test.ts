@@ -3,8 +3,9 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { adopt, createRegistry, type PolicyOf, type SweepReport, TrackedMap } from 'mapsweep';
-import { createManualClock, type ManualClock } from 'mapsweep/testing';
+import { createManualClock } from 'mapsweep/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { slowClock } from './slow-clock.js';
 
 type Numbers = Map<string, number>;
 
@@ -19,20 +20,6 @@ function registryOf(policy: PolicyOf<Numbers> = {}, options: object = {}) {
   };
   return { clock, registry, map: registry.maps.map, reports, end };
 }
-
-/** A clock on which each reading takes a while, as if every step of a sweep did. */
-const slowClock = (clock: ManualClock, stepMs: number, onYield: () => void = () => {}) => {
-  let spent = 0;
-  return {
-    ...clock,
-    monotonic: () => {
-      spent += stepMs;
-      return clock.monotonic() + spent;
-    },
-    now: () => clock.now() + spent,
-    yield: async () => onYield(),
-  };
-};
 
 afterEach(() => {
   vi.useRealTimers();

@@ -1,28 +1,16 @@
 import fc from 'fast-check';
 import { adopt, createRegistry, type PolicyOf, TrackedMap } from 'mapsweep';
 import { registerMetrics } from 'mapsweep/prometheus';
-import { createManualClock, type ManualClock } from 'mapsweep/testing';
+import { createManualClock } from 'mapsweep/testing';
 import { Registry } from 'prom-client';
 import { describe, expect, it } from 'vitest';
+import { slowClock } from './slow-clock.js';
 
 type Numbers = Map<string, number>;
 
 const count = 2_000;
 const mapDelete = Map.prototype.delete;
 const mapSet = Map.prototype.set;
-
-/** A clock on which time passes with each reading, so that there are pauses, and what is done in them. */
-function sliced(clock: ManualClock, inPause: (pause: number) => void) {
-  let [spent, pauses] = [0, 0];
-  return {
-    ...clock,
-    monotonic: () => {
-      spent += 0.1;
-      return clock.monotonic() + spent;
-    },
-    yield: async () => inPause(++pauses),
-  };
-}
 
 /** A map of 2,000 that has been idle for long, and a sweep of it. */
 function idleMap({
@@ -33,7 +21,7 @@ function idleMap({
   const sizes: number[] = [];
   const registry = createRegistry<{ map: Numbers }>({
     maps: { map: { maxIdle: '1m', ...policy } },
-    clock: sliced(clock, (pause) => {
+    clock: slowClock(clock, 0.1, (pause) => {
       sizes.push(registry.maps.map.size);
       inPause(registry.maps.map, pause);
     }),
@@ -232,7 +220,7 @@ describe('a map in which everything is due', () => {
     const manual = createManualClock();
     const registry = createRegistry<{ runs: Numbers; seqs: Numbers }>({
       maps: { runs: {}, seqs: { follows: 'runs', orphanAfter: '1m' } },
-      clock: sliced(manual, () => registry.maps.runs.set(`k${count - 1}`, 9)),
+      clock: slowClock(manual, 0.1, () => registry.maps.runs.set(`k${count - 1}`, 9)),
       sweepEvery: '1h',
     });
     const { seqs } = registry.maps;
@@ -280,7 +268,7 @@ describe('whatever the owner does in the pauses of a sweep', () => {
         const manual = createManualClock();
         const registry = createRegistry<{ map: Map<number, number> }>({
           maps: { map: { maxIdle: '1m' } },
-          clock: sliced(manual, (pause) => perform(pause)),
+          clock: slowClock(manual, 0.1, (pause) => perform(pause)),
           sweepEvery: '1h',
           sliceBudget: 1,
         });

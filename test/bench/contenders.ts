@@ -270,19 +270,33 @@ async function loadCacheable(): Promise<(options: ContenderOptions) => Contender
   };
 }
 
+interface SweptRegistry {
+  sweep(): unknown;
+  stop(): void;
+}
+
+/** A map that a registry sweeps, and what refreshes its entries. */
+function inRegistry(
+  registry: SweptRegistry,
+  map: Map<string, unknown>,
+  touchable: NonNullable<Contender['touchable']>,
+): Contender {
+  return {
+    subject: map,
+    touchable,
+    iterate: () => iterateMap(map),
+    sweep: () => registry.sweep(),
+    size: () => map.size,
+    close: () => registry.stop(),
+  };
+}
+
 async function loadTracked(packageName: string): Promise<(options: ContenderOptions) => Contender> {
   const { createRegistry } = (await import(packageName)) as Mapsweep;
   return ({ ttlMs }) => {
     const registry = createRegistry<{ runs: Map<string, unknown> }>({ maps: { runs: { maxIdle: ttlMs } } });
     const map = registry.maps.runs as import('mapsweep').TrackedMap<string, unknown>;
-    return {
-      subject: map,
-      touchable: map,
-      iterate: () => iterateMap(map),
-      sweep: () => registry.sweep(),
-      size: () => map.size,
-      close: () => registry.stop(),
-    };
+    return inRegistry(registry, map, map);
   };
 }
 
@@ -294,14 +308,7 @@ async function loadAsking(packageName: string): Promise<(options: ContenderOptio
       maps: { runs: { maxIdle: ttlMs, ttl: ttlMs, since: (run) => run.endedAt } },
     });
     const map = registry.maps.runs as import('mapsweep').TrackedMap<string, RunRecord>;
-    return {
-      subject: map as Subject,
-      touchable: map,
-      iterate: () => iterateMap(map),
-      sweep: () => registry.sweep(),
-      size: () => map.size,
-      close: () => registry.stop(),
-    };
+    return inRegistry(registry, map as Map<string, unknown>, map);
   };
 }
 
@@ -310,14 +317,7 @@ async function loadAdopted(packageName: string): Promise<(options: ContenderOpti
   return ({ ttlMs }) => {
     const map = new Map<string, unknown>();
     const registry = createRegistry({ maps: { runs: { adopt: map, maxIdle: ttlMs } } });
-    return {
-      subject: map,
-      touchable: { touch: (key) => registry.touch('runs', key) },
-      iterate: () => iterateMap(map),
-      sweep: () => registry.sweep(),
-      size: () => map.size,
-      close: () => registry.stop(),
-    };
+    return inRegistry(registry, map, { touch: (key) => registry.touch('runs', key) });
   };
 }
 
