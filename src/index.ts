@@ -1,11 +1,8 @@
-export { type AdoptOptions, adopt } from './adopt.js';
-export type { Clock } from './clock.js';
-export type { DeadLetter } from './dead-letters.js';
-export type { Duration } from './duration.js';
-export type { Deliver, DeliveryContext, EndedEvent } from './ended-event.js';
-export type { EndOptions, EndResult, TransferResult } from './endings.js';
-export type { EntryStamps } from './entry-stamps.js';
+export type { ExplainedVerdict, Explanation } from './diagnosis/explain.js';
+export type { DeadLetter } from './endings/dead-letters.js';
+export type { EndOptions, EndResult, TransferResult } from './endings/endings.js';
 export { MapsweepError, type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from './errors.js';
+export type { Deliver, DeliveryContext, EndedEvent } from './events/ended-event.js';
 export type {
   CallbackFailedEvent,
   DeadLetterEvent,
@@ -13,8 +10,8 @@ export type {
   LeakSuspectedEvent,
   RegistryEvents,
   RemovedEvent,
-} from './events.js';
-export type { ExplainedVerdict, Explanation } from './explain.js';
+} from './events/event-bus.js';
+export type { MapSweepReport, SweepReport } from './events/sweep-report.js';
 export {
   createGatewayRegistry,
   type GatewayMaps,
@@ -23,10 +20,13 @@ export {
   type PendingLifecycleErrorFields,
   type RunContextFields,
   type SubagentRunFields,
-} from './gateway.js';
-export type { MapHandle } from './map-handle.js';
-export type { BeforeSweepContext, Lifetimes, Policy, RemovalReason, Rule } from './policy.js';
-export { type CloseResult, createRegistry, type Registry } from './registry.js';
+} from './gateway/preset.js';
+export { type AdoptOptions, adopt } from './maps/adopt.js';
+export type { MapHandle } from './maps/map-handle.js';
+export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
+export type { Duration } from './policy/duration.js';
+export type { BeforeSweepContext, Lifetimes, Policy, RemovalReason, Rule } from './policy/policy.js';
+export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type {
   EndedPolicy,
   KeyOf,
@@ -34,9 +34,9 @@ export type {
   RegistryMaps,
   RegistryOptions,
   ValueOf,
-} from './registry-options.js';
-export type { EndingsReport, MapReport, RegistryReport } from './report.js';
-export type { KeyCodec, RegistrySnapshot } from './snapshot-format.js';
-export type { MapSweepReport, SweepReport } from './sweep-report.js';
-export type { ClockJump } from './timeline.js';
-export { TrackedMap, type TrackedMapOptions } from './tracked-map.js';
+} from './registry/registry-options.js';
+export type { EndingsReport, MapReport, RegistryReport } from './registry/report.js';
+export type { KeyCodec, RegistrySnapshot } from './restart/snapshot-format.js';
+export type { EntryStamps } from './stamps/entry-stamps.js';
+export type { Clock } from './time/clock.js';
+export type { ClockJump } from './time/timeline.js';

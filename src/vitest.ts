@@ -1,15 +1,15 @@
 import { expect, vi } from 'vitest';
-import type { DrainWithinOptions } from './drain-within.js';
-import type { Duration } from './duration.js';
-import { recordEndings } from './endings-record.js';
-import type { FakeTimers } from './matchers/fake-timers.js';
-import { toBeDrained } from './matchers/to-be-drained.js';
-import { toBecomeCollectable } from './matchers/to-become-collectable.js';
-import { toDrainWithin } from './matchers/to-drain-within.js';
-import { toHaveEndedEveryRunOnce } from './matchers/to-have-ended-every-run-once.js';
-import { toHaveEndedExactlyOnce } from './matchers/to-have-ended-exactly-once.js';
-import { toReturnToBaseline } from './matchers/to-return-to-baseline.js';
-import type { BaselineOptions } from './return-to-baseline.js';
+import type { Duration } from './policy/duration.js';
+import type { DrainWithinOptions } from './testing/drain-within.js';
+import { recordEndings } from './testing/endings-record.js';
+import type { FakeTimers } from './testing/matchers/fake-timers.js';
+import { toBeDrained } from './testing/matchers/to-be-drained.js';
+import { toBecomeCollectable } from './testing/matchers/to-become-collectable.js';
+import { toDrainWithin } from './testing/matchers/to-drain-within.js';
+import { toHaveEndedEveryRunOnce } from './testing/matchers/to-have-ended-every-run-once.js';
+import { toHaveEndedExactlyOnce } from './testing/matchers/to-have-ended-exactly-once.js';
+import { toReturnToBaseline } from './testing/matchers/to-return-to-baseline.js';
+import type { BaselineOptions } from './testing/return-to-baseline.js';
 
 /** The matchers that `import 'mapsweep/vitest'` adds to `expect`. */
 export interface MapsweepMatchers {

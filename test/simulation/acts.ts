@@ -1,4 +1,4 @@
-import type { EndOptions } from '../../src/endings.js';
+import type { EndOptions } from '../../src/endings/endings.js';
 import type { Random } from './random.js';
 import type { Item, MapName, MapPlan } from './scenario.js';
 import type { Simulation } from './simulation.js';

@@ -1,4 +1,4 @@
-import type { RegistrySnapshot, SnapshotEntry } from '../../src/snapshot-format.js';
+import type { RegistrySnapshot, SnapshotEntry } from '../../src/restart/snapshot-format.js';
 import type { Findings } from './findings.js';
 import type { Model } from './model.js';
 import type { Registration } from './registration.js';

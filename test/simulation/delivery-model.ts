@@ -1,6 +1,6 @@
-import type { DeadLetter } from '../../src/dead-letters.js';
-import type { DeliveryFailedEvent } from '../../src/events.js';
-import type { SnapshotEndings } from '../../src/snapshot-format.js';
+import type { DeadLetter } from '../../src/endings/dead-letters.js';
+import type { DeliveryFailedEvent } from '../../src/events/event-bus.js';
+import type { SnapshotEndings } from '../../src/restart/snapshot-format.js';
 import type { Findings } from './findings.js';
 import type { Scenario } from './scenario.js';
 import type { SimulatedTime } from './simulated-time.js';

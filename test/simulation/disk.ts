@@ -1,4 +1,4 @@
-import type { RegistrySnapshot } from '../../src/snapshot-format.js';
+import type { RegistrySnapshot } from '../../src/restart/snapshot-format.js';
 import type { Random } from './random.js';
 
 /** What a crash leaves of the snapshot that was written last. */

@@ -1,6 +1,6 @@
-import type { EndedEvent } from '../../src/ended-event.js';
-import type { EndOptions, EndResult, TransferResult } from '../../src/endings.js';
-import type { RegistrySnapshot, SnapshotEntry } from '../../src/snapshot-format.js';
+import type { EndOptions, EndResult, TransferResult } from '../../src/endings/endings.js';
+import type { EndedEvent } from '../../src/events/ended-event.js';
+import type { RegistrySnapshot, SnapshotEntry } from '../../src/restart/snapshot-format.js';
 import { DeliveryModel } from './delivery-model.js';
 import type { Findings } from './findings.js';
 import type { Registration } from './registration.js';

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import * as library from '../../src/registry.js';
+import * as library from '../../src/registry/registry.js';
 import failingSeeds from './failing-seeds.json' with { type: 'json' };
 import { mutants, runMutants, seedsPerMutant } from './mutation.js';
 import { type Outcome, Simulation } from './simulation.js';

@@ -1,6 +1,6 @@
-import type { EndedReason } from '../../src/endings.js';
-import type { RemovalReason } from '../../src/policy.js';
-import type { RegistrySnapshot, SnapshotEntry } from '../../src/snapshot-format.js';
+import type { EndedReason } from '../../src/endings/endings.js';
+import type { RemovalReason } from '../../src/policy/policy.js';
+import type { RegistrySnapshot, SnapshotEntry } from '../../src/restart/snapshot-format.js';
 import { checkEvicted, checkSwept } from './departure-rules.js';
 import { EndingModel } from './ending-model.js';
 import type { Findings } from './findings.js';

@@ -51,7 +51,7 @@ export async function runMutants(
       const copy = join(directory, `mutant-${index}`);
       await cp(join(root, 'src'), copy, { recursive: true });
       await writeFile(join(copy, mutant.file), await patched(copy, mutant));
-      const library: Library = await import(pathToFileURL(join(copy, 'registry.ts')).href);
+      const library: Library = await import(pathToFileURL(join(copy, 'registry', 'registry.ts')).href);
       const result = { name: mutant.name, ...(await hunt(library)) };
       results.push(result);
       told(result);
@@ -69,7 +69,7 @@ export async function runMutants(
 /** Without a bug in it a copy has to pass the seeds that caught one: else they would catch anything. */
 async function checkControl(copy: string, seeds: number): Promise<void> {
   await cp(join(root, 'src'), copy, { recursive: true });
-  const library: Library = await import(pathToFileURL(join(copy, 'registry.ts')).href);
+  const library: Library = await import(pathToFileURL(join(copy, 'registry', 'registry.ts')).href);
   for (let seed = 1; seed <= seeds; seed += 1) {
     const { findings } = await new Simulation(library, seed).run();
     if (findings.length > 0) throw new Error(`without a planted bug, seed ${seed} finds ${findings[0]}`);

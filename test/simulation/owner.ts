@@ -1,13 +1,13 @@
-import type { EndedEvent } from '../../src/ended-event.js';
+import type { EndedEvent } from '../../src/events/ended-event.js';
 import type {
   CallbackFailedEvent,
   DeadLetterEvent,
   DeliveryFailedEvent,
   RegistryEvents,
   RemovedEvent,
-} from '../../src/events.js';
-import type { BeforeSweepContext } from '../../src/policy.js';
-import type { SweepReport } from '../../src/sweep-report.js';
+} from '../../src/events/event-bus.js';
+import type { SweepReport } from '../../src/events/sweep-report.js';
+import type { BeforeSweepContext } from '../../src/policy/policy.js';
 import { endKey, setKey, smallOperations } from './acts.js';
 import type { ModelHost } from './model.js';
 import type { OwnerCallbacks } from './process.js';

@@ -1,8 +1,8 @@
-import type { Clock } from '../../src/clock.js';
-import type { DeliveryContext, EndedEvent } from '../../src/ended-event.js';
-import type { RegistryEvents } from '../../src/events.js';
-import type { BeforeSweepContext, Policy, RemovalReason } from '../../src/policy.js';
-import type { createRegistry, Registry } from '../../src/registry.js';
+import type { DeliveryContext, EndedEvent } from '../../src/events/ended-event.js';
+import type { RegistryEvents } from '../../src/events/event-bus.js';
+import type { BeforeSweepContext, Policy, RemovalReason } from '../../src/policy/policy.js';
+import type { createRegistry, Registry } from '../../src/registry/registry.js';
+import type { Clock } from '../../src/time/clock.js';
 import type { Item, MapName, MapPlan, Scenario } from './scenario.js';
 
 /** The library under test: the real one, or a copy with a planted bug. */

@@ -1,4 +1,4 @@
-import type { DeliveryContext, EndedEvent } from '../../src/ended-event.js';
+import type { DeliveryContext, EndedEvent } from '../../src/events/ended-event.js';
 import type { Random } from './random.js';
 import type { Item, OutcomeName, Scenario } from './scenario.js';
 import type { SimulatedTime } from './simulated-time.js';

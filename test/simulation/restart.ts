@@ -1,4 +1,4 @@
-import type { RegistrySnapshot } from '../../src/snapshot-format.js';
+import type { RegistrySnapshot } from '../../src/restart/snapshot-format.js';
 import type { Simulation } from './simulation.js';
 
 /** A new process takes the place of one that is gone, with what is on the disk. */

@@ -1,4 +1,4 @@
-import type { Registry } from '../../src/registry.js';
+import type { Registry } from '../../src/registry/registry.js';
 import { smallOperations } from './acts.js';
 import { checkNothingLost, compareWithSnapshot } from './checks.js';
 import { SimulatedDisk } from './disk.js';

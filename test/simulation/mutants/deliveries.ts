@@ -4,7 +4,7 @@ import type { Mutant } from './mutant.js';
 export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'an attempt is counted after it was dispatched',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: `    obligation.attempts += 1;
     const context = new AttemptContext(obligation.attempts);`,
     replace: `    const context = new AttemptContext(obligation.attempts + 1);
@@ -12,56 +12,56 @@ export const deliveryMutants: readonly Mutant[] = [
   },
   {
     name: 'a late success does not stop what follows a time-out',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: 'else if (record !== undefined) this.#letters.withdraw(record);',
     replace: '',
   },
   {
     name: 'an attempt that timed out is tried again',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: "const record = this.#bury(attempt.obligation, 'timed-out', error, true);",
     replace: `if (attempts < this.#limits.attempts) return this.#fail(attempt.obligation, error);
     const record = this.#bury(attempt.obligation, 'timed-out', error, true);`,
   },
   {
     name: 'redeliver starts beside an attempt that runs',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: 'if (record === undefined || record.isRunning) return false;',
     replace: 'if (record === undefined) return false;',
   },
   {
     name: 'retries go one beyond their limit',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: 'if (attempts < this.#limits.attempts) {',
     replace: 'if (attempts <= this.#limits.attempts) {',
   },
   {
     name: 'a dead letter is told twice',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: 'this.#hooks.deadLetter(next.letter);',
     replace: 'this.#hooks.deadLetter(next.letter); this.#hooks.deadLetter(next.letter);',
   },
   {
     name: 'more is pending than maxPending',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: 'else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);',
     replace: 'else if (this.#pending.size <= this.#limits.maxPending) this.#enqueue(obligation);',
   },
   {
     name: 'a restart loses the attempts',
-    file: 'notifier.ts',
+    file: 'endings/notifier.ts',
     find: 'this.#accept(event, attempts);',
     replace: 'this.#accept(event, 0);',
   },
   {
     name: 'ids are made anew by a restore',
-    file: 'restoration.ts',
+    file: 'restart/restoration.ts',
     find: 'if (entry.id !== undefined) ofEnded?.restoreId(slot, entry.id);',
     replace: '',
   },
   {
     name: 'a retry does not wait',
-    file: 'retry-waits.ts',
+    file: 'endings/retry-waits.ts',
     find: 'this.#pacer.schedule(this.#clock.monotonic() + delayMs,',
     replace: 'this.#pacer.schedule(this.#clock.monotonic(),',
   },

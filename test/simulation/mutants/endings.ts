@@ -4,14 +4,14 @@ import type { Mutant } from './mutant.js';
 export const endingMutants: readonly Mutant[] = [
   {
     name: 'the tombstone is written after the delivery',
-    file: 'endings.ts',
+    file: 'endings/endings.ts',
     find: 'this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });',
     replace:
       'setImmediate(() => this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() }));',
   },
   {
     name: 'the removal comes before the claim',
-    file: 'removals.ts',
+    file: 'sweeping/removals.ts',
     find: `const claim = isOurs ? undefined : this.#map.claims?.claim(slot, key, value, 'deleted');
     try {
       return run();
@@ -25,45 +25,45 @@ export const endingMutants: readonly Mutant[] = [
   },
   {
     name: 'an end for an earlier generation claims the present one',
-    file: 'endings.ts',
+    file: 'endings/endings.ts',
     find: '(generation === undefined || stamps.holds(slot, generation))',
     replace: 'true',
   },
   {
     name: 'a claimed run can be claimed again',
-    file: 'endings.ts',
+    file: 'endings/endings.ts',
     find: `    if (this.isClaimed(slot)) return undefined;
     const claim`,
     replace: '    const claim',
   },
   {
     name: 'a withdrawn claim is kept',
-    file: 'endings.ts',
+    file: 'endings/endings.ts',
     find: 'stamps.setFlag(open.slot, CLAIMED, false);',
     replace: '',
   },
   {
     name: 'a claim is withdrawn and its tombstone stays',
-    file: 'endings.ts',
+    file: 'endings/endings.ts',
     find: 'if (open.replaced === undefined) this.#host.tombstones.delete(open.key);',
     replace: 'if (open.replaced === undefined) ;',
   },
   {
     name: 'a transferred run is told when its entry goes',
-    file: 'endings.ts',
+    file: 'endings/endings.ts',
     find: 'this.settleSilently(source, from);',
     replace: '',
   },
   {
     name: 'a run that was announced before the restart is announced again',
-    file: 'restoration.ts',
+    file: 'restart/restoration.ts',
     find: `ofEnded?.restoreId(slot, announced.id);
       ofEnded?.settleSilently(slot, key);`,
     replace: 'ofEnded?.restoreId(slot, announced.id);',
   },
   {
     name: 'a lost run is announced without a tombstone',
-    file: 'restoration.ts',
+    file: 'restart/restoration.ts',
     find: `    entry.claimed = true;
     this.#entomb(key, entry);
     const`,
@@ -72,7 +72,7 @@ export const endingMutants: readonly Mutant[] = [
   },
   {
     name: 'an ending in the midst of its removal is in no snapshot',
-    file: 'endings.ts',
+    file: 'endings/endings.ts',
     find: 'const claims = [...this.#tentative].filter((claim) => !this.#isUnderway(claim));',
     replace: 'const claims: OpenClaim[] = [];',
   },

@@ -1,0 +1,164 @@
+import { isThenable } from '../events/unawaited.js';
+import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { callSite } from './call-site.js';
+
+/** Where entries of a map were registered, and how many of the sampled ones that are still there. */
+export interface RegistrationSite {
+  /** `startRun (/app/runs.ts:12:8)`; `other` for all sites beyond the first ones. */
+  readonly site: string;
+  readonly count: number;
+}
+
+/** How many groups are kept for a map, `other` included. */
+const mostGroups = 100;
+const otherSites = 'other';
+
+/** Below this many, samples of entries that have left are not worth looking for. */
+const fewSamples = 64;
+
+interface Sampled {
+  readonly generation: number;
+  readonly site: string;
+}
+
+/**
+ * Samples where entries are registered. A sample counts for as long as its entry is there, so that a site that leaks
+ * stands out beside one that registers and deletes a thousand times as much.
+ *
+ * At a rate of 0 no map calls anything here.
+ */
+export class RegistrationSites {
+  readonly #engine: Engine;
+  readonly #rate: number;
+  readonly #raised = new Set<{ readonly rate: number }>();
+  // Weakly, so that a map's samples go with the map.
+  readonly #samples = new WeakMap<Tracker, MapSamples>();
+
+  /** @param rate the share of registrations that is sampled, from 0 to 1 */
+  constructor(engine: Engine, rate: number) {
+    this.#engine = engine;
+    this.#rate = rate;
+    engine.afterPass.add(() => this.#prune());
+  }
+
+  /** The share of registrations that is sampled now. */
+  get rate(): number {
+    return Math.max(this.#rate, ...[...this.#raised].map((raised) => raised.rate));
+  }
+
+  /** Has the registrations in a map sampled, from now on. To be called for every map that is added. */
+  watch(tracker: Tracker): void {
+    this.#listen(tracker, this.rate);
+  }
+
+  /** Where the sampled entries of a map were registered that are still there, most first. */
+  of(tracker: Tracker): RegistrationSite[] {
+    return this.#samples.get(tracker)?.groups(tracker) ?? [];
+  }
+
+  /** Where the entry of a key was registered, if that was sampled. */
+  siteOf(tracker: Tracker, key: unknown): string | undefined {
+    const slot = tracker.stamps.slotOf(key);
+    return slot === undefined ? undefined : this.#samples.get(tracker)?.siteOf(tracker, slot);
+  }
+
+  /**
+   * Samples at this rate, if it is higher than the present one, while `run` runs: until it returns or throws, or until
+   * the promise that it returns is settled. Calls may overlap; the highest rate counts.
+   */
+  withRate<Result>(rate: number, run: () => Result): Result {
+    const raised = { rate };
+    this.#raised.add(raised);
+    this.#listenAll();
+    const restore = (): void => {
+      this.#raised.delete(raised);
+      this.#listenAll();
+    };
+    let isPending = false;
+    try {
+      const result = run();
+      isPending = isThenable(result);
+      if (isPending) Promise.resolve(result).then(restore, restore);
+      return result;
+    } finally {
+      if (!isPending) restore();
+    }
+  }
+
+  #listenAll(): void {
+    const { rate } = this;
+    for (const tracker of this.#engine.trackers.values()) this.#listen(tracker, rate);
+  }
+
+  #listen(tracker: Tracker, rate: number): void {
+    if (!(rate > 0)) {
+      tracker.onRegistered = undefined;
+      return;
+    }
+    const { clock } = this.#engine.timeline;
+    const random = (): number => clock.random?.() ?? Math.random();
+    tracker.onRegistered = (slot) => {
+      if (rate >= 1 || random() < rate) this.#sample(tracker, slot);
+    };
+  }
+
+  #sample(tracker: Tracker, slot: number): void {
+    let samples = this.#samples.get(tracker);
+    if (samples === undefined) {
+      samples = new MapSamples();
+      this.#samples.set(tracker, samples);
+    }
+    samples.add(tracker, slot, callSite());
+  }
+
+  #prune(): void {
+    for (const tracker of this.#engine.trackers.values()) this.#samples.get(tracker)?.prune(tracker);
+  }
+}
+
+/** The samples of one map, by slot: a slot that was used again has another generation. */
+class MapSamples {
+  readonly #bySlot = new Map<number, Sampled>();
+  #counts = new Map<string, number>();
+
+  add(tracker: Tracker, slot: number, site: string): void {
+    this.#remove(slot);
+    const isKnown = this.#counts.has(site);
+    // One group less without `other`, so that there is room for it.
+    const mostNamed = this.#counts.has(otherSites) ? mostGroups : mostGroups - 1;
+    const group = isKnown || this.#counts.size < mostNamed ? site : otherSites;
+    this.#bySlot.set(slot, { generation: tracker.stamps.generation[slot] as number, site: group });
+    this.#counts.set(group, (this.#counts.get(group) ?? 0) + 1);
+    this.prune(tracker);
+  }
+
+  siteOf({ stamps }: Tracker, slot: number): string | undefined {
+    const sampled = this.#bySlot.get(slot);
+    return sampled !== undefined && stamps.holds(slot, sampled.generation) ? sampled.site : undefined;
+  }
+
+  groups(tracker: Tracker): RegistrationSite[] {
+    this.#removeGone(tracker);
+    return [...this.#counts].map(([site, count]) => ({ site, count })).sort((a, b) => b.count - a.count);
+  }
+
+  /** Drops the samples of entries that have left, once these may be the most of them: constant work a sample, on average. */
+  prune(tracker: Tracker): void {
+    if (this.#bySlot.size > fewSamples + 2 * tracker.stamps.size) this.#removeGone(tracker);
+  }
+
+  #removeGone({ stamps }: Tracker): void {
+    for (const [slot, { generation }] of this.#bySlot)
+      if (!stamps.holds(slot, generation)) this.#remove(slot);
+  }
+
+  #remove(slot: number): void {
+    const sampled = this.#bySlot.get(slot);
+    if (sampled === undefined) return;
+    this.#bySlot.delete(slot);
+    const left = (this.#counts.get(sampled.site) as number) - 1;
+    if (left > 0) this.#counts.set(sampled.site, left);
+    else this.#counts.delete(sampled.site);
+  }
+}

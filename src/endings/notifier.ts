@@ -1,0 +1,355 @@
+import { MapsweepError } from '../errors.js';
+import type { Deliver, EndedEvent } from '../events/ended-event.js';
+import { detached } from '../time/async-context.js';
+import type { Clock } from '../time/clock.js';
+import type { Pacer } from '../time/timer-queue.js';
+import { TurnBudget } from '../time/turn-budget.js';
+import { AttemptContext, abortAttempt } from './attempt-context.js';
+import { copyOf, type DeadLetter, DeadLetters, type LetterRecord } from './dead-letters.js';
+import { FairQueue } from './fair-queue.js';
+import { Fifo } from './fifo.js';
+import { InFlight } from './in-flight.js';
+import { GuardedHooks, type NotifierHooks } from './notifier-hooks.js';
+import { RetryWaits } from './retry-waits.js';
+
+export type { Deliver, DeliveryContext, EndedEvent } from '../events/ended-event.js';
+export type { DeadLetter } from './dead-letters.js';
+export type { NotifierHooks } from './notifier-hooks.js';
+
+/** Bounds of a {@link Notifier}, checked by whoever makes one. The defaults are those of the registry's options. */
+export interface NotifierLimits {
+  /** Attempts in a round, at least 1. Default 5. */
+  attempts: number;
+  /** Shortest pause before a retry, ms. Default 1,000. */
+  minDelayMs: number;
+  /** Longest pause before a retry, ms. Default 60,000. */
+  maxDelayMs: number;
+  /** How long an attempt may run, ms. Default 10,000. */
+  attemptTimeoutMs: number;
+  /** Attempts that run at once, at least 1. Default 32. */
+  concurrency: number;
+  /** Endings that are queued, in flight or waiting for a retry. Default 1,000,000. */
+  maxPending: number;
+  /** Dead letters that are kept. Default 10,000. */
+  maxDeadLetters: number;
+}
+
+/** What a {@link Notifier} owes, for a snapshot. */
+export interface NotifierState<K, V> {
+  /** `attempts` counts those of the round, one that is in flight included. */
+  pending: Array<{ event: EndedEvent<K, V>; attempts: number }>;
+  /** Oldest first. */
+  deadLetters: DeadLetter<K, V>[];
+}
+
+/** What a {@link Notifier} is made of. */
+export interface NotifierOptions<K, V> {
+  clock: Clock;
+  /** Carries retries, time-outs and the deadline of `settleAll`; none of them comes while it is paused. */
+  pacer: Pacer;
+  deliver: Deliver<K, V>;
+  limits: NotifierLimits;
+  hooks: NotifierHooks<K, V>;
+}
+
+/** An event that somebody has to hear of, from `push` to its delivery or its dead letter. */
+interface Obligation<K, V> {
+  /** Copied, for a handler may write to the event. */
+  readonly id: string;
+  readonly event: EndedEvent<K, V>;
+  /** Attempts of this round, counted before they start. */
+  attempts: number;
+}
+
+interface Attempt<K, V> {
+  readonly obligation: Obligation<K, V>;
+  readonly context: AttemptContext;
+  /** Monotonic. */
+  readonly startedAt: number;
+  /** The dead letter that its time-out made. */
+  record: LetterRecord<K, V> | undefined;
+}
+
+/** How long attempts may start one another before the event loop gets a turn, ms. */
+const TURN_BUDGET_MS = 5;
+
+const settled = Promise.resolve();
+
+/**
+ * Delivers endings: each until it succeeds, with at most `attempts` attempts a round, then as one dead letter.
+ *
+ * At most one delivery of an id succeeds, and its attempts never overlap: an obligation is queued, running, waiting or
+ * a dead letter, never two of these; and where an attempt timed out, its id is not tried again before it has settled.
+ * That is per instance: a notifier that imports the state of another one knows nothing of attempts running there.
+ */
+export class Notifier<K, V> {
+  readonly #clock: Clock;
+  readonly #pacer: Pacer;
+  readonly #deliver: Deliver<K, V>;
+  readonly #limits: NotifierLimits;
+  readonly #hooks: GuardedHooks<K, V>;
+
+  readonly #pending = new Map<string, Obligation<K, V>>();
+  readonly #queue = new FairQueue<Obligation<K, V>>();
+  readonly #inFlight: InFlight<Attempt<K, V>>;
+  readonly #retries: RetryWaits<Obligation<K, V>>;
+  readonly #letters: DeadLetters<K, V>;
+  readonly #untold = new Fifo<{ letter: DeadLetter<K, V>; dropped: DeadLetter<K, V> | undefined }>();
+  readonly #turn = new TurnBudget(TURN_BUDGET_MS, () => this.#pump());
+  #isPumpQueued = false;
+  #settlement: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
+  #isClosed = false;
+
+  constructor({ clock, pacer, deliver, limits, hooks }: NotifierOptions<K, V>) {
+    this.#clock = clock;
+    this.#pacer = pacer;
+    this.#deliver = deliver;
+    this.#limits = limits;
+    this.#hooks = new GuardedHooks(hooks);
+    this.#letters = new DeadLetters(limits.maxDeadLetters);
+    this.#inFlight = new InFlight(clock, pacer, limits.attemptTimeoutMs, (attempt) => this.#timeOut(attempt));
+    this.#retries = new RetryWaits(clock, pacer, limits, (obligation) => {
+      this.#queue.addRetry(obligation);
+      this.#queuePump();
+    });
+  }
+
+  /** Endings that are queued, in flight or waiting for a retry. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  get deadLetterCount(): number {
+    return this.#letters.size;
+  }
+
+  /**
+   * Takes over an ending. Its first attempt starts in a microtask, outside the async context of the caller, as soon
+   * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. An id that is pending or a dead letter
+   * is ignored; once `settleAll` is over, an ending is kept for `export` and not tried.
+   */
+  push(event: EndedEvent<K, V>): void {
+    this.#accept(event, 0);
+  }
+
+  /** Copies, oldest first. */
+  deadLetters(): DeadLetter<K, V>[] {
+    return this.#letters.list();
+  }
+
+  /**
+   * Starts a new round of attempts, numbered from 1, for a dead letter. False where there is none of that id, its
+   * timed-out attempt has not settled, `maxPending` is reached, or `settleAll` is over.
+   */
+  redeliver(id: string): boolean {
+    const record = this.#letters.get(id);
+    if (record === undefined || record.isRunning) return false;
+    if (this.#isClosed || this.#pending.size >= this.#limits.maxPending) return false;
+    this.#letters.withdraw(record);
+    this.#enqueue({ id, event: record.letter.event, attempts: 0 });
+    return true;
+  }
+
+  /**
+   * Tries what waits for a retry at once, and goes on as usual until nothing is pending or `deadlineAtMonotonic` has
+   * come. Then it aborts the signals of the attempts that run, and starts nothing more, ever. Needs the pacer
+   * running, whose timer keeps the process alive meanwhile. Later calls return the first one's promise.
+   * @returns how many of those that were pending or came in meanwhile are undelivered; earlier dead letters are not
+   *   among them
+   */
+  settleAll(deadlineAtMonotonic: number): Promise<number> {
+    if (this.#settlement !== undefined) return this.#settlement.promise;
+    const deadline = this.#pacer.schedule(deadlineAtMonotonic, () => this.#close());
+    const releaseProcess = this.#pacer.holdProcess();
+    let resolve!: (undelivered: number) => void;
+    const promise = new Promise<number>((resolvePromise) => {
+      resolve = resolvePromise;
+    });
+    const end = () => {
+      this.#pacer.cancel(deadline);
+      releaseProcess();
+      resolve(this.#pending.size + this.#letters.countedLosses);
+    };
+    this.#settlement = { promise, end };
+    this.#letters.countLosses();
+    this.#retries.releaseAll();
+    this.#inFlight.resume();
+    if (this.#pending.size === 0 || deadlineAtMonotonic <= this.#clock.monotonic()) this.#close();
+    else this.#queuePump();
+    return promise;
+  }
+
+  /**
+   * From here on no timer is needed: first attempts still start, retries wait for `settleAll`, and attempts have no
+   * time-out. Ignored once `settleAll` was called.
+   */
+  pauseRetries(): void {
+    if (this.#settlement !== undefined) return;
+    this.#retries.pause();
+    this.#inFlight.pause();
+  }
+
+  /** Everything owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
+  export(): NotifierState<K, V> {
+    const pending: NotifierState<K, V>['pending'] = [];
+    for (const { event, attempts } of this.#pending.values()) pending.push({ event, attempts });
+    return { pending, deadLetters: this.#letters.list() };
+  }
+
+  /**
+   * Takes over the state of another notifier. What is pending there starts again, with the number of the next
+   * attempt; where none is left, the outcome of the last one is unknown and it becomes an ambiguous dead letter. Ids
+   * that are pending or dead letters here already are left as they are.
+   */
+  import(state: NotifierState<K, V>): void {
+    for (const letter of state.deadLetters) {
+      if (this.#isKnown(letter.id)) continue;
+      const { dropped } = this.#letters.add(copyOf(letter));
+      if (dropped !== undefined) this.#hooks.deadLetterDropped(dropped);
+    }
+    for (const { event, attempts } of state.pending) this.#accept(event, attempts);
+  }
+
+  #isKnown(id: string): boolean {
+    return this.#pending.has(id) || this.#letters.has(id);
+  }
+
+  #accept(event: EndedEvent<K, V>, attempts: number): void {
+    const obligation = { id: event.id, event, attempts };
+    if (this.#isKnown(event.id)) return;
+    if (attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', undefined, true);
+    else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
+    else this.#bury(obligation, 'overflow', undefined, false);
+    // Whoever hands an ending over may be in the midst of a removal, where nobody must be called.
+    if (this.#untold.size > 0) detached(() => settled.then(() => this.#tell()));
+  }
+
+  #enqueue(obligation: Obligation<K, V>): void {
+    this.#pending.set(obligation.id, obligation);
+    if (obligation.attempts === 0) this.#queue.addFresh(obligation);
+    else this.#queue.addRetry(obligation);
+    this.#queuePump();
+  }
+
+  #queuePump(): void {
+    if (this.#isPumpQueued || this.#isClosed) return;
+    this.#isPumpQueued = true;
+    // A promise, since fake timers may replace `queueMicrotask`.
+    detached(() =>
+      settled.then(() => {
+        this.#isPumpQueued = false;
+        this.#pump();
+      }),
+    );
+  }
+
+  /** Starts what there are slots for. To be called after every change that may free a slot or end the work. */
+  #pump(): void {
+    while (!this.#isClosed && this.#inFlight.size < this.#limits.concurrency) {
+      const withRetries = !this.#retries.isPaused;
+      if (!this.#queue.hasNext(withRetries)) break;
+      const now = this.#clock.monotonic();
+      if (!this.#turn.hasTimeAt(now)) break;
+      void this.#attempt(this.#queue.take(withRetries)!, now);
+    }
+    this.#inFlight.rest();
+    if (this.#pending.size === 0) this.#close();
+  }
+
+  // `await` treats a throw, a value, a promise and the oddest thenable alike, and settles in a microtask at the
+  // earliest, so that a million synchronous handlers are a loop and no recursion. Nothing else in here may throw.
+  async #attempt(obligation: Obligation<K, V>, now: number): Promise<void> {
+    obligation.attempts += 1;
+    const context = new AttemptContext(obligation.attempts);
+    const attempt: Attempt<K, V> = { obligation, context, startedAt: now, record: undefined };
+    this.#inFlight.add(attempt);
+    const deliver = this.#deliver;
+    try {
+      await detached(() => deliver(obligation.event, context));
+    } catch (error) {
+      if (this.#inFlight.delete(attempt)) this.#fail(obligation, error);
+      else this.#failLate(attempt, error);
+      return;
+    }
+    this.#succeed(attempt);
+  }
+
+  #succeed(attempt: Attempt<K, V>): void {
+    const { obligation, startedAt, record } = attempt;
+    if (this.#inFlight.delete(attempt)) this.#pending.delete(obligation.id);
+    else if (record !== undefined) this.#letters.withdraw(record);
+    this.#hooks.delivered(obligation.event, this.#clock.monotonic() - startedAt, obligation.attempts);
+    this.#pump();
+  }
+
+  #fail(obligation: Obligation<K, V>, error: unknown): void {
+    const { event, attempts } = obligation;
+    if (attempts < this.#limits.attempts) {
+      const delayMs = this.#retries.add(obligation, attempts);
+      this.#hooks.attemptFailed(event, attempts, error, !this.#isClosed, delayMs);
+    } else {
+      this.#bury(obligation, 'attempts-exhausted', error, false);
+      this.#hooks.attemptFailed(event, attempts, error, false, undefined);
+      this.#tell();
+    }
+    this.#pump();
+  }
+
+  #timeOut(attempt: Attempt<K, V>): void {
+    const { event, attempts } = attempt.obligation;
+    const error = new MapsweepError(
+      'ERR_CALLBACK_TIMEOUT',
+      `deliver did not settle within ${this.#limits.attemptTimeoutMs} ms; whether it succeeded is unknown`,
+    );
+    const record = this.#bury(attempt.obligation, 'timed-out', error, true);
+    record.isRunning = true;
+    attempt.record = record;
+    abortAttempt(attempt.context, error);
+    this.#hooks.attemptFailed(event, attempts, error, false, undefined);
+    this.#tell();
+    this.#pump();
+  }
+
+  #failLate({ record }: Attempt<K, V>, error: unknown): void {
+    if (record === undefined) return;
+    // A handler that heeds its signal usually throws its reason: no news.
+    const isAbortion = error === record.letter.error;
+    record.isRunning = false;
+    record.letter.ambiguous = false;
+    record.letter.error = error;
+    if (!isAbortion) this.#hooks.handlerFailed(error);
+  }
+
+  /** Turns an obligation into a dead letter, to be told when everything else has changed too. */
+  #bury(
+    { id, event, attempts }: Obligation<K, V>,
+    cause: DeadLetter['cause'],
+    error: unknown,
+    ambiguous: boolean,
+  ): LetterRecord<K, V> {
+    this.#pending.delete(id);
+    const letter = { id, event, attempts, error, ambiguous, at: this.#clock.now(), cause };
+    const { record, dropped } = this.#letters.add(letter);
+    this.#untold.push({ letter, dropped });
+    return record;
+  }
+
+  /** Tells of the letters that were made, in the order in which they were. */
+  #tell(): void {
+    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
+      this.#hooks.deadLetter(next.letter);
+      if (next.dropped !== undefined) this.#hooks.deadLetterDropped(next.dropped);
+    }
+  }
+
+  /** The end of `settleAll`, if that was called: nothing starts any more. */
+  #close(): void {
+    if (this.#settlement === undefined || this.#isClosed) return;
+    this.#isClosed = true;
+    this.#retries.pause();
+    this.#inFlight.pause();
+    const reason = new MapsweepError('ERR_CLOSED', 'closed before the attempt to deliver settled');
+    for (const { context } of this.#inFlight) abortAttempt(context, reason);
+    this.#settlement.end();
+  }
+}

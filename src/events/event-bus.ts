@@ -1,0 +1,132 @@
+import mittModule, { type Emitter, type EventType } from 'mitt';
+import type { DeadLetter, EndedEvent } from '../endings/notifier.js';
+import type { ClockJump } from '../time/timeline.js';
+import type { SweepReport } from './sweep-report.js';
+import { swallowRejection } from './unawaited.js';
+
+/** An entry that the library removed: `swept` because it was due, `evicted` because of `maxEntries`. */
+export interface RemovedEvent {
+  readonly map: string;
+  readonly key: unknown;
+  readonly value: unknown;
+  readonly generation: number;
+  /** Epoch ms. */
+  readonly registeredAt: number;
+  /** Epoch ms. */
+  readonly lastActiveAt: number;
+  /** What made it due, such as `ttl` or `rules[0].maxIdle`; `maxEntries` for one that was not due. */
+  readonly rule: string;
+}
+
+/** A user callback threw, rejected, timed out or gave an invalid answer. The entry it was about is unharmed. */
+export interface CallbackFailedEvent {
+  /** The map whose callback it was; empty where it belongs to no map, such as a listener. */
+  readonly map: string;
+  /** The option or function that failed, such as `dispose`. */
+  readonly callback: string;
+  readonly key: unknown;
+  readonly error: unknown;
+}
+
+/** One attempt to deliver an ending failed. */
+export interface DeliveryFailedEvent {
+  readonly event: EndedEvent;
+  /** Counts from 1. */
+  readonly attempt: number;
+  readonly error: unknown;
+  readonly willRetry: boolean;
+  /** Pause before the next attempt, ms; `undefined` where there is none. */
+  readonly retryInMs: number | undefined;
+}
+
+/** An ending will not be delivered by itself any more, or (`dropped`) is forgotten because of `maxDeadLetters`. */
+export interface DeadLetterEvent {
+  readonly letter: DeadLetter;
+  readonly dropped: boolean;
+}
+
+/** The leak verdict of a map changed. */
+export interface LeakSuspectedEvent {
+  readonly map: string;
+  /** `false` where the suspicion is over. */
+  readonly suspected: boolean;
+  readonly entriesPerMinute: number;
+  /** When the rise began, epoch ms. */
+  readonly since: number | undefined;
+  readonly size: number;
+  /** Up to five keys that have been there longest. */
+  readonly oldestKeys: readonly unknown[];
+  /** Where the sampled ones of its entries were registered, most first, if `captureSites` is on. */
+  readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;
+}
+
+/** What `registry.on` takes, and what its handlers get. */
+export interface RegistryEvents {
+  'subagent-ended': EndedEvent;
+  swept: RemovedEvent;
+  evicted: RemovedEvent;
+  'sweep-finished': SweepReport;
+  'callback-failed': CallbackFailedEvent;
+  'delivery-failed': DeliveryFailedEvent;
+  'dead-letter': DeadLetterEvent;
+  'leak-suspected': LeakSuspectedEvent;
+  'clock-jumped': ClockJump;
+}
+
+/** The names of the events, for checking at run time. */
+export const eventNames: readonly (keyof RegistryEvents)[] = [
+  'subagent-ended',
+  'swept',
+  'evicted',
+  'sweep-finished',
+  'callback-failed',
+  'delivery-failed',
+  'dead-letter',
+  'leak-suspected',
+  'clock-jumped',
+];
+
+// mitt's typings say CommonJS while Node loads its ES module, whose default export is the function itself.
+const mitt = mittModule as unknown as <Events extends Record<EventType, unknown>>() => Emitter<Events>;
+
+/**
+ * The event bus of a registry: mitt behind a guard, since a handler that throws would silence the later ones.
+ */
+export class EventBus {
+  readonly #emitter = mitt<{ [Name in keyof RegistryEvents]: RegistryEvents[Name] }>();
+  readonly #listenerFailed: (type: keyof RegistryEvents, error: unknown) => void;
+
+  constructor(listenerFailed: (type: keyof RegistryEvents, error: unknown) => void) {
+    this.#listenerFailed = listenerFailed;
+  }
+
+  /** Adds a handler and returns what removes it. What the handler throws, or rejects with, is told and goes no further. */
+  on<Name extends keyof RegistryEvents>(
+    type: Name,
+    handler: (event: RegistryEvents[Name]) => unknown,
+  ): () => void {
+    const guarded = (event: RegistryEvents[Name]): void => {
+      try {
+        swallowRejection(handler(event), (error) => this.#listenerFailed(type, error));
+      } catch (error) {
+        this.#listenerFailed(type, error);
+      }
+    };
+    this.#emitter.on(type, guarded);
+    return () => this.#emitter.off(type, guarded);
+  }
+
+  /** Whether anybody listens: an event that nobody gets need not be made. */
+  hasListener(type: keyof RegistryEvents): boolean {
+    return (this.#emitter.all.get(type)?.length ?? 0) > 0;
+  }
+
+  emit<Name extends keyof RegistryEvents>(type: Name, event: RegistryEvents[Name]): void {
+    this.#emitter.emit(type, event);
+  }
+
+  /** Removes every handler. */
+  clear(): void {
+    this.#emitter.all.clear();
+  }
+}

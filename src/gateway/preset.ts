@@ -1,0 +1,266 @@
+import { MapsweepTypeError } from '../errors.js';
+import type { Deliver } from '../events/ended-event.js';
+import { readClock } from '../maps/standalone.js';
+import { assertNotTracked } from '../maps/tracked-mark.js';
+import { checkAdoptable } from '../policy/adoptable.js';
+import { durationMs } from '../policy/duration.js';
+import { compilePolicy, policyOptionNames, type RemovalReason } from '../policy/policy.js';
+import {
+  invalidType,
+  isObjectOfOptions,
+  optionPath,
+  readFunction,
+  readOptions,
+  suggestion,
+} from '../policy/read-options.js';
+import { createRegistry, type Registry } from '../registry/registry.js';
+import type { EndedPolicy, PolicyOf, RegistryOptions } from '../registry/registry-options.js';
+import { type Clock, systemClock } from '../time/clock.js';
+
+/** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */
+export interface SubagentRunFields {
+  archiveAtMs?: number | null | undefined;
+  endedAt?: number | null | undefined;
+  cleanupCompletedAt?: number | null | undefined;
+}
+
+/** What the preset reads of a run context. */
+export interface RunContextFields {
+  lastActiveAt?: number | null | undefined;
+}
+
+/** What the preset reads of an error that waits for a retry. */
+export interface PendingLifecycleErrorFields {
+  endedAt?: number | null | undefined;
+  /** Cleared when the entry leaves. */
+  timer?: unknown;
+}
+
+/** The four maps of the gateway, by the gateway's own record types. */
+export interface GatewayMaps<Run, Context, PendingError> {
+  subagentRuns: Map<string, Run>;
+  runContextById: Map<string, Context>;
+  seqByRun: Map<string, number>;
+  pendingLifecycleErrors: Map<string, PendingError>;
+}
+
+/** The registry of a gateway. */
+export type GatewayRegistry<Run, Context, PendingError> = Registry<{
+  [Name in keyof GatewayMaps<Run, Context, PendingError>]: GatewayMaps<Run, Context, PendingError>[Name];
+}>;
+
+type Shared = 'sweepEvery' | 'sliceBudget' | 'mode' | 'captureSites' | 'leakDetection';
+type Kept = 'keyCodec' | 'encodeValue' | 'restoreWindow' | 'persistTo';
+type Delivery = 'attempts' | 'minDelay' | 'maxDelay' | 'attemptTimeout' | 'concurrency';
+type Limits = 'maxPending' | 'maxDeadLetters' | 'tombstones' | 'settled';
+
+/** The options of `createGatewayRegistry`. */
+export interface GatewayOptions<Run, Context, PendingError>
+  // biome-ignore lint/complexity/noBannedTypes: the maps play no part in the options that are taken over
+  extends Pick<RegistryOptions<{}>, Shared | Kept> {
+  /** The gateway's live maps, to be tracked in place. A map that is left out is made anew. */
+  adopt?: Partial<GatewayMaps<Run, Context, PendingError>>;
+  /** Tells the context engine that a run has ended: the `deliver` of `subagentRuns`. Default: only the bus is told. */
+  onSubagentEnded?: Deliver<string, Run>;
+  /** Merged into the preset's policy of each map; what is given here replaces that option there. */
+  overrides?: {
+    [Name in keyof GatewayMaps<Run, Context, PendingError>]?: Omit<
+      PolicyOf<GatewayMaps<Run, Context, PendingError>[Name]>,
+      'adopt'
+    >;
+  };
+  /** How endings are delivered and remembered. */
+  ended?: Pick<EndedPolicy<string, Run>, Delivery | Limits>;
+  /** Default: the clock of the process. */
+  clock?: Clock;
+}
+
+const mapNames = ['subagentRuns', 'runContextById', 'seqByRun', 'pendingLifecycleErrors'] as const;
+
+const cleanedUpTtl = '5m';
+/** A clean-up that never completes ends here. */
+const endedCeilingMs = durationMs('1h', 'ended');
+
+/**
+ * The registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one whose clean-up
+ * never completes an hour after its end, one that never ended until it has been idle for a day; contexts, sequence
+ * counters and pending errors leave with their run.
+ *
+ * @throws MapsweepTypeError or MapsweepRangeError where an option is wrong; nothing has been made or adopted then
+ */
+export function createGatewayRegistry<
+  Run extends object = SubagentRunFields,
+  Context extends object = RunContextFields,
+  PendingError extends object = PendingLifecycleErrorFields,
+>(options: GatewayOptions<Run, Context, PendingError> = {}): GatewayRegistry<Run, Context, PendingError> {
+  const { adopt, overrides, onSubagentEnded, ended, clock, ...shared } = readOptions(
+    '',
+    options,
+    gatewaySchema(),
+  );
+  const time = clock ?? systemClock;
+  const presets: { [Name in MapName]: object } = {
+    subagentRuns: subagentRuns(time),
+    runContextById: {
+      follows: 'subagentRuns',
+      orphanAfter: '30m',
+      activeAt: (context: RunContextFields) => unlessUnset(context.lastActiveAt),
+    },
+    seqByRun: { follows: 'runContextById', orphanAfter: '30m' },
+    pendingLifecycleErrors: pendingLifecycleErrors(time),
+  };
+  const live = namedMaps('adopt', adopt, liveMap);
+  const overriding = namedMaps('overrides', overrides, (path, given, name) => {
+    const policy = { ...presets[name], ...override(path, given) };
+    // Only for the error, which should name what the caller wrote.
+    compilePolicy(path, policy);
+    return policy;
+  });
+  const maps = Object.fromEntries(
+    mapNames.map((name) => {
+      const adopted = live[name] === undefined ? {} : { adopt: live[name] };
+      return [name, { ...(overriding[name] ?? presets[name]), ...adopted }];
+    }),
+  );
+  const settled = (run: SubagentRunFields) => unlessUnset(run.cleanupCompletedAt) !== undefined;
+  const endings = {
+    settled,
+    ...ended,
+    map: 'subagentRuns',
+    deliver: onSubagentEnded,
+  };
+  return createRegistry({ ...shared, clock: time, maps, ended: endings } as never) as never;
+}
+
+function subagentRuns(clock: Clock) {
+  const instants = (run: SubagentRunFields) => ({
+    archiveAt: unlessUnset(run.archiveAtMs),
+    cleanedUpAt: unlessUnset(run.cleanupCompletedAt),
+    endedAt: unlessUnset(run.endedAt),
+  });
+  return {
+    ttl: cleanedUpTtl,
+    since: (run: SubagentRunFields) => {
+      const { archiveAt, cleanedUpAt } = instants(run);
+      return archiveAt === undefined ? cleanedUpAt : undefined;
+    },
+    expiresAt: (run: SubagentRunFields) => {
+      const { archiveAt, cleanedUpAt, endedAt } = instants(run);
+      if (archiveAt !== undefined) return archiveAt;
+      return cleanedUpAt === undefined && endedAt !== undefined ? endedAt + endedCeilingMs : undefined;
+    },
+    maxIdle: '24h',
+    // The idle limit is for runs that never end. One that did, or has a date of its own, is to leave by that alone.
+    activeAt: (run: SubagentRunFields) => {
+      const { archiveAt, cleanedUpAt, endedAt } = instants(run);
+      return (archiveAt ?? cleanedUpAt ?? endedAt) === undefined ? undefined : clock.now();
+    },
+  };
+}
+
+/** Gateways write 0 and `null` for an instant that is not set, too. */
+function unlessUnset(instant: number | null | undefined): number | undefined {
+  return instant === null || instant === 0 ? undefined : instant;
+}
+
+function pendingLifecycleErrors(clock: Clock) {
+  return {
+    follows: 'subagentRuns',
+    ttl: '5m',
+    since: (pending: PendingLifecycleErrorFields) => unlessUnset(pending.endedAt),
+    dispose: (
+      pending: PendingLifecycleErrorFields,
+      _key: string,
+      reason: RemovalReason,
+      replacement?: PendingLifecycleErrorFields,
+    ) => {
+      const { timer } = pending;
+      if (timer === undefined || (reason === 'replaced' && replacement?.timer === timer)) return;
+      clearTimeout(timer as NodeJS.Timeout);
+      if (clock !== systemClock) clock.clearTimeout(timer);
+    },
+  };
+}
+
+function gatewaySchema() {
+  const taken = (value: unknown): unknown => value;
+  return {
+    adopt: taken,
+    overrides: taken,
+    onSubagentEnded: (value: unknown, option: string) =>
+      readFunction<Deliver<unknown, unknown>>(
+        value,
+        option,
+        '(event, { attempt, signal }) => void or a promise',
+      ),
+    ended: (value: unknown, option: string) => readOptions(option, value, endedSchema()),
+    clock: readClock,
+    sweepEvery: taken,
+    sliceBudget: taken,
+    mode: taken,
+    captureSites: taken,
+    leakDetection: taken,
+    keyCodec: taken,
+    encodeValue: taken,
+    restoreWindow: taken,
+    persistTo: taken,
+  };
+}
+
+/** Which map's endings are told, and to whom, is the preset's to say. The values are checked with the registry's. */
+function endedSchema() {
+  const taken = (value: unknown): unknown => value;
+  return {
+    settled: taken,
+    attempts: taken,
+    minDelay: taken,
+    maxDelay: taken,
+    attemptTimeout: taken,
+    concurrency: taken,
+    maxPending: taken,
+    maxDeadLetters: taken,
+    tombstones: taken,
+  };
+}
+
+type MapName = (typeof mapNames)[number];
+
+/** Reads an object by map name; a name that is none of the four is an error with a suggestion. */
+function namedMaps<T>(
+  option: string,
+  value: unknown,
+  read: (path: string, given: unknown, name: MapName) => T,
+): { [Name in MapName]?: T } {
+  if (value === undefined) return {};
+  if (!isObjectOfOptions(value)) throw invalidType(option, 'an object by map name', value);
+  const named: { [Name in MapName]?: T } = Object.create(null);
+  for (const [name, given] of Object.entries(value)) {
+    const path = optionPath(option, name);
+    const known = mapNames.find((mapName) => mapName === name);
+    if (known === undefined) {
+      const hint = suggestion(name, mapNames);
+      const message = `${path}: the gateway has no map of this name. ${hint}`.trim();
+      throw new MapsweepTypeError('ERR_UNKNOWN_MAP', message);
+    }
+    if (given !== undefined) named[known] = read(path, given, known);
+  }
+  return named;
+}
+
+function liveMap(path: string, given: unknown): unknown {
+  const target = checkAdoptable(path, given);
+  assertNotTracked(path, target);
+  return target;
+}
+
+/** What of an override counts: an option that is `undefined` is one that is not there. */
+function override(path: string, given: unknown): object {
+  if (!isObjectOfOptions(given)) throw invalidType(path, 'an object of options', given);
+  if (Object.hasOwn(given, 'adopt')) {
+    const message = `${optionPath(path, 'adopt')}: give the live map as an option of its own, adopt: { … }`;
+    throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
+  }
+  const isGiven = ([name, value]: [string, unknown]) =>
+    value !== undefined || !policyOptionNames.includes(name);
+  return Object.fromEntries(Object.entries(given).filter(isGiven));
+}

@@ -1,0 +1,87 @@
+import { MapsweepTypeError } from '../errors.js';
+import { swallowRejection } from '../events/unawaited.js';
+import { invalidInstant } from '../policy/answers.js';
+import type { CompiledPolicy } from '../policy/policy.js';
+import { describe } from '../policy/read-options.js';
+import { nativeOf } from '../stamps/native-collection.js';
+import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { instrument } from './method-wrappers.js';
+import { markTracked, unmarkTracked } from './tracked-mark.js';
+
+/** A live object that an engine tracks in place. */
+export interface Adoption {
+  readonly tracker: Tracker;
+  /** Stops tracking. Idempotent. */
+  release(): void;
+}
+
+/**
+ * Tracks a live Map or Set in place and stamps what is in it.
+ *
+ * @param prepare called with the new tracker before the entries are stamped
+ */
+export function adoptInto(
+  engine: Engine,
+  name: string,
+  policy: CompiledPolicy<unknown, unknown>,
+  target: Map<unknown, unknown> | Set<unknown>,
+  prepare: (tracker: Tracker) => void = () => {},
+): Adoption {
+  const tracker = engine.add(name, policy, nativeOf(target));
+  markTracked(target, { engine, tracker });
+  const restore = instrument(tracker);
+  prepare(tracker);
+  tracker.reconcileNow();
+  if (policy.unstamped !== 'now') stampUnstamped(engine, tracker);
+  let isReleased = false;
+  return {
+    tracker,
+    release: () => {
+      if (isReleased) return;
+      isReleased = true;
+      restore();
+      unmarkTracked(target);
+      engine.remove(tracker);
+    },
+  };
+}
+
+/** Gives the entries that were there first the stamps that the policy says. */
+function stampUnstamped(engine: Engine, tracker: Tracker): void {
+  const { unstamped } = tracker.policy;
+  const { stamps } = tracker;
+  const { timeline } = engine;
+  const found = [...stamps.entries()].map(
+    ([key, slot]) => [key, slot, stamps.generation[slot] as number] as const,
+  );
+  for (const [key, slot, generation] of found) {
+    // What was asked about another entry may have removed this one.
+    if (!stamps.holds(slot, generation)) continue;
+    const asked =
+      typeof unstamped === 'function' ? askUnstamped(engine, tracker, unstamped, key) : timeline.epochStart;
+    if (asked === undefined || !stamps.holds(slot, generation)) continue;
+    const at = Math.min(asked, timeline.now());
+    tracker.restamp(slot, at, at);
+  }
+}
+
+function askUnstamped(
+  engine: Engine,
+  tracker: Tracker,
+  ask: (value: unknown, key: unknown) => number,
+  key: unknown,
+): number | undefined {
+  try {
+    const answer: unknown = ask(tracker.native.get(key), key);
+    const problem = invalidInstant(answer, engine.timeline.clock.now());
+    if (problem === undefined && Number.isFinite(answer))
+      return engine.timeline.toMonotonic(answer as number);
+    swallowRejection(answer, () => {});
+    const message = `unstamped must answer epoch milliseconds, got ${describe(answer)}${problem ?? ''}`;
+    throw new MapsweepTypeError('ERR_INVALID_ANSWER', message);
+  } catch (error) {
+    engine.failures.report(tracker.name, 'unstamped', key, error);
+    return undefined;
+  }
+}

@@ -1,0 +1,66 @@
+import { MapsweepTypeError } from '../errors.js';
+import { type CompiledPolicy, policyOptionNames } from '../policy/policy.js';
+import { invalidType, isObjectOfOptions, type OptionReader, unknownOption } from '../policy/read-options.js';
+import { Engine } from '../sweeping/engine.js';
+import { type Clock, systemClock } from '../time/clock.js';
+
+/** Buckets of this width: nothing ticks by itself, so it only says how much a sweep in between looks at again. */
+const bucketMs = 1_000;
+
+/** The clock option: anything that implements `Clock`. */
+export const readClock: OptionReader<Clock> = (value, option) => {
+  const allowed = 'a Clock: now(), monotonic(), setTimeout(), clearTimeout()';
+  if (value === null || typeof value !== 'object') throw invalidType(option, allowed, value);
+  for (const method of ['now', 'monotonic', 'setTimeout', 'clearTimeout'] as const) {
+    if (typeof (value as Partial<Clock>)[method] !== 'function') {
+      throw invalidType(`${option}.${method}`, 'a function', (value as Partial<Clock>)[method]);
+    }
+  }
+  for (const method of ['now', 'monotonic'] as const) {
+    const reading = (value as Clock)[method]();
+    if (!Number.isFinite(reading))
+      throw invalidType(`${option}.${method}()`, 'a finite number of ms', reading);
+  }
+  return value as Clock;
+};
+
+/** The engine of a map that belongs to no registry: it has no timer, and sweeps when it is told to. */
+export function standaloneEngine(clock: Clock = systemClock): Engine {
+  return new Engine({ clock, sweepEveryMs: bucketMs, sliceBudgetMs: 5, observing: false });
+}
+
+/** Refuses what only a registry can do. */
+export function checkStandalone(policy: CompiledPolicy<unknown, unknown>): void {
+  if (policy.adopt !== undefined) {
+    throw new MapsweepTypeError(
+      'ERR_INVALID_OPTION',
+      'adopt: give the object itself, as in adopt(map, options)',
+    );
+  }
+  if (policy.follows === undefined) return;
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    'follows: a map that is used alone has no leader. Put both maps into one createRegistry({ maps })',
+  );
+}
+
+/**
+ * Parts the options that belong to the map from those that are its policy. Only own properties count.
+ *
+ * @throws MapsweepTypeError for a name that is neither
+ */
+export function splitOptions(
+  options: unknown,
+  names: readonly string[],
+): { own: Record<string, unknown>; policy: unknown } {
+  if (!isObjectOfOptions(options)) return { own: {}, policy: options };
+  const allowed = [...names, ...policyOptionNames];
+  for (const name of Object.keys(options)) {
+    if (!allowed.includes(name)) throw unknownOption('', name, allowed);
+  }
+  const entries = Object.entries(options);
+  return {
+    own: Object.fromEntries(entries.filter(([name]) => names.includes(name))),
+    policy: Object.fromEntries(entries.filter(([name]) => !names.includes(name))),
+  };
+}

@@ -1,0 +1,51 @@
+import { MapsweepTypeError } from '../errors.js';
+import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
+
+/** What tracks a Map or a Set, for the other entry points of this package. */
+export interface TrackedParts {
+  readonly engine: Engine;
+  readonly tracker: Tracker;
+}
+
+// On the global object and by a registered symbol, so that two copies of this package in one process see each other's
+// maps. Made at the first use, since importing the package changes nothing.
+const mark = Symbol.for('mapsweep.tracked');
+
+function trackedObjects(): WeakMap<object, TrackedParts> {
+  const holder = globalThis as { [mark]?: WeakMap<object, TrackedParts> };
+  const known = holder[mark];
+  if (known !== undefined) return known;
+  const created = new WeakMap<object, TrackedParts>();
+  Object.defineProperty(holder, mark, {
+    value: created,
+    enumerable: false,
+    configurable: true,
+    writable: false,
+  });
+  return created;
+}
+
+/** @throws MapsweepTypeError `ERR_ALREADY_TRACKED` where a map has stamps already, by whichever registry */
+export function assertNotTracked(option: string, target: object): void {
+  if (!trackedObjects().has(target)) return;
+  throw new MapsweepTypeError(
+    'ERR_ALREADY_TRACKED',
+    `${option}: this object is tracked already. A map has one set of stamps: release() the other handle, or close() the other registry, first`,
+  );
+}
+
+/** What tracks an object, in whichever copy of this package; `undefined` where nothing does. */
+export function trackedPartsOf(target: object): TrackedParts | undefined {
+  return trackedObjects().get(target);
+}
+
+/** Marks an object as tracked. Holds the parts no longer than the object itself. */
+export function markTracked(target: object, parts: TrackedParts): void {
+  trackedObjects().set(target, parts);
+}
+
+/** Takes the mark away. */
+export function unmarkTracked(target: object): void {
+  trackedObjects().delete(target);
+}

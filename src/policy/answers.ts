@@ -1,0 +1,115 @@
+import { MapsweepTypeError } from '../errors.js';
+import { isThenable, swallowRejection } from '../events/unawaited.js';
+import type { Timeline } from '../time/timeline.js';
+import type { CompiledPolicy } from './policy.js';
+import { describe } from './read-options.js';
+
+/** Epoch ms of 2001 and later are above it; while they are, anything below `earliestInstant` is in another unit. */
+const modernEpoch = 1e12;
+/** 1973 in epoch ms, and in epoch seconds the year 5138: between the units nothing real lies on the wrong side. */
+const earliestInstant = 1e11;
+
+/** The policy functions that answer with an instant. */
+export type InstantName = 'since' | 'expiresAt' | 'activeAt';
+
+/** What an invalid answer or a throw is turned into. */
+export const FAILED = Symbol('failed');
+
+interface Remembered {
+  epoch: number;
+  at: number;
+}
+
+/**
+ * Asks policy functions about an entry: catches what they throw, checks what they answer, and turns epoch ms into
+ * monotonic instants.
+ *
+ * An instant is translated when it is first seen and remembered while it stays the same, so that a jump of the wall
+ * clock does not move a deadline that is already known.
+ */
+export class Answers<K, V> {
+  readonly #timeline: Timeline;
+  readonly #failed: (callback: string, key: K, slot: number, error: unknown) => void;
+  readonly #remembered = new Map<number, Partial<Record<InstantName, Remembered>>>();
+
+  constructor(timeline: Timeline, failed: (callback: string, key: K, slot: number, error: unknown) => void) {
+    this.#timeline = timeline;
+    this.#failed = failed;
+  }
+
+  /** The monotonic instant that `ask` answers with, `undefined` where it has none. */
+  instant(
+    name: InstantName,
+    ask: (value: V, key: K) => number | undefined,
+    slot: number,
+    value: V,
+    key: K,
+  ): number | undefined | typeof FAILED {
+    let answer: unknown;
+    try {
+      answer = ask(value, key);
+    } catch (error) {
+      this.#failed(name, key, slot, error);
+      return FAILED;
+    }
+    if (answer === undefined) return undefined;
+    const problem = invalidInstant(answer, this.#timeline.clock.now());
+    if (problem !== undefined) {
+      swallowRejection(answer, () => {});
+      const message = `${name} must answer epoch milliseconds or undefined, got ${describe(answer)}${problem}`;
+      this.#failed(name, key, slot, new MapsweepTypeError('ERR_INVALID_ANSWER', message));
+      return FAILED;
+    }
+    return this.#translate(name, slot, answer as number);
+  }
+
+  /** What a yes-or-no function answers. */
+  decide(name: 'keepWhile' | 'match', ask: () => boolean, slot: number, key: K): boolean | typeof FAILED {
+    try {
+      const answer = ask();
+      if (!isThenable(answer)) return Boolean(answer);
+      swallowRejection(answer, () => {});
+      throw new MapsweepTypeError('ERR_INVALID_ANSWER', `${name} must answer true or false, got a promise`);
+    } catch (error) {
+      this.#failed(name, key, slot, error);
+      return FAILED;
+    }
+  }
+
+  /** Forgets what was remembered of a slot, which is free for another entry. */
+  forget(slot: number): void {
+    if (this.#remembered.size > 0) this.#remembered.delete(slot);
+  }
+
+  #translate(name: InstantName, slot: number, epoch: number): number {
+    let ofSlot = this.#remembered.get(slot);
+    if (ofSlot === undefined) {
+      ofSlot = {};
+      this.#remembered.set(slot, ofSlot);
+    }
+    const known = ofSlot[name];
+    if (known !== undefined && known.epoch === epoch) return known.at;
+    this.#timeline.observe();
+    const translated = this.#timeline.instantOf(epoch);
+    // Activity that lies ahead was written by a clock that was wrong; it must not keep an entry longer than activity now.
+    const at = name === 'activeAt' ? Math.min(translated, this.#timeline.now()) : translated;
+    ofSlot[name] = { epoch, at };
+    return at;
+  }
+}
+
+/** What is wrong with an answer that should be epoch ms, or `undefined`. `Infinity` is never, and fine. */
+export function invalidInstant(answer: unknown, now: number): string | undefined {
+  if (typeof answer !== 'number') return '';
+  if (Number.isNaN(answer)) return '';
+  if (now >= modernEpoch && answer < earliestInstant) return ', which looks like seconds or a duration';
+  if (answer === Number.NEGATIVE_INFINITY) return '';
+  return undefined;
+}
+
+/** Whether a policy asks functions of the owner when an entry is judged. */
+export function asksFunctions<K, V>(policy: CompiledPolicy<K, V>): boolean {
+  if (policy.rules.length > 0) return true;
+  const { since, expiresAt } = policy.own;
+  return typeof since === 'function' || expiresAt !== undefined || policy.activeAt !== undefined;
+}

@@ -1,0 +1,375 @@
+import { types } from 'node:util';
+import { MapsweepTypeError } from '../errors.js';
+import { checkAdoptable } from './adoptable.js';
+import { type Duration, durationMs } from './duration.js';
+import {
+  invalidType,
+  optionPath,
+  readFunction,
+  readInteger,
+  readName,
+  readOneOf,
+  readOptions,
+} from './read-options.js';
+
+/**
+ * Why a value left its map.
+ *
+ * - `deleted`: the owner called `delete`
+ * - `cleared`: the owner called `clear`
+ * - `replaced`: the owner set a different value on the key; never on a `Set`
+ * - `swept`: the sweeper removed the entry because it was due
+ * - `evicted`: the entry was removed because of `maxEntries`
+ * - `companion`: the entry of the leader left, whichever way
+ */
+export type RemovalReason = 'deleted' | 'cleared' | 'replaced' | 'swept' | 'evicted' | 'companion';
+
+/** What `beforeSweep` is told besides the entry. */
+export interface BeforeSweepContext {
+  /**
+   * Aborted when the entry is touched, replaced or removed meanwhile (its reason has the code `ERR_CALLBACK_OBSOLETE`),
+   * or after 30 seconds (`ERR_CALLBACK_TIMEOUT`). Stop then: the answer no longer counts.
+   */
+  readonly signal: AbortSignal;
+  /** Which call this is for the entry since it became due. Counts from 1. */
+  readonly attempt: number;
+}
+
+/**
+ * When an entry becomes due. The deadline is the earliest of those that apply; without any, an entry is tracked and
+ * never swept.
+ *
+ * The functions are synchronous and cheap: they run during sweeps, and for some entries at every sweep. They answer in
+ * epoch milliseconds. `undefined` contributes no deadline and never means expired. An answer that is `NaN`, not a
+ * number, a promise, or below 1e11 while the clock reads 1e12 or more (epoch seconds, a duration) is invalid. After an
+ * invalid answer or a throw the entry stays, and the failure is counted and emitted as `callback-failed`. Nothing has
+ * changed when they run, and they may call back into the map.
+ */
+export interface Lifetimes<K, V> {
+  /** Due this long after `since`. 0 is due at once; `false` is never. From 0 to 100 years. Default: none. */
+  ttl?: Duration | false;
+  /**
+   * What the TTL counts from: the registration, the last `set` or `touch`, or an instant in epoch ms that the value
+   * itself records. While a function answers `undefined` the TTL has not started. An error without `ttl`.
+   * Default: `'registeredAt'`.
+   */
+  since?: 'registeredAt' | 'lastActiveAt' | ((value: V, key: K) => number | undefined);
+  /** An absolute deadline in epoch ms. `undefined`: none. Default: none. */
+  expiresAt?: (value: V, key: K) => number | undefined;
+  /**
+   * Due when there was neither a `set` nor a `touch` (nor what `activeAt` tells) for this long. 0 is due at once;
+   * `false` is never. From 0 to 100 years. Default: none.
+   */
+  maxIdle?: Duration | false;
+  /**
+   * Due at this age whatever else holds: the ceiling over `keepWhile`. 0 is due at once; `false` is never. From 0 to
+   * 100 years. Default: none.
+   */
+  maxAge?: Duration | false;
+}
+
+/**
+ * Lifetimes for the keys that match. They replace all of the map's lifetimes, so that a rule without any exempts its
+ * keys from sweeping.
+ */
+export interface Rule<K, V> extends Lifetimes<K, V> {
+  /**
+   * Which keys the rule is for. A `RegExp` matches keys that are strings, always from their start: its `lastIndex` is
+   * neither read nor moved. A function is called when an entry is filed or judged, before anything has changed; a
+   * throw keeps the entry and is counted and emitted as `callback-failed`.
+   */
+  match: RegExp | ((key: K) => boolean);
+}
+
+/**
+ * How the entries of one map live and leave. Every option can be left out: such a map is tracked and never swept.
+ *
+ * Options are read once, when the map is made or adopted; to change them later changes nothing. Only own enumerable
+ * properties count. Callbacks are called without a `this`. What a callback throws never escapes: it is counted and
+ * emitted as `callback-failed`, and the other entries go on.
+ */
+export interface Policy<K, V> extends Lifetimes<K, V> {
+  /** A live `Map` or `Set` to instrument in place. It stays the same object. Default: a new `TrackedMap` is made. */
+  adopt?: Map<K, V> | Set<K>;
+  /**
+   * Activity that the value itself records, in epoch ms; the later of it and the last `set` or `touch` counts as the
+   * entry's activity. `undefined`: none recorded. Runs when an entry is judged, before anything has changed; a throw
+   * or an invalid answer keeps the entry. Default: none.
+   */
+  activeAt?: (value: V, key: K) => number | undefined;
+  /**
+   * The guard: `true` keeps a due entry, until `maxAge` if there is one, and keeps an entry from being evicted. It does
+   * not hold a companion whose leader leaves. Runs when an entry is due, before anything has changed; a throw keeps
+   * the entry. Default: nothing is kept.
+   */
+  keepWhile?: (value: V, key: K) => boolean;
+  /** Lifetimes by key. The first rule that matches replaces all lifetimes of the map. Default: no rules. */
+  rules?: ReadonlyArray<Rule<K, V>>;
+  /**
+   * The name of the leader: the map whose entries those of this one accompany, by equal key. They leave in the same
+   * step as their leader's, whoever removed that, and activity here counts as activity there. 1 to 128 characters.
+   * Default: no leader.
+   */
+  follows?: string;
+  /**
+   * For a companion whose leader has no such key: due when idle this long. 0 is due at once; `false` is never. From 0
+   * to 100 years. An error without `follows`. Default: `'30m'`.
+   */
+  orphanAfter?: Duration | false;
+  /**
+   * How many entries may be there. The excess is evicted after the current macrotask, in one pass: due entries first,
+   * then ended ones, then the longest idle; guarded ones never. An integer of at least 1. 0 is an error, because a map
+   * that keeps nothing is not one to write to. Default: no limit.
+   */
+  maxEntries?: number;
+  /**
+   * The registration of entries that were in an adopted map before: the moment of adoption, the epoch (so that every
+   * TTL, idle time and age has passed), or an instant in epoch ms. A function runs once an entry, during adoption; a
+   * throw or an invalid answer stamps the entry as `'now'`. Default: `'now'`.
+   */
+  unstamped?: 'now' | 'expired' | ((value: V, key: K) => number);
+  /**
+   * Work that has to succeed before a due entry is removed by a sweep, such as a delete in a database. The entry is
+   * still there when it runs. It runs beside the sweep, 30 seconds at most, at most 32 at once, once an entry at a
+   * time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
+   * keeps the entry, and it is tried again later, with growing pauses. A call that timed out and ignores its signal may
+   * still run when the next one starts. May call back into the map. Default: none.
+   */
+  beforeSweep?: (value: V, key: K, context: BeforeSweepContext) => void | Promise<void>;
+  /**
+   * Frees what a value holds. Called once for every value that leaves, after the state has changed. With `replaced`
+   * comes the new value, so that a resource both share can be left alone. It may call back into the map; a `set` or
+   * `delete` in it is an ordinary one. The entry is gone whatever it throws. Default: none.
+   */
+  dispose?: (value: V, key: K, reason: RemovalReason, replacement?: V) => void;
+  /**
+   * The approximate weight of an entry in bytes. Runs on a sample of the entries, never inside of a `set` or `get`. An
+   * entry on which it throws is left out. Default: no weights.
+   */
+  weigh?: (value: V, key: K) => number;
+  /** `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry. */
+  mode?: 'sweep' | 'observe';
+}
+
+type Instant<K, V> = (value: V, key: K) => number | undefined;
+
+/** Lifetimes with every default applied and every duration in milliseconds. */
+export interface CompiledLifetimes<K, V> {
+  /** Stands before the name of a lifetime in explanations: `'rules[0].'` for a rule, empty for the map's own. */
+  readonly label: string;
+  /** `Infinity`: none. */
+  readonly ttlMs: number;
+  readonly since: 'registeredAt' | 'lastActiveAt' | Instant<K, V>;
+  readonly expiresAt: Instant<K, V> | undefined;
+  /** `Infinity`: none. */
+  readonly maxIdleMs: number;
+  /** `Infinity`: none. */
+  readonly maxAgeMs: number;
+}
+
+/** A rule whose `match` is a plain function that keeps no state. */
+export interface CompiledRule<K, V> {
+  readonly match: (key: K) => boolean;
+  readonly lifetimes: CompiledLifetimes<K, V>;
+}
+
+/** A checked policy with every default applied. Shares no mutable state with the options it was made of. */
+export interface CompiledPolicy<K, V> {
+  readonly adopt: Map<K, V> | Set<K> | undefined;
+  readonly own: CompiledLifetimes<K, V>;
+  readonly rules: ReadonlyArray<CompiledRule<K, V>>;
+  readonly activeAt: Instant<K, V> | undefined;
+  readonly keepWhile: ((value: V, key: K) => boolean) | undefined;
+  readonly follows: string | undefined;
+  /** `Infinity`: never, as for a map that follows nothing. */
+  readonly orphanAfterMs: number;
+  /** `Infinity`: no limit. */
+  readonly maxEntries: number;
+  readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);
+  readonly beforeSweep: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | undefined;
+  readonly dispose: ((value: V, key: K, reason: RemovalReason, replacement?: V) => void) | undefined;
+  readonly weigh: ((value: V, key: K) => number) | undefined;
+  /** `undefined`: that of the registry. */
+  readonly mode: 'sweep' | 'observe' | undefined;
+}
+
+const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
+const VALUE_AND_KEY = '(value, key)';
+const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds or undefined`;
+const MATCH = 'a RegExp or a function (key) => boolean';
+
+/**
+ * Checks a policy and applies its defaults. Reads every option once, changes nothing, and throws at the first mistake.
+ *
+ * @param path where the policy stands, for messages, such as `maps.sessions`; empty for the top
+ * @throws {MapsweepTypeError} `ERR_UNKNOWN_OPTION`, `ERR_INVALID_OPTION`, `ERR_INVALID_DURATION`, `ERR_NOT_A_MAP` or
+ *   `ERR_NOT_ADOPTABLE`
+ * @throws {MapsweepRangeError} `ERR_INVALID_OPTION` or `ERR_INVALID_DURATION`
+ */
+export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): CompiledPolicy<K, V> {
+  // The likeliest mistake of all: `maps: { sessions: new Map() }`.
+  if (types.isMap(policy) || types.isSet(policy)) {
+    throw invalidType(path || 'options', 'an object of options', policy, 'To adopt it, write { adopt: it }');
+  }
+  const options = readOptions(path, policy, policySchema<K, V>());
+  requireTogether(path, 'orphanAfter', options.orphanAfter, 'follows', options.follows);
+  return {
+    adopt: options.adopt,
+    own: compileLifetimes(path, '', options),
+    rules: options.rules ?? [],
+    activeAt: options.activeAt,
+    keepWhile: options.keepWhile,
+    follows: options.follows,
+    orphanAfterMs:
+      options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
+    maxEntries: options.maxEntries ?? Infinity,
+    unstamped: options.unstamped ?? 'now',
+    beforeSweep: options.beforeSweep,
+    dispose: options.dispose,
+    weigh: options.weigh,
+    mode: options.mode,
+  };
+}
+
+/** Whether any entry of the map can become due by a lifetime, the map's own or a rule's. `orphanAfter` is not one. */
+export function hasLifetime<K, V>(policy: CompiledPolicy<K, V>): boolean {
+  return [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].some(
+    ({ ttlMs, expiresAt, maxIdleMs, maxAgeMs }) =>
+      expiresAt !== undefined || Math.min(ttlMs, maxIdleMs, maxAgeMs) < Infinity,
+  );
+}
+
+function lifetimesSchema<K, V>() {
+  return {
+    ttl: readDurationOrFalse,
+    since: (value: unknown, option: string) =>
+      readChoiceOrFunction<'registeredAt' | 'lastActiveAt', Instant<K, V>>(
+        value,
+        option,
+        ['registeredAt', 'lastActiveAt'],
+        INSTANT,
+      ),
+    expiresAt: callback<Instant<K, V>>(INSTANT),
+    maxIdle: readDurationOrFalse,
+    maxAge: readDurationOrFalse,
+  };
+}
+
+function policySchema<K, V>() {
+  return {
+    adopt: (value: unknown, option: string) => checkAdoptable(option, value) as Map<K, V> | Set<K>,
+    ...lifetimesSchema<K, V>(),
+    activeAt: callback<Instant<K, V>>(INSTANT),
+    keepWhile: callback<(value: V, key: K) => boolean>(`${VALUE_AND_KEY} => boolean`),
+    rules: readRules<K, V>,
+    follows: readName,
+    orphanAfter: readDurationOrFalse,
+    maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+    unstamped: (value: unknown, option: string) =>
+      readChoiceOrFunction<'now' | 'expired', (value: V, key: K) => number>(
+        value,
+        option,
+        ['now', 'expired'],
+        `${VALUE_AND_KEY} => epoch milliseconds`,
+      ),
+    beforeSweep: callback<NonNullable<CompiledPolicy<K, V>['beforeSweep']>>(
+      '(value, key, { signal, attempt }) => void or a promise',
+    ),
+    dispose: callback<NonNullable<CompiledPolicy<K, V>['dispose']>>(
+      '(value, key, reason, replacement) => void',
+    ),
+    weigh: callback<(value: V, key: K) => number>(`${VALUE_AND_KEY} => bytes`),
+    mode: (value: unknown, option: string) => readOneOf(value, option, ['sweep', 'observe']),
+  };
+}
+
+/** The names of all options of a policy. */
+export const policyOptionNames: readonly string[] = Object.keys(policySchema());
+
+function readRules<K, V>(value: unknown, option: string): ReadonlyArray<CompiledRule<K, V>> {
+  if (!Array.isArray(value)) throw invalidType(option, 'an array of rules { match, … }', value);
+  // `Array.from` visits holes too, which `map` would leave for a sweep to fall into.
+  return Array.from(value, (rule: unknown, index) => compileRule<K, V>(option, index, rule));
+}
+
+function compileRule<K, V>(path: string, index: number, rule: unknown): CompiledRule<K, V> {
+  const rulePath = `${path}[${index}]`;
+  const options = readOptions(rulePath, rule, { match: readMatch<K>, ...lifetimesSchema<K, V>() });
+  if (options.match === undefined) throw invalidType(optionPath(rulePath, 'match'), MATCH, undefined);
+  return { match: options.match, lifetimes: compileLifetimes(rulePath, `rules[${index}].`, options) };
+}
+
+function readMatch<K>(value: unknown, option: string): (key: K) => boolean {
+  if (typeof value === 'function') return value as (key: K) => boolean;
+  if (!types.isRegExp(value)) {
+    // From a JSON config, which has no regular expressions.
+    const hint = typeof value === 'string' ? 'A pattern in a string needs new RegExp(pattern)' : '';
+    throw invalidType(option, MATCH, value, hint);
+  }
+  // A clone, so that the user's lastIndex is neither read nor moved. The flags stay, since /y also anchors the match.
+  const pattern = new RegExp(value);
+  return (key) => {
+    if (typeof key !== 'string') return false;
+    // With /g and /y each match would start where the last one ended.
+    pattern.lastIndex = 0;
+    return pattern.test(key);
+  };
+}
+
+interface ReadLifetimes<K, V> {
+  readonly ttl?: number;
+  readonly since?: 'registeredAt' | 'lastActiveAt' | Instant<K, V>;
+  readonly expiresAt?: Instant<K, V>;
+  readonly maxIdle?: number;
+  readonly maxAge?: number;
+}
+
+function compileLifetimes<K, V>(
+  path: string,
+  label: string,
+  options: ReadLifetimes<K, V>,
+): CompiledLifetimes<K, V> {
+  requireTogether(path, 'since', options.since, 'ttl', options.ttl);
+  return {
+    label,
+    ttlMs: options.ttl ?? Infinity,
+    since: options.since ?? 'registeredAt',
+    expiresAt: options.expiresAt,
+    maxIdleMs: options.maxIdle ?? Infinity,
+    maxAgeMs: options.maxAge ?? Infinity,
+  };
+}
+
+// `ttl: false` satisfies `since`: whoever turns off a TTL, by an override or a config, need not take `since` out too.
+function requireTogether(
+  path: string,
+  name: string,
+  value: unknown,
+  needed: string,
+  neededValue: unknown,
+): void {
+  if (value === undefined || neededValue !== undefined) return;
+  const option = optionPath(path, name);
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `${option} has no effect without ${optionPath(path, needed)}: set ${needed} beside it, or leave ${name} out`,
+  );
+}
+
+function readDurationOrFalse(value: unknown, option: string): number {
+  return durationMs(value, option, { allowFalse: true });
+}
+
+function callback<Callback extends (...parameters: never[]) => unknown>(signature: string) {
+  return (value: unknown, option: string) => readFunction<Callback>(value, option, signature);
+}
+
+function readChoiceOrFunction<Choice extends string, Callback>(
+  value: unknown,
+  option: string,
+  choices: readonly Choice[],
+  signature: string,
+): Choice | Callback {
+  if (typeof value === 'function') return value as Callback;
+  return readOneOf(value, option, choices, `a function ${signature}`);
+}

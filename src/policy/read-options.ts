@@ -1,0 +1,279 @@
+import { types } from 'node:util';
+import { type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from '../errors.js';
+
+/**
+ * Checks one value and returns it in the form the library works with; throws an error that names the option.
+ * It is never called with `undefined`, which means that the option was left out.
+ */
+export type OptionReader<T> = (value: unknown, option: string) => T;
+
+/** The options that an object may have, each with its reader. */
+export type OptionSchema = Readonly<Record<string, OptionReader<unknown>>>;
+
+/** What {@link readOptions} returns for a schema. */
+export type OptionsOf<Schema extends OptionSchema> = {
+  readonly [Name in keyof Schema]?: ReturnType<Schema[Name]>;
+};
+
+const LONGEST_NAME = 128;
+const LONGEST_EXCERPT = 64;
+
+// Control and format characters, line breaks and halves of a pair: they break a log line or reverse its text.
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/**
+ * Reads an object of options: each value once, through its reader.
+ *
+ * Only own enumerable string keys count, so that a polluted `Object.prototype` sets nothing. `undefined` is the same
+ * as absent, but a name that is not in the schema is an error whatever its value is. Names are checked before values,
+ * because a misspelt name often explains why another value is wrong.
+ *
+ * @param path where the object stands, such as `maps.sessions`; empty for the top
+ * @returns an object without a prototype
+ * @throws {MapsweepTypeError} `ERR_UNKNOWN_OPTION`, with the nearest name as a suggestion; `ERR_INVALID_OPTION` if
+ *   `input` is not an object of options or a getter throws; whatever a reader throws
+ */
+export function readOptions<Schema extends OptionSchema>(
+  path: string,
+  input: unknown,
+  schema: Schema,
+): OptionsOf<Schema> {
+  if (!isObjectOfOptions(input)) throw invalidType(path || 'options', 'an object of options', input);
+  const names = Object.keys(input);
+  for (const name of names) {
+    if (!Object.hasOwn(schema, name)) throw unknownOption(path, name, Object.keys(schema));
+  }
+  // Without a prototype, for an absent option must not be looked up on a polluted one.
+  const options: Record<string, unknown> = Object.create(null);
+  for (const name of names) {
+    const option = optionPath(path, name);
+    const value = readProperty(input, name, option);
+    if (value !== undefined) options[name] = schema[name]!(value, option);
+  }
+  return options as OptionsOf<Schema>;
+}
+
+/** The path of an option inside of `parent`: `maps.sessions`, or `maps["my sessions"]` if that is no identifier. */
+export function optionPath(parent: string, name: string): string {
+  if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]{0,63}$/u.test(name)) return `${parent}[${describe(name)}]`;
+  return parent === '' ? name : `${parent}.${name}`;
+}
+
+/**
+ * Reads a function.
+ *
+ * @param signature how to call it, for the message, such as `(value, key) => boolean`
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`
+ */
+export function readFunction<Callback extends (...parameters: never[]) => unknown>(
+  value: unknown,
+  option: string,
+  signature: string,
+): Callback {
+  if (typeof value !== 'function') throw invalidType(option, `a function ${signature}`, value);
+  return value as Callback;
+}
+
+/**
+ * Reads an integer from `min` to `max`, both included.
+ *
+ * @param range `min` defaults to 0, `max` to `Number.MAX_SAFE_INTEGER`
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`: not a number
+ * @throws {MapsweepRangeError} `ERR_INVALID_OPTION`: `NaN`, a fraction, or out of range
+ */
+export function readInteger(
+  value: unknown,
+  option: string,
+  { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number } = {},
+): number {
+  const allowed =
+    max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`;
+  if (typeof value !== 'number') throw invalidType(option, allowed, value);
+  if (!Number.isInteger(value) || value < min || value > max) throw invalidRange(option, allowed, value);
+  return value + 0;
+}
+
+/**
+ * Reads one of a closed set of strings.
+ *
+ * @param otherwise what else the option takes, for the message; the caller has looked for it before
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`: another type; `'Sweep'` for `'sweep'` brings a suggestion
+ */
+export function readOneOf<const Choice extends string>(
+  value: unknown,
+  option: string,
+  choices: readonly Choice[],
+  otherwise?: string,
+): Choice {
+  const choice = choices.find((candidate) => candidate === value);
+  if (choice !== undefined) return choice;
+  const quoted = choices.map((candidate) => `'${candidate}'`);
+  const allowed = listOf(otherwise === undefined ? quoted : [...quoted, otherwise]);
+  throw invalidType(option, allowed, value, suggestion(value, choices));
+}
+
+/**
+ * Reads a name: a non-empty string of at most 128 characters.
+ *
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`: not a string
+ * @throws {MapsweepRangeError} `ERR_INVALID_OPTION`: empty or too long
+ */
+export function readName(value: unknown, option: string): string {
+  const allowed = `a string of 1 to ${LONGEST_NAME} characters`;
+  if (typeof value !== 'string') throw invalidType(option, allowed, value);
+  if (value.length === 0 || value.length > LONGEST_NAME) throw invalidRange(option, allowed, value);
+  return value;
+}
+
+/**
+ * A received value for an error message, on one short line. Never throws, and shows nothing of what an object holds,
+ * because messages end up in logs and values may be secrets.
+ */
+export function describe(value: unknown): string {
+  return describeRaw(value).replace(
+    UNPRINTABLE,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
+}
+
+function describeRaw(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return value.length <= LONGEST_EXCERPT
+        ? JSON.stringify(value)
+        : `${JSON.stringify(value.slice(0, LONGEST_EXCERPT))}… (${value.length} characters)`;
+    case 'bigint':
+      return excerpt(`${value}n`);
+    case 'symbol':
+      return value.description === undefined ? 'Symbol()' : `Symbol(${describe(value.description)})`;
+    case 'function':
+    case 'object':
+      return describeObject(value);
+    default:
+      return Object.is(value, -0) ? '-0' : String(value);
+  }
+}
+
+/** The error for a value of a type, shape or choice that `option` does not take. `hint` says what to do instead. */
+export function invalidType(
+  option: string,
+  allowed: string,
+  received: unknown,
+  hint = '',
+  code: MapsweepErrorCode = 'ERR_INVALID_OPTION',
+): MapsweepTypeError {
+  return new MapsweepTypeError(code, sentence(option, allowed, received, hint));
+}
+
+/** The error for a value of the right type that is outside of what `option` allows. */
+export function invalidRange(
+  option: string,
+  allowed: string,
+  received: unknown,
+  hint = '',
+  code: MapsweepErrorCode = 'ERR_INVALID_OPTION',
+): MapsweepRangeError {
+  return new MapsweepRangeError(code, sentence(option, allowed, received, hint));
+}
+
+function sentence(option: string, allowed: string, received: unknown, hint: string): string {
+  return `${option} must be ${allowed}; received ${describe(received)}${hint === '' ? '' : `. ${hint}`}`;
+}
+
+/** The error for a name that is none of the options. */
+export function unknownOption(path: string, name: string, allowed: readonly string[]): MapsweepTypeError {
+  const hint = suggestion(name, allowed);
+  return new MapsweepTypeError(
+    'ERR_UNKNOWN_OPTION',
+    `${optionPath(path, name)} is not an option.${hint === '' ? '' : ` ${hint}`} Allowed here: ${allowed.join(', ')}`,
+  );
+}
+
+/** False for objects that are never meant as options, but would pass as empty ones: what they hold is in no own property. */
+export function isObjectOfOptions(input: unknown): input is Record<string, unknown> {
+  return (
+    typeof input === 'object' &&
+    input !== null &&
+    !types.isMap(input) &&
+    !types.isSet(input) &&
+    !types.isWeakMap(input) &&
+    !types.isWeakSet(input) &&
+    !types.isPromise(input) &&
+    !types.isRegExp(input) &&
+    !types.isDate(input) &&
+    !types.isBoxedPrimitive(input) &&
+    !ArrayBuffer.isView(input) &&
+    !Array.isArray(input)
+  );
+}
+
+function readProperty(input: Record<string, unknown>, name: string, option: string): unknown {
+  try {
+    return input[name];
+  } catch (cause) {
+    throw new MapsweepTypeError('ERR_INVALID_OPTION', `${option} cannot be read: its getter threw`, {
+      cause,
+    });
+  }
+}
+
+// Proxies, getters and revoked objects run foreign code or throw when looked at.
+function describeObject(value: object | null): string {
+  if (value === null) return 'null';
+  try {
+    if (typeof value === 'function') return named('a function', (value as { name?: unknown }).name);
+    if (Array.isArray(value)) return `an array of length ${value.length}`;
+    const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+    return name === 'Object' || name === undefined ? 'an object' : named('an instance of', name, 'an object');
+  } catch {
+    return `an unreadable ${typeof value}`;
+  }
+}
+
+function named(kind: string, name: unknown, otherwise = kind): string {
+  return typeof name === 'string' && name !== '' ? `${kind} ${excerpt(name)}` : otherwise;
+}
+
+function excerpt(text: string): string {
+  return text.length <= LONGEST_EXCERPT ? text : `${text.slice(0, LONGEST_EXCERPT)}…`;
+}
+
+function listOf(choices: readonly string[]): string {
+  return choices.length < 2 ? choices.join('') : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
+}
+
+/** `Did you mean 'maxIdle'?` if one of the names is near, else an empty string. */
+export function suggestion(received: unknown, names: readonly string[]): string {
+  if (typeof received !== 'string' || received.length > LONGEST_EXCERPT) return '';
+  let nearest = '';
+  let smallest = Infinity;
+  for (const name of names) {
+    const distance = editDistance(received.toLowerCase(), name.toLowerCase());
+    // One slip in three letters: 'tlt' is 'ttl', and 'foo' is nothing.
+    const allowed = Math.max(1, Math.floor(Math.max(received.length, name.length) / 3));
+    if (distance <= allowed && distance < smallest) {
+      nearest = name;
+      smallest = distance;
+    }
+  }
+  return nearest === '' ? '' : `Did you mean '${nearest}'?`;
+}
+
+/** Insertions, deletions, substitutions and swaps of neighbours between two short words (optimal string alignment). */
+function editDistance(from: string, to: string): number {
+  let beforePrevious: number[] = [];
+  let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= to.length; column++) {
+      const substitution = previous[column - 1]! + (from[row - 1] === to[column - 1] ? 0 : 1);
+      let cost = Math.min(previous[column]! + 1, current[column - 1]! + 1, substitution);
+      const swapped = from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+      if (row > 1 && column > 1 && swapped) cost = Math.min(cost, beforePrevious[column - 2]! + 1);
+      current.push(cost);
+    }
+    beforePrevious = previous;
+    previous = current;
+  }
+  return previous[to.length]!;
+}

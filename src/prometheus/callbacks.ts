@@ -1,0 +1,52 @@
+import type { RegistryInternals } from '../registry/internals.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import type { PulledMetric, Sample } from './pulled.js';
+
+/**
+ * What the owner's functions got wrong. There from the start, as zero, is what the policy of the map has, the `delete`
+ * that every map has, and for the map of the endings `settled` and `deliver`; and under an empty map name the
+ * listeners of the bus. Anything else, such as a callback of snapshots, appears with its first failure.
+ */
+export const metricsOfCallbacks: readonly PulledMetric[] = [
+  {
+    type: 'counter',
+    name: 'callback_errors_total',
+    help: 'Callbacks that threw, rejected, timed out or gave an invalid answer, by map (empty for what belongs to none) and callback.',
+    labelNames: ['map', 'callback'],
+    aggregator: 'sum',
+    read: callbackErrors,
+  },
+];
+
+function callbackErrors(parts: RegistryInternals): Sample[] {
+  const { engine } = parts;
+  const counts = new Map<string, Map<string, number>>([['', new Map([['listener', 0]])]]);
+  for (const tracker of engine.trackers.values()) {
+    counts.set(tracker.name, new Map(callbacksOf(tracker, parts).map((callback) => [callback, 0])));
+  }
+  // A callback of a map that is gone may fail late; its series do not come back for that.
+  for (const [map, callback, count] of engine.failures.entries()) counts.get(map)?.set(callback, count);
+  return [...counts].flatMap(([map, ofMap]) =>
+    [...ofMap].map(([callback, value]) => ({ labels: { map, callback }, value })),
+  );
+}
+
+function callbacksOf(tracker: Tracker, { endings, deliveries }: RegistryInternals): string[] {
+  const { policy } = tracker;
+  const lifetimes = [policy.own, ...policy.rules.map((rule) => rule.lifetimes)];
+  const has: Record<string, boolean> = {
+    since: lifetimes.some(({ since }) => typeof since === 'function'),
+    expiresAt: lifetimes.some(({ expiresAt }) => expiresAt !== undefined),
+    activeAt: policy.activeAt !== undefined,
+    keepWhile: policy.keepWhile !== undefined,
+    match: policy.rules.length > 0,
+    unstamped: typeof policy.unstamped === 'function',
+    beforeSweep: policy.beforeSweep !== undefined,
+    dispose: policy.dispose !== undefined,
+    weigh: policy.weigh !== undefined,
+    delete: true,
+    settled: endings?.tracker === tracker,
+    deliver: endings?.tracker === tracker && deliveries !== undefined,
+  };
+  return Object.keys(has).filter((callback) => has[callback]);
+}

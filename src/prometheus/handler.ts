@@ -1,0 +1,147 @@
+import cluster from 'node:cluster';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { invalidType } from '../policy/read-options.js';
+import { type MetricsRegister, promClient } from './peer.js';
+
+/** What the handler reads of a request; that of `node:http`, Express and Fastify have it. */
+export interface MetricsRequest {
+  readonly method?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** What the handler writes to: the response of `node:http` and Express. */
+export interface MetricsResponse {
+  statusCode: number;
+  setHeader(name: string, value: string | number): unknown;
+  end(body?: string): unknown;
+}
+
+/** What the handler writes to in Fastify. */
+export interface MetricsReply {
+  readonly raw: unknown;
+  code(statusCode: number): unknown;
+  headers(values: OutgoingHttpHeaders): unknown;
+  send(body: string): unknown;
+}
+
+/** Answers a request with the metrics. What it returns never rejects. */
+export type MetricsHandler = (
+  request: MetricsRequest,
+  response: MetricsResponse | MetricsReply,
+) => Promise<void>;
+
+interface Answer {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly body: string;
+}
+
+const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
+const textFormat = 'text/plain; version=0.0.4; charset=utf-8';
+const openMetricsFormat = /^application\/openmetrics-text\b/;
+
+/**
+ * A handler that serves a register: `createServer(handler)` of `node:http`, `app.get('/metrics', handler)` of Express,
+ * `fastify.get('/metrics', handler)`.
+ *
+ * The format is that of the register. One that speaks OpenMetrics answers in the older text format where the client
+ * accepts that and not OpenMetrics. In the primary of a cluster, an `AggregatorRegistry` gives the metrics of all workers.
+ * Methods other than GET and HEAD are answered with 405, and failing metrics with a plain 500.
+ *
+ * @param register default: prom-client's own
+ * @throws MapsweepTypeError where it is no register; MapsweepError `ERR_MISSING_PEER` without prom-client
+ */
+export function metricsHandler(register: MetricsRegister = promClient().register): MetricsHandler {
+  if (typeof (register as Partial<MetricsRegister> | null)?.metrics !== 'function') {
+    throw invalidType('register', 'a Registry of prom-client', register);
+  }
+  return async (request, response) => {
+    const answer = await answerTo(request, register);
+    // A reply of Fastify is thenable, and to return it is how an async handler says that it answers by itself.
+    if (isReply(response)) return reply(response, answer) as never;
+    try {
+      respond(response, answer);
+    } catch {
+      // Somebody else has answered meanwhile, such as a middleware that ran out of patience.
+    }
+  };
+}
+
+const isReply = (response: MetricsResponse | MetricsReply): response is MetricsReply =>
+  'raw' in response && 'send' in response;
+
+function reply(to: MetricsReply, { statusCode, headers, body }: Answer): unknown {
+  to.code(statusCode);
+  to.headers(headers);
+  return to.send(body);
+}
+
+function respond(to: MetricsResponse, { statusCode, headers, body }: Answer): void {
+  to.statusCode = statusCode;
+  for (const [name, value] of Object.entries(headers)) to.setHeader(name, value);
+  to.setHeader('Content-Length', Buffer.byteLength(body));
+  // Node sends no body in answer to HEAD.
+  to.end(body);
+}
+
+async function answerTo({ method, headers }: MetricsRequest, register: MetricsRegister): Promise<Answer> {
+  if (method !== 'GET' && method !== 'HEAD') {
+    return { statusCode: 405, headers: { ...plainText, Allow: 'GET, HEAD' }, body: 'Method not allowed\n' };
+  }
+  try {
+    const { body, type } = await rendered(register, headers.accept);
+    return { statusCode: 200, headers: { 'Content-Type': type }, body };
+  } catch {
+    // What went wrong is for the operator to find; a scraper is no one to show a stack trace to.
+    return { statusCode: 500, headers: plainText, body: 'The metrics could not be collected\n' };
+  }
+}
+
+async function rendered(register: MetricsRegister, accept?: string): Promise<{ body: string; type: string }> {
+  const { clusterMetrics } = register as { clusterMetrics?: () => Promise<string> };
+  // What workers send is put together in the text format, whatever the format of the register.
+  if (clusterMetrics !== undefined && cluster.isPrimary) {
+    return { body: await clusterMetrics.call(register), type: textFormat };
+  }
+  const type = register.contentType;
+  if (!openMetricsFormat.test(type) || acceptsOpenMetrics(accept)) {
+    return { body: await register.metrics(), type };
+  }
+  return { body: await textOf(register).metrics(), type: textFormat };
+}
+
+/** By the weights in `Accept`; where both formats are as welcome, or nothing is said, it is OpenMetrics. */
+function acceptsOpenMetrics(accept = '*/*'): boolean {
+  const weights = new Map<string, number>();
+  for (const part of accept.split(',')) {
+    const [range = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
+    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1';
+    weights.set(range, Math.max(weights.get(range) ?? 0, Number(weight) || 0));
+  }
+  const weightOf = (type: string, subtype: string): number =>
+    weights.get(`${type}/${subtype}`) ?? weights.get(`${type}/*`) ?? weights.get('*/*') ?? 0;
+  return weightOf('application', 'openmetrics-text') >= weightOf('text', 'plain');
+}
+
+/**
+ * The same register in the text format, without changing it: another scrape may be under way. There, counters keep the
+ * `_total` of their names, which prom-client takes away for good when it first writes OpenMetrics.
+ */
+function textOf(register: MetricsRegister): MetricsRegister {
+  const metrics = () =>
+    (register.getMetricsAsArray() as unknown as readonly RenderedMetric[]).map((metric) => {
+      if (metric.type !== 'counter') return metric;
+      const name = metric.name.endsWith('_total') ? metric.name : `${metric.name}_total`;
+      return { type: metric.type, name, get: async () => ({ ...(await metric.get()), name }) };
+    });
+  return Object.create(register, {
+    contentType: { value: textFormat },
+    getMetricsAsArray: { value: metrics },
+  }) as MetricsRegister;
+}
+
+interface RenderedMetric {
+  readonly type: unknown;
+  readonly name: string;
+  get(): Promise<object>;
+}

@@ -1,0 +1,43 @@
+import type { Aggregator } from 'prom-client';
+import type { RegistryInternals } from '../registry/internals.js';
+import type { Tracker } from '../sweeping/tracker.js';
+
+/** One series at the moment of a scrape. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A metric whose values the registry keeps anyway, so that a scrape reads them and nothing is counted twice. */
+export interface PulledMetric {
+  readonly type: 'gauge' | 'counter';
+  /** Without the prefix. */
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames: readonly string[];
+  /** How the workers of a cluster become one process. */
+  readonly aggregator: Aggregator;
+  /** Every series there is now. Costs a little for each map, whatever its size. */
+  read(parts: RegistryInternals): Sample[];
+}
+
+/** One series for each map. */
+export function eachMap(
+  { engine }: RegistryInternals,
+  value: (tracker: Tracker) => number,
+  where: (tracker: Tracker) => boolean = () => true,
+): Sample[] {
+  const samples: Sample[] = [];
+  for (const tracker of engine.trackers.values()) {
+    if (where(tracker)) samples.push({ labels: { map: tracker.name }, value: value(tracker) });
+  }
+  return samples;
+}
+
+/** The one series of a metric without labels. */
+export const only = (value: number): Sample[] => [{ labels: {}, value }];
+
+/** One series for each member of a closed set. */
+export function eachOf(label: string, counts: Readonly<Record<string, number>>): Sample[] {
+  return Object.entries(counts).map(([name, value]) => ({ labels: { [label]: name }, value }));
+}

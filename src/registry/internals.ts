@@ -1,0 +1,32 @@
+import type { LeakMonitor } from '../diagnosis/leak-monitor.js';
+import type { RegistrationSites } from '../diagnosis/registration-sites.js';
+import type { Weights } from '../diagnosis/weights.js';
+import type { Deliveries } from '../endings/deliveries.js';
+import type { Endings } from '../endings/endings.js';
+import type { Tombstones } from '../endings/tombstones.js';
+import type { Restoration } from '../restart/restoration.js';
+import type { Engine } from '../sweeping/engine.js';
+
+/**
+ * Where a registry keeps its parts for the other entry points of this package. By a registered symbol, since these may
+ * have been loaded from another copy of it.
+ */
+export const internals: unique symbol = Symbol.for('mapsweep.internals') as never;
+
+/** The parts of a registry. */
+export interface RegistryInternals {
+  readonly engine: Engine;
+  readonly leaks: LeakMonitor;
+  readonly sites: RegistrationSites;
+  readonly weights: Weights;
+  readonly endings: Endings | undefined;
+  readonly tombstones: Tombstones | undefined;
+  readonly deliveries: Deliveries | undefined;
+  readonly restoration: Restoration;
+}
+
+/** The parts of a registry, or `undefined` where the value is none. */
+export function internalsOf(value: unknown): RegistryInternals | undefined {
+  if (value === null || typeof value !== 'object') return undefined;
+  return (value as { [internals]?: RegistryInternals })[internals];
+}

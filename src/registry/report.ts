@@ -1,0 +1,246 @@
+import { inspect } from 'node:util';
+import { type Explanation, explain, span } from '../diagnosis/explain.js';
+import type { RemovalReason } from '../policy/policy.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import type { RegistryInternals } from './internals.js';
+
+/** How many of the oldest entries of each map a report explains. */
+const oldestExplained = 3;
+
+/** The state of one map. */
+export interface MapReport {
+  readonly name: string;
+  readonly size: number;
+  /** The map it follows. */
+  readonly follows: string | undefined;
+  readonly mode: 'sweep' | 'observe';
+  /** Age of the entry that has been there longest, ms; `undefined` for an empty map. */
+  readonly oldestAgeMs: number | undefined;
+  /** How many entries there are beyond `maxEntries`: guarded ones, or such as are on their way out. */
+  readonly excess: number;
+  /** Due and still there. */
+  readonly overdue: number;
+  /** Of those, the ones that `keepWhile` holds. */
+  readonly guarded: number;
+  /** Of those, the ones whose `beforeSweep` runs, is queued, or has failed and waits. */
+  readonly waiting: number;
+  readonly registered: number;
+  readonly removed: Readonly<Record<Exclude<RemovalReason, 'replaced'>, number>>;
+  readonly leakSuspected: boolean;
+  /** How fast the floor of its size rises, while a leak is suspected. */
+  readonly entriesPerMinute: number;
+  /** What a sample of its entries weighs, times their number; 0 before the first sweep, `undefined` without `weigh`. */
+  readonly estimatedBytes: number | undefined;
+  /** Where the sampled ones of its entries were registered, most first; empty without `captureSites`. */
+  readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;
+  /** The entries that have been there longest, and why they still are. */
+  readonly oldest: readonly Explanation[];
+}
+
+/** The state of the endings. */
+export interface EndingsReport {
+  readonly map: string;
+  readonly ended: Readonly<Record<string, number>>;
+  readonly duplicates: number;
+  readonly pending: number;
+  readonly delivered: number;
+  readonly failedAttempts: number;
+  readonly deadLetters: number;
+  readonly tombstones: number;
+  readonly tombstonesEvicted: number;
+}
+
+/** The state of a registry. Plain data; `String(report)` and `console.log(report)` print it for a person. */
+export interface RegistryReport {
+  /** Epoch ms. */
+  readonly at: number;
+  readonly mode: 'sweep' | 'observe';
+  readonly sweepEveryMs: number;
+  /** When the last sweep went through, epoch ms. */
+  readonly lastSweepAt: number | undefined;
+  readonly stopped: boolean;
+  readonly maps: readonly MapReport[];
+  readonly endings: EndingsReport | undefined;
+  /** What callbacks of the owner threw, by map and callback. */
+  readonly callbackErrors: ReadonlyArray<{
+    readonly map: string;
+    readonly callback: string;
+    readonly count: number;
+  }>;
+  /** Restored stamps that lay in the future by the wall clock, and were taken as of now. */
+  readonly restoredFromFuture: number;
+  toString(): string;
+}
+
+/** Takes stock of a registry. Costs a little for each map, whatever its size. */
+export function reportOf(parts: RegistryInternals): RegistryReport {
+  const { engine, endings, deliveries, tombstones } = parts;
+  const data = {
+    at: engine.timeline.clock.now(),
+    mode: engine.observing ? ('observe' as const) : ('sweep' as const),
+    sweepEveryMs: engine.sweepEveryMs,
+    lastSweepAt: engine.sweeper.lastFinishedAt,
+    stopped: engine.isStopped,
+    maps: [...engine.trackers.values()].map((tracker) => mapReport(parts, tracker)),
+    endings: endings && {
+      map: endings.tracker.name,
+      ended: { ...endings.endedTotal },
+      duplicates: endings.duplicatesTotal,
+      pending: deliveries?.notifier.pendingCount ?? 0,
+      delivered: deliveries?.outcomes.delivered ?? 0,
+      failedAttempts: deliveries?.outcomes.failed ?? 0,
+      deadLetters: deliveries?.notifier.deadLetterCount ?? 0,
+      tombstones: tombstones?.size ?? 0,
+      tombstonesEvicted: tombstones?.evictedTotal ?? 0,
+    },
+    restoredFromFuture: parts.restoration.clampedTotal,
+    callbackErrors: [...engine.failures.entries()].map(([map, callback, count]) => ({
+      map,
+      callback,
+      count,
+    })),
+  };
+  const print = (): string => printed(data);
+  // Not enumerable, so that a report is plain data to JSON and to a test.
+  return Object.defineProperties(data, {
+    toString: { value: print },
+    [inspect.custom]: { value: print },
+  }) as RegistryReport;
+}
+
+function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker: Tracker): MapReport {
+  const { name, policy } = tracker;
+  const now = engine.timeline.now();
+  const oldestRegisteredAt = tracker.oldestRegisteredAt();
+  const verdict = leaks.verdictOf(tracker);
+  return {
+    name,
+    size: tracker.native.size(),
+    follows: policy.follows,
+    mode: tracker.observing ? 'observe' : 'sweep',
+    oldestAgeMs: oldestRegisteredAt === undefined ? undefined : now - oldestRegisteredAt,
+    excess: Math.max(0, tracker.native.size() - policy.maxEntries),
+    overdue: tracker.overdueCount,
+    guarded: tracker.guardedCount,
+    waiting: engine.hooks.countOf(tracker),
+    registered: tracker.registeredTotal,
+    removed: { ...tracker.removals.total },
+    leakSuspected: verdict.suspected,
+    entriesPerMinute: verdict.entriesPerMinute,
+    estimatedBytes: weights.estimatedBytes(tracker),
+    sites: sites.of(tracker),
+    oldest: tracker.stamps.oldestKeys(oldestExplained).map((key) => explain(engine, tracker, key)),
+  };
+}
+
+type ReportData = Omit<RegistryReport, 'toString'>;
+
+function printed(report: ReportData): string {
+  const lastSweep =
+    report.lastSweepAt === undefined ? 'none yet' : `${span(report.at - report.lastSweepAt)} ago`;
+  const state = report.stopped ? 'stopped' : `every ${span(report.sweepEveryMs)}`;
+  const lines = [
+    `mapsweep report, ${new Date(report.at).toISOString()}`,
+    `mode ${report.mode}, sweeping ${state}, last sweep ${lastSweep}`,
+    '',
+    ...table([
+      ['map', 'entries', 'oldest', 'overdue', 'guarded', 'added', 'swept', 'other', 'verdict'],
+      ...report.maps.map(mapRow),
+    ]),
+  ];
+  lines.push(...weightLines(report.maps));
+  if (report.endings !== undefined) lines.push('', ...endingLines(report.endings));
+  for (const { map, callback, count } of report.callbackErrors) {
+    // The deliveries above say that already.
+    if (callback === 'deliver') continue;
+    lines.push(`callback errors: ${map === '' ? callback : `${map}.${callback}`} failed ${times(count)}`);
+  }
+  const explained = report.maps.filter((map) => map.oldest.length > 0);
+  if (explained.length > 0) lines.push('', 'longest there, and why:');
+  for (const map of explained) {
+    for (const { key, verdict, why } of map.oldest) {
+      lines.push(`  ${map.name} ${shown(key)}`, `    ${verdict}: ${why}`);
+    }
+    for (const { site, count } of map.sites.slice(0, oldestExplained)) {
+      lines.push(`  ${map.name} registered ${times(count)} (sampled) at ${site}`);
+    }
+  }
+  return lines.join('\n');
+}
+
+function mapRow(map: MapReport): string[] {
+  const { swept, ...others } = map.removed;
+  const otherwise = Object.values(others).reduce((sum, count) => sum + count, 0);
+  const verdict = map.leakSuspected
+    ? `LEAK SUSPECTED, +${map.entriesPerMinute.toFixed(1)} a minute`
+    : map.mode === 'observe'
+      ? 'observed'
+      : map.excess > 0
+        ? `${map.excess} beyond maxEntries`
+        : 'ok';
+  return [
+    map.name,
+    String(map.size),
+    map.oldestAgeMs === undefined ? '-' : span(map.oldestAgeMs),
+    String(map.overdue),
+    String(map.guarded),
+    String(map.registered),
+    String(swept),
+    String(otherwise),
+    verdict,
+  ];
+}
+
+function weightLines(maps: readonly MapReport[]): string[] {
+  const weights = maps.flatMap(({ name, estimatedBytes }) =>
+    estimatedBytes === undefined ? [] : `${name} ${bytes(estimatedBytes)}`,
+  );
+  return weights.length === 0 ? [] : ['', `estimated weight: ${weights.join(', ')}`];
+}
+
+function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = Math.min(units.length - 1, count < 1_000 ? 0 : Math.floor(Math.log10(count) / 3));
+  return `${(count / 1_000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+function endingLines(endings: EndingsReport): string[] {
+  const reasons = Object.entries(endings.ended)
+    .filter(([, count]) => count > 0)
+    .map(([reason, count]) => `${count} ${reason}`);
+  return [
+    `endings of ${endings.map}: ${reasons.join(', ') || 'none'}; ${endings.duplicates} duplicates turned away`,
+    `deliveries: ${endings.delivered} delivered, ${endings.pending} pending, ${endings.failedAttempts} attempts failed, ` +
+      `${endings.deadLetters} dead letters; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
+  ];
+}
+
+/** Columns as wide as their widest cell; numbers to the right. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const isNumeric = widths.map((_, column) =>
+    rows.slice(1).every((row) => /^[\d.,]+[a-z]*$|^-$/.test(row[column] ?? '')),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, column) => {
+        const width = widths[column] as number;
+        return isNumeric[column] ? cell.padStart(width) : cell.padEnd(width);
+      })
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
+
+// Without what an object prints of itself: that may throw, or be long, or be a secret.
+function shown(key: unknown): string {
+  const options = {
+    depth: 0,
+    breakLength: Number.POSITIVE_INFINITY,
+    maxStringLength: 80,
+    customInspect: false,
+  };
+  return inspect(key, options);
+}

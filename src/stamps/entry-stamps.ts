@@ -1,0 +1,41 @@
+import type { Tracker } from '../sweeping/tracker.js';
+import type { Timeline } from '../time/timeline.js';
+import type { StampStore } from './stamp-store.js';
+
+/** The stamps of one entry. */
+export interface EntryStamps {
+  /** When the key was first set, epoch ms. A `set` on a present key never changes it; `delete` and `set` does. */
+  readonly registeredAt: number;
+  /**
+   * The last `set` or `touch`, epoch ms; never before `registeredAt`. Reading an entry is no activity. Of many calls
+   * right after each other, up to 64 share one reading of the clock, made after the last of them.
+   */
+  readonly lastActiveAt: number;
+  /** Positive, and greater at each later registration of the key; not consecutive. */
+  readonly generation: number;
+}
+
+/** The stamps of a key, or `undefined` where there is no such entry. */
+export function stampsOf(tracker: Tracker, timeline: Timeline, key: unknown): EntryStamps | undefined {
+  const { stamps } = tracker;
+  const slot = stamps.slotOf(key);
+  if (slot === undefined || !tracker.native.has(key)) return undefined;
+  timeline.observe();
+  return shownStamps(stamps, timeline, slot);
+}
+
+/**
+ * The stamps of a slot as people see them.
+ *
+ * @param wallNow what the wall clock shows now, where that is known already
+ */
+export function shownStamps(
+  stamps: StampStore<unknown>,
+  timeline: Timeline,
+  slot: number,
+  wallNow = timeline.clock.now(),
+): EntryStamps {
+  const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number, wallNow);
+  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt(slot), wallNow));
+  return { registeredAt, lastActiveAt, generation: stamps.generation[slot] as number };
+}

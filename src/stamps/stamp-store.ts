@@ -1,0 +1,217 @@
+import { type Clock, systemClock } from '../time/clock.js';
+import { LastActivity } from './activity-times.js';
+import { BlockMinima } from './block-minima.js';
+import { resized } from './typed-arrays.js';
+
+/** An entry is claimed: the end of its registration was announced, or is none of ours to announce. */
+export const CLAIMED = 1;
+/** A sweep found the entry due and it is still there: guarded, observed, waiting, or its `delete` refused. */
+export const OVERDUE = 2;
+/** The entry is due and `keepWhile` holds it. */
+export const GUARDED = 4;
+/** A `beforeSweep` of the entry is queued, running, or waiting for its next attempt. */
+export const HOOKED = 8;
+/** A policy function of this entry has failed and that has been said. */
+export const COMPLAINED = 16;
+/** A companion whose leader left while its own `delete` refused: it leaves at the next look. */
+export const LEAVING = 32;
+
+const initialCapacity = 16;
+
+/**
+ * The stamps of one map's entries: structure of arrays by *slot*, a small integer that an entry keeps while it is
+ * registered. Typed arrays, because an object per entry costs three times the bytes and pins nothing less.
+ *
+ * All instants are monotonic ms.
+ */
+export class StampStore<K> {
+  readonly #slots = new Map<K, number>();
+  #keys: (K | undefined)[] = [];
+  #free: number[] = [];
+  #used = 0;
+  #lastGeneration = 0;
+  #capacity = initialCapacity;
+  readonly #registrations = new BlockMinima();
+  // Keys stand in the order of their registration, as long as no entry has stamps from elsewhere.
+  #isInOrder = true;
+
+  /** Indexed by slot. Replaced by larger ones when the store grows: do not keep a reference across a registration. */
+  registeredAt = new Float64Array(initialCapacity);
+  generation = new Float64Array(initialCapacity);
+  flags = new Uint8Array(initialCapacity);
+  readonly activity: LastActivity;
+
+  /** @param clock what stamps activity */
+  constructor(clock: Clock = systemClock) {
+    this.activity = new LastActivity(clock, initialCapacity);
+  }
+
+  /** How many entries are stamped. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
+  /** How many slots the arrays hold; grows, and never shrinks but by `clear()`. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** The last generation that was given out. */
+  get lastGeneration(): number {
+    return this.#lastGeneration;
+  }
+
+  /** Makes every later generation greater than `generation`. */
+  raiseGeneration(generation: number): void {
+    if (generation > this.#lastGeneration) this.#lastGeneration = generation;
+  }
+
+  /** Gives a registration a new generation, greater than any before. */
+  renumber(slot: number): void {
+    this.#lastGeneration += 1;
+    this.generation[slot] = this.#lastGeneration;
+  }
+
+  /** The last activity of the entry itself. */
+  lastActiveAt(slot: number): number {
+    return this.activity.at(slot);
+  }
+
+  slotOf(key: K): number | undefined {
+    return this.#slots.get(key);
+  }
+
+  keyOf(slot: number): K {
+    return this.#keys[slot] as K;
+  }
+
+  /** Whether `slot` still belongs to the registration that had this generation. */
+  holds(slot: number, generation: number): boolean {
+    return this.generation[slot] === generation;
+  }
+
+  /** Whether a flag of the slot is up. */
+  hasFlag(slot: number, flag: number): boolean {
+    return ((this.flags[slot] as number) & flag) !== 0;
+  }
+
+  /** Puts a flag up or down. Whether that changed it. */
+  setFlag(slot: number, flag: number, up: boolean): boolean {
+    const flags = this.flags[slot] as number;
+    if (((flags & flag) !== 0) === up) return false;
+    this.flags[slot] = flags ^ flag;
+    return true;
+  }
+
+  /** Stamps a key that has no stamp yet and returns its slot. */
+  register(key: K, at: number): number {
+    const recycled = this.#free.pop();
+    const slot = recycled ?? this.#used++;
+    if (slot >= this.#capacity) this.#grow();
+    this.#slots.set(key, slot);
+    // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
+    this.#keys[slot] = key === 0 ? (0 as K) : key;
+    this.registeredAt[slot] = at;
+    this.activity.set(slot, at);
+    this.#registrations.add(slot, at);
+    this.#lastGeneration += 1;
+    this.generation[slot] = this.#lastGeneration;
+    this.flags[slot] = 0;
+    return slot;
+  }
+
+  /** Forgets the stamp of a slot. Its generation reads 0 until the slot is used again. */
+  unregister(slot: number): void {
+    this.#registrations.remove(slot, this.registeredAt[slot] as number);
+    this.#slots.delete(this.#keys[slot] as K);
+    this.#keys[slot] = undefined;
+    this.generation[slot] = 0;
+    this.flags[slot] = 0;
+    if (this.#slots.size === 0) this.#reset();
+    else this.#free.push(slot);
+  }
+
+  /** Gives an entry stamps that are not of its registration here. */
+  restamp(slot: number, registeredAt: number, lastActiveAt: number): void {
+    this.#registrations.remove(slot, this.registeredAt[slot] as number);
+    this.registeredAt[slot] = registeredAt;
+    this.activity.set(slot, lastActiveAt);
+    this.#registrations.add(slot, registeredAt);
+    this.#isInOrder = false;
+  }
+
+  /** The keys that have been there longest, the oldest first. Looks at all only where stamps came from elsewhere. */
+  oldestKeys(count: number): K[] {
+    if (this.#isInOrder) return [...take(this.#slots.keys(), count)];
+    const oldest: Array<[key: K, registeredAt: number]> = [];
+    for (const [key, slot] of this.#slots) {
+      const at = this.registeredAt[slot] as number;
+      const last = oldest[count - 1];
+      if (last !== undefined && last[1] <= at) continue;
+      let place = Math.min(oldest.length, count - 1);
+      while (place > 0 && (oldest[place - 1]?.[1] as number) > at) place -= 1;
+      oldest.splice(place, 0, [key, at]);
+      if (oldest.length > count) oldest.pop();
+    }
+    return oldest.map(([key]) => key);
+  }
+
+  /** The earliest registration; `undefined` where there is none. Looks at no entry as long as the oldest stays. */
+  oldestRegisteredAt(): number | undefined {
+    if (this.#slots.size === 0) return undefined;
+    const { registeredAt, generation } = this;
+    return this.#registrations.least((slot) =>
+      (generation[slot] as number) > 0 ? (registeredAt[slot] as number) : Number.POSITIVE_INFINITY,
+    );
+  }
+
+  /** The keys in order of registration. */
+  keys(): MapIterator<K> {
+    return this.#slots.keys();
+  }
+
+  /** Keys and slots in order of registration. */
+  entries(): MapIterator<[K, number]> {
+    return this.#slots.entries();
+  }
+
+  /** Forgets all stamps at once. */
+  clear(): void {
+    this.#reset();
+    this.generation.fill(0);
+    this.flags.fill(0);
+  }
+
+  // An emptied store gives its memory back, so that one burst is not paid for ever.
+  #reset(): void {
+    this.#slots.clear();
+    this.#keys = [];
+    this.#free = [];
+    this.#used = 0;
+    this.#registrations.clear();
+    this.#isInOrder = true;
+    if (this.#capacity <= initialCapacity * 64) return;
+    this.#resize(initialCapacity);
+  }
+
+  #grow(): void {
+    this.#resize(this.#capacity * 2);
+  }
+
+  #resize(capacity: number): void {
+    this.registeredAt = resized(this.registeredAt, new Float64Array(capacity));
+    this.activity.resize(capacity);
+    this.generation = resized(this.generation, new Float64Array(capacity));
+    this.flags = resized(this.flags, new Uint8Array(capacity));
+    this.#capacity = capacity;
+  }
+}
+
+function* take<T>(items: Iterable<T>, count: number): Generator<T> {
+  let left = count;
+  for (const item of items) {
+    if (left <= 0) return;
+    left -= 1;
+    yield item;
+  }
+}

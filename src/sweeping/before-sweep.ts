@@ -1,0 +1,200 @@
+import { MapsweepError } from '../errors.js';
+import type { CallbackFailures } from '../events/callback-failures.js';
+import type { BeforeSweepContext } from '../policy/policy.js';
+import { HOOKED } from '../stamps/stamp-store.js';
+import { detached } from '../time/async-context.js';
+import type { Timeline } from '../time/timeline.js';
+import type { Pacer, PacerTicket } from '../time/timer-queue.js';
+import type { Tracker } from './tracker.js';
+
+const timeoutMs = 30_000;
+const concurrency = 32;
+/** However often a hook fails, its entry is tried again at least this often. */
+const longestPauseMs = 60 * 60_000;
+
+/** What an entry waits for. */
+type HookState = 'queued' | 'running' | 'paused';
+
+interface Hook {
+  readonly tracker: Tracker;
+  readonly slot: number;
+  readonly generation: number;
+  readonly reason: 'swept' | 'evicted';
+  state: HookState;
+  attempt: number;
+  /** Not before this instant, monotonic ms. */
+  notBefore: number;
+  controller: AbortController | undefined;
+  /** The entry was touched, replaced or removed while the hook ran. */
+  isCancelled: boolean;
+}
+
+/** What the gate has to know of the sweeper. */
+export interface HookHost {
+  readonly timeline: Timeline;
+  readonly pacer: Pacer;
+  readonly failures: CallbackFailures;
+  /** The pause after a first failure, ms; it doubles with each further one. */
+  readonly firstPauseMs: number;
+  /** While the sweeper is stopped nothing is removed. */
+  isStopped(): boolean;
+  /** The hook has succeeded and the entry is as it was: to be judged again, and removed if it still is to be. */
+  proceed(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void;
+}
+
+/**
+ * Runs `beforeSweep` beside the sweeps: at most 32 at once over all maps, the others in order of arrival; one an entry;
+ * 30 s each. A failure keeps the entry and makes it wait, a touch aborts.
+ */
+export class BeforeSweepGate {
+  readonly #host: HookHost;
+  readonly #hooks = new Map<Tracker, Map<number, Hook>>();
+  readonly #queue = new Set<Hook>();
+  #running = 0;
+
+  constructor(host: HookHost) {
+    this.#host = host;
+  }
+
+  /** How many run at this moment. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** How many run, wait for a free place, or wait for their next attempt, in one map. */
+  countOf(tracker: Tracker): number {
+    return this.#hooks.get(tracker)?.size ?? 0;
+  }
+
+  /** How far the hook of an entry is. */
+  stateOf(
+    tracker: Tracker,
+    slot: number,
+  ): { readonly state: HookState; readonly attempt: number } | undefined {
+    return this.#hooks.get(tracker)?.get(slot);
+  }
+
+  /** Starts the hook of a due entry, or its next attempt if that is due; else does nothing. */
+  request(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void {
+    const generation = tracker.stamps.generation[slot] as number;
+    let ofTracker = this.#hooks.get(tracker);
+    if (ofTracker === undefined) {
+      ofTracker = new Map();
+      this.#hooks.set(tracker, ofTracker);
+    }
+    let hook = ofTracker.get(slot);
+    if (hook !== undefined && hook.generation !== generation) hook = undefined;
+    if (hook === undefined) {
+      const state = 'paused';
+      hook = {
+        tracker,
+        slot,
+        generation,
+        reason,
+        state,
+        attempt: 0,
+        notBefore: Number.NEGATIVE_INFINITY,
+        controller: undefined,
+        isCancelled: false,
+      };
+      ofTracker.set(slot, hook);
+      tracker.stamps.setFlag(slot, HOOKED, true);
+    }
+    if (hook.state !== 'paused' || this.#host.timeline.now() < hook.notBefore) return;
+    hook.state = 'queued';
+    this.#queue.add(hook);
+    this.#startQueued();
+  }
+
+  /** The entry was touched, replaced or removed: what runs is told to stop, and what it answers will not count. */
+  cancel(tracker: Tracker, slot: number): void {
+    const hook = this.#hooks.get(tracker)?.get(slot);
+    if (hook === undefined || hook.isCancelled) return;
+    hook.isCancelled = true;
+    this.#queue.delete(hook);
+    // One that runs stays known until it has ended, so that no second one runs for the same entry.
+    if (hook.state !== 'running' || !tracker.stamps.holds(slot, hook.generation)) this.#forget(hook);
+    hook.controller?.abort(new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'));
+  }
+
+  /** Tells every running hook to stop, and forgets all. */
+  close(): void {
+    for (const ofTracker of [...this.#hooks.values()]) {
+      for (const hook of [...ofTracker.values()]) this.cancel(hook.tracker, hook.slot);
+    }
+  }
+
+  #startQueued(): void {
+    for (const hook of this.#queue) {
+      if (this.#running >= concurrency || this.#host.isStopped()) return;
+      this.#queue.delete(hook);
+      this.#start(hook);
+    }
+  }
+
+  #start(hook: Hook): void {
+    const { tracker, slot } = hook;
+    const { timeline, pacer } = this.#host;
+    const key = tracker.stamps.keyOf(slot);
+    const value = tracker.native.get(key);
+    const controller = new AbortController();
+    hook.state = 'running';
+    hook.attempt += 1;
+    hook.controller = controller;
+    this.#running += 1;
+    let isSettled = false;
+    let ticket: PacerTicket | undefined;
+    const settle = (error: unknown, failed: boolean): void => {
+      if (isSettled) return;
+      isSettled = true;
+      if (ticket !== undefined) pacer.cancel(ticket);
+      this.#running -= 1;
+      this.#settled(hook, key, failed, error);
+      this.#startQueued();
+    };
+    ticket = pacer.schedule(timeline.now() + timeoutMs, () => {
+      const error = new MapsweepError(
+        'ERR_CALLBACK_TIMEOUT',
+        `beforeSweep did not settle within ${timeoutMs} ms`,
+      );
+      controller.abort(error);
+      settle(error, true);
+    });
+    const context: BeforeSweepContext = { signal: controller.signal, attempt: hook.attempt };
+    const { beforeSweep } = tracker.policy;
+    const run = async () => beforeSweep?.(value, key, context);
+    detached(run).then(
+      () => settle(undefined, false),
+      (error: unknown) => settle(error, true),
+    );
+  }
+
+  #settled(hook: Hook, key: unknown, failed: boolean, error: unknown): void {
+    const { tracker, slot } = hook;
+    hook.controller = undefined;
+    if (hook.isCancelled || !tracker.stamps.holds(slot, hook.generation)) {
+      this.#forget(hook);
+      return;
+    }
+    if (failed) {
+      const pause = Math.min(this.#host.firstPauseMs * 2 ** (hook.attempt - 1), longestPauseMs);
+      hook.notBefore = this.#host.timeline.now() + pause;
+      hook.state = 'paused';
+      this.#host.failures.report(tracker.name, 'beforeSweep', key, error);
+      return;
+    }
+    this.#forget(hook);
+    if (!this.#host.isStopped()) this.#host.proceed(tracker, slot, hook.reason);
+  }
+
+  #forget(hook: Hook): void {
+    const { tracker, slot } = hook;
+    const ofTracker = this.#hooks.get(tracker);
+    if (ofTracker?.get(slot) !== hook) return;
+    ofTracker.delete(slot);
+    if (ofTracker.size === 0) this.#hooks.delete(tracker);
+    if (tracker.stamps.holds(slot, hook.generation)) {
+      tracker.stamps.setFlag(slot, HOOKED, false);
+    }
+  }
+}

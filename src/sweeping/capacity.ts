@@ -1,0 +1,185 @@
+import { type Clock, giveWay } from '../time/clock.js';
+import type { Pacer, PacerTicket } from '../time/timer-queue.js';
+import type { Tracker } from './tracker.js';
+
+/** How many entries a pass asks whether they are due: the bound of its work, not of what it evicts. */
+const mostJudged = 1_000;
+
+/** A pass that found nothing left to evict is repeated at most so often that it takes this share of the time. */
+const shareOfFruitlessPasses = 0.05;
+
+/** What capacity passes have to know of their surroundings. */
+export interface CapacityHost {
+  readonly clock: Clock;
+  readonly pacer: Pacer;
+  readonly sliceBudgetMs: number;
+  /** Monotonic ms. */
+  now(): number;
+  isStopped(): boolean;
+  /** The sweep tick up to which entries may be due now. */
+  currentTick(): number;
+  /** Whether a `beforeSweep` of the entry is under way. */
+  isWaiting(tracker: Tracker, slot: number): boolean;
+  /** How many entries wait for their `beforeSweep`. */
+  waitingCount(tracker: Tracker): number;
+  /** Starts the `beforeSweep` of an entry that is to be evicted, or its next attempt if that is due. */
+  runHook(tracker: Tracker, slot: number): void;
+}
+
+/**
+ * Brings maps down to their `maxEntries`, after the current macrotask and in one pass however many sets there were.
+ *
+ * A map in which only guarded entries are left is looked at again when something is added to it, and after each sweep;
+ * how often depends on how long that takes, since a look at a million guarded entries must not follow every `set`.
+ */
+export class CapacityPasses {
+  readonly #host: CapacityHost;
+  readonly #requested = new Set<Tracker>();
+  readonly #notBefore = new WeakMap<Tracker, number>();
+  #ticket: PacerTicket | undefined;
+  #ticketAt = Number.POSITIVE_INFINITY;
+  #isRunning = false;
+
+  constructor(host: CapacityHost) {
+    this.#host = host;
+  }
+
+  /** Has a map brought down, unless it is not too large. */
+  request(tracker: Tracker): void {
+    if (tracker.native.size() <= tracker.policy.maxEntries || tracker.observing) return;
+    if (this.#requested.has(tracker) || this.#host.isStopped()) return;
+    this.#requested.add(tracker);
+    this.#schedule();
+  }
+
+  /** The map is tracked no more. */
+  forget(tracker: Tracker): void {
+    this.#requested.delete(tracker);
+  }
+
+  /** Gives up what was requested; a pass that is under way ends at its next entry. */
+  stop(): void {
+    this.#requested.clear();
+    this.#unschedule();
+  }
+
+  #schedule(): void {
+    if (this.#isRunning || this.#requested.size === 0) return;
+    const earliest = Math.min(...[...this.#requested].map((tracker) => this.#earliestFor(tracker)));
+    const at = Math.max(earliest, this.#host.now());
+    if (this.#ticketAt <= at) return;
+    this.#unschedule();
+    this.#ticketAt = at;
+    this.#ticket = this.#host.pacer.schedule(at, () => {
+      this.#ticketAt = Number.POSITIVE_INFINITY;
+      void this.#run();
+    });
+  }
+
+  #unschedule(): void {
+    this.#host.pacer.cancel(this.#ticket);
+    this.#ticket = undefined;
+    this.#ticketAt = Number.POSITIVE_INFINITY;
+  }
+
+  #earliestFor(tracker: Tracker): number {
+    return this.#notBefore.get(tracker) ?? Number.NEGATIVE_INFINITY;
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    const { clock, sliceBudgetMs } = this.#host;
+    let sliceBegan = this.#host.now();
+    const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= sliceBegan);
+    // Out first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop here.
+    for (const tracker of trackers) this.#requested.delete(tracker);
+    for (const tracker of trackers) {
+      let spentMs = 0;
+      const steps = evictExcess(tracker, this.#host);
+      while (!steps.next().done && !this.#host.isStopped()) {
+        const sliceMs = this.#host.now() - sliceBegan;
+        if (sliceMs < sliceBudgetMs) continue;
+        spentMs += sliceMs;
+        await giveWay(clock);
+        sliceBegan = this.#host.now();
+      }
+      const now = this.#host.now();
+      spentMs += now - sliceBegan;
+      const isFruitless =
+        tracker.native.size() - this.#host.waitingCount(tracker) > tracker.policy.maxEntries;
+      if (isFruitless) this.#notBefore.set(tracker, now + spentMs / shareOfFruitlessPasses);
+      else this.#notBefore.delete(tracker);
+    }
+    this.#isRunning = false;
+    if (!this.#host.isStopped()) this.#schedule();
+  }
+}
+
+/**
+ * Brings a map down to `maxEntries`: entries that are due first, then those whose end was announced, then the longest
+ * idle. Guarded ones never: where only they are left the map stays too large, which its size shows.
+ *
+ * A generator, one step an entry, so that the caller can pause between any two.
+ */
+function* evictExcess(tracker: Tracker, host: CapacityHost): Generator<void> {
+  if (tracker.order === undefined || tracker.observing) return;
+  // Where `beforeSweep` runs first, an entry that waits for it is as good as gone.
+  const going = new Set<number>();
+  const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries;
+
+  const evict = (slot: number, rule: string): void => {
+    if (tracker.policy.beforeSweep === undefined) tracker.removals.evict(slot, rule);
+    else {
+      host.runHook(tracker, slot);
+      going.add(slot);
+    }
+  };
+  const isGoing = (slot: number): boolean => {
+    if (!going.has(slot) && host.isWaiting(tracker, slot)) {
+      // One that has failed waits for somebody to ask for its next attempt.
+      host.runHook(tracker, slot);
+      going.add(slot);
+    }
+    return going.has(slot);
+  };
+
+  const { stamps } = tracker;
+  for (const [slot, generation] of tracker.mayBeDueBy(host.currentTick(), mostJudged)) {
+    if (!isOver()) return;
+    if (!stamps.holds(slot, generation) || isGoing(slot)) continue;
+    const isDue = tracker.judgeOnly(slot, host.now()) === 'due';
+    if (isDue && stamps.holds(slot, generation)) evict(slot, tracker.filing.judge.rule);
+    yield;
+  }
+  for (const candidates of [tracker.endedSlots(), longestIdleFirst(tracker)]) {
+    for (const [slot, generation] of candidates) {
+      if (!isOver()) return;
+      // A callback may have removed it, and its slot may be another entry's.
+      if (!stamps.holds(slot, generation) || isGoing(slot)) continue;
+      if (!tracker.isGuarded(slot) && stamps.holds(slot, generation)) evict(slot, 'maxEntries');
+      yield;
+    }
+  }
+}
+
+/** The entries by idle time, the longest first, as they were when asked: what callbacks add does not come up. */
+function* longestIdleFirst(tracker: Tracker): Generator<readonly [slot: number, generation: number]> {
+  const { order, stamps } = tracker;
+  if (order === undefined) return;
+  const last = stamps.lastGeneration;
+  // The last one that was passed over: what comes next is what follows it now, however entries moved meanwhile.
+  let passed: { readonly slot: number; readonly generation: number; readonly activeAt: number } | undefined;
+  for (let left = stamps.size; left > 0; left -= 1) {
+    const isInPlace =
+      passed !== undefined &&
+      stamps.holds(passed.slot, passed.generation) &&
+      tracker.activeAt(passed.slot) === passed.activeAt;
+    const following = isInPlace && passed !== undefined ? order.next(passed.slot) : -1;
+    const slot = following < 0 ? order.oldest : following;
+    if (slot < 0) return;
+    const generation = stamps.generation[slot] as number;
+    const activeAt = tracker.activeAt(slot);
+    if (generation <= last) yield [slot, generation];
+    if (stamps.holds(slot, generation)) passed = { slot, generation, activeAt };
+  }
+}

@@ -1,0 +1,21 @@
+import type { EndedEvent } from '../events/ended-event.js';
+
+/** One claimed ending that has not been announced: until it is confirmed it can be taken back. */
+export interface Claim {
+  readonly slot: number;
+  readonly generation: number;
+}
+
+/** Exactly-once endings, as the map that they are kept for sees them. */
+export interface ClaimKeeper {
+  claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined;
+  /** The entry did not leave after all. */
+  withdraw(claim: Claim): void;
+  /** The entry has left: the obligation is the notifier's now. */
+  confirm(claim: Claim): EndedEvent;
+  /** A slot is free for another entry. */
+  forget(slot: number): void;
+  isClaimed(slot: number): boolean;
+  /** Slots whose entries are claimed, the first claimed first. */
+  endedSlots(): Iterable<number>;
+}

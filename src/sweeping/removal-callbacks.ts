@@ -1,0 +1,58 @@
+import type { EndedEvent } from '../endings/notifier.js';
+import type { CallbackFailures } from '../events/callback-failures.js';
+import type { EventBus, RemovedEvent } from '../events/event-bus.js';
+import { swallowRejection } from '../events/unawaited.js';
+import type { CompiledPolicy, RemovalReason } from '../policy/policy.js';
+
+/** A value that has left its map, and whom that has yet to be told. */
+export interface Departure {
+  readonly map: string;
+  readonly key: unknown;
+  readonly value: unknown;
+  readonly reason: RemovalReason;
+  /** `undefined` where the value is not known: it left past the wrapper. */
+  readonly dispose: CompiledPolicy<unknown, unknown>['dispose'];
+  /** The event of an entry that the library removed. */
+  readonly removed: RemovedEvent | undefined;
+}
+
+/** What one removal has to tell: the entry itself first, then its companions, then the end of the run. */
+export interface Removal {
+  readonly departures: Departure[];
+  ended: EndedEvent | undefined;
+  /** Why the library removed the entry: a lifetime, or `maxEntries`. */
+  rule: string;
+}
+
+/** A removal of which nothing is known yet. */
+export const newRemoval = (): Removal => ({ departures: [], ended: undefined, rule: '' });
+
+/**
+ * Tells of a removal, after all state has changed: each `dispose`, then `subagent-ended`, then `swept` and `evicted`.
+ * Whatever the callbacks do or throw, all of them are called.
+ */
+export function announce(removal: Removal, bus: EventBus, failures: CallbackFailures): void {
+  for (const departure of removal.departures) callDispose(departure, failures);
+  if (removal.ended !== undefined) bus.emit('subagent-ended', removal.ended);
+  for (const { removed, reason } of removal.departures) {
+    if (removed !== undefined) bus.emit(reason === 'evicted' ? 'evicted' : 'swept', removed);
+  }
+}
+
+/** Calls `dispose` for one value that left; `replacement` where it was replaced. */
+export function callDispose(
+  { map, key, value, reason, dispose }: Omit<Departure, 'removed'>,
+  failures: CallbackFailures,
+  replacement?: unknown,
+): void {
+  if (dispose === undefined) return;
+  const failed = (error: unknown) => failures.report(map, 'dispose', key, error);
+  try {
+    // The fourth argument is there only for a replacement, so that a `dispose` can tell it from an `undefined` value.
+    const result: unknown =
+      reason === 'replaced' ? dispose(value, key, reason, replacement) : dispose(value, key, reason);
+    swallowRejection(result, failed);
+  } catch (error) {
+    failed(error);
+  }
+}

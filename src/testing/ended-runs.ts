@@ -1,0 +1,219 @@
+import { AssertionError } from 'node:assert';
+import { explain } from '../diagnosis/explain.js';
+import { MapsweepTypeError } from '../errors.js';
+import { internalsOf, type RegistryInternals } from '../registry/internals.js';
+import type { AbsentEntry } from '../restart/restoration.js';
+import { endingsRecordOf } from './endings-record.js';
+import { notASubject, subjectOf } from './subject.js';
+import { counted, shownKey } from './survivors.js';
+
+/** One registration in the map of the endings, and how often its end was told. */
+export interface EndedRun {
+  readonly key: unknown;
+  readonly generation: number;
+  /** `subagent-ended` events on the bus. */
+  readonly announced: number;
+  /** Deliveries that succeeded; `undefined` where the registry has no `deliver`. */
+  readonly delivered: number | undefined;
+  /**
+   * - `once`: it has ended, and whoever is to hear of that has heard once
+   * - `open`: nobody has said that it ended
+   * - `silent`: it was settled without a word: transferred, or announced before this registry was made
+   * - `pending`: a delivery is queued, runs, or waits for a retry
+   * - `dead`: nobody heard of it, and nobody will by itself
+   * - `repeated`: told more than once
+   */
+  readonly state: 'once' | 'open' | 'silent' | 'pending' | 'dead' | 'repeated';
+  /** The counts and what they lack, for a person. */
+  readonly summary: string;
+}
+
+interface KnownRun {
+  readonly key: unknown;
+  readonly generation: number;
+  readonly isOpen: boolean;
+  /** It was alive when a snapshot was taken, and its key has not been set since. */
+  readonly isAbsent?: boolean;
+}
+
+/**
+ * Every registration that the registry or the record of its endings knows of, and how often its end was told. A run is
+ * told of by one event on the bus and, where the registry has `deliver`, by one delivery that succeeded. Duplicates that
+ * were turned away told nobody, and do not count.
+ *
+ * A registry that was made before `recordEndings()` is taken at its word: what it has claimed was announced once, and
+ * what is neither pending nor a dead letter was delivered once, as far back as its tombstones reach.
+ */
+export function endedRunsOf(parts: RegistryInternals): EndedRun[] {
+  const { endings, deliveries, engine } = parts;
+  if (endings === undefined) return [];
+  const record = endingsRecordOf(engine);
+  const owed = deliveries?.notifier.export();
+  const pending = new Map(owed?.pending.map(({ event, attempts }) => [event.id, attempts]));
+  const letters = new Map(owed?.deadLetters.map((letter) => [letter.id, letter]));
+  return [...knownRuns(parts)].map(([id, { key, generation, isOpen, isAbsent }]) => {
+    const recorded = record?.get(id);
+    const isOwed = pending.has(id) || letters.has(id);
+    const claimed = isOpen ? 0 : 1;
+    const announced = record === undefined ? claimed : (recorded?.announced ?? 0);
+    const told = record === undefined ? (isOwed ? 0 : claimed) : (recorded?.delivered ?? 0);
+    const delivered = deliveries === undefined ? undefined : told;
+    const run = { key, generation, announced, delivered };
+    const counts = [
+      counted(announced, 'announcement'),
+      ...(delivered === undefined ? [] : [counted(delivered, 'delivery', 'deliveries')]),
+    ].join(', ');
+    const as = (state: EndedRun['state'], note: string): EndedRun => ({
+      ...run,
+      state,
+      summary: note === '' ? counts : `${counts}; ${note}`,
+    });
+    if (isOpen) {
+      const why = isAbsent
+        ? 'it has not come back after a restart'
+        : explain(engine, endings.tracker, key).why;
+      return as('open', `it has not ended: ${why}`);
+    }
+    if (announced > 1 || (delivered ?? 0) > 1) return as('repeated', 'told more than once');
+    if (pending.has(id)) return as('pending', `${counted(pending.get(id) ?? 0, 'attempt')} made, pending`);
+    const letter = letters.get(id);
+    if (letter !== undefined) {
+      const error = letter.error === undefined ? '' : `: ${String(letter.error)}`;
+      return as(
+        'dead',
+        `a dead letter after ${counted(letter.attempts, 'attempt')} (${letter.cause})${error}`,
+      );
+    }
+    if (announced === 0 && (delivered ?? 0) === 0) return as('silent', 'settled without a word');
+    if (delivered === 0) return as('dead', 'nobody heard of it, and its dead letter was dropped');
+    return as('once', recorded === undefined ? '' : `reason '${recorded.reason}'`);
+  });
+}
+
+/** By id: what is in the map, what ended and is remembered, and what was recorded. */
+function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
+  const { endings, tombstones, engine } = parts;
+  const runs = new Map<string, KnownRun>();
+  if (endings === undefined) return runs;
+  for (const [id, { key, generation }] of endingsRecordOf(engine) ?? []) {
+    runs.set(id, { key: key(), generation, isOpen: false });
+  }
+  for (const [key, { id, generation }] of tombstones?.entries() ?? []) {
+    if (!runs.has(id)) runs.set(id, { key, generation, isOpen: false });
+  }
+  const { stamps, native } = endings.tracker;
+  for (const [key, slot] of stamps.entries()) {
+    if (!native.has(key)) continue;
+    const generation = stamps.generation[slot] as number;
+    runs.set(endings.idOf(slot), { key, generation, isOpen: !endings.isClaimed(slot) });
+  }
+  for (const { key, entry } of openAbsentees(parts)) {
+    if (entry.id === undefined || runs.has(entry.id)) continue;
+    runs.set(entry.id, { key, generation: entry.generation, isOpen: true, isAbsent: true });
+  }
+  return runs;
+}
+
+/** Runs that a snapshot held alive and that have not come back: they end as `lost` if they do not. */
+export function openAbsentees({ endings, restoration }: RegistryInternals): readonly AbsentEntry[] {
+  if (endings === undefined) return [];
+  return restoration.absentFrom(endings.tracker.name).filter(({ entry }) => entry.claimed !== true);
+}
+
+/**
+ * Why the run of a key has not ended exactly once, in full; `undefined` where it has. A key that was registered several
+ * times has had several runs: each must have ended once.
+ *
+ * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ */
+export function notEndedOnce(check: string, registry: unknown, key: unknown): string | undefined {
+  const runs = endedRunsOf(partsWithEndings(check, registry)).filter((run) => isSameKey(run.key, key));
+  if (runs.length > 0 && runs.every(({ state }) => state === 'once')) return undefined;
+  const expected = `expected the run ${shownKey(key)} to have ended exactly once, but `;
+  if (runs.length === 0) return `${expected}it was never registered, or is long forgotten: 0 announcements`;
+  return [`${expected}it has not:`, ...runs.map(runLine)].join('\n');
+}
+
+/** How many of the runs that a message could name it does name. */
+const runsNamed = 5;
+
+/**
+ * Which runs of a registry have not ended exactly once, in full; `undefined` where all have. Runs that were settled
+ * without a word do not count: they are told of under another key, or were before.
+ *
+ * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ */
+export function notAllEndedOnce(check: string, registry: unknown): string | undefined {
+  const parts = partsWithEndings(check, registry);
+  const runs = endedRunsOf(parts).filter(({ state }) => state !== 'silent');
+  const wrong = runs.filter(({ state }) => state !== 'once');
+  const expected = 'expected every run to have ended exactly once, but ';
+  if (runs.length === 0) {
+    return `${expected}no run was ever registered in '${parts.endings?.tracker.name}': the check would prove nothing`;
+  }
+  if (wrong.length === 0) return undefined;
+  const more = wrong.length - runsNamed;
+  return [
+    `${expected}${wrong.length} of ${runs.length} ${wrong.length === 1 ? 'has' : 'have'} not:`,
+    ...wrong.slice(0, runsNamed).map(runLine),
+    ...(more > 0 ? [`  and ${more} more`] : []),
+  ].join('\n');
+}
+
+/** What a run that ended once was told as, for a check that asks for the contrary. */
+export function endedOnceSummary(registry: unknown, key: unknown): string {
+  const parts = internalsOf(registry) as RegistryInternals;
+  return endedRunsOf(parts)
+    .filter((run) => isSameKey(run.key, key))
+    .map(runLine)
+    .join('\n');
+}
+
+/**
+ * Asserts that the run of a key ended exactly once: one `subagent-ended` on the bus and, where the registry has
+ * `deliver`, one delivery that succeeded. A delivery that is still pending fails it: let it settle before. A key that
+ * was registered several times has had several runs, each of which must have ended once.
+ *
+ * @throws AssertionError of `node:assert`, whose message names the counts
+ * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ */
+export function assertEndedExactlyOnce(registry: object, key: unknown): void {
+  throwIfAny(notEndedOnce('assertEndedExactlyOnce', registry, key), assertEndedExactlyOnce);
+}
+
+/**
+ * Asserts that every run that was ever registered ended exactly once, and that there was one.
+ *
+ * @throws AssertionError of `node:assert`, whose message names the runs and their counts
+ * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ */
+export function assertEndedEveryRunOnce(registry: object): void {
+  throwIfAny(notAllEndedOnce('assertEndedEveryRunOnce', registry), assertEndedEveryRunOnce);
+}
+
+function throwIfAny(message: string | undefined, stackStartFn: (...parameters: never[]) => void): void {
+  if (message !== undefined) throw new AssertionError({ message, operator: stackStartFn.name, stackStartFn });
+}
+
+function partsWithEndings(check: string, value: unknown): RegistryInternals {
+  const parts = internalsOf(value);
+  if (parts === undefined) {
+    const received =
+      subjectOf(value) === undefined ? notASubject(value) : 'received a single map: give its registry';
+    throw new MapsweepTypeError('ERR_INVALID_OPTION', `${check} takes a registry; ${received}`);
+  }
+  if (parts.endings !== undefined) return parts;
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `${check}: this registry announces no endings. Make it with createRegistry({ ended: { map: '…' } })`,
+  );
+}
+
+// As a Map compares its keys.
+function isSameKey(one: unknown, other: unknown): boolean {
+  return Object.is(one, other) || (one === 0 && other === 0);
+}
+
+function runLine({ key, generation, summary }: EndedRun): string {
+  return `  ${shownKey(key)} (registration ${generation}): ${summary}`;
+}

@@ -1,0 +1,70 @@
+import { MapsweepError } from '../errors.js';
+import { invalidType, type OptionReader } from '../policy/read-options.js';
+import type { Engine } from '../sweeping/engine.js';
+import { yieldToEventLoop } from '../time/clock.js';
+
+/** Whatever lets time pass in a test: a manual clock, or a wrapper around the fake timers of a test runner. */
+export interface Advancer {
+  /** Lets `ms` pass; a promise is awaited. */
+  advance(ms: number): unknown;
+}
+
+/** Reads the option that says how time passes. */
+export const readAdvancer: OptionReader<Advancer> = (value, option) => {
+  if (isAdvancer(value)) return value;
+  throw invalidType(option, 'a manual clock, or { advance(ms) }', value);
+};
+
+/** Turns of the event loop after which promises that wait for nothing else have settled. */
+const settlingTurns = 5;
+
+/** Lets promises settle that wait for nothing but each other. No time passes. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < settlingTurns; turn += 1) await yieldToEventLoop();
+}
+
+/** Time in a test that can be made to pass, and is seen to. */
+export class TestTime {
+  readonly #engine: Engine;
+  readonly #advancer: Advancer;
+
+  constructor(engine: Engine, advancer: Advancer) {
+    this.#engine = engine;
+    this.#advancer = advancer;
+  }
+
+  /** @throws MapsweepError `ERR_NO_CLOCK` where the clock of the maps stood still meanwhile */
+  async pass(ms: number): Promise<void> {
+    const { timeline } = this.#engine;
+    const before = timeline.now();
+    await this.#advancer.advance(ms);
+    await settle();
+    if (timeline.now() - before >= ms / 2) return;
+    throw new MapsweepError(
+      'ERR_NO_CLOCK',
+      `time was advanced by ${ms} ms, and the clock of the maps did not follow: it is another one. Fake timers have ` +
+        'to replace performance.now() too, and a clock that is given must be the one that the registry was made with',
+    );
+  }
+}
+
+/**
+ * The time of a test: that of the advancer that is given, else of the manual clock that the maps were made with, else
+ * of the test runner's fake timers while these are in force.
+ *
+ * @returns `undefined` where there is none of these: time passes by itself, and cannot be waited for
+ */
+export function testTimeOf(engine: Engine, ...candidates: (Advancer | undefined)[]): TestTime | undefined {
+  const [given, ...others] = candidates;
+  const { clock } = engine.timeline;
+  const advancer = [given, isAdvancer(clock) ? clock : undefined, ...others].find(
+    (each) => each !== undefined,
+  );
+  return advancer && new TestTime(engine, advancer);
+}
+
+function isAdvancer(value: unknown): value is Advancer {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as Partial<Advancer>).advance === 'function'
+  );
+}

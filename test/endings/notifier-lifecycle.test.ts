@@ -1,0 +1,329 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import type { DeadLetter } from '../../src/endings/notifier.js';
+import { endedEvent, recordedNotifier } from './recorded-notifier.js';
+
+describe('settleAll', () => {
+  test('with nothing pending resolves to 0 and leaves no timer', async () => {
+    const { notifier, clock } = recordedNotifier();
+    await expect(notifier.settleAll(clock.monotonic() + 10_000)).resolves.toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('retries at once what waits, without any time passing, and resolves when all is delivered', async () => {
+    const { notifier, calls, clock, delivered, push } = recordedNotifier();
+    await push('a', 'b');
+    calls[0]!.fail('no');
+    await clock.advance(0);
+    const undelivered = notifier.settleAll(clock.monotonic() + 10_000);
+    await clock.advance(0);
+    expect(calls.map(({ id, attempt }) => [id, attempt])).toEqual([
+      ['a', 1],
+      ['b', 1],
+      ['a', 2],
+    ]);
+    calls[1]!.succeed();
+    calls[2]!.succeed();
+    await expect(undelivered).resolves.toBe(0);
+    expect([delivered, clock.pendingTimers]).toEqual([['b', 'a'], 0]);
+  });
+
+  test('goes on with backoff where such a retry fails again', async () => {
+    const { notifier, clock, delivered, push } = recordedNotifier({
+      deliver: (_, { attempt }) => {
+        if (attempt < 3) throw new Error('no');
+      },
+    });
+    await push('a');
+    const undelivered = notifier.settleAll(clock.monotonic() + 10_000);
+    await clock.advance(4_000);
+    await expect(undelivered).resolves.toBe(0);
+    expect([delivered, clock.pendingTimers]).toEqual([['a'], 0]);
+  });
+
+  test('at its deadline aborts what runs, counts it with what waits, and starts nothing more', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier({
+      limits: { concurrency: 2, minDelayMs: 60_000 },
+    });
+    await push('running', 'waiting', 'queued');
+    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    calls[1]!.fail('no');
+    await clock.advance(4_999);
+    expect(calls.map(({ id }) => id)).toEqual(['running', 'waiting', 'queued']);
+    expect(calls[0]!.context.signal.aborted).toBe(false);
+    await clock.advance(1);
+    await expect(undelivered).resolves.toBe(3);
+    expect(calls[0]!.context.signal.reason).toMatchObject({ code: 'ERR_CLOSED' });
+    expect(clock.pendingTimers).toBe(0);
+    expect(notifier.export().pending.map(({ event, attempts }) => [event.id, attempts])).toEqual([
+      ['running', 1],
+      ['waiting', 1],
+      ['queued', 1],
+    ]);
+    calls[2]!.fail('no');
+    await push('after');
+    await clock.advance(3_600_000);
+    expect([calls.length, notifier.pendingCount, clock.pendingTimers]).toEqual([3, 4, 0]);
+  });
+
+  test('counts what became a dead letter meanwhile, not those of before, and not what was delivered late', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier({ limits: { attempts: 1, maxDeadLetters: 2 } });
+    await push('before');
+    calls[0]!.fail('no');
+    await push('fails', 'late', 'pending', 'fails too');
+    const undelivered = notifier.settleAll(clock.monotonic() + 15_000);
+    calls[1]!.fail('no');
+    calls[4]!.fail('no');
+    await clock.advance(10_000);
+    expect(notifier.pendingCount).toBe(0);
+    await expect(undelivered).resolves.toBe(4);
+    expect(clock.pendingTimers).toBe(0);
+
+    const other = recordedNotifier({ limits: { attempts: 1 } });
+    await other.push('late', 'fails', 'runs on');
+    const rest = other.notifier.settleAll(other.clock.monotonic() + 15_000);
+    other.calls[1]!.fail('no');
+    await other.clock.advance(9_000);
+    await other.push('after');
+    await other.clock.advance(1_000);
+    other.calls[0]!.succeed();
+    other.calls[3]!.succeed();
+    // "runs on" timed out at 10 s, "fails" failed; "late" succeeded after its time-out, "after" came in meanwhile.
+    await expect(rest).resolves.toBe(2);
+  });
+
+  test('leaves alone a retry that runs already', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier();
+    await push('a');
+    calls[0]!.fail('no');
+    await clock.advance(2_000);
+    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    await clock.advance(0);
+    expect(calls.map(({ attempt }) => attempt)).toEqual([1, 2]);
+    calls[1]!.succeed();
+    await expect(undelivered).resolves.toBe(0);
+  });
+
+  test('once over, refuses to redeliver', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier({ limits: { attempts: 1 } });
+    await push('a');
+    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    calls[0]!.fail('no');
+    await expect(undelivered).resolves.toBe(1);
+    expect([notifier.redeliver('a'), notifier.deadLetterCount]).toEqual([false, 1]);
+  });
+
+  test('keeps the process alive for a retry 50 ms ahead, and no longer', () => {
+    const program = `
+      import { Notifier } from './src/endings/notifier.ts';
+      import { Pacer } from './src/time/timer-queue.ts';
+      import { systemClock } from './src/time/clock.ts';
+      const pacer = new Pacer(systemClock);
+      pacer.schedule(systemClock.monotonic() + 60_000, () => {});
+      const hooks = { delivered() {}, attemptFailed() {}, deadLetter() {}, deadLetterDropped() {}, handlerFailed() {} };
+      const limits = { attempts: 5, minDelayMs: 50, maxDelayMs: 50, attemptTimeoutMs: 10_000, concurrency: 1,
+        maxPending: 10, maxDeadLetters: 10 };
+      const deliver = (event, { attempt }) => { if (attempt < 3) throw new Error('no'); };
+      const notifier = new Notifier({ clock: systemClock, pacer, deliver, limits, hooks });
+      const start = systemClock.monotonic();
+      notifier.push({ id: 'a' });
+      notifier.settleAll(start + 20_000).then((undelivered) => console.log(undelivered));
+      process.on('exit', () => console.log(systemClock.monotonic() - start < 10_000 ? 'early' : 'late'));`;
+    const output = execFileSync(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '--eval', program],
+      {
+        encoding: 'utf8',
+        cwd: new URL('../..', import.meta.url),
+      },
+    );
+    expect(output).toBe('0\nearly\n');
+  });
+
+  test('with a deadline that has passed starts nothing and resolves to all of them', async () => {
+    const { notifier, calls, clock } = recordedNotifier();
+    notifier.push(endedEvent('a'));
+    await expect(notifier.settleAll(clock.monotonic())).resolves.toBe(1);
+    await clock.advance(60_000);
+    expect([calls.length, clock.pendingTimers]).toEqual([0, 0]);
+  });
+
+  test('called again returns the first promise, whatever its deadline', async () => {
+    const { notifier, clock, push, calls } = recordedNotifier();
+    await push('a');
+    const first = notifier.settleAll(clock.monotonic() + 5_000);
+    expect(notifier.settleAll(clock.monotonic() + 50_000)).toBe(first);
+    calls[0]!.succeed();
+    await expect(first).resolves.toBe(0);
+    expect(notifier.settleAll(clock.monotonic())).toBe(first);
+  });
+
+  test('late settlements after the deadline change what is owed, and are not retried', async () => {
+    const { notifier, calls, clock, delivered, push, told } = recordedNotifier({ limits: { attempts: 2 } });
+    await push('succeeds', 'fails');
+    const undelivered = notifier.settleAll(clock.monotonic() + 1_000);
+    await clock.advance(1_000);
+    await expect(undelivered).resolves.toBe(2);
+    calls[0]!.succeed();
+    calls[1]!.fail('no');
+    await clock.advance(60_000);
+    expect([delivered, notifier.pendingCount, calls.length]).toEqual([['succeeds'], 1, 2]);
+    expect(told.at(-1)).toBe('fails attempt 1 failed: no; over');
+    expect(notifier.redeliver('fails')).toBe(false);
+  });
+
+  test('a dead letter that is redelivered meanwhile and delivered counts no more', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier({ limits: { attempts: 1 } });
+    await push('a', 'b');
+    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    calls[0]!.fail('no');
+    await clock.advance(0);
+    expect(notifier.redeliver('a')).toBe(true);
+    await clock.advance(0);
+    calls[1]!.succeed();
+    calls[2]!.succeed();
+    await expect(undelivered).resolves.toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('pauseRetries', () => {
+  test('leaves no timer: first attempts start, retries wait and attempts have no time-out', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier();
+    await push('fails', 'waits', 'runs');
+    calls[1]!.fail('no');
+    await clock.advance(0);
+    notifier.pauseRetries();
+    notifier.pauseRetries();
+    expect(clock.pendingTimers).toBe(0);
+    calls[0]!.fail('no');
+    await push('fresh');
+    await clock.advance(3_600_000);
+    expect(calls.map(({ id }) => id)).toEqual(['fails', 'waits', 'runs', 'fresh']);
+    expect([notifier.pendingCount, notifier.deadLetterCount, clock.pendingTimers]).toEqual([4, 0, 0]);
+    calls[2]!.succeed();
+    calls[3]!.succeed();
+    const undelivered = notifier.settleAll(clock.monotonic() + 10_000);
+    await clock.advance(0);
+    expect(calls.slice(4).map(({ id, attempt }) => [id, attempt])).toEqual([
+      ['waits', 2],
+      ['fails', 2],
+    ]);
+    calls[4]!.succeed();
+    calls[5]!.succeed();
+    await expect(undelivered).resolves.toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  test('holds a retry that is due and has no slot yet', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier({ limits: { concurrency: 1 } });
+    await push('retried');
+    calls[0]!.fail('no');
+    await push('blocker');
+    await clock.advance(2_000);
+    notifier.pauseRetries();
+    calls[1]!.succeed();
+    await push('fresh');
+    expect(calls.map(({ id }) => id)).toEqual(['retried', 'blocker', 'fresh']);
+  });
+
+  test('settleAll afterwards brings the time-outs back', async () => {
+    const { notifier, clock, push } = recordedNotifier();
+    await push('a');
+    notifier.pauseRetries();
+    await clock.advance(5_000);
+    const undelivered = notifier.settleAll(clock.monotonic() + 60_000);
+    notifier.pauseRetries();
+    await clock.advance(5_000);
+    await expect(undelivered).resolves.toBe(1);
+    expect(notifier.deadLetters()).toMatchObject([{ cause: 'timed-out' }]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('export and import', () => {
+  test('an attempt in flight is counted, and goes on with the next number at once in the importer', async () => {
+    const first = recordedNotifier();
+    await first.push('in flight', 'waiting', 'failed');
+    first.calls[1]!.fail('no');
+    await first.clock.advance(0);
+    first.notifier.push(endedEvent('queued'));
+    const state = first.notifier.export();
+    expect(state.pending.map(({ event, attempts }) => [event.id, attempts])).toEqual([
+      ['in flight', 1],
+      ['waiting', 1],
+      ['failed', 1],
+      ['queued', 0],
+    ]);
+    const second = recordedNotifier();
+    second.notifier.import(structuredClone(state));
+    await second.clock.advance(0);
+    expect(new Map(second.calls.map(({ id, attempt }) => [id, attempt]))).toEqual(
+      new Map([
+        ['in flight', 2],
+        ['waiting', 2],
+        ['failed', 2],
+        ['queued', 1],
+      ]),
+    );
+    for (const call of second.calls) call.succeed();
+    await second.clock.advance(0);
+    expect([second.delivered.length, second.clock.pendingTimers]).toEqual([4, 0]);
+  });
+
+  test('one that was in its last attempt becomes an ambiguous dead letter, since nobody knows how that went', async () => {
+    const { notifier, calls, clock, told } = recordedNotifier({ limits: { attempts: 3 } });
+    notifier.import({ pending: [{ event: endedEvent('a'), attempts: 3 }], deadLetters: [] });
+    await clock.advance(0);
+    expect(calls).toEqual([]);
+    expect(told).toEqual(['a dead: attempts-exhausted, ambiguous']);
+    expect(notifier.deadLetters()).toMatchObject([
+      { id: 'a', attempts: 3, error: undefined, ambiguous: true },
+    ]);
+    expect(notifier.redeliver('a')).toBe(true);
+  });
+
+  const letter = (id: string): DeadLetter<string, unknown> => ({
+    id,
+    event: endedEvent(id),
+    attempts: 5,
+    error: 'no',
+    ambiguous: false,
+    at: 1,
+    cause: 'attempts-exhausted',
+  });
+
+  test('letters keep their content and order, are told to nobody, and the oldest go beyond the limit', async () => {
+    const { notifier, told } = recordedNotifier({ limits: { maxDeadLetters: 2 } });
+    const deadLetters = [letter('a'), { ...letter('b'), ambiguous: true }, letter('c')];
+    notifier.import({ pending: [], deadLetters });
+    expect(notifier.deadLetters()).toEqual(deadLetters.slice(1));
+    expect(notifier.export()).toEqual({ pending: [], deadLetters: deadLetters.slice(1) });
+    expect(told).toEqual(['a dropped']);
+    deadLetters[1]!.id = 'forged';
+    expect(notifier.deadLetters()[0]!.id).toBe('b');
+  });
+
+  test('imported twice, everything is there once', async () => {
+    const { notifier, calls, clock } = recordedNotifier();
+    const state = { pending: [{ event: endedEvent('a'), attempts: 1 }], deadLetters: [letter('b')] };
+    notifier.import(state);
+    notifier.import(state);
+    await clock.advance(0);
+    notifier.import(state);
+    await clock.advance(0);
+    expect([calls.length, notifier.pendingCount, notifier.deadLetterCount]).toEqual([1, 1, 1]);
+  });
+
+  test('what exceeds maxPending overflows with its attempts kept', async () => {
+    const { notifier } = recordedNotifier({ limits: { maxPending: 1 } });
+    notifier.import({
+      pending: [
+        { event: endedEvent('a'), attempts: 0 },
+        { event: endedEvent('b'), attempts: 2 },
+      ],
+      deadLetters: [],
+    });
+    expect(notifier.deadLetters()).toMatchObject([{ id: 'b', attempts: 2, cause: 'overflow' }]);
+  });
+});

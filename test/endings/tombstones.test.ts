@@ -1,0 +1,131 @@
+import fc from 'fast-check';
+import { describe, expect, it, vi } from 'vitest';
+import { Tombstones } from '../../src/endings/tombstones.js';
+
+function tombstones({ max = 100, ttlMs = 1_000 } = {}) {
+  let now = 0;
+  const kept = new Tombstones({ max, ttlMs }, () => now);
+  let generation = 0;
+  const claim = (key: unknown): void => {
+    generation += 1;
+    kept.set(key, { id: `id${generation}`, generation, at: now });
+  };
+  const pass = (ms: number): void => {
+    now += ms;
+  };
+  return { kept, claim, pass };
+}
+
+describe('Tombstones', () => {
+  const keys = [undefined, null, 0, Number.NaN, '', 'a', Symbol('s'), {}, () => {}, 1n, true, []];
+
+  it.each(keys.map((key) => [key]))('remembers the key %o', (key) => {
+    const { kept, claim } = tombstones();
+    expect(kept.get(key)).toBe(undefined);
+    claim(key);
+    expect(kept.get(key)).toMatchObject({ id: 'id1', generation: 1 });
+    expect([...kept.entries()]).toEqual([[key, { id: 'id1', generation: 1, at: 0 }]]);
+    kept.delete(key);
+    expect(kept.get(key)).toBe(undefined);
+    expect(kept.size).toBe(0);
+  });
+
+  it('tells keys apart as a Map does', () => {
+    const { kept, claim } = tombstones();
+    claim({});
+    claim('1');
+    claim(0);
+    expect(kept.get({})).toBe(undefined);
+    expect(kept.get(1)).toBe(undefined);
+    expect(kept.get(-0)).toBeDefined();
+    expect(kept.get(null)).toBe(undefined);
+    expect(kept.get(undefined)).toBe(undefined);
+  });
+
+  it('ends at its ttl to the ms, also where the clock reads 0 at the start', () => {
+    const { kept, claim, pass } = tombstones();
+    claim('a');
+    pass(999);
+    expect(kept.get('a')).toBeDefined();
+    pass(1);
+    expect(kept.get('a')).toBe(undefined);
+    expect([...kept.entries()]).toEqual([]);
+    kept.purge();
+    expect([kept.size, kept.evictedTotal]).toEqual([0, 0]);
+  });
+
+  it('beyond max forgets the oldest, which is counted; one that is claimed again is young again', () => {
+    const { kept, claim, pass } = tombstones({ max: 3 });
+    for (const key of ['a', 'b', 'c']) claim(key);
+    pass(1);
+    claim('a');
+    claim('d');
+    expect(['a', 'b', 'c', 'd'].map((key) => kept.get(key) !== undefined)).toEqual([true, false, true, true]);
+    expect([kept.size, kept.evictedTotal]).toEqual([3, 1]);
+  });
+
+  it('counts as evicted early only what had time left', () => {
+    const { kept, claim, pass } = tombstones({ max: 2 });
+    claim('a');
+    claim('b');
+    pass(1_000);
+    claim('c');
+    claim('d');
+    claim('e');
+    expect(kept.evictedTotal).toBe(1);
+  });
+
+  it('lists the oldest first', () => {
+    const { kept, claim } = tombstones();
+    for (const key of ['a', 'b', 'c', 'a']) claim(key);
+    expect([...kept.entries()].map(([key]) => key)).toEqual(['b', 'c', 'a']);
+  });
+
+  it('keeps no object alive that is a key', async () => {
+    const { kept, claim } = tombstones();
+    const refs = (() => {
+      const key = { run: 1 };
+      claim(key);
+      return new WeakRef(key);
+    })();
+    claim('other');
+    await vi.waitFor(
+      () => {
+        globalThis.gc?.();
+        expect(refs.deref() === undefined).toBe(true);
+      },
+      { timeout: 5_000, interval: 5 },
+    );
+    expect([...kept.entries()].map(([key]) => key)).toEqual(['other']);
+  });
+
+  it('agrees with a naive model in any sequence of calls', () => {
+    const step = fc.record({
+      act: fc.constantFrom('claim', 'claim', 'claim', 'delete', 'pass', 'purge'),
+      key: fc.integer({ min: 0, max: 12 }),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
+        const { kept, claim, pass } = tombstones({ max: 5, ttlMs: 10 });
+        let model: Array<[number, number]> = [];
+        let now = 0;
+        for (const { act, key } of steps) {
+          if (act === 'claim') {
+            claim(key);
+            model = [...model.filter(([of]) => of !== key), [key, now] as [number, number]].slice(-5);
+          } else if (act === 'delete') {
+            kept.delete(key);
+            model = model.filter(([of]) => of !== key);
+          } else if (act === 'pass') {
+            pass(key);
+            now += key;
+          } else kept.purge();
+          const alive = model.filter(([, at]) => now < at + 10).map(([of]) => of);
+          expect([...kept.entries()].map(([of]) => of)).toEqual(alive);
+          expect(kept.get(key) !== undefined).toBe(alive.includes(key));
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

@@ -1,0 +1,163 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { createBatch } from '../../examples/demo/batch.ts';
+import { type CrashFigures, countCrashes, type Delivery } from '../../examples/demo/crash-figures.ts';
+import type { Figures } from '../../examples/demo/figures.ts';
+import { MAP_NAMES } from '../../examples/demo/gateway.ts';
+
+const fromRoot = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+interface Outcome {
+  exitStatus: number | string | null | undefined;
+  stdout: string;
+  stderr: string;
+}
+
+interface Document {
+  seed: number;
+  tickets: number;
+  plain: Figures;
+  mapsweep: Figures;
+  crash?: CrashFigures;
+  held: boolean;
+  broken: string[];
+}
+
+/** Runs the demo as `npm run demo` does, as a real process. */
+const demo = (...args: string[]): Promise<Outcome> =>
+  new Promise((resolve) => {
+    const command = ['--expose-gc', '--import', 'tsx', 'examples/demo/main.ts', ...args];
+    execFile(process.execPath, command, { cwd: fromRoot('.') }, (error, stdout, stderr) => {
+      resolve({ exitStatus: error === null ? 0 : error.code, stdout, stderr });
+    });
+  });
+
+const figuresOf = ({ stdout, stderr }: Outcome): Document => {
+  if (!stdout.startsWith('{')) throw new Error(`the demo printed no figures: ${stderr || stdout}`);
+  return JSON.parse(stdout) as Document;
+};
+
+const entriesOver = (figures: Figures) => MAP_NAMES.map((name) => figures.entries[name].over);
+
+describe.concurrent('npm run demo', () => {
+  let asItIs: Promise<Outcome>;
+
+  beforeAll(() => {
+    // The demo imports the package by its name, so it needs the build.
+    if (!existsSync(fromRoot('dist/index.js')))
+      throw new Error('dist/ is missing: run `npm run build` first');
+    asItIs = demo('--tickets', '40', '--json');
+  });
+
+  it('leaks in all 4 plain Maps, in none of mapsweep, and exits with 0', async () => {
+    const outcome = await asItIs;
+    const { plain, mapsweep, ...document } = figuresOf(outcome);
+
+    expect(document).toMatchObject({ seed: 52, tickets: 40, held: true, broken: [] });
+    expect(entriesOver(plain)).toSatisfy((over: number[]) => over.every((count) => count > 0));
+    expect(plain.notified.none).toBeGreaterThan(0);
+    expect(plain.notified.moreThanOnce).toBeGreaterThan(0);
+
+    expect(entriesOver(mapsweep)).toEqual([0, 0, 0, 0]);
+    for (const name of MAP_NAMES) expect(mapsweep.entries[name].left).toBe(mapsweep.entries[name].working);
+    // 40 tickets x 2 sessions, and 10 helpers.
+    expect(mapsweep.notified).toEqual({ none: 0, once: 90, moreThanOnce: 0 });
+    expect(mapsweep.killed).toBe(0);
+    expect(outcome).toMatchObject({ exitStatus: 0, stderr: '' });
+  }, 60_000);
+
+  it('says what did not hold and exits with 1 when the registry never sweeps', async () => {
+    const outcome = await demo('--tickets', '40', '--no-crash', '--sabotage', 'no-sweep');
+
+    expect(outcome.stdout).toContain('On mapsweep the sweep did not hold:');
+    expect(outcome.stdout).toMatch(/subagentRuns still holds \d+ entries of runs that are over\./);
+    expect(outcome.stdout).not.toContain('exactly once');
+    expect(outcome.exitStatus).toBe(1);
+  }, 60_000);
+
+  it('tells every ending over 2 kills, and again only under the id that it had', async () => {
+    const outcome = await asItIs;
+    const { crash, broken } = figuresOf(outcome);
+    if (crash === undefined) throw new Error('the figures of the kills are missing');
+
+    expect(broken).toEqual([]);
+    expect(crash.crashes).toHaveLength(2);
+    for (const { snapshotAgeMs, requestsSinceSnapshot, open } of crash.crashes) {
+      expect(snapshotAgeMs).toBeGreaterThan(0);
+      expect(requestsSinceSnapshot).toBeGreaterThan(0);
+      // The store loses 2 runs that the snapshot holds.
+      expect(open.inSnapshotAlone).toBeGreaterThanOrEqual(2);
+    }
+    expect(crash.endedAsLost).toBeGreaterThanOrEqual(4);
+    // 40 tickets x 2 sessions, and 10 helpers.
+    const { heard, heardById, knownToNobody, deliveries } = crash;
+    expect(heardById).toEqual({ never: 0, once: 90 - knownToNobody, twice: 0, moreOften: 0 });
+    expect(heard.never).toBe(0);
+    expect(heard.once + heard.twice + heard.moreOften).toBe(heardById.once);
+    expect(deliveries.all - deliveries.repeats).toBe(heardById.once);
+    expect(deliveries.repeats).toBeGreaterThanOrEqual(heard.twice);
+    expect(crash.entries.subagentRuns).toEqual({ left: 4, over: 0, working: 4 });
+    expect(outcome).toMatchObject({ exitStatus: 0, stderr: '' });
+  }, 60_000);
+
+  it('says what got lost and exits with 1 when the second life starts without the snapshot', async () => {
+    const outcome = await demo('--tickets', '40', '--sabotage', 'forget-snapshot');
+
+    expect(outcome.stdout).toContain('This did not hold:');
+    expect(outcome.stdout).toMatch(/never heard of the end of \d+ runs?\./);
+    expect(outcome.stdout).toMatch(/\d+ runs? did not come back and did not end as lost\./);
+    expect(outcome.stdout).toContain('mapsweep did not hold.');
+    expect(outcome.exitStatus).toBe(1);
+  }, 60_000);
+
+  it('names a wrong option and exits with 2', async () => {
+    const outcome = await demo('--tickets', 'many');
+
+    expect(outcome.stderr).toContain('--tickets got "many"; it takes a whole number from 10 to 20000');
+    expect(outcome).toMatchObject({ exitStatus: 2, stdout: '' });
+  }, 60_000);
+});
+
+describe('what the demo counts after its kills', () => {
+  const batch = createBatch({ seed: 1, tickets: 10 });
+  const ended = batch.runs.filter(({ kind, active }) => !active && (kind === 'session' || kind === 'run'));
+  const once = ended.map(({ ids }): Delivery => {
+    const runId = ids.at(-1)!;
+    return { runId, id: `first:${runId}`, reason: 'completed', life: 1 };
+  });
+  const [first] = once as [Delivery];
+  const counted = (deliveries: Delivery[], held: string[] = []) => {
+    const none = { left: 0, over: 0, working: 0 };
+    const entries = {
+      subagentRuns: none,
+      runContextById: none,
+      seqByRun: none,
+      pendingLifecycleErrors: none,
+    };
+    const lost = { held: new Set(held), knownToNobody: new Set<string>() };
+    return countCrashes(batch, [], deliveries, lost, entries);
+  };
+
+  it('takes an ending that the next life told under the same id for a repeat', () => {
+    const { deliveries, heard, heardById, broken } = counted([...once, { ...first, life: 2 }]);
+
+    expect(deliveries).toEqual({ all: ended.length + 1, repeats: 1 });
+    expect(heard).toMatchObject({ never: 0, twice: 1 });
+    expect(heardById).toEqual({ never: 0, once: ended.length, twice: 0, moreOften: 0 });
+    expect(broken).toEqual([]);
+  });
+
+  it.each([
+    ['under a second id', [...once, { ...first, id: 'second', life: 2 }], /under more than one id/],
+    ['twice in one life', [...once, first], /One life of the gateway told .* more than once/],
+    ['never', once.slice(1), /never heard of the end of 1 run\./],
+  ])('does not let pass an ending told %s', (_, deliveries, sentence) => {
+    expect(counted(deliveries).broken).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  it('does not let pass a run that the snapshot held and that ended otherwise than lost', () => {
+    expect(counted(once, [first.runId]).broken).toEqual(['1 run did not come back and did not end as lost.']);
+  });
+});

@@ -1,0 +1,233 @@
+import { readFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createManualClock, type ManualClock } from 'mapsweep/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Logger, Route, Service } from '../../../examples/openclaw-plugin/gateway-api.js';
+import { createPlugin } from '../../../examples/openclaw-plugin/index.js';
+
+const COUNTERS = 'openclaw.agentEvents.state/seqByRun';
+const TOKEN = 'a-token-of-its-own-for-prometheus';
+
+/** The part of a gateway that a plugin sees, with real HTTP. */
+class FakeGateway {
+  readonly lines: string[] = [];
+  readonly routes = new Map<string, Route>();
+  service: Service | undefined;
+  readonly #server: Server;
+
+  constructor() {
+    this.#server = createServer((request, response) => {
+      const route = this.routes.get(request.url ?? '');
+      if (route !== undefined) return void route.handler(request, response);
+      response.statusCode = 404;
+      response.end();
+    });
+  }
+
+  readonly logger: Logger = {
+    info: (message) => void this.lines.push(`info ${message}`),
+    warn: (message) => void this.lines.push(`warn ${message}`),
+    error: (message) => void this.lines.push(`error ${message}`),
+  };
+
+  load(plugin: ReturnType<typeof createPlugin>, pluginConfig?: unknown, registrationMode = 'full'): void {
+    plugin.register({
+      registrationMode,
+      pluginConfig,
+      logger: this.logger,
+      registerHttpRoute: (route) => void this.routes.set(route.path, route),
+      registerService: (service) => {
+        this.service = service;
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    await this.service?.start({ logger: this.logger });
+  }
+
+  async listen(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
+  }
+
+  fetch(path: string, init: RequestInit = {}): Promise<Response> {
+    const { port } = this.#server.address() as AddressInfo;
+    return fetch(`http://127.0.0.1:${port}${path}`, init);
+  }
+
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+}
+
+const withToken = (token: string): RequestInit => ({ headers: { Authorization: `Bearer ${token}` } });
+
+describe('the OpenClaw plugin', () => {
+  let gateway: FakeGateway;
+  let clock: ManualClock;
+  let seqByRun: Map<string, number>;
+  let root: object;
+  let plugin: ReturnType<typeof createPlugin>;
+
+  beforeEach(async () => {
+    gateway = new FakeGateway();
+    await gateway.listen();
+    clock = createManualClock();
+    seqByRun = new Map([['run-1', 3]]);
+    root = { [Symbol.for('openclaw.agentEvents.state')]: { seqByRun, runContextById: new Map() } };
+    plugin = createPlugin({ root, clock });
+  });
+
+  afterEach(async () => {
+    await gateway.service?.stop();
+    await gateway.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('has the id of its manifest', () => {
+    const file = new URL('../../../examples/openclaw-plugin/openclaw.plugin.json', import.meta.url);
+    const manifest = JSON.parse(readFileSync(file, 'utf8')) as {
+      id: string;
+      activation: unknown;
+      configSchema: { properties: object };
+      uiHints: object;
+    };
+    expect(manifest.id).toBe(plugin.id);
+    expect(manifest.activation).toEqual({ onStartup: true });
+    const options = ['mode', 'sweepEvery', 'leakCycle', 'defaults', 'maps', 'scrapeToken'];
+    expect(Object.keys(manifest.configSchema.properties)).toEqual(options);
+    expect(Object.keys(manifest.uiHints)).toEqual(options);
+  });
+
+  it('touches nothing before its service is started', async () => {
+    gateway.load(plugin);
+    expect(Object.getOwnPropertyNames(seqByRun)).toEqual([]);
+    expect((await gateway.fetch('/mapsweep/metrics')).status).toBe(503);
+    expect(gateway.lines).toEqual([]);
+  });
+
+  it.each(['setup-only', 'cli-metadata', 'discovery'])('registers nothing in the mode %s', (mode) => {
+    gateway.load(plugin, {}, mode);
+    expect([gateway.routes.size, gateway.service]).toEqual([0, undefined]);
+  });
+
+  it('serves metrics and a report under the rules of the gateway', async () => {
+    gateway.load(plugin);
+    await gateway.start();
+    expect([...gateway.routes.values()].map(({ path, auth, match }) => [path, auth, match])).toEqual([
+      ['/mapsweep/metrics', 'gateway', 'exact'],
+      ['/mapsweep/report', 'gateway', 'exact'],
+    ]);
+    const metrics = await gateway.fetch('/mapsweep/metrics');
+    expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(await metrics.text()).toContain(`mapsweep_entries{map="${COUNTERS}"} 1\n`);
+    const report = await gateway.fetch('/mapsweep/report');
+    expect(report.headers.get('content-type')).toMatch(/^application\/json/);
+    const { maps } = (await report.json()) as { maps: { name: string; oldest: { key: unknown }[] }[] };
+    expect(maps.find(({ name }) => name === COUNTERS)?.oldest).toMatchObject([{ key: 'run-1' }]);
+    expect(gateway.lines[0]).toMatch(/^info mapsweep: tracks 2 maps/);
+  });
+
+  it('names keys that JSON cannot carry, and shows nothing of what is in them', async () => {
+    const secret = { apiKey: 'sk-secret', self: {} };
+    secret.self = secret;
+    Object.assign(root, { [Symbol.for('openclaw.sockets')]: new Set([secret, 10n]) });
+    gateway.load(plugin);
+    await gateway.start();
+    const text = await (await gateway.fetch('/mapsweep/report')).text();
+    expect(text).not.toContain('sk-secret');
+    expect(text).toContain('"key":"[Object]"');
+    expect(text).toContain('"key":"10n"');
+  });
+
+  it.each([
+    ['none', {}],
+    ['another', withToken('a-token-of-its-own-for-prometheuz')],
+    ['a longer one', withToken(`${TOKEN}!`)],
+    ['an empty one', { headers: { Authorization: 'Bearer ' } }],
+    ['the right one by another scheme', { headers: { Authorization: `Basic ${TOKEN}` } }],
+  ])('answers 401 to a request with %s where it has a scrapeToken', async (_, init) => {
+    gateway.load(plugin, { scrapeToken: TOKEN });
+    await gateway.start();
+    expect([...gateway.routes.values()].map(({ auth }) => auth)).toEqual(['plugin', 'plugin']);
+    for (const path of ['/mapsweep/metrics', '/mapsweep/report']) {
+      const response = await gateway.fetch(path, init);
+      expect(response.status).toBe(401);
+      expect(response.headers.get('www-authenticate')).toBe('Bearer');
+      expect(await response.text()).toBe('Unauthorized\n');
+    }
+  });
+
+  it('opens to its scrapeToken', async () => {
+    gateway.load(plugin, { scrapeToken: TOKEN });
+    await gateway.start();
+    expect((await gateway.fetch('/mapsweep/metrics', withToken(TOKEN))).status).toBe(200);
+    expect((await gateway.fetch('/mapsweep/report', withToken(TOKEN))).status).toBe(200);
+  });
+
+  it('answers GET and HEAD, and 405 to anything else', async () => {
+    gateway.load(plugin);
+    await gateway.start();
+    for (const path of ['/mapsweep/metrics', '/mapsweep/report']) {
+      const head = await gateway.fetch(path, { method: 'HEAD' });
+      expect([head.status, await head.text()]).toEqual([200, '']);
+      const post = await gateway.fetch(path, { method: 'POST' });
+      expect([post.status, post.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    }
+  });
+
+  it('says what is wrong with its config, tracks nothing, and lets the gateway start', async () => {
+    gateway.load(plugin, { maps: { [COUNTERS]: { maxIdel: '5m' } }, scrapeToken: TOKEN });
+    await gateway.start();
+    expect(gateway.lines).toEqual([expect.stringMatching(/^error mapsweep: .*config is wrong.*maxIdel/)]);
+    expect(Object.getOwnPropertyNames(seqByRun)).toEqual([]);
+    expect(gateway.routes.get('/mapsweep/report')?.auth).toBe('gateway');
+    const response = await gateway.fetch('/mapsweep/report');
+    expect([response.status, await response.text()]).toEqual([503, expect.stringContaining('maxIdel')]);
+  });
+
+  it('releases everything when its service stops, and can be started again', async () => {
+    gateway.load(plugin);
+    await gateway.start();
+    await gateway.service?.stop();
+    expect(Object.getOwnPropertyNames(seqByRun)).toEqual([]);
+    expect((await gateway.fetch('/mapsweep/metrics')).status).toBe(503);
+    await gateway.start();
+    expect((await gateway.fetch('/mapsweep/metrics')).status).toBe(200);
+  });
+
+  it('shows the same maps once when it is started twice', async () => {
+    gateway.load(plugin);
+    await gateway.start();
+    await gateway.start();
+    expect((await gateway.fetch('/mapsweep/metrics')).status).toBe(200);
+    expect(gateway.lines.filter((line) => line.includes('tracks 2 maps'))).toHaveLength(2);
+  });
+
+  it('answers on the routes of one registration what the service of another found', async () => {
+    gateway.load(plugin);
+    const { service } = gateway;
+    gateway.load(plugin);
+    await service?.start({ logger: gateway.logger });
+    expect((await gateway.fetch('/mapsweep/report')).status).toBe(200);
+    await service?.stop();
+    expect((await gateway.fetch('/mapsweep/report')).status).toBe(503);
+  });
+
+  it('works for the gateway that loads it anew before the old one has stopped', async () => {
+    gateway.load(plugin);
+    await gateway.start();
+    const old = gateway.service;
+    gateway.load(plugin);
+    await gateway.start();
+    await old?.stop();
+    await clock.advance(60_000);
+    expect(await (await gateway.fetch('/mapsweep/metrics')).text()).toContain(
+      `mapsweep_entries{map="${COUNTERS}"} 1\n`,
+    );
+  });
+});

@@ -1,0 +1,147 @@
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+import { Answers, asksFunctions, FAILED, invalidInstant } from '../../src/policy/answers.js';
+import { compilePolicy } from '../../src/policy/policy.js';
+import { Timeline } from '../../src/time/timeline.js';
+
+const startAt = 1_800_000_000_000;
+
+function asking() {
+  const clock = createManualClock({ startAt });
+  const failures: Array<[string, string, number, { code?: string; message?: string }]> = [];
+  const answers = new Answers<string, unknown>(new Timeline(clock, () => {}), (callback, key, slot, error) =>
+    failures.push([callback, key, slot, error as never]),
+  );
+  const instant = (answer: unknown, slot = 3, name: 'since' | 'expiresAt' | 'activeAt' = 'expiresAt') =>
+    answers.instant(name, () => answer as number, slot, 'value', 'key');
+  return { clock, answers, failures, instant };
+}
+
+describe('invalidInstant', () => {
+  it.each([
+    [1e11, true],
+    [1e11 - 1, false],
+    [0, false],
+    [-5, false],
+    [Number.POSITIVE_INFINITY, true],
+    [Number.NEGATIVE_INFINITY, false],
+    [Number.NaN, false],
+    ['1800000000000', false],
+    [null, false],
+    [1n, false],
+  ])('under a modern clock takes %s: %s', (answer, isValid) => {
+    expect(invalidInstant(answer, 1e12) === undefined).toBe(isValid);
+  });
+
+  it('under a clock below 1e12 takes small instants, and never NaN', () => {
+    expect(invalidInstant(5, 1e12 - 1)).toBe(undefined);
+    expect(invalidInstant(-5, 1_000)).toBe(undefined);
+    expect(invalidInstant(Number.NaN, 1_000)).toBeDefined();
+    expect(invalidInstant(Number.NEGATIVE_INFINITY, 1_000)).toBeDefined();
+  });
+
+  it('says what a small one looks like', () => {
+    expect(invalidInstant(1_800_000_000, startAt)).toBe(', which looks like seconds or a duration');
+  });
+});
+
+describe('Answers.instant', () => {
+  it('turns epoch ms into a monotonic instant, and undefined into undefined', () => {
+    const { clock, instant, failures } = asking();
+    expect(instant(startAt + 500)).toBe(clock.monotonic() + 500);
+    expect(instant(undefined)).toBe(undefined);
+    expect(instant(Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
+    expect(failures).toEqual([]);
+  });
+
+  it('keeps an instant while it stays the same, though the wall clock jumps; a new one is translated anew', () => {
+    const { clock, instant } = asking();
+    const known = instant(startAt + 500);
+    clock.jumpWall(3_600_000);
+    expect(instant(startAt + 500)).toBe(known);
+    expect(instant(startAt + 501)).toBe(clock.monotonic() - 3_600_000 + 501);
+    expect(instant(startAt + 500)).toBe(clock.monotonic() - 3_600_000 + 500);
+  });
+
+  it('keeps them by slot and by function, and forgets a slot that is free again', () => {
+    const { clock, answers, instant } = asking();
+    const known = instant(startAt, 1, 'since');
+    clock.jumpWall(5_000);
+    expect(instant(startAt, 2, 'since')).not.toBe(known);
+    expect(instant(startAt, 1, 'expiresAt')).not.toBe(known);
+    expect(instant(startAt, 1, 'since')).toBe(known);
+    answers.forget(1);
+    expect(instant(startAt, 1, 'since')).toBe(clock.monotonic() - 5_000);
+  });
+
+  it('takes activity that lies ahead for activity now, and no other instant', () => {
+    const { clock, instant } = asking();
+    expect(instant(startAt + 9_000, 1, 'activeAt')).toBe(clock.monotonic());
+    expect(instant(startAt + 9_000, 1, 'since')).toBe(clock.monotonic() + 9_000);
+  });
+
+  it('names the function, what it answered and what it may answer', () => {
+    const { instant, failures } = asking();
+    expect(instant(1_800_000_000)).toBe(FAILED);
+    expect(failures).toMatchObject([
+      [
+        'expiresAt',
+        'key',
+        3,
+        {
+          code: 'ERR_INVALID_ANSWER',
+          message:
+            'expiresAt must answer epoch milliseconds or undefined, got 1800000000, which looks like seconds or a duration',
+        },
+      ],
+    ]);
+  });
+
+  it('passes value and key, and tells what was thrown as it is', () => {
+    const { answers, failures } = asking();
+    const given: unknown[] = [];
+    const thrown = { odd: true };
+    const ask = (value: unknown, key: string): number => {
+      given.push([value, key]);
+      throw thrown;
+    };
+    expect(answers.instant('since', ask, 1, 'v', 'k')).toBe(FAILED);
+    expect(given).toEqual([['v', 'k']]);
+    expect(failures[0]?.[3]).toBe(thrown);
+  });
+});
+
+describe('Answers.decide', () => {
+  it('takes any value for yes or no, a promise and a throw for neither', async () => {
+    const { answers, failures } = asking();
+    const decide = (answer: () => unknown) => answers.decide('keepWhile', answer as never, 1, 'key');
+    expect([true, 1, 'x', {}].map((answer) => decide(() => answer))).toEqual([true, true, true, true]);
+    expect([false, 0, '', null, undefined].map((answer) => decide(() => answer))).toEqual(
+      Array(5).fill(false),
+    );
+    expect(decide(async () => Promise.reject(new Error('late')))).toBe(FAILED);
+    expect(
+      decide(() => {
+        throw null;
+      }),
+    ).toBe(FAILED);
+    expect(failures.map(([callback, , , error]) => [callback, error?.code])).toEqual([
+      ['keepWhile', 'ERR_INVALID_ANSWER'],
+      ['keepWhile', undefined],
+    ]);
+  });
+});
+
+describe('asksFunctions', () => {
+  it.each([
+    [{}, false],
+    [{ ttl: 1, maxIdle: 1, maxAge: 1, keepWhile: () => true, dispose: () => {} }, false],
+    [{ ttl: 1, since: 'lastActiveAt' }, false],
+    [{ ttl: 1, since: () => 1 }, true],
+    [{ expiresAt: () => 1 }, true],
+    [{ maxIdle: 1, activeAt: () => 1 }, true],
+    [{ rules: [{ match: /a/ }] }, true],
+  ] as const)('of %o is %s', (policy, expected) => {
+    expect(asksFunctions(compilePolicy('', policy as never))).toBe(expected);
+  });
+});

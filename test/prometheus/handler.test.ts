@@ -1,0 +1,207 @@
+import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import fastify from 'fastify';
+import { Gauge, Registry as Register } from 'prom-client';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createRegistry } from '../../src/index.ts';
+import { type MetricsHandler, metricsHandler, registerMetrics } from '../../src/prometheus.ts';
+import { createManualClock } from '../../src/testing.ts';
+
+const text = 'text/plain; version=0.0.4; charset=utf-8';
+const openMetrics = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
+
+/** What Prometheus 2.42 sends. */
+const acceptOfPrometheus =
+  'application/openmetrics-text;version=1.0.0;q=0.75,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3';
+
+const closings: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const close of closings.splice(0)) await close();
+});
+
+async function listening(server: Server): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  closings.push(() => new Promise((resolve) => server.close(resolve)));
+  return (server.address() as AddressInfo).port;
+}
+
+/** The same handler as a user would mount it, in a framework each. Each resolves to a port. */
+const frameworks: Record<string, (handler: MetricsHandler) => Promise<number>> = {
+  'node:http': (handler) => listening(createServer(handler)),
+  'express get': async (handler) => {
+    const app = express().get('/metrics', handler);
+    return listening(createServer(app));
+  },
+  'express use': async (handler) => listening(createServer(express().use('/metrics', handler))),
+  'fastify get': async (handler) => {
+    const app = fastify();
+    app.get('/metrics', handler);
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    closings.push(() => app.close());
+    return (app.server.address() as AddressInfo).port;
+  },
+  'fastify all': async (handler) => {
+    const app = fastify();
+    app.all('/metrics', handler);
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    closings.push(() => app.close());
+    return (app.server.address() as AddressInfo).port;
+  },
+};
+
+interface Answer {
+  status: number | undefined;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+const ask = (port: number, method = 'GET', headers: Record<string, string> = {}): Promise<Answer> =>
+  new Promise((resolve, reject) => {
+    const path = '/metrics';
+    const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+
+function registerOf(type: typeof text | typeof openMetrics = text) {
+  const register = new Register();
+  register.setContentType(type as never);
+  registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), { register });
+  return register;
+}
+
+const serveIn = (framework: string, register: Register): Promise<number> =>
+  (frameworks[framework] as (handler: MetricsHandler) => Promise<number>)(metricsHandler(register));
+
+describe.each(Object.keys(frameworks))('metricsHandler in %s', (framework) => {
+  const serve = (register: Register) => serveIn(framework, register);
+
+  it('answers GET with 200 and what metrics() gives', async () => {
+    const register = registerOf();
+    const { status, headers, body } = await ask(await serve(register));
+    expect([status, headers['content-type']]).toEqual([200, text]);
+    expect(body).toBe(await register.metrics());
+    expect(body).toContain('mapsweep_entries{map="runs"} 0');
+  });
+
+  it('answers HEAD with 200, the headers of GET, and no body', async () => {
+    const port = await serve(registerOf());
+    const head = await ask(port, 'HEAD');
+    const get = await ask(port);
+    expect([head.status, head.body]).toEqual([200, '']);
+    expect(head.headers['content-type']).toBe(text);
+    expect(head.headers['content-length']).toBe(get.headers['content-length']);
+  });
+
+  it('answers 500 without a stack trace where a metric of the user fails, and 200 again when it works', async () => {
+    const register = registerOf();
+    let fails = true;
+    new Gauge({
+      name: 'mine',
+      help: 'mine',
+      registers: [register],
+      collect() {
+        if (fails) throw new Error('secret of the database');
+        this.set(1);
+      },
+    });
+    const port = await serve(register);
+    const failed = await ask(port);
+    expect([failed.status, failed.headers['content-type']]).toEqual([500, 'text/plain; charset=utf-8']);
+    expect(failed.body).toBe('The metrics could not be collected\n');
+    fails = false;
+    expect((await ask(port)).status).toBe(200);
+  });
+
+  it('answers in OpenMetrics where the register speaks it and the client accepts it, else in text', async () => {
+    const port = await serve(registerOf(openMetrics));
+    for (const accept of [acceptOfPrometheus, '*/*', 'application/*, text/plain;q=0.9']) {
+      const { headers, body } = await ask(port, 'GET', { Accept: accept });
+      expect([accept, headers['content-type']]).toEqual([accept, openMetrics]);
+      expect(body.endsWith('# EOF\n')).toBe(true);
+      expect(body).toContain('# TYPE mapsweep_registered counter\nmapsweep_registered_total{map="runs"} 0');
+    }
+    for (const accept of ['text/plain', 'text/*;q=0.5, image/png', 'text/plain;version=0.0.4, */*;q=0.1']) {
+      const { headers, body } = await ask(port, 'GET', { Accept: accept });
+      expect([accept, headers['content-type']]).toEqual([accept, text]);
+      expect(body).not.toContain('# EOF');
+      expect(body).toContain(
+        '# TYPE mapsweep_registered_total counter\nmapsweep_registered_total{map="runs"} 0',
+      );
+    }
+  });
+
+  it('answers in text whatever is accepted where the register speaks text', async () => {
+    const port = await serve(registerOf());
+    for (const accept of [acceptOfPrometheus, 'application/openmetrics-text', '*/*', '', ';q=,,']) {
+      const { status, headers } = await ask(port, 'GET', { Accept: accept });
+      expect([status, headers['content-type']]).toEqual([200, text]);
+    }
+  });
+});
+
+describe('metricsHandler', () => {
+  it.each(['node:http', 'express use', 'fastify all'])(
+    'answers POST, PUT and DELETE with 405 and Allow: GET, HEAD in %s',
+    async (framework) => {
+      const port = await serveIn(framework, registerOf());
+      for (const method of ['POST', 'PUT', 'DELETE']) {
+        const { status, headers, body } = await ask(port, method);
+        expect([status, headers.allow]).toEqual([405, 'GET, HEAD']);
+        expect(body).not.toContain('mapsweep');
+      }
+    },
+  );
+
+  it('serves the default register of prom-client where none is given', async () => {
+    const { register } = await import('prom-client');
+    new Gauge({ name: 'mine', help: 'mine' }).set(1);
+    const { body } = await ask(await listening(createServer(metricsHandler())));
+    expect(body).toContain('\nmine 1\n');
+    register.clear();
+  });
+
+  it('keeps the default labels of a register in both formats', async () => {
+    const register = registerOf(openMetrics);
+    register.setDefaultLabels({ service: 'gateway' });
+    const port = await listening(createServer(metricsHandler(register)));
+    for (const accept of ['*/*', 'text/plain']) {
+      expect((await ask(port, 'GET', { Accept: accept })).body).toContain('{map="runs",service="gateway"} 0');
+    }
+  });
+
+  it('is awaited by Fastify, which complains of nothing while a hook of the application takes its time', async () => {
+    const complaints: string[] = [];
+    const app = fastify({
+      logger: { level: 'warn', stream: { write: (line: string) => complaints.push(line) } },
+    });
+    app.addHook('onSend', () => new Promise((resolve) => setImmediate(resolve)));
+    app.get('/metrics', metricsHandler(registerOf()));
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    closings.push(() => app.close());
+    expect((await ask((app.server.address() as AddressInfo).port)).status).toBe(200);
+    expect(complaints).toEqual([]);
+  });
+
+  it('leaves a response alone that somebody else has ended meanwhile', async () => {
+    const handler = metricsHandler(registerOf());
+    const server = createServer((incoming, response) => {
+      void handler(incoming, response);
+      response.end('too late');
+    });
+    expect((await ask(await listening(server))).body).toBe('too late');
+  });
+
+  it('refuses what is no register', () => {
+    expect(() => metricsHandler({} as never)).toThrow(/register must be a Registry of prom-client/);
+  });
+});

@@ -1,0 +1,142 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { StampStore } from '../../src/stamps/stamp-store.js';
+
+describe('StampStore', () => {
+  it('stamps a key with its instant, a slot and a generation', () => {
+    const store = new StampStore<string>();
+    const slot = store.register('a', 5);
+    expect(store.slotOf('a')).toBe(slot);
+    expect(store.keyOf(slot)).toBe('a');
+    expect([store.registeredAt[slot], store.lastActiveAt(slot), store.generation[slot]]).toEqual([5, 5, 1]);
+    expect(store.size).toBe(1);
+    expect(store.holds(slot, 1)).toBe(true);
+    expect(store.slotOf('b')).toBe(undefined);
+  });
+
+  it('forgets all of a slot: its key, its flags, its generation', () => {
+    const store = new StampStore<object>();
+    const key = {};
+    const slot = store.register(key, 1);
+    store.setFlag(slot, 4, true);
+    store.register({}, 1);
+    store.unregister(slot);
+    expect(store.slotOf(key)).toBe(undefined);
+    expect(store.keyOf(slot)).toBe(undefined);
+    expect(store.holds(slot, 1)).toBe(false);
+    expect(store.register({}, 2)).toBe(slot);
+    expect(store.hasFlag(slot, 4)).toBe(false);
+    expect(store.holds(slot, 3)).toBe(true);
+  });
+
+  it('keeps 0 for -0, and NaN as one key', () => {
+    const store = new StampStore<number>();
+    const slot = store.register(-0, 1);
+    expect(Object.is(store.keyOf(slot), 0)).toBe(true);
+    expect(store.slotOf(0)).toBe(slot);
+    const nan = store.register(Number.NaN, 1);
+    expect(store.slotOf(Number.NaN)).toBe(nan);
+  });
+
+  it('says whether a flag was changed', () => {
+    const store = new StampStore<string>();
+    const slot = store.register('a', 1);
+    expect(store.setFlag(slot, 2, true)).toBe(true);
+    expect(store.setFlag(slot, 2, true)).toBe(false);
+    expect(store.setFlag(slot, 8, true)).toBe(true);
+    expect(store.setFlag(slot, 2, false)).toBe(true);
+    expect([store.hasFlag(slot, 2), store.hasFlag(slot, 8)]).toEqual([false, true]);
+  });
+
+  it('forgets all at once, and never gives a generation again', () => {
+    for (const count of [5, 5_000]) {
+      const store = new StampStore<number>();
+      for (let n = 0; n < count; n += 1) store.setFlag(store.register(n, n), 4, true);
+      store.clear();
+      expect([store.size, store.slotOf(1), store.keyOf(1), store.oldestRegisteredAt()]).toEqual([
+        0,
+        undefined,
+        undefined,
+        undefined,
+      ]);
+      for (let slot = 0; slot < count; slot += 1) expect(store.holds(slot, slot + 1)).toBe(false);
+      const slot = store.register(1, 1);
+      expect([store.generation[slot], store.hasFlag(slot, 4)]).toEqual([count + 1, false]);
+      expect(store.capacity).toBeLessThanOrEqual(1_024);
+    }
+  });
+
+  it('gives the memory of a burst of 100,000 back when it is empty', () => {
+    const store = new StampStore<number>();
+    for (let n = 0; n < 100_000; n += 1) store.register(n, n);
+    expect(store.capacity).toBeGreaterThanOrEqual(100_000);
+    for (let n = 0; n < 100_000; n += 1) store.unregister(store.slotOf(n) as number);
+    expect(store.size).toBe(0);
+    expect(store.capacity).toBeLessThanOrEqual(1_024);
+    expect(store.register(1, 1)).toBe(0);
+    expect(store.generation[0]).toBe(100_001);
+  });
+
+  it('never gives a generation twice, also after it was raised', () => {
+    const store = new StampStore<string>();
+    store.register('a', 1);
+    store.raiseGeneration(500);
+    store.raiseGeneration(3);
+    const slot = store.register('b', 1);
+    expect(store.generation[slot]).toBe(501);
+    expect(store.lastGeneration).toBe(501);
+  });
+
+  it('agrees with a naive store in any sequence of registrations and departures', () => {
+    const key = fc.integer({ min: 0, max: 40 });
+    const step = fc.oneof(
+      { weight: 3, arbitrary: fc.record({ act: fc.constant('register'), key, at: fc.nat(1_000) }) },
+      { weight: 2, arbitrary: fc.record({ act: fc.constant('unregister'), key, at: fc.constant(0) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ act: fc.constant('restamp'), key, at: fc.integer({ min: -500, max: 1_000 }) }),
+      },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const store = new StampStore<number>();
+        const model = new Map<number, { at: number; generation: number; flags: number }>();
+        let generation = 0;
+        let now = 0;
+        for (const { act, key: of, at: span } of steps) {
+          // Time goes on with each registration; stamps from elsewhere may be of any time.
+          if (act === 'register') now += span;
+          const at = act === 'register' ? now : span;
+          const slot = store.slotOf(of);
+          expect(slot !== undefined).toBe(model.has(of));
+          if (act === 'register' && slot === undefined) {
+            generation += 1;
+            model.set(of, { at, generation, flags: 0 });
+            store.register(of, at);
+          } else if (act === 'unregister' && slot !== undefined) {
+            model.delete(of);
+            store.unregister(slot);
+          } else if (act === 'restamp' && slot !== undefined) {
+            const known = model.get(of);
+            if (known !== undefined) known.at = at;
+            store.restamp(slot, at, at);
+          }
+          expect(store.size).toBe(model.size);
+        }
+        expect([...store.keys()]).toEqual([...model.keys()]);
+        for (const [of, { at, generation: expected }] of model) {
+          const slot = store.slotOf(of) as number;
+          expect(store.keyOf(slot)).toBe(of);
+          expect([store.registeredAt[slot], store.generation[slot]]).toEqual([at, expected]);
+        }
+        const slots = [...store.entries()].map(([, slot]) => slot);
+        expect(new Set(slots).size).toBe(slots.length);
+        const byAge = [...model].sort(([, first], [, second]) => first.at - second.at).map(([of]) => of);
+        expect(store.oldestKeys(4)).toEqual(byAge.slice(0, 4));
+        const instants = [...model.values()].map(({ at }) => at);
+        expect(store.oldestRegisteredAt()).toBe(instants.length === 0 ? undefined : Math.min(...instants));
+      }),
+      { numRuns: 200 },
+    );
+  });
+});

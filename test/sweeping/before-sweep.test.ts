@@ -1,0 +1,526 @@
+import { adopt, type BeforeSweepContext, createRegistry, type PolicyOf } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+import { StubbornMap } from '../maps/owner-maps.js';
+
+type Numbers = Map<string, number>;
+
+interface Call extends BeforeSweepContext {
+  readonly key: string;
+  readonly value: number;
+  readonly at: number;
+  readonly succeed: () => void;
+  readonly fail: (error?: unknown) => void;
+}
+
+/** A registry whose hooks settle when the test says so. */
+function hooked(policy: PolicyOf<Numbers> = {}, options: object = {}) {
+  const clock = createManualClock();
+  const startedAt = clock.monotonic();
+  const calls: Call[] = [];
+  const registry = createRegistry<{ map: Numbers }>({
+    maps: {
+      map: {
+        ttl: '5m',
+        beforeSweep: (value, key, { signal, attempt }) =>
+          new Promise<void>((succeed, fail) => {
+            calls.push({ key, value, signal, attempt, at: clock.monotonic() - startedAt, succeed, fail });
+          }),
+        ...policy,
+      },
+    },
+    clock,
+    ...options,
+  });
+  const failures: unknown[] = [];
+  registry.on('callback-failed', ({ callback, key, error }) =>
+    failures.push([callback, key, (error as { code?: string } | null)?.code ?? error]),
+  );
+  const end = (): void => {
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  };
+  const report = () => registry.report().maps[0];
+  return { clock, registry, map: registry.maps.map, calls, failures, report, end };
+}
+
+const settle = async (): Promise<void> => {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+};
+
+describe('beforeSweep', () => {
+  it('runs first, beside the sweep, with the entry still there; after its success the entry is removed', async () => {
+    const { clock, registry, map, calls, report, end } = hooked();
+    map.set('a', 1);
+    await clock.advance(300_000);
+    expect(calls).toMatchObject([{ key: 'a', value: 1, attempt: 1, at: 300_000 }]);
+    expect(map.size).toBe(1);
+    expect(report()).toMatchObject({ waiting: 1, overdue: 1 });
+    expect(registry.explain('map', 'a').verdict).toBe('waiting');
+    expect((await registry.sweep()).swept).toBe(0);
+    calls[0]?.succeed();
+    await settle();
+    expect(map.size).toBe(0);
+    expect(report()).toMatchObject({ waiting: 0, overdue: 0, removed: { swept: 1 } });
+    expect(calls[0]?.signal.aborted).toBe(false);
+    end();
+  });
+
+  it('is never awaited by a sweep, and holds up no other entry and no other map', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ stuck: Numbers; free: Numbers }>({
+      maps: {
+        stuck: {
+          ttl: '1m',
+          beforeSweep: (_value, key) => (key === 'hangs' ? new Promise(() => {}) : undefined),
+        },
+        free: { ttl: '1m' },
+      },
+      clock,
+    });
+    registry.maps.stuck.set('hangs', 1).set('goes', 2);
+    registry.maps.free.set('a', 1);
+    await clock.advance(60_000);
+    expect([...registry.maps.stuck.keys()]).toEqual(['hangs']);
+    expect(registry.maps.free.size).toBe(0);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('that is synchronous, or answers at once, removes without another sweep', async () => {
+    const { registry, map, end } = hooked({ ttl: 0, beforeSweep: () => {} });
+    map.set('a', 1);
+    await registry.sweep();
+    await settle();
+    expect(map.size).toBe(0);
+    end();
+  });
+
+  it('is called for sweeps alone: not for delete, clear or replacement', async () => {
+    const { map, calls, end } = hooked();
+    map.set('a', 1).set('a', 2).set('b', 1);
+    map.delete('a');
+    map.clear();
+    await settle();
+    expect(calls).toEqual([]);
+    end();
+  });
+
+  it('runs outside the sweep’s call stack and before dispose and the end', async () => {
+    const order: string[] = [];
+    const clock = createManualClock();
+    const registry = createRegistry<{ map: Numbers }>({
+      maps: {
+        map: {
+          ttl: 0,
+          beforeSweep: async () => {
+            order.push('before');
+            await Promise.resolve();
+            order.push('done');
+          },
+          dispose: (_value, _key, reason) => order.push(`dispose ${reason}`),
+        },
+      },
+      ended: { map: 'map' },
+      clock,
+    });
+    registry.on('subagent-ended', ({ reason }) => order.push(`ended ${reason}`));
+    registry.maps.map.set('a', 1);
+    await registry.sweep();
+    await settle();
+    expect(order).toEqual(['before', 'done', 'dispose swept', 'ended swept']);
+    registry.stop();
+  });
+});
+
+describe('a beforeSweep that fails', () => {
+  it.each<[string, () => unknown]>([
+    ['throws', () => assert(null)],
+    ['rejects', () => Promise.reject(new Error('503'))],
+    ['rejects with null', () => Promise.reject(null)],
+  ])('because it %s: the entry stays, and is tried again with doubling pauses', async (_, hook) => {
+    const attempts: Array<[number, number]> = [];
+    const { clock, map, failures, report, end } = hooked({
+      ttl: '1m',
+      beforeSweep: (_value, _key, { attempt }) => {
+        attempts.push([attempt, clock.now()]);
+        return hook() as Promise<void>;
+      },
+    });
+    const startedAt = clock.now();
+    map.set('a', 1);
+    await clock.advance(3_600_000);
+    expect(map.size).toBe(1);
+    expect(attempts.map(([attempt]) => attempt)).toEqual(attempts.map((_pair, index) => index + 1));
+    const pauses = attempts.slice(1).map(([, at], index) => at - (attempts[index] as [number, number])[1]);
+    expect(attempts[0]?.[1]).toBe(startedAt + 60_000);
+    expect(pauses.slice(0, 4)).toEqual([60_000, 120_000, 240_000, 480_000]);
+    expect(failures.length).toBe(attempts.length);
+    expect(report()).toMatchObject({ waiting: 1, overdue: 1 });
+    end();
+  });
+
+  it('waits at most an hour, and is removed once it succeeds', async () => {
+    let isDown = true;
+    const at: number[] = [];
+    const { clock, map, end } = hooked(
+      {
+        beforeSweep: () => {
+          at.push(clock.now());
+          if (isDown) throw new Error('down');
+        },
+      },
+      { sweepEvery: '5m' },
+    );
+    map.set('a', 1);
+    await clock.advance(86_400_000);
+    const pauses = at.slice(1).map((instant, index) => instant - (at[index] as number));
+    expect(Math.max(...pauses)).toBe(3_600_000);
+    isDown = false;
+    await clock.advance(3_900_000);
+    expect(map.size).toBe(0);
+    end();
+  });
+
+  it('by not settling in 30 s: it is aborted, counted, and its late answer no longer counts', async () => {
+    const { clock, registry, map, calls, failures, end } = hooked();
+    map.set('a', 1);
+    await clock.advance(300_000);
+    await clock.advance(29_999);
+    expect(calls[0]?.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(calls[0]?.signal.aborted).toBe(true);
+    expect(failures).toEqual([['beforeSweep', 'a', 'ERR_CALLBACK_TIMEOUT']]);
+    calls[0]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(1);
+    expect(registry.explain('map', 'a').why).toContain('1 attempt');
+    await clock.advance(90_000);
+    expect(calls[1]).toMatchObject({ attempt: 2 });
+    calls[1]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(0);
+    end();
+  });
+
+  it('late, after its time-out, is no unhandled rejection', async () => {
+    const { clock, map, calls, failures, end } = hooked();
+    map.set('a', 1);
+    await clock.advance(330_000);
+    calls[0]?.fail(new Error('late'));
+    await clock.advance(0);
+    expect(failures.length).toBe(1);
+    end();
+  });
+
+  it('leaves its claim open: the run can still be ended by its owner, exactly once', async () => {
+    const clock = createManualClock();
+    const ended: unknown[] = [];
+    const registry = createRegistry<{ map: Numbers }>({
+      maps: { map: { ttl: '5m', beforeSweep: () => Promise.reject(new Error('down')) } },
+      ended: { map: 'map', deliver: ({ reason }) => void ended.push(reason) },
+      clock,
+    });
+    registry.maps.map.set('a', 1);
+    await clock.advance(600_000);
+    expect(ended).toEqual([]);
+    expect(registry.end('a')).toBe('claimed');
+    await clock.advance(0);
+    expect(ended).toEqual(['completed']);
+    registry.stop();
+  });
+});
+
+describe('while a beforeSweep runs', () => {
+  it.each<[string, (map: Numbers, touch: () => void) => void]>([
+    ['a touch', (_map, touch) => touch()],
+    ['a set', (map) => map.set('a', 1)],
+    ['a replacement', (map) => map.set('a', 2)],
+  ])('%s aborts its signal, and the entry stays although it succeeds', async (_, act) => {
+    const { clock, registry, map, calls, failures, report, end } = hooked({ ttl: false, maxIdle: '5m' });
+    map.set('a', 1);
+    await clock.advance(300_000);
+    act(map, () => registry.touch('map', 'a'));
+    expect(calls[0]?.signal.aborted).toBe(true);
+    expect(calls[0]?.signal.reason).toMatchObject({ code: 'ERR_CALLBACK_OBSOLETE' });
+    calls[0]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(1);
+    expect(report()).toMatchObject({ waiting: 0 });
+    expect(failures).toEqual([]);
+    // And is due again later, counting attempts from 1.
+    await clock.advance(300_000);
+    expect(calls[1]).toMatchObject({ attempt: 1, key: 'a' });
+    calls[1]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(0);
+    end();
+  });
+
+  it.each<[string, (map: Numbers) => void, deleted: number]>([
+    ['delete', (map) => map.delete('a'), 1],
+    ['clear', (map) => map.clear(), 0],
+  ])(
+    'a %s aborts its signal, and a new registration of the key is another entry',
+    async (_, act, deleted) => {
+      const { clock, map, calls, report, end } = hooked();
+      map.set('a', 1);
+      await clock.advance(300_000);
+      act(map);
+      expect(calls[0]?.signal.aborted).toBe(true);
+      expect(calls[0]?.signal.reason).toMatchObject({ code: 'ERR_CALLBACK_OBSOLETE' });
+      map.set('a', 2);
+      calls[0]?.succeed();
+      await clock.advance(0);
+      expect([...map]).toEqual([['a', 2]]);
+      expect(report()).toMatchObject({ waiting: 0, removed: { deleted, cleared: 1 - deleted } });
+      await clock.advance(300_000);
+      expect(calls[1]).toMatchObject({ value: 2, attempt: 1 });
+      end();
+    },
+  );
+
+  it('activity of a companion aborts that of its leader', async () => {
+    const clock = createManualClock();
+    let signal: AbortSignal | undefined;
+    const registry = createRegistry<{ runs: Numbers; seqs: Numbers }>({
+      maps: {
+        runs: {
+          maxIdle: '5m',
+          beforeSweep: (_value, _key, context) => {
+            signal = context.signal;
+            return new Promise(() => {});
+          },
+        },
+        seqs: { follows: 'runs' },
+      },
+      clock,
+    });
+    registry.maps.runs.set('a', 1);
+    await clock.advance(300_000);
+    expect(signal?.aborted).toBe(false);
+    registry.maps.seqs.set('a', 1);
+    expect(signal?.aborted).toBe(true);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('a second one never runs for the same entry, though it was touched and is due again', async () => {
+    const { clock, map, calls, end } = hooked({ ttl: '1s' }, { sweepEvery: '1s' });
+    map.set('a', 1);
+    await clock.advance(1_000);
+    map.set('a', 2);
+    await clock.advance(10_000);
+    expect(calls.length).toBe(1);
+    calls[0]?.fail(new Error('aborted'));
+    await clock.advance(1_000);
+    expect(calls.map(({ value, attempt }) => [value, attempt])).toEqual([
+      [1, 1],
+      [2, 1],
+    ]);
+    end();
+  });
+
+  it('an entry that is no longer due after its success stays', async () => {
+    let isBusy = false;
+    const { clock, map, calls, report, end } = hooked({ keepWhile: () => isBusy });
+    map.set('a', 1);
+    await clock.advance(300_000);
+    isBusy = true;
+    calls[0]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(1);
+    expect(report()).toMatchObject({ guarded: 1, waiting: 0 });
+    isBusy = false;
+    await clock.advance(60_000);
+    expect(calls[1]).toMatchObject({ attempt: 1 });
+    calls[1]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(0);
+    end();
+  });
+
+  it('a guard that touches the entry, in the judgement after its success, keeps it', async () => {
+    let isTouching = false;
+    const { clock, registry, map, calls, end } = hooked({
+      ttl: false,
+      maxIdle: '5m',
+      keepWhile: (_value, key) => {
+        if (isTouching) registry.touch('map', key);
+        return false;
+      },
+    });
+    map.set('a', 1);
+    await clock.advance(300_000);
+    isTouching = true;
+    calls[0]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(1);
+    isTouching = false;
+    await clock.advance(300_000);
+    calls[1]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(0);
+    end();
+  });
+
+  it('a guard that removes the entry itself, in the judgement after its success, harms no other entry', async () => {
+    const live = new Map<string | undefined, number>();
+    const clock = createManualClock();
+    let asked = 0;
+    const disposed: unknown[] = [];
+    const handle = adopt(live, {
+      ttl: '1m',
+      beforeSweep: () => {},
+      dispose: (_value, key) => disposed.push(key),
+      keepWhile: (_value, key) => {
+        if (key !== 'a') return true;
+        asked += 1;
+        if (asked === 2) live.delete('a');
+        return false;
+      },
+      clock,
+    });
+    live.set('a', 1).set(undefined, 2);
+    await clock.advance(60_000);
+    await handle.sweep();
+    await clock.advance(0);
+    expect([...live.keys()]).toEqual([undefined]);
+    expect(disposed).toEqual(['a']);
+  });
+});
+
+describe('how many run at once', () => {
+  it('at most 32 over all maps, the others in order of arrival, each as soon as a place is free', async () => {
+    const clock = createManualClock();
+    const running: string[] = [];
+    const open = new Map<string, () => void>();
+    let most = 0;
+    const beforeSweep = (_value: number, key: string) =>
+      new Promise<void>((resolve) => {
+        running.push(key);
+        open.set(key, () => {
+          open.delete(key);
+          resolve();
+        });
+        most = Math.max(most, open.size);
+      });
+    const registry = createRegistry<{ a: Numbers; b: Numbers }>({
+      maps: { a: { ttl: '1m', beforeSweep }, b: { ttl: '1m', beforeSweep } },
+      clock,
+    });
+    for (let n = 0; n < 40; n += 1) {
+      registry.maps.a.set(`a${n}`, n);
+      registry.maps.b.set(`b${n}`, n);
+    }
+    await clock.advance(60_000);
+    expect(running.length).toBe(32);
+    expect(running).toEqual(Array.from({ length: 32 }, (_, n) => `a${n}`));
+    expect(registry.report().maps.map(({ waiting }) => waiting)).toEqual([40, 40]);
+    open.get('a5')?.();
+    await clock.advance(0);
+    expect(running.at(-1)).toBe('a32');
+    while (open.size > 0) {
+      for (const finish of [...open.values()]) finish();
+      await clock.advance(0);
+    }
+    expect(running.length).toBe(80);
+    expect(new Set(running).size).toBe(80);
+    expect(most).toBe(32);
+    expect(registry.maps.a.size + registry.maps.b.size).toBe(0);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('those that hang free their places after 30 s', async () => {
+    const { clock, map, calls, end } = hooked({ ttl: '1m' });
+    for (let n = 0; n < 50; n += 1) map.set(`k${n}`, n);
+    await clock.advance(60_000);
+    expect(calls.length).toBe(32);
+    await clock.advance(30_000);
+    expect(calls.length).toBe(50);
+    end();
+  });
+
+  it('one that was touched while it was queued does not start', async () => {
+    const { clock, map, calls, registry, end } = hooked({ ttl: false, maxIdle: '1m' });
+    for (let n = 0; n < 34; n += 1) map.set(`k${n}`, n);
+    await clock.advance(60_000);
+    registry.touch('map', 'k32');
+    for (const call of calls) call.succeed();
+    await clock.advance(0);
+    expect(calls.map(({ key }) => key)).not.toContain('k32');
+    expect(calls.at(-1)?.key).toBe('k33');
+    end();
+  });
+});
+
+describe('stop() and release()', () => {
+  it('abort what runs, and nothing is removed any more, even if it succeeds', async () => {
+    const { clock, registry, map, calls } = hooked();
+    map.set('a', 1);
+    await clock.advance(300_000);
+    registry.stop();
+    expect(calls[0]?.signal.aborted).toBe(true);
+    calls[0]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(1);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('release() aborts those of its map', async () => {
+    const clock = createManualClock();
+    const live = new Map([['a', 1]]);
+    let context: BeforeSweepContext | undefined;
+    let succeed = (): void => {};
+    const registry = createRegistry({ maps: {}, clock });
+    const handle = registry.adopt('live', live, {
+      ttl: '1m',
+      beforeSweep: (_value, _key, given) => {
+        context = given;
+        return new Promise<void>((resolve) => {
+          succeed = resolve;
+        });
+      },
+    });
+    await clock.advance(60_000);
+    handle.release();
+    expect(context?.signal.aborted).toBe(true);
+    succeed();
+    await clock.advance(0);
+    expect(live.size).toBe(1);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('after a beforeSweep has succeeded', () => {
+  it('a delete that refuses keeps the entry; the hook runs again before it is tried again (row gone, entry kept)', async () => {
+    const clock = createManualClock();
+    const live = new StubbornMap([['a', 1]]);
+    let calls = 0;
+    const registry = createRegistry({
+      maps: {
+        live: {
+          adopt: live,
+          ttl: '1m',
+          beforeSweep: () => {
+            calls += 1;
+          },
+        },
+      },
+      clock,
+    });
+    live.obstacle = true;
+    await clock.advance(60_000);
+    expect([calls, live.size]).toEqual([1, 1]);
+    live.obstacle = false;
+    await clock.advance(60_000);
+    expect([calls, live.size]).toEqual([2, 0]);
+    registry.stop();
+  });
+});
+
+function assert(error: unknown): never {
+  throw error;
+}

@@ -1,0 +1,422 @@
+import { createRegistry, type PolicyOf, TrackedMap } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+import { IndexedMap, StubbornMap } from '../maps/owner-maps.js';
+
+type Numbers = Map<string, number>;
+
+function capped(policy: PolicyOf<Numbers>, options: object = {}) {
+  const clock = createManualClock();
+  const registry = createRegistry<{ map: Numbers }>({ maps: { map: policy }, clock, ...options });
+  const evicted: string[] = [];
+  registry.on('evicted', ({ key, rule }) => evicted.push(`${String(key)} by ${rule}`));
+  const { map } = registry.maps;
+  const fill = (...keys: string[]): void => {
+    for (const key of keys) map.set(key, 1);
+  };
+  const end = (): void => {
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  };
+  return { clock, registry, map, evicted, fill, keys: () => [...map.keys()], end };
+}
+
+describe('maxEntries', () => {
+  it('is enforced after the current macrotask, and not before', async () => {
+    const { clock, keys, fill, evicted, end } = capped({ maxEntries: 2 });
+    fill('a', 'b', 'c');
+    expect(keys()).toEqual(['a', 'b', 'c']);
+    await Promise.resolve();
+    expect(keys()).toEqual(['a', 'b', 'c']);
+    await clock.advance(0);
+    expect(keys()).toEqual(['b', 'c']);
+    expect(evicted).toEqual(['a by maxEntries']);
+    end();
+  });
+
+  it('takes one pass however many sets there were: one timer beside the sweeper’s, none where it fits', async () => {
+    const { clock, map, fill, evicted, end } = capped({ maxEntries: 10 });
+    fill(...Array.from({ length: 10 }, (_, n) => `k${n}`));
+    expect(clock.pendingTimers).toBe(1);
+    for (let n = 0; n < 10_000; n += 1) map.set(`more${n}`, n);
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advance(0);
+    expect(map.size).toBe(10);
+    expect(evicted.length).toBe(10_000);
+    await clock.advance(1);
+    expect(clock.pendingTimers).toBe(1);
+    end();
+  });
+
+  it('evicts due entries first, then those that have ended, then the longest idle', async () => {
+    const { clock, registry, keys, fill, evicted, end } = capped(
+      { maxEntries: 3, rules: [{ match: /^due/, ttl: 500 }] },
+      { ended: { map: 'map' }, sweepEvery: '1h' },
+    );
+    fill('idle1', 'ended1', 'due1');
+    await clock.advance(100);
+    fill('idle2');
+    await clock.advance(0);
+    expect(evicted).toEqual(['idle1 by maxEntries']);
+    registry.end('ended1');
+    await clock.advance(1_000);
+    fill('new1');
+    await clock.advance(0);
+    expect(evicted.slice(1)).toEqual(['due1 by rules[0].ttl']);
+    fill('new2');
+    await clock.advance(0);
+    expect(evicted.slice(2)).toEqual(['ended1 by maxEntries']);
+    fill('new3');
+    await clock.advance(0);
+    expect(evicted.slice(3)).toEqual(['idle2 by maxEntries']);
+    expect(keys()).toEqual(['new1', 'new2', 'new3']);
+    end();
+  });
+
+  it('counts a set, a touch and a companion’s activity as use, and a get not', async () => {
+    const { clock, registry, map, keys, fill, end } = capped({ maxEntries: 3 });
+    fill('a', 'b', 'c');
+    await clock.advance(10);
+    map.set('a', 2);
+    registry.touch('map', 'b');
+    map.get('c');
+    fill('d');
+    await clock.advance(0);
+    expect(keys()).toEqual(['a', 'b', 'd']);
+    end();
+  });
+
+  it('evicts the first ended before the later ended', async () => {
+    const { clock, registry, keys, fill, end } = capped({ maxEntries: 3 }, { ended: { map: 'map' } });
+    fill('a', 'b', 'c');
+    registry.end('c');
+    registry.end('b');
+    fill('d');
+    await clock.advance(0);
+    expect(keys()).toEqual(['a', 'b', 'd']);
+    fill('e');
+    await clock.advance(0);
+    expect(keys()).toEqual(['a', 'd', 'e']);
+    end();
+  });
+
+  it('tells dispose and the end of the run as evicted, and takes companions along', async () => {
+    const clock = createManualClock();
+    const told: string[] = [];
+    const registry = createRegistry<{ runs: Numbers; seqs: Numbers }>({
+      maps: {
+        runs: { maxEntries: 1, dispose: (_value, key, reason) => told.push(`${key} ${reason}`) },
+        seqs: { follows: 'runs', dispose: (_value, key, reason) => told.push(`seq ${key} ${reason}`) },
+      },
+      ended: { map: 'runs' },
+      clock,
+    });
+    registry.on('subagent-ended', ({ key, reason }) => told.push(`${String(key)} ended ${reason}`));
+    registry.maps.runs.set('a', 1);
+    registry.maps.seqs.set('a', 1);
+    registry.maps.runs.set('b', 1);
+    await clock.advance(0);
+    expect(told).toEqual(['a evicted', 'seq a companion', 'a ended evicted']);
+    registry.stop();
+  });
+
+  it('goes through the owner’s own delete', async () => {
+    const clock = createManualClock();
+    const live = new IndexedMap<number>();
+    const registry = createRegistry({ maps: { live: { adopt: live, maxEntries: 1 } }, clock });
+    live.set('a', 1).set('b', 2);
+    await clock.advance(0);
+    expect(live.deleteCalls).toEqual(['a']);
+    registry.stop();
+  });
+
+  it('is enforced on what was adopted, and on writes past the wrapper from the next sweep on', async () => {
+    const clock = createManualClock();
+    const live = new Map(Array.from({ length: 5 }, (_, n) => [`k${n}`, n]));
+    const registry = createRegistry({ maps: { live: { adopt: live, maxEntries: 2 } }, clock });
+    await clock.advance(0);
+    expect([...live.keys()]).toEqual(['k3', 'k4']);
+    Map.prototype.set.call(live, 'x', 1);
+    await registry.sweep();
+    await clock.advance(1);
+    expect(live.size).toBe(2);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('works for a TrackedMap alone, whose timer ends with the pass', async () => {
+    const clock = createManualClock();
+    const map = new TrackedMap<string, number>(undefined, { maxEntries: 2, clock });
+    for (let n = 0; n < 100; n += 1) map.set(`k${n}`, n);
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advance(0);
+    expect([...map.keys()]).toEqual(['k98', 'k99']);
+    await clock.advance(1);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('yields where evicting takes long, and holds the loop for no longer than the budget', async () => {
+    const clock = createManualClock();
+    let yields = 0;
+    let spent = 0;
+    const slices: number[] = [];
+    let sliceBegan = 0;
+    const map = new TrackedMap<number, number>(undefined, {
+      maxEntries: 10,
+      clock: {
+        ...clock,
+        monotonic: () => clock.monotonic() + spent,
+        yield: async () => {
+          yields += 1;
+          slices.push(spent - sliceBegan);
+          sliceBegan = spent;
+        },
+      },
+      dispose: () => {
+        spent += 1;
+      },
+    });
+    for (let n = 0; n < 110; n += 1) map.set(n, n);
+    await clock.advance(0);
+    expect(map.size).toBe(10);
+    expect(yields).toBeGreaterThanOrEqual(19);
+    expect(Math.max(...slices)).toBeLessThanOrEqual(6);
+  });
+});
+
+describe('guarded entries', () => {
+  it('are never evicted: the excess stays and shows in the report', async () => {
+    const { clock, registry, keys, fill, evicted, end } = capped({
+      maxEntries: 2,
+      keepWhile: (_value, key) => key.startsWith('busy'),
+    });
+    fill('busy1', 'busy2', 'busy3', 'busy4');
+    await clock.advance(120_000);
+    expect(keys()).toEqual(['busy1', 'busy2', 'busy3', 'busy4']);
+    expect(evicted).toEqual([]);
+    expect(registry.report().maps[0]).toMatchObject({ size: 4, excess: 2 });
+    end();
+  });
+
+  it('do not keep later ones that are free from being evicted at once', async () => {
+    const { clock, keys, fill, end } = capped({
+      maxEntries: 2,
+      keepWhile: (_value, key) => key.startsWith('busy'),
+    });
+    fill('busy1', 'busy2', 'busy3');
+    await clock.advance(1);
+    fill('free');
+    await clock.advance(1);
+    expect(keys()).toEqual(['busy1', 'busy2', 'busy3']);
+    end();
+  });
+
+  it('in a TrackedMap alone, which nobody sweeps: it does not grow beyond them', async () => {
+    const clock = createManualClock();
+    const map = new TrackedMap<string, number>(undefined, {
+      maxEntries: 2,
+      keepWhile: (_value, key) => key.startsWith('busy'),
+      clock,
+    });
+    map.set('busy1', 1).set('busy2', 1).set('busy3', 1);
+    await clock.advance(1);
+    for (let n = 0; n < 1_000; n += 1) {
+      map.set(`free${n}`, n);
+      await clock.advance(1);
+    }
+    expect(map.size).toBeLessThanOrEqual(5);
+  });
+
+  it('are evicted once they are no longer guarded, at the next sweep', async () => {
+    let isBusy = true;
+    const { clock, keys, fill, end } = capped({ maxEntries: 1, keepWhile: () => isBusy });
+    fill('a', 'b');
+    await clock.advance(60_000);
+    expect(keys()).toEqual(['a', 'b']);
+    isBusy = false;
+    await clock.advance(60_001);
+    expect(keys()).toEqual(['b']);
+    end();
+  });
+
+  it('that cannot be judged, since the guard throws, count as guarded; said once', async () => {
+    const { clock, registry, map, fill, end } = capped({
+      maxEntries: 1,
+      keepWhile: () => {
+        throw null;
+      },
+    });
+    const failures: unknown[] = [];
+    registry.on('callback-failed', ({ callback, key }) => failures.push([callback, key]));
+    fill('a', 'b');
+    await clock.advance(600_000);
+    expect(map.size).toBe(2);
+    expect(failures).toEqual([
+      ['keepWhile', 'a'],
+      ['keepWhile', 'b'],
+    ]);
+    end();
+  });
+});
+
+describe('an owner that refuses', () => {
+  it('keeps its entry; another goes instead, and nobody loops', async () => {
+    const clock = createManualClock();
+    const live = new StubbornMap<string, number>();
+    const registry = createRegistry({ maps: { live: { adopt: live, maxEntries: 1 } }, clock });
+    live.set('a', 1).set('b', 2);
+    live.obstacle = true;
+    await clock.advance(1);
+    expect(live.size).toBe(2);
+    expect(live.attempts).toBeLessThanOrEqual(4);
+    live.obstacle = false;
+    await clock.advance(120_000);
+    expect(live.size).toBe(1);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('callbacks of an eviction', () => {
+  it('may add: what they add has a later pass, and the map is not smaller than it may be', async () => {
+    let added = 0;
+    const { clock, registry, map, fill, end } = capped({
+      maxEntries: 2,
+      dispose: (_value, _key, reason) => {
+        if (reason === 'evicted' && added < 20) {
+          added += 1;
+          registry.maps.map.set(`added${added}`, 1);
+        }
+      },
+    });
+    fill('a', 'b', 'c');
+    await clock.advance(100);
+    expect(added).toBe(20);
+    expect(map.size).toBe(2);
+    end();
+  });
+
+  it('may clear, delete, stop or sweep', async () => {
+    for (const act of ['clear', 'delete', 'stop', 'sweep'] as const) {
+      const disposed: string[] = [];
+      const { clock, registry, map, fill } = capped({
+        maxEntries: 2,
+        dispose: (_value, key) => {
+          disposed.push(key);
+          if (act === 'clear') map.clear();
+          else if (act === 'delete') map.delete('e');
+          else void registry[act]();
+        },
+      });
+      fill('a', 'b', 'c', 'd', 'e');
+      await clock.advance(1);
+      expect([act, new Set(disposed).size, disposed.length]).toEqual([act, disposed.length, 5 - map.size]);
+      registry.stop();
+      expect(clock.pendingTimers).toBe(0);
+    }
+  });
+});
+
+describe('with beforeSweep', () => {
+  it('an eviction waits for it, and asks for no more entries than have to go', async () => {
+    const open: Array<() => void> = [];
+    const asked: string[] = [];
+    const { clock, keys, fill, end } = capped({
+      maxEntries: 2,
+      beforeSweep: (_value, key) => {
+        asked.push(key);
+        return new Promise<void>((resolve) => open.push(resolve));
+      },
+    });
+    fill('a', 'b', 'c', 'd');
+    await clock.advance(1);
+    expect(asked).toEqual(['a', 'b']);
+    expect(keys().length).toBe(4);
+    for (const finish of open) finish();
+    await clock.advance(0);
+    expect(keys()).toEqual(['c', 'd']);
+    end();
+  });
+
+  it('goes on with what comes later while the first ones still wait', async () => {
+    const asked: string[] = [];
+    const { clock, fill, end } = capped({
+      maxEntries: 2,
+      beforeSweep: (_value, key) => {
+        asked.push(key);
+        return new Promise<void>(() => {});
+      },
+    });
+    fill('a', 'b', 'c');
+    await clock.advance(1);
+    fill('d');
+    await clock.advance(1);
+    expect(asked).toEqual(['a', 'b']);
+    end();
+  });
+
+  it('in a TrackedMap alone, which nobody sweeps: it is brought down each time', async () => {
+    const clock = createManualClock();
+    const map = new TrackedMap<number, number>(undefined, {
+      maxEntries: 5,
+      beforeSweep: async () => {},
+      clock,
+    });
+    for (let n = 0; n < 200; n += 1) {
+      map.set(n, n);
+      await clock.advance(1);
+    }
+    expect(map.size).toBeLessThanOrEqual(6);
+  });
+
+  it('that fails keeps the entry, and the map is brought down when it succeeds', async () => {
+    let isDown = true;
+    const { clock, keys, fill, end } = capped({
+      maxEntries: 1,
+      beforeSweep: () => {
+        if (isDown) throw new Error('down');
+      },
+    });
+    fill('a', 'b');
+    await clock.advance(60_000);
+    expect(keys()).toEqual(['a', 'b']);
+    isDown = false;
+    await clock.advance(600_000);
+    expect(keys().length).toBe(1);
+    end();
+  });
+
+  it('an entry that is touched meanwhile stays, and the longest idle goes', async () => {
+    const open = new Map<string, () => void>();
+    const { clock, registry, keys, fill, end } = capped({
+      maxEntries: 2,
+      beforeSweep: (_value, key) => new Promise<void>((resolve) => open.set(key, resolve)),
+    });
+    fill('a', 'b', 'c');
+    await clock.advance(1);
+    registry.touch('map', 'a');
+    open.get('a')?.();
+    await clock.advance(60_001);
+    expect([...open.keys()]).toEqual(['a', 'b']);
+    open.get('b')?.();
+    await clock.advance(0);
+    expect(keys()).toEqual(['a', 'c']);
+    end();
+  });
+});
+
+describe('release()', () => {
+  it('of a map that is too large ends its passes for good', async () => {
+    const clock = createManualClock();
+    const live = new Map([['a', 1]]);
+    const registry = createRegistry({ maps: {}, clock });
+    const handle = registry.adopt('live', live, { maxEntries: 1, keepWhile: () => true });
+    live.set('b', 2).set('c', 3);
+    await clock.advance(1);
+    handle.release();
+    await clock.advance(300_000);
+    expect(clock.pendingTimers).toBe(1);
+    expect(live.size).toBe(3);
+    registry.stop();
+  });
+});

@@ -1,0 +1,97 @@
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+import { type ClockJump, Timeline } from '../../src/time/timeline.js';
+
+function timeline() {
+  const clock = createManualClock({ startAt: 1_800_000_000_000 });
+  const jumps: ClockJump[] = [];
+  return { clock, jumps, line: new Timeline(clock, (jump) => jumps.push(jump)) };
+}
+
+describe('Timeline', () => {
+  it('translates there and back', async () => {
+    const { clock, line } = timeline();
+    await clock.advance(12_345);
+    expect(line.now()).toBe(clock.monotonic());
+    expect(line.toEpoch(line.now())).toBe(clock.now());
+    expect(line.toMonotonic(clock.now())).toBe(line.now());
+    expect(line.toEpoch(line.toMonotonic(0))).toBe(0);
+    expect(line.toEpochAhead(line.now() + 500)).toBe(clock.now() + 500);
+    expect(line.instantOf(clock.now() + 500)).toBe(line.now() + 500);
+  });
+
+  it('tells a jump of 1 s or more once, in either direction, and none of less', async () => {
+    for (const byMs of [1_000, -1_000, 86_400_000, -86_400_000]) {
+      const { clock, jumps, line } = timeline();
+      clock.jumpWall(byMs);
+      line.observe();
+      line.observe();
+      await clock.advance(1_000);
+      line.observe();
+      expect(jumps).toEqual([{ byMs, at: 1_800_000_000_000 + byMs }]);
+    }
+    const { clock, jumps, line } = timeline();
+    clock.jumpWall(999);
+    line.observe();
+    expect(jumps).toEqual([]);
+  });
+
+  it('follows a drift that creeps in without telling it, however far it goes', () => {
+    const { clock, jumps, line } = timeline();
+    for (let n = 0; n < 50; n += 1) {
+      clock.jumpWall(-300);
+      line.observe();
+    }
+    expect(jumps).toEqual([]);
+    expect(Math.abs(line.toEpochAhead(line.now()) - clock.now())).toBeLessThan(1);
+    expect(Math.abs(line.toEpoch(line.now()) - clock.now())).toBeLessThan(1_000);
+  });
+
+  it('goes on showing an instant from before a jump as the wall read then', async () => {
+    const { clock, line } = timeline();
+    const before = line.now();
+    const shown = line.toEpoch(before);
+    await clock.advance(5_000);
+    clock.jumpWall(3_600_000);
+    line.observe();
+    expect(line.toEpoch(before)).toBe(shown);
+    expect(line.toEpoch(line.now())).toBe(clock.now());
+    await clock.advance(5_000);
+    clock.jumpWall(3_600_000);
+    line.observe();
+    expect(line.toEpoch(before)).toBe(shown);
+    expect(line.toEpoch(before + 5_000)).toBe(shown + 5_000 + 3_600_000);
+  });
+
+  it('shows no instant later than the wall clock does now', async () => {
+    const { clock, line } = timeline();
+    await clock.advance(60_000);
+    const at = line.now();
+    clock.jumpWall(-3_600_000);
+    expect(line.toEpoch(at)).toBe(clock.now());
+    line.observe();
+    expect(line.toEpoch(at)).toBe(clock.now());
+  });
+
+  it('remembers a bounded number of jumps: the present, the very beginning and the latest stay right', async () => {
+    const { clock, jumps, line } = timeline();
+    const first = line.now();
+    const shown = line.toEpoch(first);
+    for (let n = 0; n < 1_000; n += 1) {
+      await clock.advance(1);
+      clock.jumpWall(2_000);
+      line.observe();
+    }
+    expect(jumps.length).toBe(1_000);
+    expect(line.toEpoch(first)).toBe(shown);
+    expect(line.toEpoch(line.now())).toBe(clock.now());
+    expect(line.toEpoch(line.now() - 1)).toBe(clock.now() - 2_001);
+  });
+
+  it('takes a written instant by the wall clock to the ms, also under a drift that is no jump', () => {
+    const { clock, line } = timeline();
+    clock.jumpWall(-700);
+    expect(line.instantOf(clock.now() + 10)).toBe(line.now() + 10);
+    expect(line.toEpochAhead(line.now() + 10)).toBe(clock.now() + 10);
+  });
+});
