@@ -1,7 +1,8 @@
 export type { ExplainedVerdict, Explanation } from './diagnosis/explain.js';
-export type { DeadLetter } from './endings/dead-letters.js';
+export type { EndedPolicy } from './endings/ended-policy.js';
 export type { EndOptions, EndResult, TransferResult } from './endings/endings.js';
 export { MapsweepError, type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from './errors.js';
+export type { DeadLetter } from './events/dead-letter.js';
 export type { Deliver, DeliveryContext, EndedEvent } from './events/ended-event.js';
 export type {
   CallbackFailedEvent,
@@ -22,19 +23,13 @@ export {
   type SubagentRunFields,
 } from './gateway/preset.js';
 export { type AdoptOptions, adopt } from './maps/adopt.js';
+export type { KeyOf, RegistryMaps, ValueOf } from './maps/collection-types.js';
 export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
 export type { BeforeSweepContext, Lifetimes, Policy, RemovalReason, Rule } from './policy/policy.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
-export type {
-  EndedPolicy,
-  KeyOf,
-  PolicyOf,
-  RegistryMaps,
-  RegistryOptions,
-  ValueOf,
-} from './registry/registry-options.js';
+export type { PolicyOf, RegistryOptions } from './registry/registry-options.js';
 export type { EndingsReport, MapReport, RegistryReport } from './registry/report.js';
 export type { KeyCodec, RegistrySnapshot } from './restart/snapshot-format.js';
 export type { EntryStamps } from './stamps/entry-stamps.js';

@@ -2,13 +2,15 @@ import { expect, vi } from 'vitest';
 import type { Duration } from './policy/duration.js';
 import type { DrainWithinOptions } from './testing/drain-within.js';
 import { recordEndings } from './testing/endings-record.js';
-import type { FakeTimers } from './testing/matchers/fake-timers.js';
-import { toBeDrained } from './testing/matchers/to-be-drained.js';
-import { toBecomeCollectable } from './testing/matchers/to-become-collectable.js';
-import { toDrainWithin } from './testing/matchers/to-drain-within.js';
-import { toHaveEndedEveryRunOnce } from './testing/matchers/to-have-ended-every-run-once.js';
-import { toHaveEndedExactlyOnce } from './testing/matchers/to-have-ended-exactly-once.js';
-import { toReturnToBaseline } from './testing/matchers/to-return-to-baseline.js';
+import {
+  type FakeTimers,
+  toBecomeCollectable,
+  toBeDrained,
+  toDrainWithin,
+  toHaveEndedEveryRunOnce,
+  toHaveEndedExactlyOnce,
+  toReturnToBaseline,
+} from './testing/matchers.js';
 import type { BaselineOptions } from './testing/return-to-baseline.js';
 
 /** The matchers that `import 'mapsweep/vitest'` adds to `expect`. */

@@ -1,6 +1,6 @@
 import type { EndedEvent } from '../events/ended-event.js';
-import type { CompiledEnded } from '../registry/registry-options.js';
 import type { Engine } from '../sweeping/engine.js';
+import type { CompiledEnded } from './ended-policy.js';
 import { Notifier } from './notifier.js';
 
 /** How deliveries went. */
@@ -19,13 +19,13 @@ export class Deliveries {
   readonly outcomes: DeliveryOutcomes = { delivered: 0, failed: 0, dead: 0 };
 
   constructor(engine: Engine, ended: CompiledEnded, deliver: NonNullable<CompiledEnded['deliver']>) {
-    const { bus, failures, pacer, timeline } = engine;
+    const { bus, failures, timers, timeline } = engine;
     const { outcomes } = this;
     const failed = (event: EndedEvent | undefined, error: unknown): void =>
       failures.report(ended.map, 'deliver', event?.key, error);
     this.notifier = new Notifier({
       clock: timeline.clock,
-      pacer,
+      timers,
       deliver,
       limits: ended.limits,
       hooks: {

@@ -1,5 +1,5 @@
 import type { Clock } from '../time/clock.js';
-import type { Pacer, PacerTicket } from '../time/timer-queue.js';
+import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 
 /**
  * The attempts that run, oldest first, and their time-out. All have the same time to run, so the oldest is the first
@@ -7,17 +7,17 @@ import type { Pacer, PacerTicket } from '../time/timer-queue.js';
  */
 export class InFlight<Attempt extends { readonly startedAt: number }> {
   readonly #clock: Clock;
-  readonly #pacer: Pacer;
+  readonly #timers: TimerQueue;
   readonly #timeoutMs: number;
   readonly #timedOut: (attempt: Attempt) => void;
   readonly #attempts = new Set<Attempt>();
-  #ticket: PacerTicket | undefined;
+  #ticket: TimerTicket | undefined;
   #isPaused = false;
 
   /** `timedOut` is called after the attempt has left; it may call back in, and must not throw. */
-  constructor(clock: Clock, pacer: Pacer, timeoutMs: number, timedOut: (attempt: Attempt) => void) {
+  constructor(clock: Clock, timers: TimerQueue, timeoutMs: number, timedOut: (attempt: Attempt) => void) {
     this.#clock = clock;
-    this.#pacer = pacer;
+    this.#timers = timers;
     this.#timeoutMs = timeoutMs;
     this.#timedOut = timedOut;
   }
@@ -61,13 +61,13 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
   #arm(): void {
     if (this.#ticket !== undefined || this.#isPaused) return;
     for (const oldest of this.#attempts) {
-      this.#ticket = this.#pacer.schedule(oldest.startedAt + this.#timeoutMs, () => this.#expire());
+      this.#ticket = this.#timers.schedule(oldest.startedAt + this.#timeoutMs, () => this.#expire());
       return;
     }
   }
 
   #disarm(): void {
-    this.#pacer.cancel(this.#ticket);
+    this.#timers.cancel(this.#ticket);
     this.#ticket = undefined;
   }
 

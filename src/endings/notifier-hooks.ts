@@ -1,5 +1,6 @@
+import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
-import { copyOf, type DeadLetter } from './dead-letters.js';
+import { copyOf } from './dead-letters.js';
 
 /**
  * Whom a notifier tells. Each is called synchronously, after the state has changed, and may call back in. What one

@@ -1,20 +1,17 @@
 import { MapsweepError } from '../errors.js';
+import type { DeadLetter } from '../events/dead-letter.js';
 import type { Deliver, EndedEvent } from '../events/ended-event.js';
 import { detached } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
-import type { Pacer } from '../time/timer-queue.js';
+import type { TimerQueue } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
 import { AttemptContext, abortAttempt } from './attempt-context.js';
-import { copyOf, type DeadLetter, DeadLetters, type LetterRecord } from './dead-letters.js';
+import { copyOf, DeadLetters, type LetterRecord } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
 import { Fifo } from './fifo.js';
 import { InFlight } from './in-flight.js';
 import { GuardedHooks, type NotifierHooks } from './notifier-hooks.js';
 import { RetryWaits } from './retry-waits.js';
-
-export type { Deliver, DeliveryContext, EndedEvent } from '../events/ended-event.js';
-export type { DeadLetter } from './dead-letters.js';
-export type { NotifierHooks } from './notifier-hooks.js';
 
 /** Bounds of a {@link Notifier}, checked by whoever makes one. The defaults are those of the registry's options. */
 export interface NotifierLimits {
@@ -46,7 +43,7 @@ export interface NotifierState<K, V> {
 export interface NotifierOptions<K, V> {
   clock: Clock;
   /** Carries retries, time-outs and the deadline of `settleAll`; none of them comes while it is paused. */
-  pacer: Pacer;
+  timers: TimerQueue;
   deliver: Deliver<K, V>;
   limits: NotifierLimits;
   hooks: NotifierHooks<K, V>;
@@ -84,7 +81,7 @@ const settled = Promise.resolve();
  */
 export class Notifier<K, V> {
   readonly #clock: Clock;
-  readonly #pacer: Pacer;
+  readonly #timers: TimerQueue;
   readonly #deliver: Deliver<K, V>;
   readonly #limits: NotifierLimits;
   readonly #hooks: GuardedHooks<K, V>;
@@ -100,15 +97,17 @@ export class Notifier<K, V> {
   #settlement: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
   #isClosed = false;
 
-  constructor({ clock, pacer, deliver, limits, hooks }: NotifierOptions<K, V>) {
+  constructor({ clock, timers, deliver, limits, hooks }: NotifierOptions<K, V>) {
     this.#clock = clock;
-    this.#pacer = pacer;
+    this.#timers = timers;
     this.#deliver = deliver;
     this.#limits = limits;
     this.#hooks = new GuardedHooks(hooks);
     this.#letters = new DeadLetters(limits.maxDeadLetters);
-    this.#inFlight = new InFlight(clock, pacer, limits.attemptTimeoutMs, (attempt) => this.#timeOut(attempt));
-    this.#retries = new RetryWaits(clock, pacer, limits, (obligation) => {
+    this.#inFlight = new InFlight(clock, timers, limits.attemptTimeoutMs, (attempt) =>
+      this.#timeOut(attempt),
+    );
+    this.#retries = new RetryWaits(clock, timers, limits, (obligation) => {
       this.#queue.addRetry(obligation);
       this.#queuePump();
     });
@@ -152,21 +151,21 @@ export class Notifier<K, V> {
 
   /**
    * Tries what waits for a retry at once, and goes on as usual until nothing is pending or `deadlineAtMonotonic` has
-   * come. Then it aborts the signals of the attempts that run, and starts nothing more, ever. Needs the pacer
+   * come. Then it aborts the signals of the attempts that run, and starts nothing more, ever. Needs the timers
    * running, whose timer keeps the process alive meanwhile. Later calls return the first one's promise.
    * @returns how many of those that were pending or came in meanwhile are undelivered; earlier dead letters are not
    *   among them
    */
   settleAll(deadlineAtMonotonic: number): Promise<number> {
     if (this.#settlement !== undefined) return this.#settlement.promise;
-    const deadline = this.#pacer.schedule(deadlineAtMonotonic, () => this.#close());
-    const releaseProcess = this.#pacer.holdProcess();
+    const deadline = this.#timers.schedule(deadlineAtMonotonic, () => this.#close());
+    const releaseProcess = this.#timers.holdProcess();
     let resolve!: (undelivered: number) => void;
     const promise = new Promise<number>((resolvePromise) => {
       resolve = resolvePromise;
     });
     const end = () => {
-      this.#pacer.cancel(deadline);
+      this.#timers.cancel(deadline);
       releaseProcess();
       resolve(this.#pending.size + this.#letters.countedLosses);
     };

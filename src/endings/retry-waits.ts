@@ -1,20 +1,20 @@
 import type { Clock } from '../time/clock.js';
-import type { Pacer, PacerTicket } from '../time/timer-queue.js';
+import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import { type BackoffLimits, retryDelayMs } from './backoff.js';
 
 /** What waits for its next attempt, each until its own instant or until all are released. */
 export class RetryWaits<T> {
   readonly #clock: Clock;
-  readonly #pacer: Pacer;
+  readonly #timers: TimerQueue;
   readonly #limits: BackoffLimits;
   readonly #due: (item: T) => void;
-  readonly #waiting = new Map<T, PacerTicket | undefined>();
+  readonly #waiting = new Map<T, TimerTicket | undefined>();
   #isPaused = false;
 
   /** `due` is called when the wait of an item is over; it must not throw. */
-  constructor(clock: Clock, pacer: Pacer, limits: BackoffLimits, due: (item: T) => void) {
+  constructor(clock: Clock, timers: TimerQueue, limits: BackoffLimits, due: (item: T) => void) {
     this.#clock = clock;
-    this.#pacer = pacer;
+    this.#timers = timers;
     this.#limits = limits;
     this.#due = due;
   }
@@ -31,7 +31,7 @@ export class RetryWaits<T> {
       return undefined;
     }
     const delayMs = retryDelayMs(attempt, this.#limits, () => this.#clock.random?.() ?? Math.random());
-    const ticket = this.#pacer.schedule(this.#clock.monotonic() + delayMs, () => {
+    const ticket = this.#timers.schedule(this.#clock.monotonic() + delayMs, () => {
       this.#waiting.delete(item);
       this.#due(item);
     });
@@ -43,7 +43,7 @@ export class RetryWaits<T> {
   pause(): void {
     this.#isPaused = true;
     for (const [item, ticket] of this.#waiting) {
-      this.#pacer.cancel(ticket);
+      this.#timers.cancel(ticket);
       this.#waiting.set(item, undefined);
     }
   }
@@ -52,7 +52,7 @@ export class RetryWaits<T> {
   releaseAll(): void {
     this.#isPaused = false;
     const items = [...this.#waiting.keys()];
-    for (const ticket of this.#waiting.values()) this.#pacer.cancel(ticket);
+    for (const ticket of this.#waiting.values()) this.#timers.cancel(ticket);
     this.#waiting.clear();
     for (const item of items) this.#due(item);
   }

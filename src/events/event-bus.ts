@@ -1,6 +1,7 @@
 import mittModule, { type Emitter, type EventType } from 'mitt';
-import type { DeadLetter, EndedEvent } from '../endings/notifier.js';
 import type { ClockJump } from '../time/timeline.js';
+import type { DeadLetter } from './dead-letter.js';
+import type { EndedEvent } from './ended-event.js';
 import type { SweepReport } from './sweep-report.js';
 import { swallowRejection } from './unawaited.js';
 

@@ -4,7 +4,7 @@ import type { EndedEvent } from './ended-event.js';
  * Measurements that are distributions, for whoever collects them. Sizes and counts are not here: they can be read at
  * any time. Called with state settled; must neither throw nor call back.
  */
-export interface RegistryObserver {
+export interface Measurements {
   /** A pass over all maps went through and took this long, ms. */
   sweepFinished?(durationMs: number): void;
   /** A slice of it held the event loop for this long, ms. */

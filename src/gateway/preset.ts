@@ -1,3 +1,4 @@
+import type { EndedPolicy } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import type { Deliver } from '../events/ended-event.js';
 import { readClock } from '../maps/standalone.js';
@@ -14,7 +15,7 @@ import {
   suggestion,
 } from '../policy/read-options.js';
 import { createRegistry, type Registry } from '../registry/registry.js';
-import type { EndedPolicy, PolicyOf, RegistryOptions } from '../registry/registry-options.js';
+import type { PolicyOf, RegistryOptions } from '../registry/registry-options.js';
 import { type Clock, systemClock } from '../time/clock.js';
 
 /** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */

@@ -1,9 +1,9 @@
 import { checkAdoptable } from '../policy/adoptable.js';
 import { compilePolicy, type Policy } from '../policy/policy.js';
 import { readName, readOptions } from '../policy/read-options.js';
-import type { KeyOf, ValueOf } from '../registry/registry-options.js';
 import type { Clock } from '../time/clock.js';
 import { adoptInto } from './adoption.js';
+import type { KeyOf, ValueOf } from './collection-types.js';
 import { MapHandle } from './map-handle.js';
 import { checkStandalone, readClock, splitOptions, standaloneEngine } from './standalone.js';
 import { assertNotTracked } from './tracked-mark.js';

@@ -60,6 +60,12 @@ export interface DurationLimits {
  */
 export const LONGEST_DURATION_MS = ms('100y');
 
+/** The longest delay that a timer takes, ms; Node turns a longer one into 1 ms. */
+export const longestTimerMs = 2 ** 31 - 1;
+
+/** The limits of a duration that a timer has to take in one piece. */
+export const timerRange = { min: 1, max: longestTimerMs };
+
 // `ms` returns undefined for longer strings. Checked here, so that another version's throw cannot get past us.
 const LONGEST_STRING = 100;
 

@@ -1,5 +1,5 @@
 import type { Histogram } from 'prom-client';
-import type { RegistryObserver } from '../events/measurements.js';
+import type { Measurements } from '../events/measurements.js';
 import type { RegistryInternals } from '../registry/internals.js';
 
 /** A metric that is a distribution: it is observed when something happens, since nobody keeps the single values. */
@@ -10,7 +10,7 @@ export interface DistributionMetric {
   readonly isByMap: boolean;
   readonly buckets: readonly number[];
   /** What makes its observations, in seconds. */
-  observer(observe: (seconds: number, map?: string) => void): RegistryObserver;
+  observer(observe: (seconds: number, map?: string) => void): Measurements;
 }
 
 /** The distributions, in seconds. */

@@ -1,8 +1,8 @@
 import { MapsweepError } from '../errors.js';
+import type { RegistryMaps } from '../maps/collection-types.js';
 import { invalidRange, invalidType, type OptionReader, readOptions } from '../policy/read-options.js';
 import { internalsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
-import type { RegistryMaps } from '../registry/registry-options.js';
 import { type MetricsRegister, promClient } from './peer.js';
 import { MetricsRegistration, metricNames, registrationOf } from './registration.js';
 

@@ -1,5 +1,5 @@
 import type { Counter, Gauge, Histogram } from 'prom-client';
-import type { RegistryObserver } from '../events/measurements.js';
+import type { Measurements } from '../events/measurements.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import { metricsOfCallbacks } from './callbacks.js';
 import { type DistributionMetric, DistributionSeries, distributionMetrics } from './distributions.js';
@@ -33,7 +33,7 @@ export function registrationOf(register: MetricsRegister, name: string): Metrics
 }
 
 /** An observer that observes nothing: through it a registry keeps what its metrics read. */
-interface Keeper extends RegistryObserver {
+interface Keeper extends Measurements {
   readonly parts: RegistryInternals;
 }
 
@@ -48,7 +48,7 @@ export class MetricsRegistration {
   readonly #register: MetricsRegister;
   readonly #prefix: string;
   readonly #metrics = new Map<string, OwnMetric>();
-  readonly #observers: RegistryObserver[] = [];
+  readonly #observers: Measurements[] = [];
 
   /** Takes the metrics out of the register again; those of others stay. Idempotent. */
   readonly undo = (): void => {
@@ -174,7 +174,7 @@ export class MetricsRegistration {
     this.#metrics.set(name, metric);
   }
 
-  #observeBy(observer: RegistryObserver, { engine }: RegistryInternals): void {
+  #observeBy(observer: Measurements, { engine }: RegistryInternals): void {
     engine.observers.add(observer);
     this.#observers.push(observer);
   }

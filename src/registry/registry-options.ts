@@ -1,10 +1,9 @@
 import { LeakDetector, type LeakDetectorOptions } from '../diagnosis/leak-detector.js';
-import type { NotifierLimits } from '../endings/notifier.js';
-import type { TombstoneLimits } from '../endings/tombstones.js';
+import { type CompiledEnded, type EndedPolicy, readEnded } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
-import type { Deliver } from '../events/ended-event.js';
+import type { AnyMap, KeyOf, RegistryMaps, ValueOf } from '../maps/collection-types.js';
 import { readClock } from '../maps/standalone.js';
-import { type Duration, durationMs } from '../policy/duration.js';
+import { type Duration, durationMs, longestTimerMs, timerRange } from '../policy/duration.js';
 import { type CompiledPolicy, compilePolicy, type Policy } from '../policy/policy.js';
 import {
   invalidRange,
@@ -13,7 +12,6 @@ import {
   type OptionReader,
   optionPath,
   readFunction,
-  readInteger,
   readName,
   readOneOf,
   readOptions,
@@ -22,61 +20,11 @@ import {
 import type { KeyCodec } from '../restart/snapshot-format.js';
 import { type Clock, systemClock } from '../time/clock.js';
 
-// biome-ignore lint/suspicious/noExplicitAny: stands for a Map of whatever, for inference alone
-export type AnyMap = Map<any, any> | Set<any>;
-
-/** The collections of a registry by name, as an object type: `{ sessions: Map<string, Session> }`. */
-export type RegistryMaps = object;
-
-/** A collection of which only the name is known, since it is neither adopted nor in a type argument. */
-// biome-ignore lint/suspicious/noExplicitAny: the caller's keys and values, which nothing tells
-type Untyped = Map<any, any>;
-
-/** The collection behind a name: what is adopted or what the type argument says. */
-export type CollectionOf<M> = unknown extends M ? Untyped : M;
-
-/** The keys of a Map, the members of a Set. */
-export type KeyOf<M> = CollectionOf<M> extends Map<infer K, unknown> ? K : M extends Set<infer K> ? K : never;
-
-/** The values of a Map, the members of a Set. */
-export type ValueOf<M> =
-  CollectionOf<M> extends Map<unknown, infer V> ? V : M extends Set<infer V> ? V : never;
-
 /** The policy of one collection. */
 export type PolicyOf<M> = Omit<Policy<KeyOf<M>, ValueOf<M>>, 'adopt'> & {
   /** A live `Map` or `Set` to instrument in place. Default: a new `TrackedMap` is made. */
   adopt?: M & AnyMap;
 };
-
-/** Exactly one ending for each registration in one map. */
-export interface EndedPolicy<K, V, Name extends string = string> {
-  /** The map whose registrations end. It follows nothing. */
-  map: Name;
-  /** Hands an ending to its recipient, again until it succeeds. Default: endings are emitted on the bus alone. */
-  deliver?: Deliver<K, V>;
-  /**
-   * Whether the end of an entry was announced before, as its value tells. Asked about every entry that is there at
-   * adoption, and about every one that the snapshot held when it comes back. Your word is taken for it: let a value say
-   * so on disk only when its delivery has succeeded. A throw counts as no. Default: none was.
-   */
-  settled?: (value: V, key: K) => boolean;
-  /** How often a delivery is tried before it becomes a dead letter. 1 to 1,000. Default 5. */
-  attempts?: number;
-  /** The shortest pause between two attempts. From 1 ms. Default `'1s'`. */
-  minDelay?: Duration;
-  /** The longest pause between two attempts. At least `minDelay`. Default `'1m'`. */
-  maxDelay?: Duration;
-  /** After this long the outcome of an attempt is unknown, and it is not tried again by itself. Default `'10s'`. */
-  attemptTimeout?: Duration;
-  /** How many attempts run at once. 1 to 10,000. Default 32. */
-  concurrency?: number;
-  /** How many endings wait for delivery; further ones become dead letters at once. From 1. Default 1,000,000. */
-  maxPending?: number;
-  /** How many dead letters are kept; beyond it the oldest is dropped. From 1. Default 10,000. */
-  maxDeadLetters?: number;
-  /** How many claimed endings are remembered, and for how long. Default 100,000 and `'24h'`. */
-  tombstones?: { max?: number; ttl?: Duration };
-}
 
 /** The options of `createRegistry`. */
 export interface RegistryOptions<M extends RegistryMaps> {
@@ -108,15 +56,6 @@ export interface RegistryOptions<M extends RegistryMaps> {
   persistTo?: string | { path: string; every?: Duration };
 }
 
-/** `ended` with every default applied. */
-export interface CompiledEnded {
-  readonly map: string;
-  readonly deliver: Deliver<unknown, unknown> | undefined;
-  readonly settled: ((value: unknown, key: unknown) => boolean) | undefined;
-  readonly limits: NotifierLimits;
-  readonly tombstones: TombstoneLimits;
-}
-
 /** The options with every default applied. */
 export interface CompiledRegistryOptions {
   readonly maps: ReadonlyMap<string, CompiledPolicy<unknown, unknown>>;
@@ -132,10 +71,6 @@ export interface CompiledRegistryOptions {
   readonly restoreWindowMs: number;
   readonly persistTo: { readonly path: string; readonly everyMs: number } | undefined;
 }
-
-/** What a timer takes in one piece. */
-const longestTimerMs = 2 ** 31 - 1;
-const timerRange = { min: 1, max: longestTimerMs };
 
 /** Checks everything that `createRegistry` takes, before anything is made of it. */
 export function compileRegistryOptions(input: unknown): CompiledRegistryOptions {
@@ -243,53 +178,6 @@ const readPolicies: OptionReader<ReadonlyMap<string, CompiledPolicy<unknown, unk
     policies.set(name, compilePolicy(path, (value as Record<string, Policy<unknown, unknown>>)[name] ?? {}));
   }
   return policies;
-};
-
-const readEnded: OptionReader<CompiledEnded> = (value, option) => {
-  const ended = readOptions(option, value, {
-    map: readName,
-    deliver: (given, path) =>
-      readFunction<Deliver<unknown, unknown>>(
-        given,
-        path,
-        '(event, { attempt, signal }) => void or a promise',
-      ),
-    settled: (given, path) =>
-      readFunction<(value: unknown, key: unknown) => boolean>(given, path, '(value, key) => boolean'),
-    attempts: (given, path) => readInteger(given, path, { min: 1, max: 1_000 }),
-    minDelay: (given, path) => durationMs(given, path, timerRange),
-    maxDelay: (given, path) => durationMs(given, path, timerRange),
-    attemptTimeout: (given, path) => durationMs(given, path, timerRange),
-    concurrency: (given, path) => readInteger(given, path, { min: 1, max: 10_000 }),
-    maxPending: (given, path) => readInteger(given, path, { min: 1 }),
-    maxDeadLetters: (given, path) => readInteger(given, path, { min: 1, max: 10_000_000 }),
-    tombstones: (given, path) =>
-      readOptions(path, given, {
-        max: (max, maxPath) => readInteger(max, maxPath, { min: 1, max: 10_000_000 }),
-        ttl: (ttl, ttlPath) => durationMs(ttl, ttlPath, { min: 1 }),
-      }),
-  });
-  if (ended.map === undefined) throw invalidType(`${option}.map`, 'the name of a map', undefined);
-  const minDelayMs = ended.minDelay ?? Math.min(1_000, ended.maxDelay ?? 1_000);
-  const maxDelayMs = ended.maxDelay ?? Math.max(60_000, minDelayMs);
-  if (minDelayMs > maxDelayMs) {
-    throw invalidRange(`${option}.maxDelay`, `at least minDelay (${minDelayMs} ms)`, maxDelayMs);
-  }
-  return {
-    map: ended.map,
-    deliver: ended.deliver,
-    settled: ended.settled,
-    limits: {
-      attempts: ended.attempts ?? 5,
-      minDelayMs,
-      maxDelayMs,
-      attemptTimeoutMs: ended.attemptTimeout ?? 10_000,
-      concurrency: ended.concurrency ?? 32,
-      maxPending: ended.maxPending ?? 1_000_000,
-      maxDeadLetters: ended.maxDeadLetters ?? 10_000,
-    },
-    tombstones: { max: ended.tombstones?.max ?? 100_000, ttlMs: ended.tombstones?.ttl ?? 86_400_000 },
-  };
 };
 
 const readLeakDetection: OptionReader<Omit<LeakDetectorOptions, 'longestLifetime'>> = (value, option) => {

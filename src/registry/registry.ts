@@ -2,15 +2,16 @@ import { type Explanation, explain } from '../diagnosis/explain.js';
 import { LeakMonitor } from '../diagnosis/leak-monitor.js';
 import { RegistrationSites } from '../diagnosis/registration-sites.js';
 import { Weights } from '../diagnosis/weights.js';
-import type { DeadLetter } from '../endings/dead-letters.js';
 import { Deliveries } from '../endings/deliveries.js';
 import { Endings, type EndOptions, type EndResult, type TransferResult } from '../endings/endings.js';
 import { Tombstones } from '../endings/tombstones.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
+import type { DeadLetter } from '../events/dead-letter.js';
 import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { isThenable, swallowRejection } from '../events/unawaited.js';
 import { type Adoption, adoptInto } from '../maps/adoption.js';
+import type { AnyMap, CollectionOf, KeyOf, RegistryMaps } from '../maps/collection-types.js';
 import { MapHandle } from '../maps/map-handle.js';
 import { TrackedMap, TrackedMapSetup } from '../maps/tracked-map.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
@@ -29,14 +30,10 @@ import type { Tracker } from '../sweeping/tracker.js';
 import { registryCreated } from './created-hook.js';
 import { internals, type RegistryInternals } from './internals.js';
 import {
-  type AnyMap,
-  type CollectionOf,
   type CompiledRegistryOptions,
   checkFollows,
   compileRegistryOptions,
-  type KeyOf,
   type PolicyOf,
-  type RegistryMaps,
   type RegistryOptions,
 } from './registry-options.js';
 import { type RegistryReport, reportOf } from './report.js';
@@ -305,12 +302,12 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.stop();
     // A run that has not come back is no ending: this life's end must not make it one.
     this.#restoration.stop();
-    const { pacer, timeline } = this.#engine;
+    const { timers, timeline } = this.#engine;
     // The notifier needs it for its time-outs and for the deadline.
-    pacer.resume();
+    timers.resume();
     const undelivered = (await this.#deliveries?.notifier.settleAll(timeline.now() + deadlineMs)) ?? 0;
-    pacer.pause();
-    pacer.clear();
+    timers.pause();
+    timers.clear();
     await this.#persistence?.close();
     for (const adoption of this.#adoptions.values()) adoption.release();
     this.#adoptions.clear();

@@ -1,5 +1,5 @@
 import type { Engine } from '../sweeping/engine.js';
-import type { PacerTicket } from '../time/timer-queue.js';
+import type { TimerTicket } from '../time/timer-queue.js';
 import type { SnapshotFile } from './snapshot-file.js';
 import type { RegistrySnapshot } from './snapshot-format.js';
 
@@ -9,7 +9,7 @@ export class Persistence {
   readonly #file: SnapshotFile;
   readonly #everyMs: number;
   readonly #take: () => RegistrySnapshot;
-  #ticket: PacerTicket | undefined;
+  #ticket: TimerTicket | undefined;
   #isWriting = false;
 
   constructor(engine: Engine, file: SnapshotFile, everyMs: number, take: () => RegistrySnapshot) {
@@ -22,14 +22,14 @@ export class Persistence {
 
   /** Writes the last snapshot and gives the file back. Failures are told, and hold nothing up. */
   async close(): Promise<void> {
-    if (this.#ticket !== undefined) this.#engine.pacer.cancel(this.#ticket);
+    if (this.#ticket !== undefined) this.#engine.timers.cancel(this.#ticket);
     await this.#write();
     await this.#file.close();
   }
 
   #schedule(): void {
-    const { pacer, timeline } = this.#engine;
-    this.#ticket = pacer.schedule(timeline.now() + this.#everyMs, () => {
+    const { timers, timeline } = this.#engine;
+    this.#ticket = timers.schedule(timeline.now() + this.#everyMs, () => {
       this.#schedule();
       // A disk that is slower than the interval gets the next one: snapshots must not queue up.
       if (!this.#isWriting) void this.#write();

@@ -1,12 +1,12 @@
-import type { DeadLetter } from '../endings/dead-letters.js';
 import type { Endings, EndOptions } from '../endings/endings.js';
 import type { NotifierState } from '../endings/notifier.js';
 import type { Tombstones } from '../endings/tombstones.js';
 import { MapsweepError } from '../errors.js';
+import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import type { PacerTicket } from '../time/timer-queue.js';
+import type { TimerTicket } from '../time/timer-queue.js';
 import { checkSnapshot, type KeyCodec, type SnapshotEntry, type SnapshotEvent } from './snapshot-format.js';
 
 /** An entry of an earlier life that has not come back. */
@@ -58,7 +58,7 @@ export class Restoration {
   readonly #restoredIds = new Set<string>();
   readonly #restoredTombstones = new Set<string>();
   readonly #restoredDeliveries = new Set<string>();
-  #ticket: PacerTicket | undefined;
+  #ticket: TimerTicket | undefined;
   #clamped = 0;
 
   constructor(host: RestorationHost) {
@@ -147,7 +147,7 @@ export class Restoration {
 
   /** Leaves the window open for good: what has not come back is for the next life to decide about. */
   stop(): void {
-    if (this.#ticket !== undefined) this.#host.engine.pacer.cancel(this.#ticket);
+    if (this.#ticket !== undefined) this.#host.engine.timers.cancel(this.#ticket);
     this.#ticket = undefined;
   }
 
@@ -294,7 +294,7 @@ export class Restoration {
   #openWindow(): void {
     const { engine, restoreWindowMs } = this.#host;
     this.stop();
-    this.#ticket = engine.pacer.schedule(engine.timeline.now() + restoreWindowMs, () => this.#closeWindow());
+    this.#ticket = engine.timers.schedule(engine.timeline.now() + restoreWindowMs, () => this.#closeWindow());
   }
 
   #closeWindow(): void {

@@ -1,11 +1,14 @@
-import type { DeadLetter } from '../endings/dead-letters.js';
+import type { Deliveries } from '../endings/deliveries.js';
+import type { Endings } from '../endings/endings.js';
+import type { Tombstones } from '../endings/tombstones.js';
 import { MapsweepError } from '../errors.js';
+import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import { describe } from '../policy/read-options.js';
-import type { RegistryInternals } from '../registry/internals.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
+import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import type { AbsentEntry } from './restoration.js';
+import type { AbsentEntry, Restoration } from './restoration.js';
 import type {
   KeyCodec,
   RegistrySnapshot,
@@ -14,6 +17,15 @@ import type {
   SnapshotEvent,
   SnapshotMap,
 } from './snapshot-format.js';
+
+/** The parts of a registry that a snapshot is taken of. */
+export interface SnapshotSources {
+  readonly engine: Engine;
+  readonly endings: Endings | undefined;
+  readonly tombstones: Tombstones | undefined;
+  readonly deliveries: Deliveries | undefined;
+  readonly restoration: Restoration;
+}
 
 /** How keys and values travel. */
 export interface SnapshotCodecs {
@@ -27,7 +39,7 @@ export interface SnapshotCodecs {
  *
  * @throws MapsweepError `ERR_SNAPSHOT_KEY` for a key that JSON cannot carry and no `keyCodec` turns into JSON
  */
-export function takeSnapshot(parts: RegistryInternals, codecs: SnapshotCodecs): RegistrySnapshot {
+export function takeSnapshot(parts: SnapshotSources, codecs: SnapshotCodecs): RegistrySnapshot {
   const { engine, restoration } = parts;
   const writer = new SnapshotWriter(parts, codecs);
   const maps: Record<string, SnapshotMap> = {};
@@ -48,10 +60,10 @@ export function takeSnapshot(parts: RegistryInternals, codecs: SnapshotCodecs): 
 }
 
 class SnapshotWriter {
-  readonly #parts: RegistryInternals;
+  readonly #parts: SnapshotSources;
   readonly #codecs: SnapshotCodecs;
 
-  constructor(parts: RegistryInternals, codecs: SnapshotCodecs) {
+  constructor(parts: SnapshotSources, codecs: SnapshotCodecs) {
     this.#parts = parts;
     this.#codecs = codecs;
   }

@@ -22,7 +22,7 @@ const RealDate = Date;
  * most the time that the rest of the batch took, or of the turn. Single calls, and clocks other than the real one of
  * the process, are stamped at once.
  */
-export class LastActivity {
+export class ActivityTimes {
   #at: Float64Array;
   readonly #clock: Clock;
   // Made at the first burst: most maps never see one.

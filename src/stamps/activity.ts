@@ -1,4 +1,4 @@
-import type { ActivityOrder } from './idle-order.js';
+import type { IdleOrder } from './idle-order.js';
 import type { StampStore } from './stamp-store.js';
 import { resized } from './typed-arrays.js';
 
@@ -6,14 +6,14 @@ import { resized } from './typed-arrays.js';
  * The last activity of each entry of one map: its own, and what it borrows from its companions. Kept apart, since the
  * stamps of an entry show its own alone.
  */
-export class EntryActivity {
+export class Activity {
   readonly #stamps: StampStore<unknown>;
-  readonly #order: ActivityOrder | undefined;
+  readonly #order: IdleOrder | undefined;
   // Made at the first loan: most maps have no companions.
   #borrowed: Float64Array | undefined;
   #writes = 0;
 
-  constructor(stamps: StampStore<unknown>, order: ActivityOrder | undefined) {
+  constructor(stamps: StampStore<unknown>, order: IdleOrder | undefined) {
     this.#stamps = stamps;
     this.#order = order;
   }

@@ -1,5 +1,5 @@
-import type { Tracker } from '../sweeping/tracker.js';
 import type { Timeline } from '../time/timeline.js';
+import type { NativeCollection } from './native-collection.js';
 import type { StampStore } from './stamp-store.js';
 
 /** The stamps of one entry. */
@@ -15,11 +15,20 @@ export interface EntryStamps {
   readonly generation: number;
 }
 
+/** A map and what is known of its entries. */
+export interface StampedMap {
+  readonly native: NativeCollection<unknown, unknown>;
+  readonly stamps: StampStore<unknown>;
+}
+
 /** The stamps of a key, or `undefined` where there is no such entry. */
-export function stampsOf(tracker: Tracker, timeline: Timeline, key: unknown): EntryStamps | undefined {
-  const { stamps } = tracker;
+export function stampsOf(
+  { native, stamps }: StampedMap,
+  timeline: Timeline,
+  key: unknown,
+): EntryStamps | undefined {
   const slot = stamps.slotOf(key);
-  if (slot === undefined || !tracker.native.has(key)) return undefined;
+  if (slot === undefined || !native.has(key)) return undefined;
   timeline.observe();
   return shownStamps(stamps, timeline, slot);
 }

@@ -7,7 +7,7 @@ const initialCapacity = 16;
  * The entries of a map from the longest idle to the latest active, by slot. A doubly linked list in two integer arrays,
  * kept only for maps with `maxEntries`, so that an eviction does not have to search.
  */
-export class ActivityOrder {
+export class IdleOrder {
   #older = new Int32Array(initialCapacity).fill(none);
   #newer = new Int32Array(initialCapacity).fill(none);
   #oldest = none;

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../time/clock.js';
-import { LastActivity } from './activity-times.js';
+import { ActivityTimes } from './activity-times.js';
 import { BlockMinima } from './block-minima.js';
 import { resized } from './typed-arrays.js';
 
@@ -39,11 +39,11 @@ export class StampStore<K> {
   registeredAt = new Float64Array(initialCapacity);
   generation = new Float64Array(initialCapacity);
   flags = new Uint8Array(initialCapacity);
-  readonly activity: LastActivity;
+  readonly activity: ActivityTimes;
 
   /** @param clock what stamps activity */
   constructor(clock: Clock = systemClock) {
-    this.activity = new LastActivity(clock, initialCapacity);
+    this.activity = new ActivityTimes(clock, initialCapacity);
   }
 
   /** How many entries are stamped. */

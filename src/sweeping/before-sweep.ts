@@ -4,7 +4,7 @@ import type { BeforeSweepContext } from '../policy/policy.js';
 import { HOOKED } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
 import type { Timeline } from '../time/timeline.js';
-import type { Pacer, PacerTicket } from '../time/timer-queue.js';
+import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import type { Tracker } from './tracker.js';
 
 const timeoutMs = 30_000;
@@ -32,7 +32,7 @@ interface Hook {
 /** What the gate has to know of the sweeper. */
 export interface HookHost {
   readonly timeline: Timeline;
-  readonly pacer: Pacer;
+  readonly timers: TimerQueue;
   readonly failures: CallbackFailures;
   /** The pause after a first failure, ms; it doubles with each further one. */
   readonly firstPauseMs: number;
@@ -134,7 +134,7 @@ export class BeforeSweepGate {
 
   #start(hook: Hook): void {
     const { tracker, slot } = hook;
-    const { timeline, pacer } = this.#host;
+    const { timeline, timers } = this.#host;
     const key = tracker.stamps.keyOf(slot);
     const value = tracker.native.get(key);
     const controller = new AbortController();
@@ -143,16 +143,16 @@ export class BeforeSweepGate {
     hook.controller = controller;
     this.#running += 1;
     let isSettled = false;
-    let ticket: PacerTicket | undefined;
+    let ticket: TimerTicket | undefined;
     const settle = (error: unknown, failed: boolean): void => {
       if (isSettled) return;
       isSettled = true;
-      if (ticket !== undefined) pacer.cancel(ticket);
+      if (ticket !== undefined) timers.cancel(ticket);
       this.#running -= 1;
       this.#settled(hook, key, failed, error);
       this.#startQueued();
     };
-    ticket = pacer.schedule(timeline.now() + timeoutMs, () => {
+    ticket = timers.schedule(timeline.now() + timeoutMs, () => {
       const error = new MapsweepError(
         'ERR_CALLBACK_TIMEOUT',
         `beforeSweep did not settle within ${timeoutMs} ms`,

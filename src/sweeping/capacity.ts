@@ -1,5 +1,5 @@
 import { type Clock, giveWay } from '../time/clock.js';
-import type { Pacer, PacerTicket } from '../time/timer-queue.js';
+import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import type { Tracker } from './tracker.js';
 
 /** How many entries a pass asks whether they are due: the bound of its work, not of what it evicts. */
@@ -11,7 +11,7 @@ const shareOfFruitlessPasses = 0.05;
 /** What capacity passes have to know of their surroundings. */
 export interface CapacityHost {
   readonly clock: Clock;
-  readonly pacer: Pacer;
+  readonly timers: TimerQueue;
   readonly sliceBudgetMs: number;
   /** Monotonic ms. */
   now(): number;
@@ -36,7 +36,7 @@ export class CapacityPasses {
   readonly #host: CapacityHost;
   readonly #requested = new Set<Tracker>();
   readonly #notBefore = new WeakMap<Tracker, number>();
-  #ticket: PacerTicket | undefined;
+  #ticket: TimerTicket | undefined;
   #ticketAt = Number.POSITIVE_INFINITY;
   #isRunning = false;
 
@@ -70,14 +70,14 @@ export class CapacityPasses {
     if (this.#ticketAt <= at) return;
     this.#unschedule();
     this.#ticketAt = at;
-    this.#ticket = this.#host.pacer.schedule(at, () => {
+    this.#ticket = this.#host.timers.schedule(at, () => {
       this.#ticketAt = Number.POSITIVE_INFINITY;
       void this.#run();
     });
   }
 
   #unschedule(): void {
-    this.#host.pacer.cancel(this.#ticket);
+    this.#host.timers.cancel(this.#ticket);
     this.#ticket = undefined;
     this.#ticketAt = Number.POSITIVE_INFINITY;
   }

@@ -7,7 +7,7 @@ import type { Timeline } from '../time/timeline.js';
 import { TickBuckets } from './tick-buckets.js';
 
 /** What filing needs to know of the rest of a map's bookkeeping. */
-export interface FilingHost extends EntryView<unknown> {
+export interface DueQueueHost extends EntryView<unknown> {
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly native: NativeCollection<unknown, unknown>;
   readonly stamps: StampStore<unknown>;
@@ -22,10 +22,10 @@ export interface FilingHost extends EntryView<unknown> {
  * Which entry is looked at when: judges entries and files them in the bucket of their deadline. Counts those that are
  * due and still there.
  */
-export class Filing {
+export class DueQueue {
   readonly buckets = new TickBuckets();
   readonly judge: Judge<unknown, unknown>;
-  readonly #host: FilingHost;
+  readonly #host: DueQueueHost;
   readonly #answers: Answers<unknown, unknown>;
   readonly #asksFunctions: boolean;
   readonly #fromRegistrationMs: number;
@@ -35,7 +35,7 @@ export class Filing {
   #judging = 0;
   #writesWhileJudging = 0;
 
-  constructor(host: FilingHost) {
+  constructor(host: DueQueueHost) {
     const { policy, stamps, timeline } = host;
     this.#host = host;
     this.#answers = new Answers(timeline, (callback, key, slot, error) => {

@@ -1,12 +1,12 @@
 import { CallbackFailures } from '../events/callback-failures.js';
 import { EventBus } from '../events/event-bus.js';
-import type { RegistryObserver } from '../events/measurements.js';
+import type { Measurements } from '../events/measurements.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
 import type { Clock } from '../time/clock.js';
 import { Timeline } from '../time/timeline.js';
-import { Pacer } from '../time/timer-queue.js';
+import { TimerQueue } from '../time/timer-queue.js';
 import { BeforeSweepGate } from './before-sweep.js';
 import { CapacityPasses } from './capacity.js';
 import { Sweeper } from './sweeper.js';
@@ -28,13 +28,13 @@ export class Engine implements TrackerHost {
   readonly timeline: Timeline;
   readonly bus: EventBus;
   readonly failures: CallbackFailures;
-  readonly pacer: Pacer;
+  readonly timers: TimerQueue;
   readonly sweeper: Sweeper;
   readonly hooks: BeforeSweepGate;
   readonly observing: boolean;
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
-  readonly observers = new Set<RegistryObserver>();
+  readonly observers = new Set<Measurements>();
   /** Called after each pass, before `sweep-finished` is emitted. */
   readonly afterPass = new Set<(report: SweepReport) => void>();
   readonly #trackers = new Map<string, Tracker>();
@@ -52,13 +52,13 @@ export class Engine implements TrackerHost {
       if (type === 'callback-failed') this.failures.count('', 'listener');
       else this.failures.report('', 'listener', type, error);
     });
-    this.pacer = new Pacer(clock, {
+    this.timers = new TimerQueue(clock, {
       onError: (error) => this.failures.report('', 'timer', undefined, error),
     });
-    const { timeline, pacer } = this;
+    const { timeline, timers } = this;
     this.sweeper = new Sweeper({
       timeline,
-      pacer,
+      timers,
       sweepEveryMs,
       sliceBudgetMs,
       trackers: () => this.#trackers.values(),
@@ -67,7 +67,7 @@ export class Engine implements TrackerHost {
     });
     this.hooks = new BeforeSweepGate({
       timeline,
-      pacer,
+      timers,
       failures: this.failures,
       firstPauseMs: sweepEveryMs,
       isStopped: () => this.#isStopped,
@@ -75,7 +75,7 @@ export class Engine implements TrackerHost {
     });
     this.#capacity = new CapacityPasses({
       clock,
-      pacer,
+      timers,
       sliceBudgetMs,
       now: () => timeline.now(),
       isStopped: () => this.#isStopped,
@@ -124,11 +124,11 @@ export class Engine implements TrackerHost {
     this.sweeper.stop();
     this.hooks.close();
     this.#capacity.stop();
-    this.pacer.pause();
+    this.timers.pause();
   }
 
   /** Tells every observer; one that throws harms nobody. */
-  observe(tell: (observer: RegistryObserver) => void): void {
+  observe(tell: (observer: Measurements) => void): void {
     for (const observer of this.observers) {
       try {
         tell(observer);

@@ -1,5 +1,5 @@
-import type { EndedEvent } from '../endings/notifier.js';
 import type { CallbackFailures } from '../events/callback-failures.js';
+import type { EndedEvent } from '../events/ended-event.js';
 import type { EventBus, RemovedEvent } from '../events/event-bus.js';
 import { swallowRejection } from '../events/unawaited.js';
 import type { CompiledPolicy, RemovalReason } from '../policy/policy.js';

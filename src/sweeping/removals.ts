@@ -7,7 +7,7 @@ import type { NativeCollection } from '../stamps/native-collection.js';
 import { LEAVING, type StampStore } from '../stamps/stamp-store.js';
 import type { Timeline } from '../time/timeline.js';
 import type { Claim, ClaimKeeper } from './claims.js';
-import type { Filing } from './due-queue.js';
+import type { DueQueue } from './due-queue.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
 
 const departureReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
@@ -30,7 +30,7 @@ export interface LeavableMap {
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly native: NativeCollection<unknown, unknown>;
   readonly stamps: StampStore<unknown>;
-  readonly filing: Filing;
+  readonly filing: DueQueue;
   readonly claims: ClaimKeeper | undefined;
   readonly observing: boolean;
   /** The maps whose entries leave with those of this one. */

@@ -1,7 +1,7 @@
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
 import { giveWay } from '../time/clock.js';
 import type { Timeline } from '../time/timeline.js';
-import type { Pacer, PacerTicket } from '../time/timer-queue.js';
+import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import type { Tracker } from './tracker.js';
 
 /** How many entries are looked at between two looks at the clock, where nothing of the owner's runs in between. */
@@ -10,7 +10,7 @@ const stepsPerClockReading = 8;
 /** What a sweeper works on, and whom it tells. */
 export interface SweeperHost {
   readonly timeline: Timeline;
-  readonly pacer: Pacer;
+  readonly timers: TimerQueue;
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
   /** The maps to sweep, as they are now. */
@@ -22,7 +22,7 @@ export interface SweeperHost {
 }
 
 /**
- * One sweeper for all maps: one ticket of the pacer, one pass at a time, in slices.
+ * One sweeper for all maps: one ticket of the timers, one pass at a time, in slices.
  *
  * Ticks are counted from the creation of the sweeper; an entry waits in the bucket of the first tick at or after its
  * deadline, so that a pass on the tick finds only what is due.
@@ -30,7 +30,7 @@ export interface SweeperHost {
 export class Sweeper {
   readonly #host: SweeperHost;
   readonly #origin: number;
-  #ticket: PacerTicket | undefined;
+  #ticket: TimerTicket | undefined;
   #inFlight: Promise<SweepReport> | undefined;
   #lastFinishedAt: number | undefined;
   #isStopped = true;
@@ -66,7 +66,7 @@ export class Sweeper {
   stop(): void {
     this.#isStopped = true;
     this.#interrupted = this.#inFlight !== undefined;
-    if (this.#ticket !== undefined) this.#host.pacer.cancel(this.#ticket);
+    if (this.#ticket !== undefined) this.#host.timers.cancel(this.#ticket);
     this.#ticket = undefined;
   }
 
@@ -76,7 +76,7 @@ export class Sweeper {
   }
 
   #schedule(at: number): void {
-    this.#ticket = this.#host.pacer.schedule(at, () => this.#tick(at));
+    this.#ticket = this.#host.timers.schedule(at, () => this.#tick(at));
   }
 
   #tick(scheduledAt: number): void {

@@ -1,13 +1,13 @@
 import type { JudgedState } from '../policy/judge.js';
 import { type CompiledPolicy, hasLifetime } from '../policy/policy.js';
-import { EntryActivity } from '../stamps/activity.js';
-import { ActivityOrder } from '../stamps/idle-order.js';
+import { Activity } from '../stamps/activity.js';
+import { IdleOrder } from '../stamps/idle-order.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
 import { reconcile } from '../stamps/reconcile.js';
 import { HOOKED, StampStore } from '../stamps/stamp-store.js';
 import type { Timeline } from '../time/timeline.js';
 import type { ClaimKeeper } from './claims.js';
-import { Filing, type FilingHost } from './due-queue.js';
+import { DueQueue, type DueQueueHost } from './due-queue.js';
 import { MapPass, type MapPassHost, type SweptMap } from './map-pass.js';
 import { callDispose } from './removal-callbacks.js';
 import { type LeavableMap, type RemovalHost, Removals } from './removals.js';
@@ -35,17 +35,17 @@ const burstSize = 1_024;
  *
  * State changes first and callbacks run last, from a list, so that whatever they do to the map finds it settled.
  */
-export class Tracker implements LeavableMap, FilingHost, SweptMap {
+export class Tracker implements LeavableMap, DueQueueHost, SweptMap {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly native: NativeCollection<unknown, unknown>;
   readonly stamps: StampStore<unknown>;
   readonly timeline: Timeline;
-  readonly order: ActivityOrder | undefined;
-  readonly filing: Filing;
+  readonly order: IdleOrder | undefined;
+  readonly filing: DueQueue;
   readonly removals: Removals;
   readonly pass: MapPass;
-  readonly #activity: EntryActivity;
+  readonly #activity: Activity;
   readonly #host: TrackerHost;
 
   /** The tracker of the map this one follows, while there is one. */
@@ -72,11 +72,11 @@ export class Tracker implements LeavableMap, FilingHost, SweptMap {
     this.#host = host;
     const stamps = new StampStore<unknown>(host.timeline.clock);
     this.stamps = stamps;
-    this.order = policy.maxEntries < Number.POSITIVE_INFINITY ? new ActivityOrder() : undefined;
+    this.order = policy.maxEntries < Number.POSITIVE_INFINITY ? new IdleOrder() : undefined;
     this.removals = new Removals(this, host);
-    this.#activity = new EntryActivity(stamps, this.order);
+    this.#activity = new Activity(stamps, this.order);
     this.timeline = host.timeline;
-    this.filing = new Filing(this);
+    this.filing = new DueQueue(this);
     this.pass = new MapPass(this, host);
   }
 

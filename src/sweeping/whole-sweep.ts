@@ -1,6 +1,6 @@
 import type { NativeCollection } from '../stamps/native-collection.js';
 import type { StampStore } from '../stamps/stamp-store.js';
-import type { Filing } from './due-queue.js';
+import type { DueQueue } from './due-queue.js';
 
 /** Smaller maps have their entries removed one by one, as all others have: that takes less than a slice. */
 export const worthwhileSize = 1_000;
@@ -9,7 +9,7 @@ export const worthwhileSize = 1_000;
 export interface EmptiableMap {
   readonly native: NativeCollection<unknown, unknown>;
   readonly stamps: StampStore<unknown>;
-  readonly filing: Filing;
+  readonly filing: DueQueue;
   /** A number that is another one after any registration, activity, or change of stamps. */
   readonly writes: number;
 }

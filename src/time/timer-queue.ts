@@ -3,8 +3,8 @@ import { detached } from './async-context.js';
 import type { Clock } from './clock.js';
 import { type DeadlineEntry, DeadlineHeap } from './deadline-heap.js';
 
-/** A scheduled call. Opaque; good for {@link Pacer.cancel} alone. */
-export type PacerTicket = DeadlineEntry<unknown>;
+/** A scheduled call. Opaque; good for {@link TimerQueue.cancel} alone. */
+export type TimerTicket = DeadlineEntry<unknown>;
 
 interface Call {
   /** The instant asked for, which the entry in the heap may be later than. */
@@ -24,13 +24,13 @@ const LONGEST_DELAY_MS = 2 ** 31 - 1;
 const ROUNDING_MS = 1e-6;
 
 /**
- * All deadlines of a registry on one timer, after the Pacer of Caffeine: the timer is set for the earliest ticket,
+ * All deadlines of a registry on one timer, after the TimerQueue of Caffeine: the timer is set for the earliest ticket,
  * left alone where a later one is added or an earlier one cancelled, and does not keep the process alive.
  *
  * Tickets run in the order of their instants, never early by `clock.monotonic()`, outside any request's async
  * context. What a ticket schedules, however early, runs on a later timer. Tickets may call every method.
  */
-export class Pacer {
+export class TimerQueue {
   readonly #clock: Clock;
   readonly #onError: ((error: unknown) => void) | undefined;
   readonly #calls = new DeadlineHeap<Call>();
@@ -57,7 +57,7 @@ export class Pacer {
    * the past means the next timer.
    * @throws MapsweepRangeError where `atMonotonic` is NaN
    */
-  schedule(atMonotonic: number, fn: (scheduledAt: number) => void): PacerTicket {
+  schedule(atMonotonic: number, fn: (scheduledAt: number) => void): TimerTicket {
     if (Number.isNaN(atMonotonic)) {
       throw new MapsweepRangeError('ERR_INVALID_OPTION', 'atMonotonic: received NaN, expected milliseconds');
     }
@@ -69,7 +69,7 @@ export class Pacer {
   }
 
   /** Takes a ticket back, in O(log n). Tickets that ran or were cancelled before, and `undefined`, are ignored. */
-  cancel(ticket: PacerTicket | undefined): void {
+  cancel(ticket: TimerTicket | undefined): void {
     if (ticket === undefined) return;
     this.#calls.remove(ticket as DeadlineEntry<Call>);
     if (this.#calls.size === 0) this.#disarm();
@@ -81,7 +81,7 @@ export class Pacer {
     this.#disarm();
   }
 
-  /** Goes on after {@link Pacer.pause}; what became due meanwhile runs on the next timer. */
+  /** Goes on after {@link TimerQueue.pause}; what became due meanwhile runs on the next timer. */
   resume(): void {
     this.#isPaused = false;
     this.#arm(0);

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import type { DeadLetter } from '../../src/endings/notifier.js';
+import type { DeadLetter } from '../../src/events/dead-letter.js';
 import { endedEvent, recordedNotifier } from './recorded-notifier.js';
 
 describe('settleAll', () => {
@@ -116,15 +116,15 @@ describe('settleAll', () => {
   test('keeps the process alive for a retry 50 ms ahead, and no longer', () => {
     const program = `
       import { Notifier } from './src/endings/notifier.ts';
-      import { Pacer } from './src/time/timer-queue.ts';
+      import { TimerQueue } from './src/time/timer-queue.ts';
       import { systemClock } from './src/time/clock.ts';
-      const pacer = new Pacer(systemClock);
-      pacer.schedule(systemClock.monotonic() + 60_000, () => {});
+      const timers = new TimerQueue(systemClock);
+      timers.schedule(systemClock.monotonic() + 60_000, () => {});
       const hooks = { delivered() {}, attemptFailed() {}, deadLetter() {}, deadLetterDropped() {}, handlerFailed() {} };
       const limits = { attempts: 5, minDelayMs: 50, maxDelayMs: 50, attemptTimeoutMs: 10_000, concurrency: 1,
         maxPending: 10, maxDeadLetters: 10 };
       const deliver = (event, { attempt }) => { if (attempt < 3) throw new Error('no'); };
-      const notifier = new Notifier({ clock: systemClock, pacer, deliver, limits, hooks });
+      const notifier = new Notifier({ clock: systemClock, timers, deliver, limits, hooks });
       const start = systemClock.monotonic();
       notifier.push({ id: 'a' });
       notifier.settleAll(start + 20_000).then((undelivered) => console.log(undelivered));

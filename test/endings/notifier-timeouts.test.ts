@@ -144,19 +144,19 @@ describe('time-outs', () => {
   });
 
   test('of 32 attempts at once need 1 ticket, also when the oldest settles', async () => {
-    const { calls, clock, pacer, push, notifier } = recordedNotifier();
+    const { calls, clock, timers, push, notifier } = recordedNotifier();
     await push(...Array.from({ length: 32 }, (_, index) => `${index}`));
-    expect(pacer.size).toBe(1);
+    expect(timers.size).toBe(1);
     await clock.advance(1_000);
     await push('late');
     calls[0]!.succeed();
     await clock.advance(1_000);
     await push();
-    expect([calls.length, pacer.size]).toEqual([33, 1]);
+    expect([calls.length, timers.size]).toEqual([33, 1]);
     await clock.advance(8_000);
-    expect([notifier.deadLetterCount, pacer.size]).toEqual([31, 1]);
+    expect([notifier.deadLetterCount, timers.size]).toEqual([31, 1]);
     await clock.advance(1_000);
-    expect([notifier.deadLetterCount, pacer.size, clock.pendingTimers]).toEqual([32, 0, 0]);
+    expect([notifier.deadLetterCount, timers.size, clock.pendingTimers]).toEqual([32, 0, 0]);
   });
 
   test('of two at the same instant both come, though the first one frees a slot for a third', async () => {

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { describe, expect, test } from 'vitest';
-import type { Deliver } from '../../src/endings/notifier.js';
+import type { Deliver } from '../../src/events/ended-event.js';
 import { endedEvent, recordedNotifier } from './recorded-notifier.js';
 
 describe('a delivery', () => {

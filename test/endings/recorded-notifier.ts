@@ -1,14 +1,9 @@
-import {
-  type Deliver,
-  type DeliveryContext,
-  type EndedEvent,
-  Notifier,
-  type NotifierHooks,
-  type NotifierLimits,
-} from '../../src/endings/notifier.js';
+import { Notifier, type NotifierLimits } from '../../src/endings/notifier.js';
+import type { NotifierHooks } from '../../src/endings/notifier-hooks.js';
+import type { Deliver, DeliveryContext, EndedEvent } from '../../src/events/ended-event.js';
 import { createManualClock } from '../../src/testing/manual-clock.js';
 import type { Clock } from '../../src/time/clock.js';
-import { Pacer } from '../../src/time/timer-queue.js';
+import { TimerQueue } from '../../src/time/timer-queue.js';
 
 export type Hooks = NotifierHooks<string, unknown>;
 export type Event = EndedEvent<string, unknown>;
@@ -47,7 +42,7 @@ export function recordedNotifier(
 ) {
   const clock = createManualClock();
   const startedAt = clock.monotonic();
-  const pacer = new Pacer(clock);
+  const timers = new TimerQueue(clock);
   const calls: Call[] = [];
   const told: string[] = [];
   const delivered: string[] = [];
@@ -83,7 +78,7 @@ export function recordedNotifier(
     });
   const notifier = new Notifier<string, unknown>({
     clock: options.clock?.(clock) ?? clock,
-    pacer,
+    timers,
     deliver: options.deliver ?? waitForTest,
     limits: {
       attempts: 5,
@@ -102,5 +97,5 @@ export function recordedNotifier(
     for (const id of ids) notifier.push(endedEvent(id));
     await clock.advance(0);
   };
-  return { clock, startedAt, pacer, notifier, calls, told, delivered, errors, push };
+  return { clock, startedAt, timers, notifier, calls, told, delivered, errors, push };
 }

@@ -1,4 +1,4 @@
-import type { DeadLetter } from '../../src/endings/dead-letters.js';
+import type { DeadLetter } from '../../src/events/dead-letter.js';
 import type { DeliveryFailedEvent } from '../../src/events/event-bus.js';
 import type { SnapshotEndings } from '../../src/restart/snapshot-format.js';
 import type { Findings } from './findings.js';

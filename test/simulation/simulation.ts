@@ -313,7 +313,7 @@ export class Simulation {
   #check(): void {
     const { model, registry, clock, isStopped } = this.process;
     const { findings, time } = this;
-    // A pacer that has just run sets its next timer 1 ms ahead, whatever is due.
+    // A timers that has just run sets its next timer 1 ms ahead, whatever is due.
     const isQuiet = clock.nextAt > time.now + 1;
     if (isQuiet && time.now >= model.endings.windowEndsAt && !isStopped) {
       const lost = [...model.endings.held.values()].filter(({ claimed }) => !claimed).length;

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TrackedMap } from '../../src/maps/tracked-map.js';
-import { LastActivity } from '../../src/stamps/activity-times.js';
+import { ActivityTimes } from '../../src/stamps/activity-times.js';
 import { createManualClock } from '../../src/testing.js';
 import { type Clock, systemClock } from '../../src/time/clock.js';
 
 const calls = 1_000;
 
 /** Makes many calls at once and says when each began. */
-function burst(activity: LastActivity, from = 0, to = calls): number[] {
+function burst(activity: ActivityTimes, from = 0, to = calls): number[] {
   const began: number[] = [];
   for (let slot = from; slot < to; slot += 1) {
     began[slot] = performance.now();
@@ -17,7 +17,7 @@ function burst(activity: LastActivity, from = 0, to = calls): number[] {
   return began;
 }
 
-function stampsOf(activity: LastActivity): number[] {
+function stampsOf(activity: ActivityTimes): number[] {
   return Array.from({ length: calls }, (_, slot) => activity.at(slot));
 }
 
@@ -26,8 +26,8 @@ function busyWait(ms: number): void {
   while (performance.now() < until);
 }
 
-const withRealTime = (): LastActivity => {
-  const activity = new LastActivity(systemClock, calls);
+const withRealTime = (): ActivityTimes => {
+  const activity = new ActivityTimes(systemClock, calls);
   // Compiled, or the first calls are too slow to be a burst.
   for (let round = 0; round < 20; round += 1) burst(activity);
   return activity;
@@ -111,7 +111,7 @@ describe('the last activity', () => {
     let at = 0;
     // So fast that real calls would be a burst.
     const clock: Clock = { ...manual, monotonic: () => ++at / 1_000 };
-    const activity = new LastActivity(clock, calls);
+    const activity = new ActivityTimes(clock, calls);
     burst(activity);
     expect(stampsOf(activity)).toEqual(Array.from({ length: calls }, (_, slot) => (slot + 1) / 1_000));
   });

@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ActivityOrder } from '../../src/stamps/idle-order.js';
+import { IdleOrder } from '../../src/stamps/idle-order.js';
 
-function listed(order: ActivityOrder): number[] {
+function listed(order: IdleOrder): number[] {
   const slots: number[] = [];
   for (let slot = order.oldest; slot >= 0; slot = order.next(slot)) slots.push(slot);
   return slots;
 }
 
-describe('ActivityOrder', () => {
+describe('IdleOrder', () => {
   it('lists slots from the longest idle to the latest active', () => {
-    const order = new ActivityOrder();
+    const order = new IdleOrder();
     expect(order.oldest).toBe(-1);
     for (const slot of [3, 1, 2]) order.touch(slot);
     expect(listed(order)).toEqual([3, 1, 2]);
@@ -24,7 +24,7 @@ describe('ActivityOrder', () => {
   });
 
   it('takes slots far beyond its first capacity', () => {
-    const order = new ActivityOrder();
+    const order = new IdleOrder();
     for (const slot of [0, 5_000, 17]) order.touch(slot);
     order.touch(0);
     expect(listed(order)).toEqual([5_000, 17, 0]);
@@ -34,7 +34,7 @@ describe('ActivityOrder', () => {
     const step = fc.record({ act: fc.constantFrom('touch', 'touch', 'remove'), slot: fc.nat(40) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const order = new ActivityOrder();
+        const order = new IdleOrder();
         let model: number[] = [];
         for (const { act, slot } of steps) {
           order[act as 'touch'](slot);

@@ -62,7 +62,7 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a retry does not wait',
     file: 'endings/retry-waits.ts',
-    find: 'this.#pacer.schedule(this.#clock.monotonic() + delayMs,',
-    replace: 'this.#pacer.schedule(this.#clock.monotonic(),',
+    find: 'this.#timers.schedule(this.#clock.monotonic() + delayMs,',
+    replace: 'this.#timers.schedule(this.#clock.monotonic(),',
   },
 ];

@@ -102,7 +102,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'stop() leaves its timer',
     file: 'sweeping/engine.ts',
-    find: '    this.pacer.pause();',
+    find: '    this.timers.pause();',
     replace: '',
   },
 ];

@@ -1,0 +1,100 @@
+import type { Deliver } from '../events/ended-event.js';
+import { type Duration, durationMs, timerRange } from '../policy/duration.js';
+import {
+  invalidRange,
+  invalidType,
+  type OptionReader,
+  readFunction,
+  readInteger,
+  readName,
+  readOptions,
+} from '../policy/read-options.js';
+import type { NotifierLimits } from './notifier.js';
+import type { TombstoneLimits } from './tombstones.js';
+
+/** Exactly one ending for each registration in one map. */
+export interface EndedPolicy<K, V, Name extends string = string> {
+  /** The map whose registrations end. It follows nothing. */
+  map: Name;
+  /** Hands an ending to its recipient, again until it succeeds. Default: endings are emitted on the bus alone. */
+  deliver?: Deliver<K, V>;
+  /**
+   * Whether the end of an entry was announced before, as its value tells. Asked about every entry that is there at
+   * adoption, and about every one that the snapshot held when it comes back. Your word is taken for it: let a value say
+   * so on disk only when its delivery has succeeded. A throw counts as no. Default: none was.
+   */
+  settled?: (value: V, key: K) => boolean;
+  /** How often a delivery is tried before it becomes a dead letter. 1 to 1,000. Default 5. */
+  attempts?: number;
+  /** The shortest pause between two attempts. From 1 ms. Default `'1s'`. */
+  minDelay?: Duration;
+  /** The longest pause between two attempts. At least `minDelay`. Default `'1m'`. */
+  maxDelay?: Duration;
+  /** After this long the outcome of an attempt is unknown, and it is not tried again by itself. Default `'10s'`. */
+  attemptTimeout?: Duration;
+  /** How many attempts run at once. 1 to 10,000. Default 32. */
+  concurrency?: number;
+  /** How many endings wait for delivery; further ones become dead letters at once. From 1. Default 1,000,000. */
+  maxPending?: number;
+  /** How many dead letters are kept; beyond it the oldest is dropped. From 1. Default 10,000. */
+  maxDeadLetters?: number;
+  /** How many claimed endings are remembered, and for how long. Default 100,000 and `'24h'`. */
+  tombstones?: { max?: number; ttl?: Duration };
+}
+
+/** `ended` with every default applied. */
+export interface CompiledEnded {
+  readonly map: string;
+  readonly deliver: Deliver<unknown, unknown> | undefined;
+  readonly settled: ((value: unknown, key: unknown) => boolean) | undefined;
+  readonly limits: NotifierLimits;
+  readonly tombstones: TombstoneLimits;
+}
+
+/** Reads the option `ended`. */
+export const readEnded: OptionReader<CompiledEnded> = (value, option) => {
+  const ended = readOptions(option, value, {
+    map: readName,
+    deliver: (given, path) =>
+      readFunction<Deliver<unknown, unknown>>(
+        given,
+        path,
+        '(event, { attempt, signal }) => void or a promise',
+      ),
+    settled: (given, path) =>
+      readFunction<(value: unknown, key: unknown) => boolean>(given, path, '(value, key) => boolean'),
+    attempts: (given, path) => readInteger(given, path, { min: 1, max: 1_000 }),
+    minDelay: (given, path) => durationMs(given, path, timerRange),
+    maxDelay: (given, path) => durationMs(given, path, timerRange),
+    attemptTimeout: (given, path) => durationMs(given, path, timerRange),
+    concurrency: (given, path) => readInteger(given, path, { min: 1, max: 10_000 }),
+    maxPending: (given, path) => readInteger(given, path, { min: 1 }),
+    maxDeadLetters: (given, path) => readInteger(given, path, { min: 1, max: 10_000_000 }),
+    tombstones: (given, path) =>
+      readOptions(path, given, {
+        max: (max, maxPath) => readInteger(max, maxPath, { min: 1, max: 10_000_000 }),
+        ttl: (ttl, ttlPath) => durationMs(ttl, ttlPath, { min: 1 }),
+      }),
+  });
+  if (ended.map === undefined) throw invalidType(`${option}.map`, 'the name of a map', undefined);
+  const minDelayMs = ended.minDelay ?? Math.min(1_000, ended.maxDelay ?? 1_000);
+  const maxDelayMs = ended.maxDelay ?? Math.max(60_000, minDelayMs);
+  if (minDelayMs > maxDelayMs) {
+    throw invalidRange(`${option}.maxDelay`, `at least minDelay (${minDelayMs} ms)`, maxDelayMs);
+  }
+  return {
+    map: ended.map,
+    deliver: ended.deliver,
+    settled: ended.settled,
+    limits: {
+      attempts: ended.attempts ?? 5,
+      minDelayMs,
+      maxDelayMs,
+      attemptTimeoutMs: ended.attemptTimeout ?? 10_000,
+      concurrency: ended.concurrency ?? 32,
+      maxPending: ended.maxPending ?? 1_000_000,
+      maxDeadLetters: ended.maxDeadLetters ?? 10_000,
+    },
+    tombstones: { max: ended.tombstones?.max ?? 100_000, ttlMs: ended.tombstones?.ttl ?? 86_400_000 },
+  };
+};
