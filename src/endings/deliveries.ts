@@ -1,4 +1,3 @@
-import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { CompiledEnded } from './ended-policy.js';
 import { Notifier } from './notifier.js';
@@ -21,29 +20,27 @@ export class Deliveries {
   constructor(engine: Engine, ended: CompiledEnded, deliver: NonNullable<CompiledEnded['deliver']>) {
     const { bus, failures, timers, timeline } = engine;
     const { outcomes } = this;
-    const failed = (event: EndedEvent | undefined, error: unknown): void =>
-      failures.report(ended.map, 'deliver', event?.key, error);
     this.notifier = new Notifier({
       clock: timeline.clock,
       timers,
       deliver,
       limits: ended.limits,
-      hooks: {
+      // The bus, the failures and the observers are guarded: nothing that a listener throws reaches the notifier.
+      sink: {
         delivered: (event, durationMs) => {
           outcomes.delivered += 1;
           engine.observe((observer) => observer.delivered?.(durationMs, event));
         },
-        attemptFailed: (event, attempt, error, willRetry, retryInMs) => {
+        attemptFailed: (failure) => {
           outcomes.failed += 1;
-          failed(event, error);
-          bus.emit('delivery-failed', { event, attempt, error, willRetry, retryInMs });
+          failures.report(ended.map, 'deliver', failure.event.key, failure.error);
+          bus.emit('delivery-failed', failure);
         },
-        deadLetter: (letter) => {
-          outcomes.dead += 1;
-          bus.emit('dead-letter', { letter, dropped: false });
+        deadLetter: (event) => {
+          if (!event.dropped) outcomes.dead += 1;
+          bus.emit('dead-letter', event);
         },
-        deadLetterDropped: (letter) => bus.emit('dead-letter', { letter, dropped: true }),
-        handlerFailed: (error) => failed(undefined, error),
+        failedLate: (error) => failures.report(ended.map, 'deliver', undefined, error),
       },
     });
   }

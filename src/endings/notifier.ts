@@ -1,6 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { Deliver, EndedEvent } from '../events/ended-event.js';
+import type { DeadLetterEvent, DeliveryFailedEvent } from '../events/event-bus.js';
 import { detached } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import type { TimerQueue } from '../time/timer-queue.js';
@@ -10,7 +11,6 @@ import { copyOf, DeadLetters, type LetterRecord } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
 import { Fifo } from './fifo.js';
 import { InFlight } from './in-flight.js';
-import { GuardedHooks, type NotifierHooks } from './notifier-hooks.js';
 import { RetryWaits } from './retry-waits.js';
 
 /** Bounds of a {@link Notifier}, checked by whoever makes one. The defaults are those of the registry's options. */
@@ -39,6 +39,21 @@ export interface NotifierState<K, V> {
   deadLetters: DeadLetter<K, V>[];
 }
 
+/**
+ * Whom a {@link Notifier} tells what comes of the endings. Each method is called synchronously, after the state has
+ * changed, and may call back in. None may throw.
+ */
+export interface NotifierSink {
+  /** Told once of each delivered event; `durationMs` is that of the attempt that succeeded, late or not. */
+  delivered(event: EndedEvent, durationMs: number, attempt: number): void;
+  /** `retryInMs` is also `undefined` while retries are paused. */
+  attemptFailed(failure: DeliveryFailedEvent): void;
+  /** `redeliver` takes a new letter at once, unless its timed-out attempt is still running. The letter is a copy. */
+  deadLetter(event: DeadLetterEvent): void;
+  /** An attempt that had timed out rejected after all. */
+  failedLate(error: unknown): void;
+}
+
 /** What a {@link Notifier} is made of. */
 export interface NotifierOptions<K, V> {
   clock: Clock;
@@ -46,7 +61,7 @@ export interface NotifierOptions<K, V> {
   timers: TimerQueue;
   deliver: Deliver<K, V>;
   limits: NotifierLimits;
-  hooks: NotifierHooks<K, V>;
+  sink: NotifierSink;
 }
 
 /** An event that somebody has to hear of, from `push` to its delivery or its dead letter. */
@@ -84,25 +99,25 @@ export class Notifier<K, V> {
   readonly #timers: TimerQueue;
   readonly #deliver: Deliver<K, V>;
   readonly #limits: NotifierLimits;
-  readonly #hooks: GuardedHooks<K, V>;
+  readonly #sink: NotifierSink;
 
   readonly #pending = new Map<string, Obligation<K, V>>();
   readonly #queue = new FairQueue<Obligation<K, V>>();
   readonly #inFlight: InFlight<Attempt<K, V>>;
   readonly #retries: RetryWaits<Obligation<K, V>>;
   readonly #letters: DeadLetters<K, V>;
-  readonly #untold = new Fifo<{ letter: DeadLetter<K, V>; dropped: DeadLetter<K, V> | undefined }>();
+  readonly #untold = new Fifo<DeadLetterEvent>();
   readonly #turn = new TurnBudget(TURN_BUDGET_MS, () => this.#pump());
   #isPumpQueued = false;
   #settlement: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
   #isClosed = false;
 
-  constructor({ clock, timers, deliver, limits, hooks }: NotifierOptions<K, V>) {
+  constructor({ clock, timers, deliver, limits, sink }: NotifierOptions<K, V>) {
     this.#clock = clock;
     this.#timers = timers;
     this.#deliver = deliver;
     this.#limits = limits;
-    this.#hooks = new GuardedHooks(hooks);
+    this.#sink = sink;
     this.#letters = new DeadLetters(limits.maxDeadLetters);
     this.#inFlight = new InFlight(clock, timers, limits.attemptTimeoutMs, (attempt) =>
       this.#timeOut(attempt),
@@ -204,7 +219,7 @@ export class Notifier<K, V> {
     for (const letter of state.deadLetters) {
       if (this.#isKnown(letter.id)) continue;
       const { dropped } = this.#letters.add(copyOf(letter));
-      if (dropped !== undefined) this.#hooks.deadLetterDropped(dropped);
+      if (dropped !== undefined) this.#sink.deadLetter({ letter: copyOf(dropped), dropped: true });
     }
     for (const { event, attempts } of state.pending) this.#accept(event, attempts);
   }
@@ -277,25 +292,23 @@ export class Notifier<K, V> {
     const { obligation, startedAt, record } = attempt;
     if (this.#inFlight.delete(attempt)) this.#pending.delete(obligation.id);
     else if (record !== undefined) this.#letters.withdraw(record);
-    this.#hooks.delivered(obligation.event, this.#clock.monotonic() - startedAt, obligation.attempts);
+    this.#sink.delivered(obligation.event, this.#clock.monotonic() - startedAt, obligation.attempts);
     this.#pump();
   }
 
   #fail(obligation: Obligation<K, V>, error: unknown): void {
     const { event, attempts } = obligation;
     if (attempts < this.#limits.attempts) {
-      const delayMs = this.#retries.add(obligation, attempts);
-      this.#hooks.attemptFailed(event, attempts, error, !this.#isClosed, delayMs);
+      const retryInMs = this.#retries.add(obligation, attempts);
+      this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: !this.#isClosed, retryInMs });
     } else {
       this.#bury(obligation, 'attempts-exhausted', error, false);
-      this.#hooks.attemptFailed(event, attempts, error, false, undefined);
-      this.#tell();
+      this.#tellEnd(obligation, error);
     }
     this.#pump();
   }
 
   #timeOut(attempt: Attempt<K, V>): void {
-    const { event, attempts } = attempt.obligation;
     const error = new MapsweepError(
       'ERR_CALLBACK_TIMEOUT',
       `deliver did not settle within ${this.#limits.attemptTimeoutMs} ms; whether it succeeded is unknown`,
@@ -304,8 +317,7 @@ export class Notifier<K, V> {
     record.isRunning = true;
     attempt.record = record;
     abortAttempt(attempt.context, error);
-    this.#hooks.attemptFailed(event, attempts, error, false, undefined);
-    this.#tell();
+    this.#tellEnd(attempt.obligation, error);
     this.#pump();
   }
 
@@ -316,7 +328,7 @@ export class Notifier<K, V> {
     record.isRunning = false;
     record.letter.ambiguous = false;
     record.letter.error = error;
-    if (!isAbortion) this.#hooks.handlerFailed(error);
+    if (!isAbortion) this.#sink.failedLate(error);
   }
 
   /** Turns an obligation into a dead letter, to be told when everything else has changed too. */
@@ -329,15 +341,21 @@ export class Notifier<K, V> {
     this.#pending.delete(id);
     const letter = { id, event, attempts, error, ambiguous, at: this.#clock.now(), cause };
     const { record, dropped } = this.#letters.add(letter);
-    this.#untold.push({ letter, dropped });
+    this.#untold.push({ letter, dropped: false });
+    if (dropped !== undefined) this.#untold.push({ letter: dropped, dropped: true });
     return record;
   }
 
-  /** Tells of the letters that were made, in the order in which they were. */
+  /** Tells of the last attempt at an obligation, and then of the dead letter that it has become. */
+  #tellEnd({ event, attempts }: Obligation<K, V>, error: unknown): void {
+    this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: false, retryInMs: undefined });
+    this.#tell();
+  }
+
+  /** Tells of the letters that were made and dropped, in the order in which they were. */
   #tell(): void {
     for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
-      this.#hooks.deadLetter(next.letter);
-      if (next.dropped !== undefined) this.#hooks.deadLetterDropped(next.dropped);
+      this.#sink.deadLetter({ letter: copyOf(next.letter), dropped: next.dropped });
     }
   }
 

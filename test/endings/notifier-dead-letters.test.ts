@@ -39,16 +39,16 @@ describe('redeliver', () => {
     ]);
   });
 
-  test('works inside the deadLetter hook', async () => {
+  test('works while the dead letter is told', async () => {
     let redelivered: boolean | undefined;
     const { notifier, delivered, push } = recordedNotifier({
       limits: { attempts: 1 },
       deliver: () => {
         if (redelivered === undefined) throw new Error('no');
       },
-      hooks: {
-        deadLetter: ({ id }) => {
-          redelivered = notifier.redeliver(id);
+      sink: {
+        deadLetter: ({ letter }) => {
+          redelivered = notifier.redeliver(letter.id);
         },
       },
     });
@@ -138,11 +138,11 @@ describe('limits', () => {
   });
 });
 
-test('dead letters and those of hooks are copies: writing to them changes nothing', async () => {
+test('dead letters, and those that are told, are copies: writing to them changes nothing', async () => {
   const { notifier, push } = recordedNotifier({
     limits: { attempts: 1 },
     deliver: () => Promise.reject('no'),
-    hooks: { deadLetter: (letter) => Object.assign(letter, { id: 'forged' }) },
+    sink: { deadLetter: ({ letter }) => Object.assign(letter, { id: 'forged' }) },
   });
   await push('a');
   const [copy] = notifier.deadLetters();

@@ -120,11 +120,11 @@ describe('settleAll', () => {
       import { systemClock } from './src/time/clock.ts';
       const timers = new TimerQueue(systemClock);
       timers.schedule(systemClock.monotonic() + 60_000, () => {});
-      const hooks = { delivered() {}, attemptFailed() {}, deadLetter() {}, deadLetterDropped() {}, handlerFailed() {} };
+      const sink = { delivered() {}, attemptFailed() {}, deadLetter() {}, failedLate() {} };
       const limits = { attempts: 5, minDelayMs: 50, maxDelayMs: 50, attemptTimeoutMs: 10_000, concurrency: 1,
         maxPending: 10, maxDeadLetters: 10 };
       const deliver = (event, { attempt }) => { if (attempt < 3) throw new Error('no'); };
-      const notifier = new Notifier({ clock: systemClock, timers, deliver, limits, hooks });
+      const notifier = new Notifier({ clock: systemClock, timers, deliver, limits, sink });
       const start = systemClock.monotonic();
       notifier.push({ id: 'a' });
       notifier.settleAll(start + 20_000).then((undelivered) => console.log(undelivered));

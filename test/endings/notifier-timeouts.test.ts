@@ -40,7 +40,7 @@ describe('an attempt that times out', () => {
     expect(notifier.redeliver('a')).toBe(false);
   });
 
-  test('late rejection clears the mark, updates the error and is told to handlerFailed alone', async () => {
+  test('late rejection clears the mark, updates the error and is told as a late failure alone', async () => {
     const { notifier, calls, clock, told, errors, push } = recordedNotifier();
     await push('a');
     await clock.advance(10_000);

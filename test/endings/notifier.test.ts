@@ -288,8 +288,8 @@ describe('slots', () => {
         if (clock.random() < 0.6) throw new Error('no');
         successes.set(event.id, (successes.get(event.id) ?? 0) + 1);
       },
-      hooks: {
-        deadLetter: (letter) => {
+      sink: {
+        deadLetter: ({ letter }) => {
           notifier.redeliver(letter.id);
         },
       },
@@ -330,43 +330,13 @@ describe('slots', () => {
   });
 });
 
-describe('hooks', () => {
-  test('that throw stop nothing: each throw goes to handlerFailed, whose own goes nowhere', async () => {
-    const failing = (name: string) => () => {
-      throw name;
-    };
-    const { notifier, push, clock, errors, calls } = recordedNotifier({
-      limits: { attempts: 1, maxDeadLetters: 1 },
-      hooks: {
-        delivered: failing('delivered'),
-        attemptFailed: failing('attemptFailed'),
-        deadLetter: failing('deadLetter'),
-        deadLetterDropped: failing('deadLetterDropped'),
-        handlerFailed: failing('handlerFailed'),
-      },
-    });
-    await push('a', 'b', 'c');
-    calls[0]!.succeed();
-    calls[1]!.fail('no');
-    calls[2]!.fail('no');
-    await clock.advance(0);
-    expect(errors).toEqual([
-      'delivered',
-      'attemptFailed',
-      'deadLetter',
-      'attemptFailed',
-      'deadLetter',
-      'deadLetterDropped',
-    ]);
-    expect([notifier.pendingCount, notifier.deadLetterCount, clock.pendingTimers]).toEqual([0, 1, 0]);
-  });
-
-  test('see the state as it is after the change', async () => {
+describe('the sink', () => {
+  test('is told of the state as it is after the change', async () => {
     const seen: unknown[] = [];
     const look = (name: string) => () => seen.push([name, notifier.pendingCount, notifier.deadLetterCount]);
     const { notifier, push, calls, clock } = recordedNotifier({
       limits: { attempts: 1 },
-      hooks: {
+      sink: {
         delivered: look('delivered'),
         attemptFailed: look('attemptFailed'),
         deadLetter: look('deadLetter'),

@@ -1,11 +1,9 @@
-import { Notifier, type NotifierLimits } from '../../src/endings/notifier.js';
-import type { NotifierHooks } from '../../src/endings/notifier-hooks.js';
+import { Notifier, type NotifierLimits, type NotifierSink } from '../../src/endings/notifier.js';
 import type { Deliver, DeliveryContext, EndedEvent } from '../../src/events/ended-event.js';
 import { createManualClock } from '../../src/testing/manual-clock.js';
 import type { Clock } from '../../src/time/clock.js';
 import { TimerQueue } from '../../src/time/timer-queue.js';
 
-export type Hooks = NotifierHooks<string, unknown>;
 export type Event = EndedEvent<string, unknown>;
 
 /** A call of the handler, which settles when the test says so. */
@@ -36,7 +34,7 @@ export function recordedNotifier(
   options: {
     deliver?: Deliver<string, unknown>;
     limits?: Partial<NotifierLimits>;
-    hooks?: Partial<Hooks>;
+    sink?: Partial<NotifierSink>;
     clock?: (clock: Clock) => Clock;
   } = {},
 ) {
@@ -47,29 +45,29 @@ export function recordedNotifier(
   const told: string[] = [];
   const delivered: string[] = [];
   const errors: unknown[] = [];
-  const recorded: Hooks = {
+  const recorded: NotifierSink = {
     delivered(event, durationMs, attempt) {
       delivered.push(event.id);
       told.push(`${event.id} delivered by attempt ${attempt} in ${durationMs} ms`);
     },
-    attemptFailed(event, attempt, error, willRetry, delayMs) {
+    attemptFailed({ event, attempt, error, willRetry, retryInMs }) {
       told.push(
-        `${event.id} attempt ${attempt} failed: ${String(error)}; ${willRetry ? `retry in ${delayMs}` : 'over'}`,
+        `${event.id} attempt ${attempt} failed: ${String(error)}; ${willRetry ? `retry in ${retryInMs}` : 'over'}`,
       );
     },
-    deadLetter(letter) {
-      told.push(`${letter.id} dead: ${letter.cause}${letter.ambiguous ? ', ambiguous' : ''}`);
+    deadLetter({ letter, dropped }) {
+      const { id, cause, ambiguous } = letter;
+      told.push(dropped ? `${id} dropped` : `${id} dead: ${cause}${ambiguous ? ', ambiguous' : ''}`);
     },
-    deadLetterDropped: (letter) => told.push(`${letter.id} dropped`),
-    handlerFailed: (error) => errors.push(error),
+    failedLate: (error) => errors.push(error),
   };
-  const hooks = { ...recorded };
-  for (const [name, hook] of Object.entries(options.hooks ?? {})) {
+  const sink = { ...recorded };
+  for (const [name, method] of Object.entries(options.sink ?? {})) {
     const both = (...parameters: never[]): void => {
-      (recorded[name as keyof Hooks] as (...parameters: never[]) => void)(...parameters);
-      (hook as (...parameters: never[]) => void)(...parameters);
+      (recorded[name as keyof NotifierSink] as (...parameters: never[]) => void)(...parameters);
+      (method as (...parameters: never[]) => void)(...parameters);
     };
-    Object.assign(hooks, { [name]: both });
+    Object.assign(sink, { [name]: both });
   }
   const waitForTest: Deliver<string, unknown> = (event, context) =>
     new Promise<void>((succeed, fail) => {
@@ -90,7 +88,7 @@ export function recordedNotifier(
       maxDeadLetters: 10_000,
       ...options.limits,
     },
-    hooks,
+    sink,
   });
   /** Pushes an event for each id, and lets what can happen now happen. */
   const push = async (...ids: string[]): Promise<void> => {

@@ -38,8 +38,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a dead letter is told twice',
     file: 'endings/notifier.ts',
-    find: 'this.#hooks.deadLetter(next.letter);',
-    replace: 'this.#hooks.deadLetter(next.letter); this.#hooks.deadLetter(next.letter);',
+    find: 'this.#untold.push({ letter, dropped: false });',
+    replace: 'this.#untold.push({ letter, dropped: false }); this.#untold.push({ letter, dropped: false });',
   },
   {
     name: 'more is pending than maxPending',
