@@ -1,6 +1,5 @@
-import { MapsweepTypeError } from '../errors.js';
 import type { SweepReport } from '../events/sweep-report.js';
-import { swallowRejection } from '../events/unawaited.js';
+import { ask, FAILED } from '../policy/ask.js';
 import { describe } from '../policy/read-options.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -52,9 +51,7 @@ export class Weights {
   #sample(tracker: Tracker): void {
     const isSmall = tracker.stamps.size <= weighedAPass;
     const keys = isSmall ? [...tracker.stamps.keys()] : this.#spreadKeys(tracker);
-    const weights = keys
-      .map((key) => this.#weigh(tracker, key))
-      .filter((bytes): bytes is number => bytes !== undefined);
+    const weights = keys.map((key) => this.#weigh(tracker, key)).filter((bytes) => bytes !== FAILED);
     if (weights.length === 0) return;
     let mean = this.#means.get(tracker);
     // All of it was weighed, so what was there before says nothing any more.
@@ -82,18 +79,20 @@ export class Weights {
     return keys;
   }
 
-  #weigh(tracker: Tracker, key: unknown): number | undefined {
+  #weigh({ name, native, policy }: Tracker, key: unknown): number | typeof FAILED {
     // An entry weighed before may have had others removed.
-    if (!tracker.native.has(key)) return undefined;
-    try {
-      const answer: unknown = tracker.policy.weigh?.(tracker.native.get(key), key);
-      if (typeof answer === 'number' && answer >= 0 && answer < Number.POSITIVE_INFINITY) return answer;
-      swallowRejection(answer, () => {});
-      const message = `weigh must answer a number of bytes, got ${describe(answer)}`;
-      throw new MapsweepTypeError('ERR_INVALID_ANSWER', message);
-    } catch (error) {
-      this.#engine.failures.report(tracker.name, 'weigh', key, error);
-      return undefined;
-    }
+    if (policy.weigh === undefined || !native.has(key)) return FAILED;
+    return ask(
+      'weigh',
+      policy.weigh,
+      native.get(key),
+      key,
+      (answer) => (isWeight(answer) ? undefined : `a number of bytes, got ${describe(answer)}`),
+      (error) => this.#engine.failures.report(name, 'weigh', key, error),
+    );
   }
+}
+
+function isWeight(answer: unknown): boolean {
+  return typeof answer === 'number' && answer >= 0 && answer < Number.POSITIVE_INFINITY;
 }

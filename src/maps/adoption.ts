@@ -1,6 +1,5 @@
-import { MapsweepTypeError } from '../errors.js';
-import { swallowRejection } from '../events/unawaited.js';
 import { invalidInstant } from '../policy/answers.js';
+import { ask, FAILED } from '../policy/ask.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import { describe } from '../policy/read-options.js';
 import { nativeOf } from '../stamps/native-collection.js';
@@ -60,7 +59,7 @@ function stampUnstamped(engine: Engine, tracker: Tracker): void {
     if (!stamps.holds(slot, generation)) continue;
     const asked =
       typeof unstamped === 'function' ? askUnstamped(engine, tracker, unstamped, key) : timeline.epochStart;
-    if (asked === undefined || !stamps.holds(slot, generation)) continue;
+    if (asked === FAILED || !stamps.holds(slot, generation)) continue;
     const at = Math.min(asked, timeline.now());
     tracker.restamp(slot, at, at);
   }
@@ -69,19 +68,20 @@ function stampUnstamped(engine: Engine, tracker: Tracker): void {
 function askUnstamped(
   engine: Engine,
   tracker: Tracker,
-  ask: (value: unknown, key: unknown) => number,
+  unstamped: (value: unknown, key: unknown) => number,
   key: unknown,
-): number | undefined {
-  try {
-    const answer: unknown = ask(tracker.native.get(key), key);
-    const problem = invalidInstant(answer, engine.timeline.clock.now());
-    if (problem === undefined && Number.isFinite(answer))
-      return engine.timeline.toMonotonic(answer as number);
-    swallowRejection(answer, () => {});
-    const message = `unstamped must answer epoch milliseconds, got ${describe(answer)}${problem ?? ''}`;
-    throw new MapsweepTypeError('ERR_INVALID_ANSWER', message);
-  } catch (error) {
-    engine.failures.report(tracker.name, 'unstamped', key, error);
-    return undefined;
-  }
+): number | typeof FAILED {
+  const answer = ask(
+    'unstamped',
+    unstamped,
+    tracker.native.get(key),
+    key,
+    (given) => {
+      const problem = invalidInstant(given, engine.timeline.clock.now());
+      if (problem === undefined && Number.isFinite(given)) return undefined;
+      return `epoch milliseconds, got ${describe(given)}${problem ?? ''}`;
+    },
+    (error) => engine.failures.report(tracker.name, 'unstamped', key, error),
+  );
+  return answer === FAILED ? FAILED : engine.timeline.toMonotonic(answer);
 }

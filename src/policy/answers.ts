@@ -1,6 +1,5 @@
-import { MapsweepTypeError } from '../errors.js';
-import { isThenable, swallowRejection } from '../events/unawaited.js';
 import type { Timeline } from '../time/timeline.js';
+import { ask, askWhether, FAILED } from './ask.js';
 import type { CompiledPolicy } from './policy.js';
 import { describe } from './read-options.js';
 
@@ -12,17 +11,13 @@ const earliestInstant = 1e11;
 /** The policy functions that answer with an instant. */
 export type InstantName = 'since' | 'expiresAt' | 'activeAt';
 
-/** What an invalid answer or a throw is turned into. */
-export const FAILED = Symbol('failed');
-
 interface Remembered {
   epoch: number;
   at: number;
 }
 
 /**
- * Asks policy functions about an entry: catches what they throw, checks what they answer, and turns epoch ms into
- * monotonic instants.
+ * Asks policy functions about an entry, and turns the epoch ms that they answer into monotonic instants.
  *
  * An instant is translated when it is first seen and remembered while it stays the same, so that a jump of the wall
  * clock does not move a deadline that is already known.
@@ -31,49 +26,42 @@ export class Answers<K, V> {
   readonly #timeline: Timeline;
   readonly #failed: (callback: string, key: K, slot: number, error: unknown) => void;
   readonly #remembered = new Map<number, Partial<Record<InstantName, Remembered>>>();
+  readonly #objection = (answer: unknown): string | undefined => {
+    if (answer === undefined) return undefined;
+    const problem = invalidInstant(answer, this.#timeline.clock.now());
+    return problem === undefined
+      ? undefined
+      : `epoch milliseconds or undefined, got ${describe(answer)}${problem}`;
+  };
 
   constructor(timeline: Timeline, failed: (callback: string, key: K, slot: number, error: unknown) => void) {
     this.#timeline = timeline;
     this.#failed = failed;
   }
 
-  /** The monotonic instant that `ask` answers with, `undefined` where it has none. */
+  /** Returns the monotonic instant that `instantOf` answers with, `undefined` if it has none. */
   instant(
     name: InstantName,
-    ask: (value: V, key: K) => number | undefined,
+    instantOf: (value: V, key: K) => number | undefined,
     slot: number,
     value: V,
     key: K,
   ): number | undefined | typeof FAILED {
-    let answer: unknown;
-    try {
-      answer = ask(value, key);
-    } catch (error) {
-      this.#failed(name, key, slot, error);
-      return FAILED;
-    }
-    if (answer === undefined) return undefined;
-    const problem = invalidInstant(answer, this.#timeline.clock.now());
-    if (problem !== undefined) {
-      swallowRejection(answer, () => {});
-      const message = `${name} must answer epoch milliseconds or undefined, got ${describe(answer)}${problem}`;
-      this.#failed(name, key, slot, new MapsweepTypeError('ERR_INVALID_ANSWER', message));
-      return FAILED;
-    }
-    return this.#translate(name, slot, answer as number);
+    const answer = ask(name, instantOf, value, key, this.#objection, (error) =>
+      this.#failed(name, key, slot, error),
+    );
+    return answer === FAILED || answer === undefined ? answer : this.#translate(name, slot, answer);
   }
 
-  /** What a yes-or-no function answers. */
-  decide(name: 'keepWhile' | 'match', ask: () => boolean, slot: number, key: K): boolean | typeof FAILED {
-    try {
-      const answer = ask();
-      if (!isThenable(answer)) return Boolean(answer);
-      swallowRejection(answer, () => {});
-      throw new MapsweepTypeError('ERR_INVALID_ANSWER', `${name} must answer true or false, got a promise`);
-    } catch (error) {
-      this.#failed(name, key, slot, error);
-      return FAILED;
-    }
+  /** Returns what a yes-or-no function answers. */
+  decide(
+    name: 'keepWhile' | 'match',
+    question: (value: V, key: K) => boolean,
+    slot: number,
+    value: V,
+    key: K,
+  ): boolean | typeof FAILED {
+    return askWhether(name, question, value, key, (error) => this.#failed(name, key, slot, error));
   }
 
   /** Forgets what was remembered of a slot, which is free for another entry. */

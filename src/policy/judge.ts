@@ -1,4 +1,5 @@
-import { type Answers, FAILED } from './answers.js';
+import type { Answers } from './answers.js';
+import { FAILED } from './ask.js';
 import { type Deadline, earliestDeadline } from './deadline.js';
 import type { CompiledLifetimes, CompiledPolicy } from './policy.js';
 
@@ -65,7 +66,7 @@ export class Judge<K, V> {
 
   /** Judges an entry as of `now`, monotonic ms. */
   judge(slot: number, key: K, value: V, now: number): JudgedState {
-    const lifetimes = this.#lifetimesFor(slot, key);
+    const lifetimes = this.#lifetimesFor(slot, key, value);
     if (lifetimes === FAILED) return this.#onlyCeiling(slot, this.#policy.own, now, false);
     const registeredAt = this.#view.registeredAt(slot);
     const activeAt = this.#activity(slot, key, value);
@@ -101,7 +102,7 @@ export class Judge<K, V> {
     // The deadline stands in fields that a guard which calls back into the map would overwrite.
     const { at, by } = this.deadline;
     const { lifetimes, unanswered } = this;
-    const held = this.#answers.decide('keepWhile', () => keepWhile(value, key), slot, key);
+    const held = this.#answers.decide('keepWhile', keepWhile, slot, value, key);
     this.deadline.at = at;
     this.deadline.by = by;
     this.lifetimes = lifetimes;
@@ -109,9 +110,9 @@ export class Judge<K, V> {
     return held !== false;
   }
 
-  #lifetimesFor(slot: number, key: K): CompiledLifetimes<K, V> | typeof FAILED {
+  #lifetimesFor(slot: number, key: K, value: V): CompiledLifetimes<K, V> | typeof FAILED {
     for (const { match, lifetimes } of this.#policy.rules) {
-      const matches = this.#answers.decide('match', () => match(key), slot, key);
+      const matches = this.#answers.decide('match', () => match(key), slot, value, key);
       if (matches === FAILED) return FAILED;
       if (matches) return lifetimes;
     }

@@ -9,13 +9,13 @@ import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import type { SweepReport } from '../events/sweep-report.js';
-import { isThenable, swallowRejection } from '../events/unawaited.js';
 import { type Adoption, adoptInto } from '../maps/adoption.js';
 import type { AnyMap, CollectionOf, KeyOf, RegistryMaps } from '../maps/collection-types.js';
 import { MapHandle } from '../maps/map-handle.js';
 import { TrackedMap, TrackedMapSetup } from '../maps/tracked-map.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
+import { askWhether } from '../policy/ask.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { compilePolicy, type Policy } from '../policy/policy.js';
 import { optionPath, readInteger, readName, readOneOf, readOptions } from '../policy/read-options.js';
@@ -371,15 +371,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const { ended } = this.#options;
     const settled = ended?.settled;
     if (ended === undefined || settled === undefined) return false;
-    try {
-      const answer: unknown = settled(value, key);
-      if (!isThenable(answer)) return Boolean(answer);
-      swallowRejection(answer, () => {});
-      throw new MapsweepTypeError('ERR_INVALID_ANSWER', 'settled must answer true or false, got a promise');
-    } catch (error) {
-      this.#engine.failures.report(ended.map, 'settled', key, error);
-      return false;
-    }
+    const failed = (error: unknown): void => this.#engine.failures.report(ended.map, 'settled', key, error);
+    return askWhether('settled', settled, value, key, failed) === true;
   }
 }
 

@@ -1,6 +1,7 @@
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
-import { Answers, asksFunctions, FAILED, invalidInstant } from '../../src/policy/answers.js';
+import { Answers, asksFunctions, invalidInstant } from '../../src/policy/answers.js';
+import { FAILED } from '../../src/policy/ask.js';
 import { compilePolicy } from '../../src/policy/policy.js';
 import { Timeline } from '../../src/time/timeline.js';
 
@@ -114,7 +115,7 @@ describe('Answers.instant', () => {
 describe('Answers.decide', () => {
   it('takes any value for yes or no, a promise and a throw for neither', async () => {
     const { answers, failures } = asking();
-    const decide = (answer: () => unknown) => answers.decide('keepWhile', answer as never, 1, 'key');
+    const decide = (answer: () => unknown) => answers.decide('keepWhile', answer as never, 1, 'value', 'key');
     expect([true, 1, 'x', {}].map((answer) => decide(() => answer))).toEqual([true, true, true, true]);
     expect([false, 0, '', null, undefined].map((answer) => decide(() => answer))).toEqual(
       Array(5).fill(false),

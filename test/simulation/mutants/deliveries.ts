@@ -20,7 +20,7 @@ export const deliveryMutants: readonly Mutant[] = [
     name: 'an attempt that timed out is tried again',
     file: 'endings/notifier.ts',
     find: "const record = this.#bury(attempt.obligation, 'timed-out', error, true);",
-    replace: `if (attempts < this.#limits.attempts) return this.#fail(attempt.obligation, error);
+    replace: `if (attempt.obligation.attempts < this.#limits.attempts) return this.#fail(attempt.obligation, error);
     const record = this.#bury(attempt.obligation, 'timed-out', error, true);`,
   },
   {

@@ -64,14 +64,10 @@ export const sweepingMutants: readonly Mutant[] = [
   },
   {
     name: 'a policy that throws ends the pass',
-    file: 'policy/answers.ts',
-    find: `      this.#failed(name, key, slot, error);
-      return FAILED;
-    }
-    if (answer === undefined)`,
-    replace: `      throw error;
-    }
-    if (answer === undefined)`,
+    file: 'policy/ask.ts',
+    find: `    failed(error);
+    return FAILED;`,
+    replace: '    throw error;',
   },
   {
     name: 'an eviction takes a guarded entry',
