@@ -12,6 +12,7 @@ export type {
   RegistryEvents,
   RemovedEvent,
 } from './events/event-bus.js';
+export type { RemovalReason } from './events/reasons.js';
 export type { MapSweepReport, SweepReport } from './events/sweep-report.js';
 export {
   createGatewayRegistry,
@@ -27,7 +28,7 @@ export type { KeyOf, RegistryMaps, ValueOf } from './maps/collection-types.js';
 export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
-export type { BeforeSweepContext, Lifetimes, Policy, RemovalReason, Rule } from './policy/policy.js';
+export type { BeforeSweepContext, Lifetimes, Policy, Rule } from './policy/policy.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type { PolicyOf, RegistryOptions } from './registry/registry-options.js';
 export type { EndingsReport, MapReport, RegistryReport } from './registry/report.js';

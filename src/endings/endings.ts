@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { EndedEvent } from '../events/ended-event.js';
+import { type EndedReason, endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import { CLAIMED } from '../stamps/stamp-store.js';
 import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
@@ -12,14 +13,6 @@ export type EndResult = 'claimed' | 'duplicate' | 'unknown';
 
 /** What came of `registry.transfer()`. */
 export type TransferResult = 'transferred' | 'duplicate' | 'unknown';
-
-/** The reasons that are counted by name; the owner's own texts count as `other`, since there is no end to them. */
-export const endedReasons = ['completed', 'swept', 'evicted', 'deleted', 'lost', 'other'] as const;
-
-const knownReasons: ReadonlySet<string> = new Set(endedReasons);
-
-/** A reason as the counters know it. */
-export type EndedReason = (typeof endedReasons)[number];
 
 /** How a run ended. */
 export interface EndOptions {
@@ -71,14 +64,7 @@ export class Endings implements ClaimKeeper {
   readonly #restoredIds = new Map<number, string>();
   readonly #ended = new Set<number>();
   readonly #tentative = new Set<OpenClaim>();
-  readonly endedTotal: Record<EndedReason, number> = {
-    completed: 0,
-    swept: 0,
-    evicted: 0,
-    deleted: 0,
-    lost: 0,
-    other: 0,
-  };
+  readonly endedTotal = zeroFor(endedReasons);
   duplicatesTotal = 0;
 
   constructor(tracker: Tracker, host: EndingsHost) {
@@ -268,5 +254,5 @@ export class Endings implements ClaimKeeper {
 }
 
 function counted(reason: string): EndedReason {
-  return knownReasons.has(reason) ? (reason as EndedReason) : 'other';
+  return endedReasons.find((known) => known === reason) ?? 'other';
 }

@@ -1,11 +1,12 @@
 import type { EndedPolicy } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import type { Deliver } from '../events/ended-event.js';
+import type { RemovalReason } from '../events/reasons.js';
 import { readClock } from '../maps/standalone.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
 import { durationMs } from '../policy/duration.js';
-import { compilePolicy, policyOptionNames, type RemovalReason } from '../policy/policy.js';
+import { compilePolicy, policyOptionNames } from '../policy/policy.js';
 import {
   invalidType,
   isObjectOfOptions,

@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { MapsweepTypeError } from '../errors.js';
+import type { RemovalReason } from '../events/reasons.js';
 import { checkAdoptable } from './adoptable.js';
 import { type Duration, durationMs } from './duration.js';
 import {
@@ -11,18 +12,6 @@ import {
   readOneOf,
   readOptions,
 } from './read-options.js';
-
-/**
- * Why a value left its map.
- *
- * - `deleted`: the owner called `delete`
- * - `cleared`: the owner called `clear`
- * - `replaced`: the owner set a different value on the key; never on a `Set`
- * - `swept`: the sweeper removed the entry because it was due
- * - `evicted`: the entry was removed because of `maxEntries`
- * - `companion`: the entry of the leader left, whichever way
- */
-export type RemovalReason = 'deleted' | 'cleared' | 'replaced' | 'swept' | 'evicted' | 'companion';
 
 /** What `beforeSweep` is told besides the entry. */
 export interface BeforeSweepContext {

@@ -1,7 +1,6 @@
-import { endedReasons } from '../endings/endings.js';
+import { endedReasons, zeroFor } from '../events/reasons.js';
 import { eachOf, only, type PulledMetric } from './pulled.js';
 
-const noneEnded = Object.fromEntries(endedReasons.map((reason) => [reason, 0]));
 const noneDelivered = { delivered: 0, failed: 0, dead: 0 };
 
 /** How the endings are doing. A registry without `ended` has these too, all of them zero. */
@@ -12,7 +11,7 @@ export const metricsOfEndings: readonly PulledMetric[] = [
     help: 'Runs that ended, by reason; reasons of your own count as other.',
     labelNames: ['reason'],
     aggregator: 'sum',
-    read: ({ endings }) => eachOf('reason', endings?.endedTotal ?? noneEnded),
+    read: ({ endings }) => eachOf('reason', endings?.endedTotal ?? zeroFor(endedReasons)),
   },
   {
     type: 'counter',

@@ -1,5 +1,6 @@
 import { MapsweepError } from '../errors.js';
 import type { CallbackFailures } from '../events/callback-failures.js';
+import type { LibraryReason } from '../events/reasons.js';
 import type { BeforeSweepContext } from '../policy/policy.js';
 import { HOOKED } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
@@ -19,7 +20,7 @@ interface Hook {
   readonly tracker: Tracker;
   readonly slot: number;
   readonly generation: number;
-  readonly reason: 'swept' | 'evicted';
+  readonly reason: LibraryReason;
   state: HookState;
   attempt: number;
   /** Not before this instant, monotonic ms. */
@@ -39,7 +40,7 @@ export interface HookHost {
   /** While the sweeper is stopped nothing is removed. */
   isStopped(): boolean;
   /** The hook has succeeded and the entry is as it was: to be judged again, and removed if it still is to be. */
-  proceed(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void;
+  proceed(tracker: Tracker, slot: number, reason: LibraryReason): void;
 }
 
 /**
@@ -75,7 +76,7 @@ export class BeforeSweepGate {
   }
 
   /** Starts the hook of a due entry, or its next attempt if that is due; else does nothing. */
-  request(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void {
+  request(tracker: Tracker, slot: number, reason: LibraryReason): void {
     const generation = tracker.stamps.generation[slot] as number;
     let ofTracker = this.#hooks.get(tracker);
     if (ofTracker === undefined) {

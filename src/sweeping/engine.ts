@@ -1,6 +1,7 @@
 import { CallbackFailures } from '../events/callback-failures.js';
 import { EventBus } from '../events/event-bus.js';
 import type { Measurements } from '../events/measurements.js';
+import type { LibraryReason } from '../events/reasons.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
@@ -148,7 +149,7 @@ export class Engine implements TrackerHost {
     this.#capacity.request(tracker);
   }
 
-  runHook(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void {
+  runHook(tracker: Tracker, slot: number, reason: LibraryReason): void {
     this.hooks.request(tracker, slot, reason);
   }
 
@@ -178,7 +179,7 @@ export class Engine implements TrackerHost {
     }
   }
 
-  #hookSucceeded(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void {
+  #hookSucceeded(tracker: Tracker, slot: number, reason: LibraryReason): void {
     if (reason === 'evicted' && tracker.native.size() > tracker.policy.maxEntries) {
       const generation = tracker.stamps.generation[slot] as number;
       const isFree = !tracker.isGuarded(slot);

@@ -1,8 +1,9 @@
 import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { EventBus, RemovedEvent } from '../events/event-bus.js';
+import type { RemovalReason } from '../events/reasons.js';
 import { swallowRejection } from '../events/unawaited.js';
-import type { CompiledPolicy, RemovalReason } from '../policy/policy.js';
+import type { CompiledPolicy } from '../policy/policy.js';
 
 /** A value that has left its map, and whom that has yet to be told. */
 export interface Departure {

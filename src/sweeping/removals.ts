@@ -1,6 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EventBus, RemovedEvent } from '../events/event-bus.js';
+import { type DepartureReason, departureReasons, type LibraryReason, zeroFor } from '../events/reasons.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
@@ -9,11 +10,6 @@ import type { Timeline } from '../time/timeline.js';
 import type { Claim, ClaimKeeper } from './claims.js';
 import type { DueQueue } from './due-queue.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
-
-const departureReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
-
-/** The reasons for which an entry is gone. A replaced value leaves its entry behind. */
-export type DepartureReason = (typeof departureReasons)[number];
 
 /** What removals have to know of the engine that the map belongs to. */
 export interface RemovalHost {
@@ -65,13 +61,7 @@ export class Removals {
   #isClearing = false;
 
   /** How many entries left, by reason. */
-  readonly total: Record<DepartureReason, number> = {
-    deleted: 0,
-    cleared: 0,
-    swept: 0,
-    evicted: 0,
-    companion: 0,
-  };
+  readonly total = zeroFor(departureReasons);
   /** The `delete` of an object whose class has none of its own: what it does is known. */
   plainDelete: ((key: unknown) => boolean) | undefined;
 
@@ -242,7 +232,7 @@ export class Removals {
   }
 
   /** Has the owner's own `delete` remove an entry, and sees what came of it. */
-  #expel(slot: number, key: unknown, reason: 'swept' | 'evicted' | 'companion', removal: Removal): boolean {
+  #expel(slot: number, key: unknown, reason: LibraryReason | 'companion', removal: Removal): boolean {
     const generation = this.#map.stamps.generation[slot] as number;
     const value = this.#map.native.get(key);
     const { failures } = this.#host;

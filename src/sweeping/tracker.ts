@@ -1,3 +1,4 @@
+import type { LibraryReason } from '../events/reasons.js';
 import type { JudgedState } from '../policy/judge.js';
 import { type CompiledPolicy, hasLifetime } from '../policy/policy.js';
 import { Activity } from '../stamps/activity.js';
@@ -21,7 +22,7 @@ export interface TrackerHost extends RemovalHost, MapPassHost {
   /** Has the map's capacity enforced after the current macrotask. */
   requestCapacityPass(tracker: Tracker): void;
   /** Starts the `beforeSweep` of an entry, or leaves the one alone that runs or waits. */
-  runHook(tracker: Tracker, slot: number, reason: 'swept' | 'evicted'): void;
+  runHook(tracker: Tracker, slot: number, reason: LibraryReason): void;
   /** The entry was touched, replaced or removed. */
   cancelHook(tracker: Tracker, slot: number): void;
 }

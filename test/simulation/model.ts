@@ -1,5 +1,4 @@
-import type { EndedReason } from '../../src/endings/endings.js';
-import type { RemovalReason } from '../../src/policy/policy.js';
+import type { EndedReason, LibraryReason, RemovalReason } from '../../src/events/reasons.js';
 import type { RegistrySnapshot, SnapshotEntry } from '../../src/restart/snapshot-format.js';
 import { checkEvicted, checkSwept } from './departure-rules.js';
 import { EndingModel } from './ending-model.js';
@@ -156,7 +155,7 @@ export class Model {
     this.#disposed.add(serial);
   }
 
-  removed(value: Item, reason: 'swept' | 'evicted'): void {
+  removed(value: Item, reason: LibraryReason): void {
     const isExpected = this.#removals.delete(value.serial);
     this.host.findings.check(isExpected, 'events', () => `'${reason}' of what was not removed by it`);
   }

@@ -1,6 +1,7 @@
 import type { DeliveryContext, EndedEvent } from '../../src/events/ended-event.js';
 import type { RegistryEvents } from '../../src/events/event-bus.js';
-import type { BeforeSweepContext, Policy, RemovalReason } from '../../src/policy/policy.js';
+import type { RemovalReason } from '../../src/events/reasons.js';
+import type { BeforeSweepContext, Policy } from '../../src/policy/policy.js';
 import type { createRegistry, Registry } from '../../src/registry/registry.js';
 import type { Clock } from '../../src/time/clock.js';
 import type { Item, MapName, MapPlan, Scenario } from './scenario.js';

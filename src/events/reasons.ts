@@ -1,0 +1,31 @@
+/** The reasons for which an entry leaves its map. */
+export const departureReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
+
+/** A reason for which an entry leaves its map. */
+export type DepartureReason = (typeof departureReasons)[number];
+
+/** A reason for which the library itself removes an entry. */
+export type LibraryReason = 'swept' | 'evicted';
+
+/**
+ * Why a value left its map.
+ *
+ * - `deleted`: the owner called `delete`
+ * - `cleared`: the owner called `clear`
+ * - `replaced`: the owner set a different value on the key, whose entry stays; never on a `Set`
+ * - `swept`: the sweeper removed the entry because it was due
+ * - `evicted`: the entry was removed because of `maxEntries`
+ * - `companion`: the entry of the leader left, whichever way
+ */
+export type RemovalReason = DepartureReason | 'replaced';
+
+/** The reasons by which endings are counted. The owner's own texts count as `other`, since there is no end to them. */
+export const endedReasons = ['completed', 'swept', 'evicted', 'deleted', 'lost', 'other'] as const;
+
+/** A reason by which an ending is counted. */
+export type EndedReason = (typeof endedReasons)[number];
+
+/** Returns a count for each of the names, 0. */
+export function zeroFor<Name extends string>(names: readonly Name[]): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<Name, number>;
+}
