@@ -5,8 +5,8 @@ import type { RemovalReason } from '../events/reasons.js';
 import { readClock } from '../maps/standalone.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
+import { compilePolicy, policyOptionNames } from '../policy/compile-policy.js';
 import { durationMs } from '../policy/duration.js';
-import { compilePolicy, policyOptionNames } from '../policy/policy.js';
 import {
   invalidType,
   isObjectOfOptions,

@@ -1,5 +1,6 @@
 import { checkAdoptable } from '../policy/adoptable.js';
-import { compilePolicy, type Policy } from '../policy/policy.js';
+import { compilePolicy } from '../policy/compile-policy.js';
+import type { Policy } from '../policy/policy.js';
 import { readName, readOptions } from '../policy/read-options.js';
 import type { Clock } from '../time/clock.js';
 import { adoptInto } from './adoption.js';

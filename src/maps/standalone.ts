@@ -1,5 +1,6 @@
 import { MapsweepTypeError } from '../errors.js';
-import { type CompiledPolicy, policyOptionNames } from '../policy/policy.js';
+import { policyOptionNames } from '../policy/compile-policy.js';
+import type { CompiledPolicy } from '../policy/policy.js';
 import { invalidType, isObjectOfOptions, type OptionReader, unknownOption } from '../policy/read-options.js';
 import { Engine } from '../sweeping/engine.js';
 import { type Clock, systemClock } from '../time/clock.js';

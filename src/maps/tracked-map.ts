@@ -1,6 +1,7 @@
 import { type Explanation, explain } from '../diagnosis/explain.js';
 import type { SweepReport } from '../events/sweep-report.js';
-import { type CompiledPolicy, compilePolicy, type Policy } from '../policy/policy.js';
+import { compilePolicy } from '../policy/compile-policy.js';
+import type { CompiledPolicy, Policy } from '../policy/policy.js';
 import { readName, readOptions } from '../policy/read-options.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import { nativeOf } from '../stamps/native-collection.js';

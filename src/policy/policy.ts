@@ -1,17 +1,5 @@
-import { types } from 'node:util';
-import { MapsweepTypeError } from '../errors.js';
 import type { RemovalReason } from '../events/reasons.js';
-import { checkAdoptable } from './adoptable.js';
-import { type Duration, durationMs } from './duration.js';
-import {
-  invalidType,
-  optionPath,
-  readFunction,
-  readInteger,
-  readName,
-  readOneOf,
-  readOptions,
-} from './read-options.js';
+import type { Duration } from './duration.js';
 
 /** What `beforeSweep` is told besides the entry. */
 export interface BeforeSweepContext {
@@ -140,7 +128,8 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   mode?: 'sweep' | 'observe';
 }
 
-type Instant<K, V> = (value: V, key: K) => number | undefined;
+/** A function of the owner that answers with an instant, epoch ms. */
+export type Instant<K, V> = (value: V, key: K) => number | undefined;
 
 /** Lifetimes with every default applied and every duration in milliseconds. */
 export interface CompiledLifetimes<K, V> {
@@ -182,183 +171,10 @@ export interface CompiledPolicy<K, V> {
   readonly mode: 'sweep' | 'observe' | undefined;
 }
 
-const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
-const VALUE_AND_KEY = '(value, key)';
-const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds or undefined`;
-const MATCH = 'a RegExp or a function (key) => boolean';
-
-/**
- * Checks a policy and applies its defaults. Reads every option once, changes nothing, and throws at the first mistake.
- *
- * @param path where the policy stands, for messages, such as `maps.sessions`; empty for the top
- * @throws {MapsweepTypeError} `ERR_UNKNOWN_OPTION`, `ERR_INVALID_OPTION`, `ERR_INVALID_DURATION`, `ERR_NOT_A_MAP` or
- *   `ERR_NOT_ADOPTABLE`
- * @throws {MapsweepRangeError} `ERR_INVALID_OPTION` or `ERR_INVALID_DURATION`
- */
-export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): CompiledPolicy<K, V> {
-  // The likeliest mistake of all: `maps: { sessions: new Map() }`.
-  if (types.isMap(policy) || types.isSet(policy)) {
-    throw invalidType(path || 'options', 'an object of options', policy, 'To adopt it, write { adopt: it }');
-  }
-  const options = readOptions(path, policy, policySchema<K, V>());
-  requireTogether(path, 'orphanAfter', options.orphanAfter, 'follows', options.follows);
-  return {
-    adopt: options.adopt,
-    own: compileLifetimes(path, '', options),
-    rules: options.rules ?? [],
-    activeAt: options.activeAt,
-    keepWhile: options.keepWhile,
-    follows: options.follows,
-    orphanAfterMs:
-      options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
-    maxEntries: options.maxEntries ?? Infinity,
-    unstamped: options.unstamped ?? 'now',
-    beforeSweep: options.beforeSweep,
-    dispose: options.dispose,
-    weigh: options.weigh,
-    mode: options.mode,
-  };
-}
-
-/** Whether any entry of the map can become due by a lifetime, the map's own or a rule's. `orphanAfter` is not one. */
+/** Returns whether any entry of the map can become due by a lifetime, the map's own or a rule's; `orphanAfter` is none. */
 export function hasLifetime<K, V>(policy: CompiledPolicy<K, V>): boolean {
   return [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].some(
     ({ ttlMs, expiresAt, maxIdleMs, maxAgeMs }) =>
       expiresAt !== undefined || Math.min(ttlMs, maxIdleMs, maxAgeMs) < Infinity,
   );
-}
-
-function lifetimesSchema<K, V>() {
-  return {
-    ttl: readDurationOrFalse,
-    since: (value: unknown, option: string) =>
-      readChoiceOrFunction<'registeredAt' | 'lastActiveAt', Instant<K, V>>(
-        value,
-        option,
-        ['registeredAt', 'lastActiveAt'],
-        INSTANT,
-      ),
-    expiresAt: callback<Instant<K, V>>(INSTANT),
-    maxIdle: readDurationOrFalse,
-    maxAge: readDurationOrFalse,
-  };
-}
-
-function policySchema<K, V>() {
-  return {
-    adopt: (value: unknown, option: string) => checkAdoptable(option, value) as Map<K, V> | Set<K>,
-    ...lifetimesSchema<K, V>(),
-    activeAt: callback<Instant<K, V>>(INSTANT),
-    keepWhile: callback<(value: V, key: K) => boolean>(`${VALUE_AND_KEY} => boolean`),
-    rules: readRules<K, V>,
-    follows: readName,
-    orphanAfter: readDurationOrFalse,
-    maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
-    unstamped: (value: unknown, option: string) =>
-      readChoiceOrFunction<'now' | 'expired', (value: V, key: K) => number>(
-        value,
-        option,
-        ['now', 'expired'],
-        `${VALUE_AND_KEY} => epoch milliseconds`,
-      ),
-    beforeSweep: callback<NonNullable<CompiledPolicy<K, V>['beforeSweep']>>(
-      '(value, key, { signal, attempt }) => void or a promise',
-    ),
-    dispose: callback<NonNullable<CompiledPolicy<K, V>['dispose']>>(
-      '(value, key, reason, replacement) => void',
-    ),
-    weigh: callback<(value: V, key: K) => number>(`${VALUE_AND_KEY} => bytes`),
-    mode: (value: unknown, option: string) => readOneOf(value, option, ['sweep', 'observe']),
-  };
-}
-
-/** The names of all options of a policy. */
-export const policyOptionNames: readonly string[] = Object.keys(policySchema());
-
-function readRules<K, V>(value: unknown, option: string): ReadonlyArray<CompiledRule<K, V>> {
-  if (!Array.isArray(value)) throw invalidType(option, 'an array of rules { match, … }', value);
-  // `Array.from` visits holes too, which `map` would leave for a sweep to fall into.
-  return Array.from(value, (rule: unknown, index) => compileRule<K, V>(option, index, rule));
-}
-
-function compileRule<K, V>(path: string, index: number, rule: unknown): CompiledRule<K, V> {
-  const rulePath = `${path}[${index}]`;
-  const options = readOptions(rulePath, rule, { match: readMatch<K>, ...lifetimesSchema<K, V>() });
-  if (options.match === undefined) throw invalidType(optionPath(rulePath, 'match'), MATCH, undefined);
-  return { match: options.match, lifetimes: compileLifetimes(rulePath, `rules[${index}].`, options) };
-}
-
-function readMatch<K>(value: unknown, option: string): (key: K) => boolean {
-  if (typeof value === 'function') return value as (key: K) => boolean;
-  if (!types.isRegExp(value)) {
-    // From a JSON config, which has no regular expressions.
-    const hint = typeof value === 'string' ? 'A pattern in a string needs new RegExp(pattern)' : '';
-    throw invalidType(option, MATCH, value, hint);
-  }
-  // A clone, so that the user's lastIndex is neither read nor moved. The flags stay, since /y also anchors the match.
-  const pattern = new RegExp(value);
-  return (key) => {
-    if (typeof key !== 'string') return false;
-    // With /g and /y each match would start where the last one ended.
-    pattern.lastIndex = 0;
-    return pattern.test(key);
-  };
-}
-
-interface ReadLifetimes<K, V> {
-  readonly ttl?: number;
-  readonly since?: 'registeredAt' | 'lastActiveAt' | Instant<K, V>;
-  readonly expiresAt?: Instant<K, V>;
-  readonly maxIdle?: number;
-  readonly maxAge?: number;
-}
-
-function compileLifetimes<K, V>(
-  path: string,
-  label: string,
-  options: ReadLifetimes<K, V>,
-): CompiledLifetimes<K, V> {
-  requireTogether(path, 'since', options.since, 'ttl', options.ttl);
-  return {
-    label,
-    ttlMs: options.ttl ?? Infinity,
-    since: options.since ?? 'registeredAt',
-    expiresAt: options.expiresAt,
-    maxIdleMs: options.maxIdle ?? Infinity,
-    maxAgeMs: options.maxAge ?? Infinity,
-  };
-}
-
-// `ttl: false` satisfies `since`: whoever turns off a TTL, by an override or a config, need not take `since` out too.
-function requireTogether(
-  path: string,
-  name: string,
-  value: unknown,
-  needed: string,
-  neededValue: unknown,
-): void {
-  if (value === undefined || neededValue !== undefined) return;
-  const option = optionPath(path, name);
-  throw new MapsweepTypeError(
-    'ERR_INVALID_OPTION',
-    `${option} has no effect without ${optionPath(path, needed)}: set ${needed} beside it, or leave ${name} out`,
-  );
-}
-
-function readDurationOrFalse(value: unknown, option: string): number {
-  return durationMs(value, option, { allowFalse: true });
-}
-
-function callback<Callback extends (...parameters: never[]) => unknown>(signature: string) {
-  return (value: unknown, option: string) => readFunction<Callback>(value, option, signature);
-}
-
-function readChoiceOrFunction<Choice extends string, Callback>(
-  value: unknown,
-  option: string,
-  choices: readonly Choice[],
-  signature: string,
-): Choice | Callback {
-  if (typeof value === 'function') return value as Callback;
-  return readOneOf(value, option, choices, `a function ${signature}`);
 }

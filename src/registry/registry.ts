@@ -16,8 +16,9 @@ import { TrackedMap, TrackedMapSetup } from '../maps/tracked-map.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
 import { askWhether } from '../policy/ask.js';
+import { compilePolicy } from '../policy/compile-policy.js';
 import { type Duration, durationMs } from '../policy/duration.js';
-import { compilePolicy, type Policy } from '../policy/policy.js';
+import type { Policy } from '../policy/policy.js';
 import { optionPath, readInteger, readName, readOneOf, readOptions } from '../policy/read-options.js';
 import { Persistence } from '../restart/persistence.js';
 import { Restoration } from '../restart/restoration.js';
@@ -27,15 +28,10 @@ import type { RegistrySnapshot } from '../restart/snapshot-format.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { checkFollows, compileRegistryOptions } from './compile-options.js';
 import { registryCreated } from './created-hook.js';
 import { internals, type RegistryInternals } from './internals.js';
-import {
-  type CompiledRegistryOptions,
-  checkFollows,
-  compileRegistryOptions,
-  type PolicyOf,
-  type RegistryOptions,
-} from './registry-options.js';
+import type { CompiledRegistryOptions, PolicyOf, RegistryOptions } from './registry-options.js';
 import { type RegistryReport, reportOf } from './report.js';
 
 /** What `close()` could not deliver. */

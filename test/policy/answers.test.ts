@@ -2,7 +2,7 @@ import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { Answers, asksFunctions, invalidInstant } from '../../src/policy/answers.js';
 import { FAILED } from '../../src/policy/ask.js';
-import { compilePolicy } from '../../src/policy/policy.js';
+import { compilePolicy } from '../../src/policy/compile-policy.js';
 import { Timeline } from '../../src/time/timeline.js';
 
 const startAt = 1_800_000_000_000;

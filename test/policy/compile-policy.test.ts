@@ -1,7 +1,8 @@
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
-import { type CompiledPolicy, compilePolicy, hasLifetime, type Policy } from '../../src/policy/policy.js';
+import { compilePolicy } from '../../src/policy/compile-policy.js';
+import { type CompiledPolicy, hasLifetime, type Policy } from '../../src/policy/policy.js';
 
 interface Session {
   endedAt?: number;

@@ -1,0 +1,173 @@
+import { LeakDetector, type LeakDetectorOptions } from '../diagnosis/leak-detector.js';
+import { readEnded } from '../endings/ended-policy.js';
+import { MapsweepTypeError } from '../errors.js';
+import { readClock } from '../maps/standalone.js';
+import { compilePolicy } from '../policy/compile-policy.js';
+import { durationMs, longestTimerMs, timerRange } from '../policy/duration.js';
+import type { CompiledPolicy, Policy } from '../policy/policy.js';
+import {
+  invalidRange,
+  invalidType,
+  isObjectOfOptions,
+  type OptionReader,
+  optionPath,
+  readFunction,
+  readName,
+  readOneOf,
+  readOptions,
+  suggestion,
+} from '../policy/read-options.js';
+import type { KeyCodec } from '../restart/snapshot-format.js';
+import { systemClock } from '../time/clock.js';
+import type { CompiledRegistryOptions } from './registry-options.js';
+
+/** Checks everything that `createRegistry` takes, before anything is made of it. */
+export function compileRegistryOptions(input: unknown): CompiledRegistryOptions {
+  const options = readOptions('', input ?? {}, {
+    maps: readPolicies,
+    ended: readEnded,
+    sweepEvery: (value, option) => durationMs(value, option, timerRange),
+    sliceBudget: readNumber(0.1, 1_000),
+    mode: (value, option) => readOneOf(value, option, ['sweep', 'observe']),
+    clock: readClock,
+    captureSites: readNumber(0, 1),
+    leakDetection: readLeakDetection,
+    keyCodec: readKeyCodec,
+    encodeValue: (value, option) =>
+      readFunction<(value: unknown, map: string) => unknown>(value, option, '(value, map) => JSON'),
+    restoreWindow: (value, option) => durationMs(value, option, { min: 0, max: longestTimerMs }),
+    persistTo: readPersistTo,
+  });
+  const maps = options.maps ?? new Map<string, CompiledPolicy<unknown, unknown>>();
+  checkFollows(maps);
+  checkDistinct(maps);
+  const { ended } = options;
+  if (ended !== undefined) checkEndedMap(ended.map, maps);
+  return {
+    maps,
+    ended,
+    sweepEveryMs: options.sweepEvery ?? 60_000,
+    sliceBudgetMs: options.sliceBudget ?? 5,
+    mode: options.mode ?? 'sweep',
+    clock: options.clock ?? systemClock,
+    captureSites: options.captureSites ?? 0,
+    leakDetection: options.leakDetection ?? {},
+    keyCodec: options.keyCodec,
+    encodeValue: options.encodeValue,
+    restoreWindowMs: options.restoreWindow ?? 600_000,
+    persistTo: options.persistTo,
+  };
+}
+
+/** A map that follows another must find it, and must not follow itself round a corner. */
+export function checkFollows(
+  maps: ReadonlyMap<string, Pick<CompiledPolicy<unknown, unknown>, 'follows'>>,
+  only?: string,
+): void {
+  for (const [name, { follows }] of maps) {
+    if (only !== undefined && name !== only) continue;
+    const option = optionPath(optionPath('maps', name), 'follows');
+    if (follows === undefined) continue;
+    if (!maps.has(follows)) {
+      const hint = suggestion(follows, [...maps.keys()]);
+      throw new MapsweepTypeError(
+        'ERR_UNKNOWN_MAP',
+        `${option}: there is no map '${follows}'. ${hint}`.trim(),
+      );
+    }
+    const chain = [name];
+    for (let next: string | undefined = follows; next !== undefined; next = maps.get(next)?.follows) {
+      if (chain.includes(next)) {
+        const cycle = [...chain, next].map((link) => `'${link}'`).join(' -> ');
+        throw new MapsweepTypeError(
+          'ERR_FOLLOW_CYCLE',
+          `${option}: maps follow each other in a circle: ${cycle}`,
+        );
+      }
+      chain.push(next);
+    }
+  }
+}
+
+function checkDistinct(maps: ReadonlyMap<string, CompiledPolicy<unknown, unknown>>): void {
+  const seen = new Map<unknown, string>();
+  for (const [name, { adopt }] of maps) {
+    const twin = adopt === undefined ? undefined : seen.get(adopt);
+    if (twin !== undefined) {
+      const option = optionPath(optionPath('maps', name), 'adopt');
+      throw new MapsweepTypeError(
+        'ERR_ALREADY_TRACKED',
+        `${option}: the same object is adopted as '${twin}'`,
+      );
+    }
+    if (adopt !== undefined) seen.set(adopt, name);
+  }
+}
+
+function checkEndedMap(map: string, maps: ReadonlyMap<string, CompiledPolicy<unknown, unknown>>): void {
+  const policy = maps.get(map);
+  if (policy === undefined) {
+    const hint = suggestion(map, [...maps.keys()]);
+    throw new MapsweepTypeError('ERR_UNKNOWN_MAP', `ended.map: there is no map '${map}'. ${hint}`.trim());
+  }
+  if (policy.follows !== undefined) {
+    throw new MapsweepTypeError(
+      'ERR_INVALID_OPTION',
+      `ended.map: '${map}' follows '${policy.follows}'. Endings are kept for a map that follows nothing`,
+    );
+  }
+}
+
+const readPolicies: OptionReader<ReadonlyMap<string, CompiledPolicy<unknown, unknown>>> = (value, option) => {
+  if (!isObjectOfOptions(value)) throw invalidType(option, 'an object of policies by map name', value);
+  const policies = new Map<string, CompiledPolicy<unknown, unknown>>();
+  for (const name of Object.keys(value)) {
+    const path = optionPath(option, name);
+    readName(name, `the name in ${path}`);
+    policies.set(name, compilePolicy(path, (value as Record<string, Policy<unknown, unknown>>)[name] ?? {}));
+  }
+  return policies;
+};
+
+const readLeakDetection: OptionReader<Omit<LeakDetectorOptions, 'longestLifetime'>> = (value, option) => {
+  // Made once to have its options checked; each map gets one of its own.
+  new LeakDetector(value as LeakDetectorOptions, option);
+  return { ...(value as LeakDetectorOptions) };
+};
+
+const readKeyCodec: OptionReader<KeyCodec> = (value, option) => {
+  const codec = readOptions(option, value, {
+    encode: (given, path) => readFunction<KeyCodec['encode']>(given, path, '(key) => JSON'),
+    decode: (given, path) => readFunction<KeyCodec['decode']>(given, path, '(json) => key'),
+  });
+  const { encode, decode } = codec;
+  if (encode === undefined) throw invalidType(`${option}.encode`, 'a function (key) => JSON', undefined);
+  if (decode === undefined) throw invalidType(`${option}.decode`, 'a function (json) => key', undefined);
+  return { encode, decode };
+};
+
+const readPersistTo: OptionReader<{ path: string; everyMs: number }> = (value, option) => {
+  if (typeof value === 'string') return { path: readPath(value, option), everyMs: 10_000 };
+  const read = readOptions(option, value, {
+    path: readPath,
+    every: (given, path) => durationMs(given, path, timerRange),
+  });
+  if (read.path === undefined) throw invalidType(`${option}.path`, 'the path of a file', undefined);
+  return { path: read.path, everyMs: read.every ?? 10_000 };
+};
+
+const readPath: OptionReader<string> = (value, option) => {
+  if (typeof value !== 'string' || value.length === 0 || value.includes('\0')) {
+    throw invalidType(option, 'the path of a file', value);
+  }
+  return value;
+};
+
+const readNumber =
+  (min: number, max: number): OptionReader<number> =>
+  (value, option) => {
+    const allowed = `a number from ${min} to ${max}`;
+    if (typeof value !== 'number') throw invalidType(option, allowed, value);
+    if (!(value >= min && value <= max)) throw invalidRange(option, allowed, value);
+    return value;
+  };
