@@ -1,10 +1,10 @@
 import type { Deliver } from '../events/ended-event.js';
+import { callback } from '../policy/checks.js';
 import { type Duration, durationMs, timerRange } from '../policy/duration.js';
 import {
   invalidRange,
   invalidType,
-  type OptionReader,
-  readFunction,
+  type Reader,
   readInteger,
   readName,
   readOptions,
@@ -51,18 +51,17 @@ export interface CompiledEnded {
   readonly tombstones: TombstoneLimits;
 }
 
+/** Reads a function that delivers endings. */
+export const readDeliver = callback<Deliver<unknown, unknown>>(
+  '(event, { attempt, signal }) => void or a promise',
+);
+
 /** Reads the option `ended`. */
-export const readEnded: OptionReader<CompiledEnded> = (value, option) => {
+export const readEnded: Reader<CompiledEnded> = (value, option) => {
   const ended = readOptions(option, value, {
     map: readName,
-    deliver: (given, path) =>
-      readFunction<Deliver<unknown, unknown>>(
-        given,
-        path,
-        '(event, { attempt, signal }) => void or a promise',
-      ),
-    settled: (given, path) =>
-      readFunction<(value: unknown, key: unknown) => boolean>(given, path, '(value, key) => boolean'),
+    deliver: readDeliver,
+    settled: callback<(value: unknown, key: unknown) => boolean>('(value, key) => boolean'),
     attempts: (given, path) => readInteger(given, path, { min: 1, max: 1_000 }),
     minDelay: (given, path) => durationMs(given, path, timerRange),
     maxDelay: (given, path) => durationMs(given, path, timerRange),

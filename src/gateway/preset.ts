@@ -1,4 +1,4 @@
-import type { EndedPolicy } from '../endings/ended-policy.js';
+import { type EndedPolicy, readDeliver } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import type { Deliver } from '../events/ended-event.js';
 import type { RemovalReason } from '../events/reasons.js';
@@ -11,7 +11,6 @@ import {
   invalidType,
   isObjectOfOptions,
   optionPath,
-  readFunction,
   readOptions,
   suggestion,
 } from '../policy/read-options.js';
@@ -189,12 +188,7 @@ function gatewaySchema() {
   return {
     adopt: taken,
     overrides: taken,
-    onSubagentEnded: (value: unknown, option: string) =>
-      readFunction<Deliver<unknown, unknown>>(
-        value,
-        option,
-        '(event, { attempt, signal }) => void or a promise',
-      ),
+    onSubagentEnded: readDeliver,
     ended: (value: unknown, option: string) => readOptions(option, value, endedSchema()),
     clock: readClock,
     sweepEvery: taken,

@@ -1,7 +1,7 @@
 import { MapsweepTypeError } from '../errors.js';
 import { policyOptionNames } from '../policy/compile-policy.js';
 import type { CompiledPolicy } from '../policy/policy.js';
-import { invalidType, isObjectOfOptions, type OptionReader, unknownOption } from '../policy/read-options.js';
+import { invalidType, isObjectOfOptions, type Reader, unknownOption } from '../policy/read-options.js';
 import { Engine } from '../sweeping/engine.js';
 import { type Clock, systemClock } from '../time/clock.js';
 
@@ -9,7 +9,7 @@ import { type Clock, systemClock } from '../time/clock.js';
 const bucketMs = 1_000;
 
 /** The clock option: anything that implements `Clock`. */
-export const readClock: OptionReader<Clock> = (value, option) => {
+export const readClock: Reader<Clock> = (value, option) => {
   const allowed = 'a Clock: now(), monotonic(), setTimeout(), clearTimeout()';
   if (value === null || typeof value !== 'object') throw invalidType(option, allowed, value);
   for (const method of ['now', 'monotonic', 'setTimeout', 'clearTimeout'] as const) {

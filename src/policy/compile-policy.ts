@@ -1,17 +1,10 @@
 import { types } from 'node:util';
 import { MapsweepTypeError } from '../errors.js';
 import { checkAdoptable } from './adoptable.js';
+import { callback } from './checks.js';
 import { durationMs } from './duration.js';
 import type { CompiledLifetimes, CompiledPolicy, CompiledRule, Instant, Policy } from './policy.js';
-import {
-  invalidType,
-  optionPath,
-  readFunction,
-  readInteger,
-  readName,
-  readOneOf,
-  readOptions,
-} from './read-options.js';
+import { invalidType, optionPath, readInteger, readName, readOneOf, readOptions } from './read-options.js';
 
 const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
 const VALUE_AND_KEY = '(value, key)';
@@ -170,10 +163,6 @@ function requireTogether(
 
 function readDurationOrFalse(value: unknown, option: string): number {
   return durationMs(value, option, { allowFalse: true });
-}
-
-function callback<Callback extends (...parameters: never[]) => unknown>(signature: string) {
-  return (value: unknown, option: string) => readFunction<Callback>(value, option, signature);
 }
 
 function readChoiceOrFunction<Choice extends string, Callback>(

@@ -1,14 +1,18 @@
 import { types } from 'node:util';
 import { type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from '../errors.js';
 
+/** Makes the error for a value that is not what its place takes. */
+export type Refusal = (path: string, allowed: string, received: unknown) => Error;
+
 /**
- * Checks one value and returns it in the form the library works with; throws an error that names the option.
- * It is never called with `undefined`, which means that the option was left out.
+ * Checks one value and returns it in the form that the library works with; throws an error that names its place, made
+ * by `refuse` if that is given and the reader takes it. A reader of an option is never called with `undefined`, which
+ * means that the option was left out.
  */
-export type OptionReader<T> = (value: unknown, option: string) => T;
+export type Reader<T> = (value: unknown, path: string, refuse?: Refusal) => T;
 
 /** The options that an object may have, each with its reader. */
-export type OptionSchema = Readonly<Record<string, OptionReader<unknown>>>;
+export type OptionSchema = Readonly<Record<string, Reader<unknown>>>;
 
 /** What {@link readOptions} returns for a schema. */
 export type OptionsOf<Schema extends OptionSchema> = {
@@ -57,21 +61,6 @@ export function readOptions<Schema extends OptionSchema>(
 export function optionPath(parent: string, name: string): string {
   if (!/^[\p{ID_Start}$_][\p{ID_Continue}$]{0,63}$/u.test(name)) return `${parent}[${describe(name)}]`;
   return parent === '' ? name : `${parent}.${name}`;
-}
-
-/**
- * Reads a function.
- *
- * @param signature how to call it, for the message, such as `(value, key) => boolean`
- * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`
- */
-export function readFunction<Callback extends (...parameters: never[]) => unknown>(
-  value: unknown,
-  option: string,
-  signature: string,
-): Callback {
-  if (typeof value !== 'function') throw invalidType(option, `a function ${signature}`, value);
-  return value as Callback;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
-import { invalidRange, invalidType, type OptionReader, readOptions } from '../policy/read-options.js';
+import { kind } from '../policy/checks.js';
+import { invalidRange, invalidType, type Reader, readOptions } from '../policy/read-options.js';
 import { internalsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
 import { type MetricsRegister, promClient } from './peer.js';
@@ -48,15 +49,12 @@ export function registerMetrics<M extends RegistryMaps>(
   return new MetricsRegistration(parts, register, prefix).undo;
 }
 
-const readRegister: OptionReader<MetricsRegister> = (value, option) => {
+const readRegister = kind<MetricsRegister>('a Registry of prom-client', (value) => {
   const register = value as Partial<MetricsRegister> | null;
-  if (typeof register?.registerMetric === 'function' && typeof register.getSingleMetric === 'function') {
-    return value as MetricsRegister;
-  }
-  throw invalidType(option, 'a Registry of prom-client', value);
-};
+  return typeof register?.registerMetric === 'function' && typeof register.getSingleMetric === 'function';
+});
 
-const readPrefix: OptionReader<string> = (value, option) => {
+const readPrefix: Reader<string> = (value, option) => {
   const allowed = "letters, digits, '_' and ':', without a digit first";
   if (typeof value !== 'string') throw invalidType(option, `a string of ${allowed}`, value);
   if (!/^([a-z_:][a-z\d_:]*)?$/i.test(value)) throw invalidRange(option, allowed, value);

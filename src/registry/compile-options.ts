@@ -2,6 +2,7 @@ import { LeakDetector, type LeakDetectorOptions } from '../diagnosis/leak-detect
 import { readEnded } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import { readClock } from '../maps/standalone.js';
+import { callback, kind } from '../policy/checks.js';
 import { compilePolicy } from '../policy/compile-policy.js';
 import { durationMs, longestTimerMs, timerRange } from '../policy/duration.js';
 import type { CompiledPolicy, Policy } from '../policy/policy.js';
@@ -9,9 +10,8 @@ import {
   invalidRange,
   invalidType,
   isObjectOfOptions,
-  type OptionReader,
   optionPath,
-  readFunction,
+  type Reader,
   readName,
   readOneOf,
   readOptions,
@@ -33,8 +33,7 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
     captureSites: readNumber(0, 1),
     leakDetection: readLeakDetection,
     keyCodec: readKeyCodec,
-    encodeValue: (value, option) =>
-      readFunction<(value: unknown, map: string) => unknown>(value, option, '(value, map) => JSON'),
+    encodeValue: callback<(value: unknown, map: string) => unknown>('(value, map) => JSON'),
     restoreWindow: (value, option) => durationMs(value, option, { min: 0, max: longestTimerMs }),
     persistTo: readPersistTo,
   });
@@ -118,7 +117,7 @@ function checkEndedMap(map: string, maps: ReadonlyMap<string, CompiledPolicy<unk
   }
 }
 
-const readPolicies: OptionReader<ReadonlyMap<string, CompiledPolicy<unknown, unknown>>> = (value, option) => {
+const readPolicies: Reader<ReadonlyMap<string, CompiledPolicy<unknown, unknown>>> = (value, option) => {
   if (!isObjectOfOptions(value)) throw invalidType(option, 'an object of policies by map name', value);
   const policies = new Map<string, CompiledPolicy<unknown, unknown>>();
   for (const name of Object.keys(value)) {
@@ -129,42 +128,38 @@ const readPolicies: OptionReader<ReadonlyMap<string, CompiledPolicy<unknown, unk
   return policies;
 };
 
-const readLeakDetection: OptionReader<Omit<LeakDetectorOptions, 'longestLifetime'>> = (value, option) => {
+const readLeakDetection: Reader<Omit<LeakDetectorOptions, 'longestLifetime'>> = (value, option) => {
   // Made once to have its options checked; each map gets one of its own.
   new LeakDetector(value as LeakDetectorOptions, option);
   return { ...(value as LeakDetectorOptions) };
 };
 
-const readKeyCodec: OptionReader<KeyCodec> = (value, option) => {
-  const codec = readOptions(option, value, {
-    encode: (given, path) => readFunction<KeyCodec['encode']>(given, path, '(key) => JSON'),
-    decode: (given, path) => readFunction<KeyCodec['decode']>(given, path, '(json) => key'),
-  });
-  const { encode, decode } = codec;
-  if (encode === undefined) throw invalidType(`${option}.encode`, 'a function (key) => JSON', undefined);
-  if (decode === undefined) throw invalidType(`${option}.decode`, 'a function (json) => key', undefined);
-  return { encode, decode };
+const readKeyCodec: Reader<KeyCodec> = (value, option) => {
+  const readEncode = callback<KeyCodec['encode']>('(key) => JSON');
+  const readDecode = callback<KeyCodec['decode']>('(json) => key');
+  const { encode, decode } = readOptions(option, value, { encode: readEncode, decode: readDecode });
+  return {
+    encode: readEncode(encode, `${option}.encode`),
+    decode: readDecode(decode, `${option}.decode`),
+  };
 };
 
-const readPersistTo: OptionReader<{ path: string; everyMs: number }> = (value, option) => {
+const readPersistTo: Reader<{ path: string; everyMs: number }> = (value, option) => {
   if (typeof value === 'string') return { path: readPath(value, option), everyMs: 10_000 };
   const read = readOptions(option, value, {
     path: readPath,
     every: (given, path) => durationMs(given, path, timerRange),
   });
-  if (read.path === undefined) throw invalidType(`${option}.path`, 'the path of a file', undefined);
-  return { path: read.path, everyMs: read.every ?? 10_000 };
+  return { path: readPath(read.path, `${option}.path`), everyMs: read.every ?? 10_000 };
 };
 
-const readPath: OptionReader<string> = (value, option) => {
-  if (typeof value !== 'string' || value.length === 0 || value.includes('\0')) {
-    throw invalidType(option, 'the path of a file', value);
-  }
-  return value;
-};
+const readPath = kind<string>(
+  'the path of a file',
+  (value) => typeof value === 'string' && value.length > 0 && !value.includes('\0'),
+);
 
 const readNumber =
-  (min: number, max: number): OptionReader<number> =>
+  (min: number, max: number): Reader<number> =>
   (value, option) => {
     const allowed = `a number from ${min} to ${max}`;
     if (typeof value !== 'number') throw invalidType(option, allowed, value);

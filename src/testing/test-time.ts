@@ -1,5 +1,5 @@
 import { MapsweepError } from '../errors.js';
-import { invalidType, type OptionReader } from '../policy/read-options.js';
+import { invalidType, type Reader } from '../policy/read-options.js';
 import type { Engine } from '../sweeping/engine.js';
 import { yieldToEventLoop } from '../time/clock.js';
 
@@ -10,7 +10,7 @@ export interface Advancer {
 }
 
 /** Reads the option that says how time passes. */
-export const readAdvancer: OptionReader<Advancer> = (value, option) => {
+export const readAdvancer: Reader<Advancer> = (value, option) => {
   if (isAdvancer(value)) return value;
   throw invalidType(option, 'a manual clock, or { advance(ms) }', value);
 };

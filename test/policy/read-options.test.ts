@@ -4,7 +4,6 @@ import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import {
   describe as describeValue,
   optionPath,
-  readFunction,
   readInteger,
   readName,
   readOneOf,
@@ -250,20 +249,6 @@ describe('suggestion', () => {
         },
       ),
     );
-  });
-});
-
-describe('readFunction', () => {
-  it('returns the function itself', () => {
-    const dispose = () => {};
-    expect(readFunction(dispose, 'dispose', '() => void')).toBe(dispose);
-  });
-
-  it('rejects the name of a function, with the signature', () => {
-    const error = refusal(() => readFunction('onEnd', 'maps.a.dispose', '(value, key) => void'));
-    expect(error).toBeInstanceOf(TypeError);
-    expect(error.code).toBe('ERR_INVALID_OPTION');
-    expect(error.message).toBe('maps.a.dispose must be a function (value, key) => void; received "onEnd"');
   });
 });
 
