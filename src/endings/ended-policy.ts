@@ -4,6 +4,7 @@ import { type Duration, durationMs, timerRange } from '../policy/duration.js';
 import {
   invalidRange,
   invalidType,
+  type OptionSchema,
   type Reader,
   readInteger,
   readName,
@@ -56,25 +57,30 @@ export const readDeliver = callback<Deliver<unknown, unknown>>(
   '(event, { attempt, signal }) => void or a promise',
 );
 
+const endedSchema = {
+  map: readName,
+  deliver: readDeliver,
+  settled: callback<(value: unknown, key: unknown) => boolean>('(value, key) => boolean'),
+  attempts: (given, path) => readInteger(given, path, { min: 1, max: 1_000 }),
+  minDelay: (given, path) => durationMs(given, path, timerRange),
+  maxDelay: (given, path) => durationMs(given, path, timerRange),
+  attemptTimeout: (given, path) => durationMs(given, path, timerRange),
+  concurrency: (given, path) => readInteger(given, path, { min: 1, max: 10_000 }),
+  maxPending: (given, path) => readInteger(given, path, { min: 1 }),
+  maxDeadLetters: (given, path) => readInteger(given, path, { min: 1, max: 10_000_000 }),
+  tombstones: (given, path) =>
+    readOptions(path, given, {
+      max: (max, maxPath) => readInteger(max, maxPath, { min: 1, max: 10_000_000 }),
+      ttl: (ttl, ttlPath) => durationMs(ttl, ttlPath, { min: 1 }),
+    }),
+} satisfies OptionSchema;
+
+/** The names of all options of `ended`. */
+export const endedOptionNames: readonly string[] = Object.keys(endedSchema);
+
 /** Reads the option `ended`. */
 export const readEnded: Reader<CompiledEnded> = (value, option) => {
-  const ended = readOptions(option, value, {
-    map: readName,
-    deliver: readDeliver,
-    settled: callback<(value: unknown, key: unknown) => boolean>('(value, key) => boolean'),
-    attempts: (given, path) => readInteger(given, path, { min: 1, max: 1_000 }),
-    minDelay: (given, path) => durationMs(given, path, timerRange),
-    maxDelay: (given, path) => durationMs(given, path, timerRange),
-    attemptTimeout: (given, path) => durationMs(given, path, timerRange),
-    concurrency: (given, path) => readInteger(given, path, { min: 1, max: 10_000 }),
-    maxPending: (given, path) => readInteger(given, path, { min: 1 }),
-    maxDeadLetters: (given, path) => readInteger(given, path, { min: 1, max: 10_000_000 }),
-    tombstones: (given, path) =>
-      readOptions(path, given, {
-        max: (max, maxPath) => readInteger(max, maxPath, { min: 1, max: 10_000_000 }),
-        ttl: (ttl, ttlPath) => durationMs(ttl, ttlPath, { min: 1 }),
-      }),
-  });
+  const ended = readOptions(option, value, endedSchema);
   if (ended.map === undefined) throw invalidType(`${option}.map`, 'the name of a map', undefined);
   const minDelayMs = ended.minDelay ?? Math.min(1_000, ended.maxDelay ?? 1_000);
   const maxDelayMs = ended.maxDelay ?? Math.max(60_000, minDelayMs);

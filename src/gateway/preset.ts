@@ -1,4 +1,4 @@
-import { type EndedPolicy, readDeliver } from '../endings/ended-policy.js';
+import { type EndedPolicy, endedOptionNames, readDeliver } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import type { Deliver } from '../events/ended-event.js';
 import type { RemovalReason } from '../events/reasons.js';
@@ -11,9 +11,11 @@ import {
   invalidType,
   isObjectOfOptions,
   optionPath,
+  type Reader,
   readOptions,
   suggestion,
 } from '../policy/read-options.js';
+import { registryOptionNames } from '../registry/compile-options.js';
 import { createRegistry, type Registry } from '../registry/registry.js';
 import type { PolicyOf, RegistryOptions } from '../registry/registry-options.js';
 import { type Clock, systemClock } from '../time/clock.js';
@@ -50,15 +52,10 @@ export type GatewayRegistry<Run, Context, PendingError> = Registry<{
   [Name in keyof GatewayMaps<Run, Context, PendingError>]: GatewayMaps<Run, Context, PendingError>[Name];
 }>;
 
-type Shared = 'sweepEvery' | 'sliceBudget' | 'mode' | 'captureSites' | 'leakDetection';
-type Kept = 'keyCodec' | 'encodeValue' | 'restoreWindow' | 'persistTo';
-type Delivery = 'attempts' | 'minDelay' | 'maxDelay' | 'attemptTimeout' | 'concurrency';
-type Limits = 'maxPending' | 'maxDeadLetters' | 'tombstones' | 'settled';
-
 /** The options of `createGatewayRegistry`. */
 export interface GatewayOptions<Run, Context, PendingError>
   // biome-ignore lint/complexity/noBannedTypes: the maps play no part in the options that are taken over
-  extends Pick<RegistryOptions<{}>, Shared | Kept> {
+  extends Omit<RegistryOptions<{}>, 'maps' | 'ended'> {
   /** The gateway's live maps, to be tracked in place. A map that is left out is made anew. */
   adopt?: Partial<GatewayMaps<Run, Context, PendingError>>;
   /** Tells the context engine that a run has ended: the `deliver` of `subagentRuns`. Default: only the bus is told. */
@@ -71,9 +68,7 @@ export interface GatewayOptions<Run, Context, PendingError>
     >;
   };
   /** How endings are delivered and remembered. */
-  ended?: Pick<EndedPolicy<string, Run>, Delivery | Limits>;
-  /** Default: the clock of the process. */
-  clock?: Clock;
+  ended?: Omit<EndedPolicy<string, Run>, 'map' | 'deliver'>;
 }
 
 const mapNames = ['subagentRuns', 'runContextById', 'seqByRun', 'pendingLifecycleErrors'] as const;
@@ -184,40 +179,24 @@ function pendingLifecycleErrors(clock: Clock) {
 }
 
 function gatewaySchema() {
-  const taken = (value: unknown): unknown => value;
   return {
-    adopt: taken,
-    overrides: taken,
+    adopt: asGiven,
+    overrides: asGiven,
     onSubagentEnded: readDeliver,
-    ended: (value: unknown, option: string) => readOptions(option, value, endedSchema()),
+    // Which map's endings are told, and to whom, is the preset's to say.
+    ended: (value: unknown, option: string) =>
+      readOptions(option, value, allBut(['map', 'deliver'], endedOptionNames)),
     clock: readClock,
-    sweepEvery: taken,
-    sliceBudget: taken,
-    mode: taken,
-    captureSites: taken,
-    leakDetection: taken,
-    keyCodec: taken,
-    encodeValue: taken,
-    restoreWindow: taken,
-    persistTo: taken,
+    ...allBut(['maps', 'ended', 'clock'], registryOptionNames),
   };
 }
 
-/** Which map's endings are told, and to whom, is the preset's to say. The values are checked with the registry's. */
-function endedSchema() {
-  const taken = (value: unknown): unknown => value;
-  return {
-    settled: taken,
-    attempts: taken,
-    minDelay: taken,
-    maxDelay: taken,
-    attemptTimeout: taken,
-    concurrency: taken,
-    maxPending: taken,
-    maxDeadLetters: taken,
-    tombstones: taken,
-  };
+/** Takes options of the registry as they are: their values are checked with those of the registry itself. */
+function allBut(own: readonly string[], names: readonly string[]): Record<string, Reader<unknown>> {
+  return Object.fromEntries(names.filter((name) => !own.includes(name)).map((name) => [name, asGiven]));
 }
+
+const asGiven: Reader<unknown> = (value) => value;
 
 type MapName = (typeof mapNames)[number];
 

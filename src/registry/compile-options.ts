@@ -10,6 +10,7 @@ import {
   invalidRange,
   invalidType,
   isObjectOfOptions,
+  type OptionSchema,
   optionPath,
   type Reader,
   readName,
@@ -23,20 +24,7 @@ import type { CompiledRegistryOptions } from './registry-options.js';
 
 /** Checks everything that `createRegistry` takes, before anything is made of it. */
 export function compileRegistryOptions(input: unknown): CompiledRegistryOptions {
-  const options = readOptions('', input ?? {}, {
-    maps: readPolicies,
-    ended: readEnded,
-    sweepEvery: (value, option) => durationMs(value, option, timerRange),
-    sliceBudget: readNumber(0.1, 1_000),
-    mode: (value, option) => readOneOf(value, option, ['sweep', 'observe']),
-    clock: readClock,
-    captureSites: readNumber(0, 1),
-    leakDetection: readLeakDetection,
-    keyCodec: readKeyCodec,
-    encodeValue: callback<(value: unknown, map: string) => unknown>('(value, map) => JSON'),
-    restoreWindow: (value, option) => durationMs(value, option, { min: 0, max: longestTimerMs }),
-    persistTo: readPersistTo,
-  });
+  const options = readOptions('', input ?? {}, registrySchema);
   const maps = options.maps ?? new Map<string, CompiledPolicy<unknown, unknown>>();
   checkFollows(maps);
   checkDistinct(maps);
@@ -166,3 +154,21 @@ const readNumber =
     if (!(value >= min && value <= max)) throw invalidRange(option, allowed, value);
     return value;
   };
+
+const registrySchema = {
+  maps: readPolicies,
+  ended: readEnded,
+  sweepEvery: (value, option) => durationMs(value, option, timerRange),
+  sliceBudget: readNumber(0.1, 1_000),
+  mode: (value, option) => readOneOf(value, option, ['sweep', 'observe']),
+  clock: readClock,
+  captureSites: readNumber(0, 1),
+  leakDetection: readLeakDetection,
+  keyCodec: readKeyCodec,
+  encodeValue: callback<(value: unknown, map: string) => unknown>('(value, map) => JSON'),
+  restoreWindow: (value, option) => durationMs(value, option, { min: 0, max: longestTimerMs }),
+  persistTo: readPersistTo,
+} satisfies OptionSchema;
+
+/** The names of all options of a registry. */
+export const registryOptionNames: readonly string[] = Object.keys(registrySchema);
