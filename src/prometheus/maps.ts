@@ -10,7 +10,6 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'entries',
     help: 'Entries in the map.',
     labelNames,
-    aggregator: 'sum',
     read: (parts) => eachMap(parts, (tracker) => tracker.native.size()),
   },
   {
@@ -26,7 +25,6 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'registered_total',
     help: 'Keys that were set and had no entry.',
     labelNames,
-    aggregator: 'sum',
     read: (parts) => eachMap(parts, (tracker) => tracker.registeredTotal),
   },
   {
@@ -34,7 +32,6 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'removed_total',
     help: 'Entries that left the map, by reason. A value that was replaced leaves its entry behind.',
     labelNames: ['map', 'reason'],
-    aggregator: 'sum',
     read: removals,
   },
   {
@@ -42,7 +39,6 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'overdue_entries',
     help: 'Entries that were due at the last look and are still there: guarded, observed, waiting for their beforeSweep, or refused by delete.',
     labelNames,
-    aggregator: 'sum',
     read: (parts) => eachMap(parts, (tracker) => tracker.overdueCount),
   },
   {
@@ -50,7 +46,6 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'guarded_entries',
     help: 'Overdue entries that keepWhile holds.',
     labelNames,
-    aggregator: 'sum',
     read: (parts) => eachMap(parts, (tracker) => tracker.guardedCount),
   },
   {
@@ -58,7 +53,6 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'estimated_bytes',
     help: 'Mean weight of a sample of entries, times their number; for maps that have a weigh.',
     labelNames,
-    aggregator: 'sum',
     read: (parts) =>
       eachMap(
         parts,

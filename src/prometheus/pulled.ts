@@ -14,9 +14,10 @@ export interface PulledMetric {
   /** Without the prefix. */
   readonly name: string;
   readonly help: string;
-  readonly labelNames: readonly string[];
-  /** How the workers of a cluster become one process. */
-  readonly aggregator: Aggregator;
+  /** Default: none. */
+  readonly labelNames?: readonly string[];
+  /** How the workers of a cluster become one process. Default `'sum'`. */
+  readonly aggregator?: Aggregator;
   /** Every series there is now. Costs a little for each map, whatever its size. */
   read(parts: RegistryInternals): Sample[];
 }

@@ -1,20 +1,14 @@
 import type { Counter, Gauge, Histogram } from 'prom-client';
 import type { Measurements } from '../events/measurements.js';
 import type { RegistryInternals } from '../registry/internals.js';
-import { metricsOfCallbacks } from './callbacks.js';
 import { type DistributionMetric, DistributionSeries, distributionMetrics } from './distributions.js';
 import { metricsOfEndings } from './endings.js';
+import { metricsOfEngine } from './engine.js';
 import { metricsOfMaps } from './maps.js';
 import { type MetricsRegister, promClient } from './peer.js';
 import type { PulledMetric, Sample } from './pulled.js';
-import { metricsOfSweeps } from './sweeps.js';
 
-const pulledMetrics: readonly PulledMetric[] = [
-  ...metricsOfMaps,
-  ...metricsOfSweeps,
-  ...metricsOfCallbacks,
-  ...metricsOfEndings,
-];
+const pulledMetrics: readonly PulledMetric[] = [...metricsOfMaps, ...metricsOfEngine, ...metricsOfEndings];
 
 /** The names of all metrics, without the prefix. */
 export const metricNames: readonly string[] = [...pulledMetrics, ...distributionMetrics].map(
@@ -82,7 +76,7 @@ export class MetricsRegistration {
     return this.#keeper.deref() === undefined;
   }
 
-  #addPulled({ type, name, help, labelNames, aggregator, read }: PulledMetric): void {
+  #addPulled({ type, name, help, labelNames = [], aggregator = 'sum', read }: PulledMetric): void {
     const { Gauge, Counter } = promClient();
     const common = {
       name: this.#prefix + name,

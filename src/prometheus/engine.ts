@@ -1,23 +1,31 @@
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import type { PulledMetric, Sample } from './pulled.js';
+import { only, type PulledMetric, type Sample } from './pulled.js';
 
-/**
- * What the owner's functions got wrong. There from the start, as zero, is what the policy of the map has, the `delete`
- * that every map has, and for the map of the endings `settled` and `deliver`; and under an empty map name the
- * listeners of the bus. Anything else, such as a callback of snapshots, appears with its first failure.
- */
-export const metricsOfCallbacks: readonly PulledMetric[] = [
+/** When the sweeper last went through, and what the owner's functions got wrong. */
+export const metricsOfEngine: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'last_sweep_timestamp_seconds',
+    help: 'When the last sweep went through, Unix time; 0 before the first.',
+    // Of several processes the one that has stalled is the one to hear of.
+    aggregator: 'min',
+    read: ({ engine }) => only((engine.sweeper.lastFinishedAt ?? 0) / 1_000),
+  },
   {
     type: 'counter',
     name: 'callback_errors_total',
     help: 'Callbacks that threw, rejected, timed out or gave an invalid answer, by map (empty for what belongs to none) and callback.',
     labelNames: ['map', 'callback'],
-    aggregator: 'sum',
     read: callbackErrors,
   },
 ];
 
+/**
+ * There from the start, as zero, is what the policy of the map has, the `delete` that every map has, and for the map of
+ * the endings `settled` and `deliver`; and under an empty map name the listeners of the bus. Anything else, such as a
+ * callback of snapshots, appears with its first failure.
+ */
 function callbackErrors(parts: RegistryInternals): Sample[] {
   const { engine } = parts;
   const counts = new Map<string, Map<string, number>>([['', new Map([['listener', 0]])]]);
