@@ -125,9 +125,4 @@ export class EventBus {
   emit<Name extends keyof RegistryEvents>(type: Name, event: RegistryEvents[Name]): void {
     this.#emitter.emit(type, event);
   }
-
-  /** Removes every handler. */
-  clear(): void {
-    this.#emitter.all.clear();
-  }
 }

@@ -13,7 +13,7 @@ export interface EntryInstants {
 }
 
 /** The name of a lifetime, as policies and explanations write it. */
-export type LifetimeName = 'ttl' | 'expiresAt' | 'maxIdle' | 'maxAge' | 'orphanAfter';
+type LifetimeName = 'ttl' | 'expiresAt' | 'maxIdle' | 'maxAge' | 'orphanAfter';
 
 /** The instant from which on an entry is due, and the lifetime that says so. `Infinity`: never, by `undefined`. */
 export interface Deadline {
