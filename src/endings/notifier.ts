@@ -107,13 +107,14 @@ export class Notifier<K, V> {
   readonly #retries: RetryWaits<Obligation<K, V>>;
   readonly #letters: DeadLetters<K, V>;
   readonly #untold = new Fifo<DeadLetterEvent>();
-  readonly #turn = new TurnBudget(TURN_BUDGET_MS, () => this.#pump());
+  readonly #turn: TurnBudget;
   #isPumpQueued = false;
   #settlement: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
   #isClosed = false;
 
   constructor({ clock, timers, deliver, limits, sink }: NotifierOptions<K, V>) {
     this.#clock = clock;
+    this.#turn = new TurnBudget(clock, TURN_BUDGET_MS, () => this.#pump());
     this.#timers = timers;
     this.#deliver = deliver;
     this.#limits = limits;
@@ -262,9 +263,8 @@ export class Notifier<K, V> {
     while (!this.#isClosed && this.#inFlight.size < this.#limits.concurrency) {
       const withRetries = !this.#retries.isPaused;
       if (!this.#queue.hasNext(withRetries)) break;
-      const now = this.#clock.monotonic();
-      if (!this.#turn.hasTimeAt(now)) break;
-      void this.#attempt(this.#queue.take(withRetries)!, now);
+      if (!this.#turn.hasTime()) break;
+      void this.#attempt(this.#queue.take(withRetries)!, this.#clock.monotonic());
     }
     this.#inFlight.rest();
     if (this.#pending.size === 0) this.#close();

@@ -6,6 +6,7 @@ import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { checkSnapshot, type KeyCodec, type SnapshotEntry, type SnapshotEvent } from './snapshot-format.js';
 
@@ -59,6 +60,8 @@ export class Restoration {
   readonly #restoredTombstones = new Set<string>();
   readonly #restoredDeliveries = new Set<string>();
   #ticket: TimerTicket | undefined;
+  /** Is another one after each `stop()`, which ends a closing that is under way. */
+  #windows = 0;
   #clamped = 0;
 
   constructor(host: RestorationHost) {
@@ -149,6 +152,7 @@ export class Restoration {
   stop(): void {
     if (this.#ticket !== undefined) this.#host.engine.timers.cancel(this.#ticket);
     this.#ticket = undefined;
+    this.#windows += 1;
   }
 
   /** Claims the end of a run that has not come back. `undefined` where none is held under the key. */
@@ -294,18 +298,29 @@ export class Restoration {
   #openWindow(): void {
     const { engine, restoreWindowMs } = this.#host;
     this.stop();
-    this.#ticket = engine.timers.schedule(engine.timeline.now() + restoreWindowMs, () => this.#closeWindow());
+    this.#ticket = engine.timers.schedule(
+      engine.timeline.now() + restoreWindowMs,
+      () => void this.#closeWindow(),
+    );
   }
 
-  #closeWindow(): void {
+  async #closeWindow(): Promise<void> {
     this.#ticket = undefined;
     const { engine } = this.#host;
     const endings = this.#host.endings();
     if (endings !== undefined && !endings.tracker.observing) {
-      for (const [key, entry] of [...(this.#entries.get(endings.tracker.name) ?? [])]) {
-        // A listener may have set one that comes later in the row.
-        const isAbsent = this.#entries.get(endings.tracker.name)?.get(key) === entry;
-        if (isAbsent && !entry.claimed) this.#conclude(endings, key, entry, 'lost', undefined);
+      const window = this.#windows;
+      const isStopped = (): boolean => window !== this.#windows || engine.isStopped;
+      const { clock } = engine.timeline;
+      const slices = new Slices({ clock, budgetMs: engine.sliceBudgetMs, isStopped });
+      // One that comes back meanwhile, because of a listener or in a pause, leaves the row.
+      const absent = this.#entries.get(endings.tracker.name) ?? new Map<unknown, SnapshotEntry>();
+      for (const [key, entry] of absent) {
+        if (entry.claimed) continue;
+        // Gone before anybody is told: what is set under this key from now on is a new run.
+        absent.delete(key);
+        this.#conclude(endings, key, entry, 'lost', undefined);
+        if (isStopped() || (slices.isOver() && !(await slices.giveWay()))) return;
       }
     }
     this.#entries.clear();

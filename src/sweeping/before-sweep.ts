@@ -6,6 +6,7 @@ import { HOOKED } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
 import type { Timeline } from '../time/timeline.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
+import { TurnBudget } from '../time/turn-budget.js';
 import type { Tracker } from './tracker.js';
 
 const timeoutMs = 30_000;
@@ -35,6 +36,7 @@ export interface HookHost {
   readonly timeline: Timeline;
   readonly timers: TimerQueue;
   readonly failures: CallbackFailures;
+  readonly sliceBudgetMs: number;
   /** The pause after a first failure, ms; it doubles with each further one. */
   readonly firstPauseMs: number;
   /** While the sweeper is stopped nothing is removed. */
@@ -51,15 +53,13 @@ export class BeforeSweepGate {
   readonly #host: HookHost;
   readonly #hooks = new Map<Tracker, Map<number, Hook>>();
   readonly #queue = new Set<Hook>();
-  #running = 0;
+  readonly #running = new Set<Hook>();
+  readonly #turn: TurnBudget;
 
   constructor(host: HookHost) {
     this.#host = host;
-  }
-
-  /** How many run at this moment. */
-  get running(): number {
-    return this.#running;
+    // Hooks that settle without I/O start one another from microtask to microtask.
+    this.#turn = new TurnBudget(host.timeline.clock, host.sliceBudgetMs, () => this.#startQueued());
   }
 
   /** How many run, wait for a free place, or wait for their next attempt, in one map. */
@@ -78,11 +78,7 @@ export class BeforeSweepGate {
   /** Starts the hook of a due entry, or its next attempt if that is due; else does nothing. */
   request(tracker: Tracker, slot: number, reason: LibraryReason): void {
     const generation = tracker.stamps.generation[slot] as number;
-    let ofTracker = this.#hooks.get(tracker);
-    if (ofTracker === undefined) {
-      ofTracker = new Map();
-      this.#hooks.set(tracker, ofTracker);
-    }
+    const ofTracker = this.#hooksOf(tracker);
     let hook = ofTracker.get(slot);
     if (hook !== undefined && hook.generation !== generation) hook = undefined;
     if (hook === undefined) {
@@ -110,24 +106,43 @@ export class BeforeSweepGate {
   /** The entry was touched, replaced or removed: what runs is told to stop, and what it answers will not count. */
   cancel(tracker: Tracker, slot: number): void {
     const hook = this.#hooks.get(tracker)?.get(slot);
-    if (hook === undefined || hook.isCancelled) return;
+    if (hook !== undefined) this.#cancel(hook);
+  }
+
+  #cancel(hook: Hook): void {
+    if (hook.isCancelled) return;
     hook.isCancelled = true;
     this.#queue.delete(hook);
     // One that runs stays known until it has ended, so that no second one runs for the same entry.
-    if (hook.state !== 'running' || !tracker.stamps.holds(slot, hook.generation)) this.#forget(hook);
+    if (hook.state !== 'running' || !hook.tracker.stamps.holds(hook.slot, hook.generation))
+      this.#forget(hook);
     hook.controller?.abort(new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'));
   }
 
-  /** Tells every running hook to stop, and forgets all. */
+  /** Tells every running hook to stop, and forgets the others. */
   close(): void {
-    for (const ofTracker of [...this.#hooks.values()]) {
-      for (const hook of [...ofTracker.values()]) this.cancel(hook.tracker, hook.slot);
+    this.#queue.clear();
+    // At once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
+    this.#hooks.clear();
+    for (const hook of this.#running) {
+      const { tracker, slot, generation } = hook;
+      if (tracker.stamps.holds(slot, generation)) this.#hooksOf(tracker).set(slot, hook);
+      this.#cancel(hook);
     }
+  }
+
+  #hooksOf(tracker: Tracker): Map<number, Hook> {
+    let hooks = this.#hooks.get(tracker);
+    if (hooks === undefined) {
+      hooks = new Map();
+      this.#hooks.set(tracker, hooks);
+    }
+    return hooks;
   }
 
   #startQueued(): void {
     for (const hook of this.#queue) {
-      if (this.#running >= concurrency || this.#host.isStopped()) return;
+      if (this.#running.size >= concurrency || this.#host.isStopped() || !this.#turn.hasTime()) return;
       this.#queue.delete(hook);
       this.#start(hook);
     }
@@ -142,14 +157,14 @@ export class BeforeSweepGate {
     hook.state = 'running';
     hook.attempt += 1;
     hook.controller = controller;
-    this.#running += 1;
+    this.#running.add(hook);
     let isSettled = false;
     let ticket: TimerTicket | undefined;
     const settle = (error: unknown, failed: boolean): void => {
       if (isSettled) return;
       isSettled = true;
       if (ticket !== undefined) timers.cancel(ticket);
-      this.#running -= 1;
+      this.#running.delete(hook);
       this.#settled(hook, key, failed, error);
       this.#startQueued();
     };

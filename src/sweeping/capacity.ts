@@ -1,4 +1,5 @@
-import { type Clock, giveWay } from '../time/clock.js';
+import type { Clock } from '../time/clock.js';
+import { Slices } from '../time/slices.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import type { Tracker } from './tracker.js';
 
@@ -89,25 +90,20 @@ export class CapacityPasses {
   async #run(): Promise<void> {
     this.#isRunning = true;
     const { clock, sliceBudgetMs } = this.#host;
-    let sliceBegan = this.#host.now();
-    const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= sliceBegan);
+    const slices = new Slices({ clock, budgetMs: sliceBudgetMs });
+    const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= slices.now);
     // Out first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop here.
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
-      let spentMs = 0;
+      const spentBeforeMs = slices.spentMs;
       const steps = evictExcess(tracker, this.#host);
       while (!steps.next().done && !this.#host.isStopped()) {
-        const sliceMs = this.#host.now() - sliceBegan;
-        if (sliceMs < sliceBudgetMs) continue;
-        spentMs += sliceMs;
-        await giveWay(clock);
-        sliceBegan = this.#host.now();
+        if (slices.isOver()) await slices.giveWay();
       }
-      const now = this.#host.now();
-      spentMs += now - sliceBegan;
       const isFruitless =
         tracker.native.size() - this.#host.waitingCount(tracker) > tracker.policy.maxEntries;
-      if (isFruitless) this.#notBefore.set(tracker, now + spentMs / shareOfFruitlessPasses);
+      const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
+      if (isFruitless) this.#notBefore.set(tracker, slices.now + pauseMs);
       else this.#notBefore.delete(tracker);
     }
     this.#isRunning = false;
@@ -151,7 +147,7 @@ function* evictExcess(tracker: Tracker, host: CapacityHost): Generator<void> {
     if (isDue && stamps.holds(slot, generation)) evict(slot, tracker.filing.judge.rule);
     yield;
   }
-  for (const candidates of [tracker.endedSlots(), longestIdleFirst(tracker)]) {
+  for (const candidates of [firstEndedFirst(tracker), longestIdleFirst(tracker)]) {
     for (const [slot, generation] of candidates) {
       if (!isOver()) return;
       // A callback may have removed it, and its slot may be another entry's.
@@ -159,6 +155,19 @@ function* evictExcess(tracker: Tracker, host: CapacityHost): Generator<void> {
       if (!tracker.isGuarded(slot) && stamps.holds(slot, generation)) evict(slot, 'maxEntries');
       yield;
     }
+  }
+}
+
+/** The entries whose end was announced, the first ended first. One that was registered since the first was asked for ends the row. */
+function* firstEndedFirst({
+  claims,
+  stamps,
+}: Tracker): Generator<readonly [slot: number, generation: number]> {
+  const last = stamps.lastGeneration;
+  for (const slot of claims?.endedSlots() ?? []) {
+    const generation = stamps.generation[slot] as number;
+    if (generation > last) return;
+    yield [slot, generation];
   }
 }
 

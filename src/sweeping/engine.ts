@@ -70,6 +70,7 @@ export class Engine implements TrackerHost {
       timeline,
       timers,
       failures: this.failures,
+      sliceBudgetMs,
       firstPauseMs: sweepEveryMs,
       isStopped: () => this.#isStopped,
       proceed: (tracker, slot, reason) => this.#hookSucceeded(tracker, slot, reason),

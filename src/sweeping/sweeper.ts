@@ -1,5 +1,5 @@
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
-import { giveWay } from '../time/clock.js';
+import { Slices } from '../time/slices.js';
 import type { Timeline } from '../time/timeline.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import type { Tracker } from './tracker.js';
@@ -127,41 +127,34 @@ export class Sweeper {
     const startedAt = timeline.clock.now();
     const totals = { examined: 0, swept: 0, slices: 0, longestSliceMs: 0 };
     const maps: Record<string, MapSweepReport> = {};
-    let sliceBegan = began;
-
-    const endSlice = (): void => {
-      const durationMs = timeline.now() - sliceBegan;
-      totals.slices += 1;
-      totals.longestSliceMs = Math.max(totals.longestSliceMs, durationMs);
-      this.#host.sliceFinished(durationMs);
-    };
+    const slices = new Slices({
+      clock: timeline.clock,
+      budgetMs: this.#host.sliceBudgetMs,
+      sliceFinished: (durationMs) => {
+        totals.slices += 1;
+        totals.longestSliceMs = Math.max(totals.longestSliceMs, durationMs);
+        this.#host.sliceFinished(durationMs);
+      },
+    });
 
     for (const tracker of [...this.#host.trackers()]) {
       const tally = { examined: 0, swept: 0 };
       const { policy } = tracker;
       // Where callbacks of the owner run for every entry, each may be slow: look at the clock after each.
-      const stepsPerReading =
+      slices.stepsPerReading =
         policy.dispose !== undefined || tracker.filing.judge.needsValue || tracker.claims !== undefined
           ? 1
           : stepsPerClockReading;
-      let now = timeline.now();
       tracker.pass.begin(tick);
-      for (let steps = 1; !this.#interrupted; steps += 1) {
-        if (!tracker.pass.step(now, tally)) break;
-        if (steps % stepsPerReading !== 0) continue;
-        now = timeline.now();
-        if (now - sliceBegan < this.#host.sliceBudgetMs) continue;
-        endSlice();
-        await giveWay(timeline.clock);
-        sliceBegan = timeline.now();
-        now = sliceBegan;
+      while (!this.#interrupted && tracker.pass.step(slices.now, tally)) {
+        if (slices.isOver()) await slices.giveWay();
       }
       tracker.pass.end();
       totals.examined += tally.examined;
       totals.swept += tally.swept;
       maps[tracker.name] = { swept: tally.swept, overdue: tracker.overdueCount };
     }
-    endSlice();
+    slices.end();
     const skipped = this.#interrupted ? 'stopped' : undefined;
     const durationMs = timeline.now() - began;
     const report: SweepReport = { startedAt, durationMs, ...totals, maps, skipped };

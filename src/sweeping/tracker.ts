@@ -255,14 +255,6 @@ export class Tracker implements LeavableMap, DueQueueHost, SweptMap {
       .map((slot) => [slot, this.stamps.generation[slot] as number]);
   }
 
-  /** The entries whose end was announced and that are still there, with their generations, first ended first. A copy. */
-  endedSlots(): Array<[slot: number, generation: number]> {
-    return [...(this.claims?.endedSlots() ?? [])].map((slot) => [
-      slot,
-      this.stamps.generation[slot] as number,
-    ]);
-  }
-
   // --- stamps from elsewhere ----------------------------------------------------------------------------------------
 
   /**

@@ -36,6 +36,7 @@ export class Slices {
   #steps = 0;
   #beganAt: number;
   #now: number;
+  #spentBeforeMs = 0;
 
   constructor({
     clock,
@@ -58,6 +59,11 @@ export class Slices {
     return this.#now;
   }
 
+  /** The time that all slices have taken so far, by the clock as it was last read, in ms. */
+  get spentMs(): number {
+    return this.#spentBeforeMs + this.#now - this.#beganAt;
+  }
+
   /** Counts a step, and returns whether the slice has used up its time. To be called after each step. */
   isOver(): boolean {
     this.#steps += 1;
@@ -73,6 +79,7 @@ export class Slices {
    */
   async giveWay(): Promise<boolean> {
     this.end();
+    this.#spentBeforeMs = this.spentMs;
     await giveWay(this.#clock);
     this.#steps = 0;
     this.#beganAt = this.#clock.monotonic();

@@ -1,6 +1,7 @@
-import { createRegistry, type RegistryOptions, type RegistrySnapshot } from 'mapsweep';
+import { createRegistry, type Registry, type RegistryOptions, type RegistrySnapshot } from 'mapsweep';
 import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { slowClock } from '../time/slow-clock.js';
 
 interface Run {
   done?: boolean;
@@ -286,6 +287,74 @@ describe('restore', () => {
     expect(next.registry.end('lost')).toBe('duplicate');
     await later.advance(20 * 60_000);
     expect(next.told).toHaveLength(1);
+  });
+
+  describe('when the window closes over many runs that have not come back', () => {
+    /** A life that waits for `count` runs; `inPause` is called in each pause of its long work. */
+    function waiting(count: number, inPause: (registry: Registry<Maps>) => void) {
+      const clock = createManualClock();
+      const first = live(clock, { fails: true });
+      for (let n = 0; n < count; n += 1) first.registry.maps.runs.set(n, {});
+      const snapshot = first.registry.snapshot();
+      first.registry.stop();
+      const later = clockAfter(clock);
+      const lost: unknown[] = [];
+      const life = live(later, { clock: slowClock(later, 0.1, () => inPause(life.registry)) });
+      life.registry.on('subagent-ended', ({ key, reason }) => {
+        if (reason === 'lost') lost.push(key);
+      });
+      life.registry.restore(snapshot);
+      return { clock: later, life, lost, snapshot };
+    }
+
+    it('ends 100,000 as lost in slices, in order, but for one that comes back in a pause', async () => {
+      const seen: number[] = [];
+      const { clock, life, lost } = waiting(100_000, (registry) => {
+        seen.push(lost.length);
+        if (lost.length > 0) registry.maps.runs.set(99_999, {});
+      });
+      await clock.advance(10 * 60_000);
+      expect(lost).toEqual(Array.from({ length: 99_999 }, (_, n) => n));
+      const slices = seen.map((count, index) => count - (seen[index - 1] ?? 0));
+      // 5 ms of readings, of 0.1 ms each, of which every run takes several.
+      expect(Math.max(...slices)).toBeLessThanOrEqual(50);
+      expect(life.registry.end(99_999)).toBe('claimed');
+      life.registry.stop();
+    });
+
+    it('takes a key that is set after its run was lost for a new run, though the others are still being lost', async () => {
+      const { clock, life, lost } = waiting(1_000, (registry) => {
+        if (lost.length > 0 && !registry.maps.runs.has(0)) registry.maps.runs.set(0, {});
+      });
+      await clock.advance(10 * 60_000);
+      expect(lost).toHaveLength(1_000);
+      expect(life.registry.end(0)).toBe('claimed');
+      life.registry.stop();
+    });
+
+    it('ends with stop() in a pause, and leaves the rest to the next life', async () => {
+      const { clock, life, lost } = waiting(1_000, (registry) => {
+        if (lost.length > 0) registry.stop();
+      });
+      await clock.advance(10 * 60_000);
+      expect(lost.length).toBeGreaterThan(0);
+      expect(lost.length).toBeLessThanOrEqual(50);
+      expect(life.registry.snapshot().maps.runs?.entries).toHaveLength(1_000 - lost.length);
+    });
+
+    it('opens the window anew when more is restored in a pause', async () => {
+      let restoredAfter: number | undefined;
+      const { clock, life, lost, snapshot } = waiting(1_000, (registry) => {
+        if (lost.length === 0 || restoredAfter !== undefined) return;
+        registry.restore(snapshot);
+        restoredAfter = lost.length;
+      });
+      await clock.advance(10 * 60_000);
+      expect(lost).toHaveLength(restoredAfter as number);
+      await clock.advance(10 * 60_000);
+      expect(lost).toHaveLength(1_000);
+      life.registry.stop();
+    });
   });
 
   it('claims nothing as lost in observe mode', async () => {

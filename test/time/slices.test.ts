@@ -59,6 +59,20 @@ test('shows the clock as it last read it', () => {
   expect(slices.now).toBe(began + 1);
 });
 
+test('counts what the slices took, and not the pauses in between', async () => {
+  const manual = createManualClock();
+  const clock = { ...manual, yield: () => manual.advance(60_000) };
+  const slices = new Slices({ clock, budgetMs: 5 });
+  for (let slice = 0; slice < 3; slice += 1) {
+    await manual.advance(7);
+    expect(slices.isOver()).toBe(true);
+    await slices.giveWay();
+  }
+  await manual.advance(2);
+  slices.isOver();
+  expect(slices.spentMs).toBe(3 * 7 + 2);
+});
+
 test('tells of each slice how long it took, also of the last', async () => {
   const durations: number[] = [];
   const sliceFinished = (durationMs: number): void => void durations.push(durationMs);
