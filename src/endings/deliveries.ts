@@ -29,7 +29,7 @@ export class Deliveries {
       sink: {
         delivered: (event, durationMs) => {
           outcomes.delivered += 1;
-          engine.observe((observer) => observer.delivered?.(durationMs, event));
+          engine.measurements.tell((listener) => listener.delivered?.(durationMs, event));
         },
         attemptFailed: (failure) => {
           outcomes.failed += 1;

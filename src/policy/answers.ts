@@ -69,6 +69,11 @@ export class Answers<K, V> {
     if (this.#remembered.size > 0) this.#remembered.delete(slot);
   }
 
+  /** Forgets everything: all entries have left. */
+  clear(): void {
+    this.#remembered.clear();
+  }
+
   #translate(name: InstantName, slot: number, epoch: number): number {
     let ofSlot = this.#remembered.get(slot);
     if (ofSlot === undefined) {

@@ -47,7 +47,7 @@ export class MetricsRegistration {
   /** Takes the metrics out of the register again; those of others stay. Idempotent. */
   readonly undo = (): void => {
     const keeper = this.#keeper.deref();
-    const observers = keeper?.parts.engine.observers;
+    const observers = keeper?.parts.engine.measurements;
     if (keeper !== undefined) observers?.delete(keeper);
     for (const observer of this.#observers) observers?.delete(observer);
     for (const [name, metric] of this.#metrics) {
@@ -58,7 +58,7 @@ export class MetricsRegistration {
   /** All names have to be free. */
   constructor(parts: RegistryInternals, register: MetricsRegister, prefix: string) {
     const keeper: Keeper = { parts };
-    parts.engine.observers.add(keeper);
+    parts.engine.measurements.add(keeper);
     this.#keeper = new WeakRef(keeper);
     this.#register = register;
     this.#prefix = prefix;
@@ -169,7 +169,7 @@ export class MetricsRegistration {
   }
 
   #observeBy(observer: Measurements, { engine }: RegistryInternals): void {
-    engine.observers.add(observer);
+    engine.measurements.add(observer);
     this.#observers.push(observer);
   }
 }

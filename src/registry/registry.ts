@@ -7,6 +7,7 @@ import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
 import type { AnyMap, CollectionOf, KeyOf, RegistryMaps } from '../maps/collection-types.js';
 import { MapHandle } from '../maps/map-handle.js';
+import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
 import { compilePolicy } from '../policy/compile-policy.js';
@@ -114,7 +115,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
   touch(map: MapName<M>, key: unknown): boolean {
-    return this.#tracker(map).touch(key);
+    return touch(this.#tracker(map), key);
   }
 
   /** When an entry was registered and last active; `undefined` where there is no such entry. */

@@ -111,7 +111,7 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
 function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker: Tracker): MapReport {
   const { name, policy } = tracker;
   const now = engine.timeline.now();
-  const oldestRegisteredAt = tracker.oldestRegisteredAt();
+  const oldestRegisteredAt = tracker.stamps.oldestRegisteredAt();
   const verdict = leaks.verdictOf(tracker);
   return {
     name,
@@ -120,11 +120,11 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     mode: tracker.observing ? 'observe' : 'sweep',
     oldestAgeMs: oldestRegisteredAt === undefined ? undefined : now - oldestRegisteredAt,
     excess: Math.max(0, tracker.native.size() - policy.maxEntries),
-    overdue: tracker.overdueCount,
-    guarded: tracker.guardedCount,
+    overdue: tracker.due.overdueCount,
+    guarded: tracker.due.guardedCount,
     waiting: engine.hooks.countOf(tracker),
     registered: tracker.registeredTotal,
-    removed: { ...tracker.removals.total },
+    removed: { ...tracker.removedTotal },
     leakSuspected: verdict.suspected,
     entriesPerMinute: verdict.entriesPerMinute,
     estimatedBytes: weights.estimatedBytes(tracker),

@@ -77,7 +77,7 @@ class SnapshotWriter {
       const json = this.#key(key, name);
       if (json === undefined) continue;
       const entry: SnapshotEntry = { key: json, ...shownStamps(stamps, engine.timeline, slot) };
-      const borrowedAt = tracker.activeAt(slot);
+      const borrowedAt = tracker.activity.latest(slot);
       if (borrowedAt > stamps.lastActiveAt(slot)) entry.borrowedAt = engine.timeline.toEpoch(borrowedAt);
       if (ofEnded !== undefined) {
         entry.id = ofEnded.idOf(slot);

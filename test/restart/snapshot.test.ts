@@ -320,7 +320,7 @@ describe('restore', () => {
       expect(Math.max(...slices)).toBeLessThanOrEqual(50);
       expect(life.registry.end(99_999)).toBe('claimed');
       life.registry.stop();
-    });
+    }, 30_000);
 
     it('takes a key that is set after its run was lost for a new run, though the others are still being lost', async () => {
       const { clock, life, lost } = waiting(1_000, (registry) => {
