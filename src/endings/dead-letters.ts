@@ -4,9 +4,9 @@ import type { DeadLetter } from '../events/dead-letter.js';
 /** A dead letter as it is kept. */
 export interface LetterRecord<K, V> {
   readonly letter: DeadLetter<K, V>;
-  /** Whether its last attempt timed out and has not settled yet. Another one would overlap with it. */
+  /** True while its last attempt, which timed out, still runs. Another one would overlap with it. */
   isRunning: boolean;
-  /** Whether {@link DeadLetters.countedLosses} counts it. */
+  /** True if {@link DeadLetters.countedLosses} counts it. */
   readonly isCounted: boolean;
 }
 

@@ -53,7 +53,7 @@ interface OpenClaim extends Claim {
  * Exactly one ending for each registration in one map.
  *
  * A registration opens an obligation; the first who claims it, be it the owner, a sweep or an eviction, discharges it.
- * Claim and tombstone are written together before anything is removed or said, and are taken back only where the
+ * Claim and tombstone are written together before anything is removed or said, and are taken back only if the
  * entry turns out to have stayed.
  */
 export class Endings implements ClaimKeeper {
@@ -146,7 +146,7 @@ export class Endings implements ClaimKeeper {
     return new Set(this.#tentativeClaims().map((claim) => claim.key));
   }
 
-  /** Whether a claim is being made at this moment, and may yet be taken back: to a snapshot it is still open. */
+  /** Returns whether a claim is being made at this moment, and may yet be taken back: to a snapshot it is still open. */
   isTentative(slot: number): boolean {
     return this.#tentativeClaims().some((claim) => claim.slot === slot);
   }
@@ -159,7 +159,7 @@ export class Endings implements ClaimKeeper {
 
   /** Takes over a claimed ending: counts it, has it delivered, and tells the bus. */
   conclude(event: EndedEvent): void {
-    this.#settle(event);
+    this.#handOver(event);
     this.#host.announce(event);
   }
 
@@ -185,7 +185,7 @@ export class Endings implements ClaimKeeper {
   confirm(claim: Claim): EndedEvent {
     const open = claim as OpenClaim;
     this.#tentative.delete(open);
-    this.#settle(open.event);
+    this.#handOver(open.event);
     return open.event;
   }
 
@@ -243,7 +243,7 @@ export class Endings implements ClaimKeeper {
     if (this.tracker.order !== undefined) this.#ended.add(slot);
   }
 
-  #settle(event: EndedEvent): void {
+  #handOver(event: EndedEvent): void {
     this.endedTotal[counted(event.reason)] += 1;
     this.#host.obliged(event);
   }

@@ -57,7 +57,7 @@ export interface NotifierSink {
 /** What a {@link Notifier} is made of. */
 export interface NotifierOptions<K, V> {
   clock: Clock;
-  /** Carries retries, time-outs and the deadline of `settleAll`; none of them comes while it is paused. */
+  /** Carries retries, time-outs and the deadline of `finish`; none of them comes while it is paused. */
   timers: TimerQueue;
   deliver: Deliver<K, V>;
   limits: NotifierLimits;
@@ -85,13 +85,13 @@ interface Attempt<K, V> {
 /** How long attempts may start one another before the event loop gets a turn, ms. */
 const TURN_BUDGET_MS = 5;
 
-const settled = Promise.resolve();
+const resolved = Promise.resolve();
 
 /**
  * Delivers endings: each until it succeeds, with at most `attempts` attempts a round, then as one dead letter.
  *
  * At most one delivery of an id succeeds, and its attempts never overlap: an obligation is queued, running, waiting or
- * a dead letter, never two of these; and where an attempt timed out, its id is not tried again before it has settled.
+ * a dead letter, never two of these; and if an attempt timed out, its id is not tried again before that attempt is over.
  * That is per instance: a notifier that imports the state of another one knows nothing of attempts running there.
  */
 export class Notifier<K, V> {
@@ -109,7 +109,7 @@ export class Notifier<K, V> {
   readonly #untold = new Fifo<DeadLetterEvent>();
   readonly #turn: TurnBudget;
   #isPumpQueued = false;
-  #settlement: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
+  #finishing: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
   #isClosed = false;
 
   constructor({ clock, timers, deliver, limits, sink }: NotifierOptions<K, V>) {
@@ -141,7 +141,7 @@ export class Notifier<K, V> {
   /**
    * Takes over an ending. Its first attempt starts in a microtask, outside the async context of the caller, as soon
    * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. An id that is pending or a dead letter
-   * is ignored; once `settleAll` is over, an ending is kept for `export` and not tried.
+   * is ignored; once `finish` is over, an ending is kept for `export` and not tried.
    */
   push(event: EndedEvent<K, V>): void {
     this.#accept(event, 0);
@@ -153,8 +153,8 @@ export class Notifier<K, V> {
   }
 
   /**
-   * Starts a new round of attempts, numbered from 1, for a dead letter. False where there is none of that id, its
-   * timed-out attempt has not settled, `maxPending` is reached, or `settleAll` is over.
+   * Starts a new round of attempts, numbered from 1, for a dead letter. Returns false if there is none of that id, its
+   * timed-out attempt still runs, `maxPending` is reached, or `finish` is over.
    */
   redeliver(id: string): boolean {
     const record = this.#letters.get(id);
@@ -172,8 +172,8 @@ export class Notifier<K, V> {
    * @returns how many of those that were pending or came in meanwhile are undelivered; earlier dead letters are not
    *   among them
    */
-  settleAll(deadlineAtMonotonic: number): Promise<number> {
-    if (this.#settlement !== undefined) return this.#settlement.promise;
+  finish(deadlineAtMonotonic: number): Promise<number> {
+    if (this.#finishing !== undefined) return this.#finishing.promise;
     const deadline = this.#timers.schedule(deadlineAtMonotonic, () => this.#close());
     const releaseProcess = this.#timers.holdProcess();
     let resolve!: (undelivered: number) => void;
@@ -185,7 +185,7 @@ export class Notifier<K, V> {
       releaseProcess();
       resolve(this.#pending.size + this.#letters.countedLosses);
     };
-    this.#settlement = { promise, end };
+    this.#finishing = { promise, end };
     this.#letters.countLosses();
     this.#retries.releaseAll();
     this.#inFlight.resume();
@@ -195,16 +195,16 @@ export class Notifier<K, V> {
   }
 
   /**
-   * From here on no timer is needed: first attempts still start, retries wait for `settleAll`, and attempts have no
-   * time-out. Ignored once `settleAll` was called.
+   * From here on no timer is needed: first attempts still start, retries wait for `finish`, and attempts have no
+   * time-out. Ignored once `finish` was called.
    */
   pauseRetries(): void {
-    if (this.#settlement !== undefined) return;
+    if (this.#finishing !== undefined) return;
     this.#retries.pause();
     this.#inFlight.pause();
   }
 
-  /** Everything owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
+  /** Returns all that is owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
   export(): NotifierState<K, V> {
     const pending: NotifierState<K, V>['pending'] = [];
     for (const { event, attempts } of this.#pending.values()) pending.push({ event, attempts });
@@ -213,7 +213,7 @@ export class Notifier<K, V> {
 
   /**
    * Takes over the state of another notifier. What is pending there starts again, with the number of the next
-   * attempt; where none is left, the outcome of the last one is unknown and it becomes an ambiguous dead letter. Ids
+   * attempt; if none is left, the outcome of the last one is unknown and it becomes an ambiguous dead letter. Ids
    * that are pending or dead letters here already are left as they are.
    */
   import(state: NotifierState<K, V>): void {
@@ -235,8 +235,8 @@ export class Notifier<K, V> {
     if (attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', undefined, true);
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
     else this.#bury(obligation, 'overflow', undefined, false);
-    // Whoever hands an ending over may be in the midst of a removal, where nobody must be called.
-    if (this.#untold.size > 0) detached(() => settled.then(() => this.#tell()));
+    // Whoever hands an ending over may be in the midst of a removal, when nobody must be called.
+    if (this.#untold.size > 0) detached(() => resolved.then(() => this.#tell()));
   }
 
   #enqueue(obligation: Obligation<K, V>): void {
@@ -251,7 +251,7 @@ export class Notifier<K, V> {
     this.#isPumpQueued = true;
     // A promise, since fake timers may replace `queueMicrotask`.
     detached(() =>
-      settled.then(() => {
+      resolved.then(() => {
         this.#isPumpQueued = false;
         this.#pump();
       }),
@@ -270,7 +270,7 @@ export class Notifier<K, V> {
     if (this.#pending.size === 0) this.#close();
   }
 
-  // `await` treats a throw, a value, a promise and the oddest thenable alike, and settles in a microtask at the
+  // `await` treats a throw, a value, a promise and the oddest thenable alike, and is over in a microtask at the
   // earliest, so that a million synchronous handlers are a loop and no recursion. Nothing else in here may throw.
   async #attempt(obligation: Obligation<K, V>, now: number): Promise<void> {
     obligation.attempts += 1;
@@ -359,14 +359,14 @@ export class Notifier<K, V> {
     }
   }
 
-  /** The end of `settleAll`, if that was called: nothing starts any more. */
+  /** The end of `finish`, if that was called: nothing starts any more. */
   #close(): void {
-    if (this.#settlement === undefined || this.#isClosed) return;
+    if (this.#finishing === undefined || this.#isClosed) return;
     this.#isClosed = true;
     this.#retries.pause();
     this.#inFlight.pause();
     const reason = new MapsweepError('ERR_CLOSED', 'closed before the attempt to deliver settled');
     for (const { context } of this.#inFlight) abortAttempt(context, reason);
-    this.#settlement.end();
+    this.#finishing.end();
   }
 }

@@ -23,7 +23,7 @@ export class Judge<K, V> {
   /** Monotonic instant of the deadline, `Infinity` for never, and the lifetime it comes from. */
   readonly deadline: Deadline = { at: Number.POSITIVE_INFINITY, by: undefined };
   /**
-   * The lifetimes that depend on a function which has not answered, for people; empty where all have. An entry with any
+   * The lifetimes that depend on a function which has not answered, for people; empty if all have. An entry with any
    * has to be looked at by every sweep.
    */
   unanswered = '';
@@ -42,7 +42,7 @@ export class Judge<K, V> {
       );
   }
 
-  /** Whether judging reads the value of the entry. */
+  /** True if the value of an entry has to be read to judge it. */
   get needsValue(): boolean {
     return this.#needsValue;
   }
@@ -92,7 +92,7 @@ export class Judge<K, V> {
     return this.isGuarded(slot, key, value) ? 'guarded' : 'due';
   }
 
-  /** Whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */
+  /** Returns whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */
   isGuarded(slot: number, key: K, value: V): boolean {
     const { keepWhile } = this.#policy;
     if (keepWhile === undefined) return false;

@@ -38,7 +38,7 @@ export interface RegistryOptions<M extends RegistryMaps> {
   encodeValue?: (value: unknown, map: string) => unknown;
   /** How long after a restore a run has to come back before it ends as `lost`. From 0 to 24 days. Default `'10m'`. */
   restoreWindow?: Duration;
-  /** A file that the snapshot is kept in, or where and how often. Loaded at creation. Default: none. */
+  /** The file that the snapshot is kept in, or its path and how often it is written. Loaded at creation. Default: none. */
   persistTo?: string | { path: string; every?: Duration };
 }
 

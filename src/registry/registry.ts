@@ -59,7 +59,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   /**
    * Adopts a map that appeared later, under a name that is free, in place.
    *
-   * @throws MapsweepTypeError where the name is taken, the map cannot be adopted or is tracked already, the policy is
+   * @throws MapsweepTypeError if the name is taken, the map cannot be adopted or is tracked already, the policy is
    *   wrong, or it follows a map that is not there; nothing has changed then
    */
   adopt<A extends AnyMap>(name: string, map: A, policy: PolicyOf<A> = {}): MapHandle<A, KeyOf<A>> {
@@ -95,7 +95,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * Says that the run of a key has ended. The first who says so claims the ending, whichever path that is; then it is
    * emitted as `subagent-ended` and delivered. The entry stays until its lifetime is over.
    *
-   * @returns `claimed`; `duplicate` where it was claimed before; `unknown` where no such run was ever registered, or
+   * @returns `claimed`; `duplicate` if it was claimed before; `unknown` if no such run was ever registered, or
    *   its tombstone is forgotten, or the registry has no `ended`. A duplicate and an unknown key notify nobody
    */
   end(key: unknown, options?: EndOptions): EndResult {
@@ -107,18 +107,18 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * ended without anybody being told, and the end of `to` is the end of both. Both entries stay; `to` keeps its own
    * stamps and id.
    *
-   * @returns `duplicate` where `from` has ended before; `unknown` where either is not registered
+   * @returns `duplicate` if `from` has ended before; `unknown` if either is not registered
    */
   transfer(fromKey: unknown, toKey: unknown): TransferResult {
     return this.#parts.endings?.transfer(fromKey, toKey) ?? 'unknown';
   }
 
-  /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
+  /** Counts as activity of the entry, as a `set` does. Returns false if there is no such entry. */
   touch(map: MapName<M>, key: unknown): boolean {
     return touch(this.#tracker(map), key);
   }
 
-  /** When an entry was registered and last active; `undefined` where there is no such entry. */
+  /** Says when an entry was registered and last active; returns `undefined` if there is no such entry. */
   stamps(map: MapName<M>, key: unknown): EntryStamps | undefined {
     return stampsOf(this.#tracker(map), this.#parts.engine.timeline, key);
   }
@@ -154,14 +154,14 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     return this.#parts.engine.bus.on(type, handler);
   }
 
-  /** What is in every map, how old it is, what is overdue and why, and how the endings are doing. */
+  /** Says what is in every map, how old it is, what is overdue and why, and how the endings are doing. */
   report(): RegistryReport {
     return reportOf(this.#parts);
   }
 
   /**
-   * What has to survive a restart, as plain JSON: stamps, generations, claims, tombstones, pending endings with their
-   * attempts, dead letters. Values are in it only with `encodeValue`. Taking it changes nothing. After `close()` adopted
+   * Returns what has to survive a restart, as plain JSON: stamps, generations, claims, tombstones, pending endings with
+   * their attempts, dead letters. Values are in it only with `encodeValue`. Taking it changes nothing. After `close()` adopted
    * maps are released and no longer in it; `persistTo` writes before that.
    *
    * @throws MapsweepError `ERR_SNAPSHOT_KEY` for a key that JSON cannot carry, without a `keyCodec`
@@ -183,12 +183,12 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.#parts.restoration.restore(snapshot);
   }
 
-  /** The endings that will not be delivered by themselves any more, the oldest first. */
+  /** Returns the endings that will not be delivered by themselves any more, the oldest first. */
   deadLetters(): DeadLetter[] {
     return this.#parts.deliveries?.notifier.deadLetters() ?? [];
   }
 
-  /** Gives a dead letter a new round of attempts. False where it is unknown, or an attempt still runs. */
+  /** Gives a dead letter a new round of attempts. Returns false if it is unknown, or an attempt still runs. */
   redeliver(id: string): boolean {
     return this.#parts.deliveries?.notifier.redeliver(id) ?? false;
   }
@@ -226,7 +226,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const { timers, timeline } = this.#parts.engine;
     // The notifier needs it for its time-outs and for the deadline.
     timers.resume();
-    const undelivered = (await this.#parts.deliveries?.notifier.settleAll(timeline.now() + deadlineMs)) ?? 0;
+    const undelivered = (await this.#parts.deliveries?.notifier.finish(timeline.now() + deadlineMs)) ?? 0;
     timers.pause();
     timers.clear();
     const { persistence, adoptions } = this.#assembly;
@@ -256,7 +256,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 /**
  * Makes a registry: tracks the maps, and sweeps them from now on.
  *
- * @throws MapsweepTypeError or MapsweepRangeError where an option is wrong; nothing has been made or adopted then
+ * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then
  */
 export function createRegistry<M extends RegistryMaps>(options: RegistryOptions<M>): Registry<M> {
   return new Registry<M>(assemble(compileRegistryOptions(options)));

@@ -8,7 +8,7 @@ export const deliveryMutants: readonly Mutant[] = [
     find: `    obligation.attempts += 1;
     const context = new AttemptContext(obligation.attempts);`,
     replace: `    const context = new AttemptContext(obligation.attempts + 1);
-    void settled.then(() => (obligation.attempts += 1));`,
+    void resolved.then(() => (obligation.attempts += 1));`,
   },
   {
     name: 'a late success does not stop what follows a time-out',
