@@ -1,24 +1,9 @@
 import { createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { refusalOf } from '../policy/refusal.js';
 
 type Numbers = Map<string, number>;
-
-interface Refusal {
-  name?: string;
-  code?: string;
-  message?: string;
-}
-
-const refusalOf = (call: () => unknown): Refusal => {
-  try {
-    call();
-  } catch (error) {
-    expect(error).toBeInstanceOf(Error);
-    return error as Refusal;
-  }
-  throw new Error('nothing was thrown');
-};
 
 describe('createRegistry refuses at once, naming the option, what was received and what is allowed', () => {
   const years = '101y';
