@@ -1,6 +1,7 @@
 import { isThenable } from '../events/unawaited.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { Slices } from '../time/slices.js';
 import { callSite } from './call-site.js';
 
 /** Where entries of a map were registered, and how many of the sampled ones that are still there. */
@@ -34,12 +35,13 @@ export class RegistrationSites {
   readonly #raised = new Set<{ readonly rate: number }>();
   // Weakly, so that a map's samples go with the map.
   readonly #samples = new WeakMap<Tracker, MapSamples>();
+  #isPruning = false;
 
   /** @param rate the share of registrations that is sampled, from 0 to 1 */
   constructor(engine: Engine, rate: number) {
     this.#engine = engine;
     this.#rate = rate;
-    engine.afterPass.add(() => this.#prune());
+    engine.afterPass.add(() => void this.#prune());
   }
 
   /** The share of registrations that is sampled now. */
@@ -112,15 +114,30 @@ export class RegistrationSites {
     samples.add(tracker, slot, callSite());
   }
 
-  #prune(): void {
-    for (const tracker of this.#engine.trackers.values()) this.#samples.get(tracker)?.prune(tracker);
+  /** Drops, in slices, the samples of entries that have left, of maps where these may be the most of them. */
+  async #prune(): Promise<void> {
+    if (this.#isPruning) return;
+    this.#isPruning = true;
+    const { timeline, sliceBudgetMs, trackers } = this.#engine;
+    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 8 });
+    for (const tracker of [...trackers.values()]) {
+      const samples = this.#samples.get(tracker);
+      if (samples === undefined || samples.size <= fewSamples + 2 * tracker.stamps.size) continue;
+      for (const _ of samples.dropLeft(tracker)) if (slices.isOver()) await slices.giveWay();
+    }
+    this.#isPruning = false;
   }
 }
 
 /** The samples of one map, by slot: a slot that was used again has another generation. */
 class MapSamples {
+  // No more than there are slots: a slot that is used again has its new sample.
   readonly #bySlot = new Map<number, Sampled>();
   #counts = new Map<string, number>();
+
+  get size(): number {
+    return this.#bySlot.size;
+  }
 
   add(tracker: Tracker, slot: number, site: string): void {
     this.#remove(slot);
@@ -130,7 +147,6 @@ class MapSamples {
     const group = isKnown || this.#counts.size < mostNamed ? site : otherSites;
     this.#bySlot.set(slot, { generation: tracker.stamps.generation[slot] as number, site: group });
     this.#counts.set(group, (this.#counts.get(group) ?? 0) + 1);
-    this.prune(tracker);
   }
 
   siteOf({ stamps }: Tracker, slot: number): string | undefined {
@@ -139,18 +155,19 @@ class MapSamples {
   }
 
   groups(tracker: Tracker): RegistrationSite[] {
-    this.#removeGone(tracker);
+    for (const _ of this.dropLeft(tracker));
     return [...this.#counts].map(([site, count]) => ({ site, count })).sort((a, b) => b.count - a.count);
   }
 
-  /** Drops the samples of entries that have left, once these may be the most of them: constant work a sample, on average. */
-  prune(tracker: Tracker): void {
-    if (this.#bySlot.size > fewSamples + 2 * tracker.stamps.size) this.#removeGone(tracker);
-  }
-
-  #removeGone({ stamps }: Tracker): void {
-    for (const [slot, { generation }] of this.#bySlot)
+  /** Drops the samples of entries that have left: looks at one sample a step. */
+  *dropLeft({ stamps }: Tracker): Generator<void> {
+    let left = this.size;
+    for (const [slot, { generation }] of this.#bySlot) {
+      // What is sampled meanwhile has not left yet.
+      if (left-- <= 0) return;
       if (!stamps.holds(slot, generation)) this.#remove(slot);
+      yield;
+    }
   }
 
   #remove(slot: number): void {

@@ -194,6 +194,11 @@ export class Endings implements ClaimKeeper {
     this.#restoredIds.delete(slot);
   }
 
+  forgetAll(): void {
+    this.#ended.clear();
+    this.#restoredIds.clear();
+  }
+
   endedSlots(): Iterable<number> {
     return this.#ended;
   }

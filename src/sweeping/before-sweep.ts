@@ -106,16 +106,21 @@ export class BeforeSweepGate {
     hook.controller?.abort(new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'));
   }
 
-  /** Tells every running hook to stop, and forgets the others. */
-  close(): void {
-    this.#queue.clear();
+  /** Tells every hook of a map that runs to stop, and forgets the others: the map is tracked or swept no more. */
+  forget(tracker: Tracker): void {
     // At once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
-    this.#hooks.clear();
+    this.#hooks.delete(tracker);
     for (const hook of this.#running) {
-      const { tracker, slot, generation } = hook;
-      if (tracker.stamps.holds(slot, generation)) this.#hooksOf(tracker).set(slot, hook);
+      if (hook.tracker !== tracker) continue;
+      if (tracker.stamps.holds(hook.slot, hook.generation)) this.#hooksOf(tracker).set(hook.slot, hook);
       this.#cancel(hook);
     }
+  }
+
+  /** Does so for every map. */
+  close(): void {
+    this.#queue.clear();
+    for (const tracker of [...this.#hooks.keys()]) this.forget(tracker);
   }
 
   #hooksOf(tracker: Tracker): Map<number, Hook> {
@@ -131,7 +136,8 @@ export class BeforeSweepGate {
     for (const hook of this.#queue) {
       if (this.#running.size >= concurrency || this.#shared.isStopped || !this.#turn.hasTime()) return;
       this.#queue.delete(hook);
-      this.#start(hook);
+      // Else its map was released.
+      if (this.stateOf(hook.tracker, hook.slot) === hook) this.#start(hook);
     }
   }
 

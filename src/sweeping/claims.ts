@@ -15,6 +15,8 @@ export interface ClaimKeeper {
   confirm(claim: Claim): EndedEvent;
   /** A slot is free for another entry. */
   forget(slot: number): void;
+  /** The map is tracked no more. */
+  forgetAll(): void;
   isClaimed(slot: number): boolean;
   /** Slots whose entries are claimed, the first claimed first. */
   endedSlots(): Iterable<number>;

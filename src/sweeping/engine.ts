@@ -49,6 +49,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     if (this.#trackers.get(tracker.name) !== tracker) return;
     this.#trackers.delete(tracker.name);
     this.capacity.forget(tracker);
+    this.hooks.forget(tracker);
     this.failures.forget(tracker.name);
     tracker.release();
     this.#relate();

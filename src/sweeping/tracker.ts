@@ -174,8 +174,9 @@ export class Tracker {
 
   /** The map is tracked no more: drops all stamps, so that a handle somebody keeps pins none of its keys. */
   release(): void {
-    for (const slot of [...this.stamps.entries()].map(([, at]) => at)) this.forget(slot);
     this.isReleased = true;
+    this.claims?.forgetAll();
+    this.forgetAll();
     this.companions.leader = undefined;
     this.companions.followers.length = 0;
   }

@@ -15,13 +15,17 @@ import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { RegistrationSites } from '../../src/diagnosis/registration-sites.ts';
-import { createRegistry } from '../../src/index.ts';
+import { type Clock, createRegistry } from '../../src/index.ts';
 import { internals } from '../../src/registry/internals.ts';
-import { createManualClock } from '../../src/testing.ts';
+import { createManualClock, type ManualClock } from '../../src/testing.ts';
+import { slowClock } from '../time/slow-clock.js';
 
 type Maps = { runs: Map<string, number>; live: Map<string, number> };
 
-function setup(captureSites: number, clock = createManualClock()) {
+function setup<C extends Clock = ManualClock>(
+  captureSites: number,
+  clock = createManualClock() as Clock as C,
+) {
   const registry = createRegistry<Maps>({
     maps: { runs: { ttl: '5m' }, live: { adopt: new Map([['old', 0]]) } },
     captureSites,
@@ -158,6 +162,21 @@ describe('captureSites', () => {
     holds.mockClear();
     expect(sites.of(trackerOf('runs'))).toEqual([]);
     expect(holds.mock.calls.length).toBeLessThanOrEqual(64);
+  });
+
+  it('drops 10,000 samples of entries that have left in slices of the budget', async () => {
+    const manual = createManualClock();
+    const droppedBy: number[] = [];
+    const pauses = (): void => void droppedBy.push(holds.mock.calls.length);
+    const { runs, trackerOf } = setup(1, slowClock(manual, 1, pauses));
+    for (let run = 0; run < 10_000; run += 1) runs.set(`run-${run}`, run);
+    runs.clear();
+    const holds = vi.spyOn(trackerOf('runs').stamps, 'holds');
+    await manual.advance(60_000);
+    expect(holds).toHaveBeenCalledTimes(10_000);
+    const slices = droppedBy.map((count, index) => count - (droppedBy[index - 1] ?? 0));
+    // 5 ms, of which every 8 samples take one.
+    expect(Math.max(...slices)).toBe(40);
   });
 
   it('forgets the groups of a map with the map', () => {

@@ -539,6 +539,26 @@ describe('stop() and release()', () => {
     registry.stop();
     expect(clock.pendingTimers).toBe(0);
   });
+
+  it('release() forgets those of its map that are queued: the places go to other maps', async () => {
+    const clock = createManualClock();
+    const called: string[] = [];
+    const beforeSweep = (_value: number, key: string) => {
+      called.push(key);
+      return key.startsWith('stays') ? undefined : new Promise<void>(() => {});
+    };
+    const registry = createRegistry<{ map: Numbers }>({ maps: { map: { ttl: '2m', beforeSweep } }, clock });
+    const live = new Map(Array.from({ length: 100 }, (_, n) => [`left${n}`, n] as const));
+    const handle = registry.adopt('live', live as Numbers, { ttl: '1m', beforeSweep });
+    await clock.advance(60_000);
+    registry.maps.map.set('stays', 1);
+    expect(called.length).toBe(32);
+    handle.release();
+    await clock.advance(180_000);
+    expect(called.slice(32)).toEqual(['stays']);
+    expect(live.size).toBe(100);
+    registry.stop();
+  });
 });
 
 describe('after a beforeSweep has succeeded', () => {
