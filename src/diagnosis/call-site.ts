@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 /** The library's own frames, a few of the engine such as that of a `forEach`, and room for a wrapper or two. */
 const mostFrames = 25;
 
-/** Where nothing outside the library is on the stack, as in a bundle that holds both and has no source map. */
+/** Stands for a site if nothing outside the library is on the stack, as in a bundle of both without a source map. */
 export const unknownSite = 'unknown';
 
 interface Frame {
@@ -14,13 +14,13 @@ interface Frame {
 }
 
 /**
- * The first frame of the present stack that is neither the library's nor the engine's, as a stack trace shows it:
- * `startRun (/app/runs.ts:12:8)`. Where the process has source maps enabled, they count.
+ * Returns the first frame of the present stack that is neither the library's nor the engine's, as a stack trace shows it:
+ * `startRun (/app/runs.ts:12:8)`. If the process has source maps enabled, they count.
  */
 export function callSite(): string {
   const holder: { stack?: unknown } = {};
   const limit: unknown = Error.stackTraceLimit;
-  // Cannot be set where the process has frozen its intrinsics; then the frames that there are must do.
+  // It cannot be set if the process has frozen its intrinsics; then the frames that there are must do.
   Reflect.set(Error, 'stackTraceLimit', mostFrames);
   try {
     Error.captureStackTrace(holder);
@@ -34,8 +34,8 @@ export function callSite(): string {
 }
 
 /**
- * The first frame of a stack trace that is in no file of this package. The first of all is `callSite` itself, and says
- * where those are: in `src` or `dist`, in `node_modules` or elsewhere, before or behind source maps.
+ * Returns the first frame of a stack trace that is in no file of this package. The first of all is `callSite` itself,
+ * and says where those are: in `src` or `dist`, in `node_modules` or elsewhere, before or behind source maps.
  */
 export function firstForeignFrame(stack: string): string {
   const [own, ...frames] = stack
@@ -49,7 +49,7 @@ export function firstForeignFrame(stack: string): string {
   return frames.find(({ place }) => !place.startsWith(prefix))?.text ?? unknownSite;
 }
 
-/** One line of a stack trace; `undefined` for a line that is no frame, and for one of the engine or of Node. */
+/** Reads one line of a stack trace; `undefined` for a line that is no frame, and for one of the engine or of Node. */
 function parsed(line: string): Frame | undefined {
   const text = /^ *at (?:async )?(.+)$/.exec(line)?.[1];
   if (text === undefined) return undefined;

@@ -21,7 +21,7 @@ export interface Explanation {
   readonly verdict: ExplainedVerdict;
   /** When it becomes, or became, due; epoch ms. `undefined`: no lifetime says so at present. */
   readonly deadline: number | undefined;
-  /** The lifetime that decides, such as `ttl`, `rules[0].maxIdle` or `follows`; `undefined` where none does. */
+  /** The lifetime that decides, such as `ttl`, `rules[0].maxIdle` or `follows`; `undefined` if none does. */
   readonly rule: string | undefined;
   /** One sentence for a person. */
   readonly why: string;
@@ -50,7 +50,7 @@ export function explain(engine: Engine, tracker: Tracker, key: unknown): Explana
       'it was written past the wrapper; the next sweep stamps it as registered then',
     );
   }
-  engine.timeline.observe();
+  engine.timeline.compareClocks();
   const now = engine.timeline.now();
   if (tracker.stamps.hasFlag(slot, LEAVING) && tracker.companions.isOrphan(key)) {
     return answer(
@@ -137,7 +137,7 @@ function describeActivity(tracker: Tracker, slot: number, now: number): string {
   return `age ${age}, idle ${idle}${companion}${ended}`;
 }
 
-/** A duration for people: `5m`, `23h`, `0ms`. */
+/** Returns a duration for people: `5m`, `23h`, `0ms`. */
 export function span(durationMs: number): string {
   return ms(Math.max(0, Math.round(durationMs)));
 }

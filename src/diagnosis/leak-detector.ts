@@ -30,14 +30,14 @@ import { mannKendallS, theilSenSlope } from './trend.js';
  *
  * What this finds, with sweeps every 60 s (the tests hold most of it):
  *  - a map from which nothing leaves, at an entry a minute or more: after 4 hours;
- *  - an entry a minute under churn: after 14 to 16 hours, or 7 to 10 in a process that is a week old; where everything
+ *  - an entry a minute under churn: after 14 to 16 hours, or 7 to 10 in a process that is a week old; if everything
  *    else goes up and down daily: after one to three days;
  *  - 6 an hour under churn: after one to three days, on top of a daily cycle four to ten;
  *  - an entry an hour: after two to four days if the map is quiet, one to two weeks under heavy churn.
  * With sweeps an hour apart windows are 11 times as long, and nothing is found within a day and a half.
  *
  * What it must get wrong: in its first hours a process has no past, and a first morning, a batch or a slow warm-up looks
- * like a leak. The choice is to wait half a day there, except where nothing leaves: such a map is suspected after 3.5
+ * like a leak. The choice is to wait half a day there, unless nothing leaves: such a map is suspected after 3.5
  * hours even if it is to be drained at night. That alarm takes itself back, and the same rise does not raise it again
  * (point 6). The price is that a leak under churn is not found in the first half day, and that after a drain a leak is
  * found only once it is above the old height. A map that drains to the same floor every time is a sawtooth, no leak.
@@ -45,7 +45,7 @@ import { mannKendallS, theilSenSlope } from './trend.js';
  * come one after the other in nearly every window.
  */
 
-/** Whether a map leaks, judged by its sizes alone. */
+/** Says whether a map leaks, judged by its sizes alone. */
 export interface LeakVerdict {
   readonly suspected: boolean;
   /**
@@ -94,7 +94,7 @@ interface Rise {
   /** The latest floor that kept up with the rise, and when. */
   highest: number;
   highestMs: number;
-  /** Entries per ms of observed time. */
+  /** Entries per ms of watched time. */
   slope: number;
   /** How long the floor may stay without getting higher. */
   patienceMs: number;
@@ -106,10 +106,10 @@ interface Rise {
  *
  * The verdict takes itself back: at once when the map has lost half of what piled up since the rise began, and otherwise
  * when the floor has not grown, at a quarter of its former rate at least, for twice the span of the rise, though not for
- * longer than a cycle (or half the span, where that is longer). So a leak that follows office hours stays suspected at
+ * longer than a cycle (or half the span, if that is longer). So a leak that follows office hours stays suspected at
  * night.
  *
- * It keeps about 500 numbers at most, 60 in its first hours. An observation costs a few comparisons; one in twenty or
+ * It keeps about 500 numbers at most, 60 in its first hours. A size costs a few comparisons; one in twenty or
  * so, with sweeps every minute, judges nine floors or two times nine.
  */
 export class LeakDetector {
@@ -149,14 +149,14 @@ export class LeakDetector {
 
   /**
    * Takes the size that the map has after a sweep, at any interval. What is not a size (`NaN`, negative, infinite) and
-   * what is older than the last observation is ignored; this never throws.
+   * what is older than the last size is ignored; this never throws.
    *
    * @param atMonotonic ms of a monotonic clock
    */
-  observe(atMonotonic: number, size: number): LeakVerdict {
+  add(atMonotonic: number, size: number): LeakVerdict {
     if (!(size >= 0 && size < Infinity && Number.isFinite(atMonotonic))) return this.#verdict;
     if (atMonotonic < (this.#windows.lastAt ?? -Infinity)) return this.#verdict;
-    const completed = this.#windows.observe(atMonotonic, size);
+    const completed = this.#windows.add(atMonotonic, size);
     for (let level = 0; level < completed; level++) this.#judge(level);
     if (size < this.#drainedBelow) {
       for (const [level, rise] of this.#rises) if (size < drainedBelow(rise)) this.#rises.delete(level);
@@ -179,7 +179,7 @@ export class LeakDetector {
       rise.highest = last.floor;
       rise.highestMs = last.startMs;
     }
-    if (this.#windows.observedMs - rise.highestMs > rise.patienceMs) this.#rises.delete(level);
+    if (this.#windows.watchedMs - rise.highestMs > rise.patienceMs) this.#rises.delete(level);
   }
 
   // A rise that goes on keeps its beginning: the windows move on, and would say that it began later and later.

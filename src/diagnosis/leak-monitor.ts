@@ -22,21 +22,21 @@ export class LeakMonitor {
     this.#engine = engine;
     this.#options = options;
     this.#sitesOf = sitesOf;
-    engine.afterPass.add((report) => this.#observe(report));
+    engine.afterPass.add((report) => this.#passFinished(report));
   }
 
-  /** The latest verdict about a map. */
+  /** Returns the latest verdict about a map. */
   verdictOf(tracker: Tracker): LeakVerdict {
     return this.#detectorOf(tracker).verdict;
   }
 
-  #observe(report: SweepReport): void {
+  #passFinished(report: SweepReport): void {
     if (report.skipped !== undefined) return;
     const now = this.#engine.timeline.now();
     for (const tracker of this.#engine.trackers.values()) {
       const detector = this.#detectorOf(tracker);
       const before = detector.verdict.suspected;
-      const verdict = detector.observe(now, tracker.native.size());
+      const verdict = detector.add(now, tracker.native.size());
       if (verdict.suspected !== before) this.#tell(tracker, verdict);
     }
   }
@@ -65,7 +65,8 @@ export class LeakMonitor {
 }
 
 /**
- * For how long a healthy entry stays: a map whose load has risen grows for that long, and no leak is suspected sooner.
+ * Returns for how long a healthy entry stays: a map whose load has risen grows for that long, and no leak is suspected
+ * sooner.
  *
  * A TTL says so. Beside one, `maxIdle` and `maxAge` are ceilings for what went wrong, and a rise that lasts until they
  * bite is the very thing to be told of; alone, they are how long an entry stays. A companion stays with its leader.

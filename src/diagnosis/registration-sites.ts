@@ -4,7 +4,7 @@ import type { Tracker } from '../sweeping/tracker.js';
 import { Slices } from '../time/slices.js';
 import { callSite } from './call-site.js';
 
-/** Where entries of a map were registered, and how many of the sampled ones that are still there. */
+/** A place where entries of a map were registered, and how many of the sampled ones are still there. */
 export interface RegistrationSite {
   /** `startRun (/app/runs.ts:12:8)`; `other` for all sites beyond the first ones. */
   readonly site: string;
@@ -33,7 +33,7 @@ export class RegistrationSites {
   readonly #engine: Engine;
   readonly #rate: number;
   readonly #raised = new Set<{ readonly rate: number }>();
-  // Weakly, so that a map's samples go with the map.
+  // They are held weakly, so that a map's samples go with the map.
   readonly #samples = new WeakMap<Tracker, MapSamples>();
   #isPruning = false;
 
@@ -54,12 +54,12 @@ export class RegistrationSites {
     this.#listen(tracker, this.rate);
   }
 
-  /** Where the sampled entries of a map were registered that are still there, most first. */
+  /** Returns where the sampled entries of a map were registered that are still there, most first. */
   of(tracker: Tracker): RegistrationSite[] {
     return this.#samples.get(tracker)?.groups(tracker) ?? [];
   }
 
-  /** Where the entry of a key was registered, if that was sampled. */
+  /** Returns where the entry of a key was registered, if that was sampled. */
   siteOf(tracker: Tracker, key: unknown): string | undefined {
     const slot = tracker.stamps.slotOf(key);
     return slot === undefined ? undefined : this.#samples.get(tracker)?.siteOf(tracker, slot);

@@ -2,13 +2,13 @@
 export interface SizeWindow {
   /** Monotonic ms of its first size. */
   readonly startAt: number;
-  /** The same instant on the axis of observed time, see {@link SizeWindows}. */
+  /** The same instant on the axis of watched time, see {@link SizeWindows}. */
   readonly startMs: number;
   /** The smallest size seen. */
   readonly floor: number;
   /** The highest floor among the shortest windows inside this one: a burst shorter than those does not count. */
   readonly peak: number;
-  /** How much the size rose from one compared observation to the next, added up. */
+  /** How much the size rose from one compared size to the next, added up. */
   readonly rose: number;
   /** How much it fell between them, added up, as a positive number. */
   readonly fell: number;
@@ -24,15 +24,15 @@ const FEWEST_SIZES = 4;
 const COMPARISONS = 32;
 
 /**
- * The latest nine windows of each of several lengths, where a window is two of the next shorter length. Two neighbours
- * that are complete make one of the next length, so an observation costs a constant amount of work on average, and a
- * history that goes back 2^n windows costs the memory of n.
+ * Keeps the latest nine windows of each of several lengths. A window is two of the next shorter length: two neighbours
+ * that are complete make one of the next length, so a size costs a constant amount of work on average, and a history
+ * that goes back 2^n windows costs the memory of n.
  *
  * Windows are in time, because what they must be told apart from (days, lifetimes) is; only a window must also hold four
  * sizes, so with sweeps an hour apart the shortest is four hours. The length is a least one: a window ends with the
  * first size that comes after it, and the next begins with that.
  *
- * Time means observed time: a silence longer than a window and than twice the silence before it counts as one of the
+ * Time means watched time: a silence longer than a window and than twice the silence before it counts as one of the
  * two, the longer. A process that was suspended for a night has not been watched for a night, and leaked nothing.
  */
 export class SizeWindows {
@@ -44,7 +44,7 @@ export class SizeWindows {
   #comparedSize = 0;
   #comparedMs = -Infinity;
   #lastSilenceMs = 0;
-  #observedMs = 0;
+  #watchedMs = 0;
   #startAt = 0;
   #startMs = 0;
   #floor = 0;
@@ -62,45 +62,45 @@ export class SizeWindows {
     this.#unpaired = new Array(levels);
   }
 
-  /** Monotonic ms of the latest observation. `undefined` before the first. */
+  /** Monotonic ms of the latest size. `undefined` before the first. */
   get lastAt(): number | undefined {
     return this.#lastAt;
   }
 
-  /** For how long the map has been watched, in ms of observed time. */
-  get observedMs(): number {
-    return this.#observedMs;
+  /** For how long the map has been watched, in ms of watched time. */
+  get watchedMs(): number {
+    return this.#watchedMs;
   }
 
-  /** The complete windows of one length, oldest first, at most nine. Level 0 is the shortest. */
+  /** Returns the complete windows of one length, oldest first, at most nine. Level 0 is the shortest. */
   at(level: number): readonly SizeWindow[] {
     return this.#levels[level]!;
   }
 
   /**
-   * Takes one size. The instant must not be before the one of the last observation.
+   * Takes one size. The instant must not be before that of the last one.
    *
    * @returns how many lengths have a new complete window: those of the levels below that number
    */
-  observe(atMonotonic: number, size: number): number {
+  add(atMonotonic: number, size: number): number {
     let completed = 0;
     if (this.#lastAt !== undefined) {
       const silenceMs = atMonotonic - this.#lastAt;
-      this.#observedMs += Math.min(silenceMs, Math.max(this.#shortestMs, 2 * this.#lastSilenceMs));
+      this.#watchedMs += Math.min(silenceMs, Math.max(this.#shortestMs, 2 * this.#lastSilenceMs));
       this.#lastSilenceMs = silenceMs;
-      if (this.#sizes >= FEWEST_SIZES && this.#observedMs - this.#startMs >= this.#shortestMs) {
+      if (this.#sizes >= FEWEST_SIZES && this.#watchedMs - this.#startMs >= this.#shortestMs) {
         completed = this.#complete();
       }
     }
     if (this.#sizes === 0) {
       this.#startAt = atMonotonic;
-      this.#startMs = this.#observedMs;
+      this.#startMs = this.#watchedMs;
       this.#floor = size;
     }
     this.#floor = Math.min(this.#floor, size);
     this.#sizes++;
     this.#lastAt = atMonotonic;
-    if (this.#observedMs - this.#comparedMs >= this.#shortestMs / COMPARISONS) this.#compare(size);
+    if (this.#watchedMs - this.#comparedMs >= this.#shortestMs / COMPARISONS) this.#compare(size);
     return completed;
   }
 
@@ -110,12 +110,12 @@ export class SizeWindows {
     if (change > 0) this.#rose += change;
     else this.#fell -= change;
     this.#comparedSize = size;
-    this.#comparedMs = this.#observedMs;
+    this.#comparedMs = this.#watchedMs;
   }
 
   /**
-   * The highest floor of any shortest window in what is remembered from before `startMs` by windows of this level and
-   * the longer ones; `-Infinity` if nothing is. What lies in a window that reaches past `startMs` is left out.
+   * Returns the highest floor of any shortest window in what is remembered from before `startMs` by windows of this
+   * level and the longer ones; `-Infinity` if nothing is. What lies in a window that reaches past it is left out.
    */
   peakBefore(startMs: number, level: number): number {
     let peak = -Infinity;

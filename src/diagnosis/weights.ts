@@ -32,16 +32,16 @@ export class Weights {
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    engine.afterPass.add((report) => this.#observe(report));
+    engine.afterPass.add((report) => this.#passFinished(report));
   }
 
-  /** The mean weight times the number of entries; 0 before the first sweep, `undefined` for a map without `weigh`. */
+  /** Returns the mean weight times the number of entries; 0 before the first sweep, `undefined` without a `weigh`. */
   estimatedBytes(tracker: Tracker): number | undefined {
     if (tracker.policy.weigh === undefined) return undefined;
     return (this.#means.get(tracker)?.bytes ?? 0) * tracker.native.size();
   }
 
-  #observe(report: SweepReport): void {
+  #passFinished(report: SweepReport): void {
     if (report.skipped !== undefined) return;
     for (const tracker of [...this.#engine.trackers.values()]) {
       if (tracker.policy.weigh !== undefined) this.#sample(tracker);

@@ -1,8 +1,8 @@
 /** The reasons for which an entry leaves its map. */
-export const departureReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
+export const leavingReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
 
 /** A reason for which an entry leaves its map. */
-export type DepartureReason = (typeof departureReasons)[number];
+export type LeavingReason = (typeof leavingReasons)[number];
 
 /** A reason for which the library itself removes an entry. */
 export type LibraryReason = 'swept' | 'evicted';
@@ -17,7 +17,7 @@ export type LibraryReason = 'swept' | 'evicted';
  * - `evicted`: the entry was removed because of `maxEntries`
  * - `companion`: the entry of the leader left, whichever way
  */
-export type RemovalReason = DepartureReason | 'replaced';
+export type RemovalReason = LeavingReason | 'replaced';
 
 /** The reasons by which endings are counted. The owner's own texts count as `other`, since there is no end to them. */
 export const endedReasons = ['completed', 'swept', 'evicted', 'deleted', 'lost', 'other'] as const;

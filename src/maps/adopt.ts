@@ -21,7 +21,7 @@ export interface AdoptOptions<K, V> extends Omit<Policy<K, V>, 'adopt' | 'follow
  * Tracks a live `Map` or `Set` in place: the same object, its own methods still called, reads not intercepted. Without
  * a registry there is no timer: it is swept by the handle's `sweep()`.
  *
- * @throws MapsweepTypeError where it is no Map or Set, cannot be adopted, or is tracked already; where an option is wrong
+ * @throws MapsweepTypeError if it is no Map or Set, cannot be adopted, or is tracked already, or if an option is wrong
  */
 // biome-ignore lint/suspicious/noExplicitAny: stands for a Map of whatever, for inference alone
 export function adopt<M extends Map<any, any> | Set<any>>(

@@ -26,12 +26,12 @@ export class MapHandle<M, K> {
     return this.#adoption.tracker.native.target as M;
   }
 
-  /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
+  /** Counts as activity of the entry, as a `set` does. Returns `false` if there is no such entry. */
   touch(key: K): boolean {
     return touch(this.#adoption.tracker, key);
   }
 
-  /** When the entry was registered and last active; `undefined` where there is no such entry. */
+  /** Returns when the entry was registered and last active; `undefined` if there is no such entry. */
   stamps(key: K): EntryStamps | undefined {
     return stampsOf(this.#adoption.tracker, this.#engine.timeline, key);
   }
@@ -47,7 +47,7 @@ export class MapHandle<M, K> {
   }
 
   /**
-   * Stops tracking and leaves no trace on the object; its entries stay. Where somebody else has wrapped a method since,
+   * Stops tracking and leaves no trace on the object; its entries stay. If somebody else has wrapped a method since,
    * theirs is left alone. In a registry the name is free again. Idempotent.
    */
   release(): void {

@@ -18,7 +18,7 @@ const writers = {
  * Makes the writing methods of a live Map or Set tell its tracker, by own properties of that one object. Its class,
  * its prototype and its reading methods stay as they are; its own `delete`, `set` and `clear` are still what runs.
  *
- * @returns undoes it and leaves no trace; where somebody else has wrapped a method since, theirs stays and ours
+ * @returns undoes it and leaves no trace; if somebody else has wrapped a method since, theirs stays and ours
  *   becomes a pass-through
  */
 export function instrument(tracker: Tracker): () => void {

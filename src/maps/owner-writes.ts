@@ -17,7 +17,7 @@ export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unk
     nativeSet.call(target, key, value);
     tracker.register(key, value);
   } else {
-    // Looked up only for whoever is told of it.
+    // It is looked up only for whoever is told of it.
     const previous = tracker.policy.dispose === undefined ? undefined : tracker.native.get(key);
     nativeSet.call(target, key, value);
     overwritten(tracker, slot, key, value, previous);
@@ -91,11 +91,11 @@ function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknow
     refresh(tracker, slot, key);
     return;
   }
-  // The key as the map keeps it, which is 0 where -0 was given.
+  // This is the key as the map keeps it, which is 0 if -0 was given.
   const kept = tracker.stamps.keyOf(slot);
   refresh(tracker, slot, key);
-  const departure = { map: tracker.name, key: kept, value: previous, reason: 'replaced', dispose } as const;
-  callDispose(departure, tracker.shared.failures, value);
+  const left = { map: tracker.name, key: kept, value: previous, reason: 'replaced', dispose } as const;
+  callDispose(left, tracker.shared.failures, value);
 }
 
 /** The entry is active now. */
@@ -108,7 +108,7 @@ function refresh(tracker: Tracker, slot: number, key: unknown): void {
     activity.refreshAt(slot, at);
     leader.companionActive(key, at);
   }
-  // By the policy first: a flag is one more place in memory to go to.
+  // The policy is asked first: a flag is one more place in memory to go to.
   if (policy.beforeSweep !== undefined && tracker.stamps.hasFlag(slot, HOOKED)) {
     shared.hooks.cancel(tracker, slot);
   }

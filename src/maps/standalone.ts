@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../time/clock.js';
 /** Buckets of this width: nothing ticks by itself, so it only says how much a sweep in between looks at again. */
 const bucketMs = 1_000;
 
-/** The clock option: anything that implements `Clock`. */
+/** Reads the option `clock`: anything that implements `Clock`. */
 export const readClock: Reader<Clock> = (value, option) => {
   const allowed = 'a Clock: now(), monotonic(), setTimeout(), clearTimeout()';
   if (value === null || typeof value !== 'object') throw invalidType(option, allowed, value);
@@ -25,7 +25,7 @@ export const readClock: Reader<Clock> = (value, option) => {
   return value as Clock;
 };
 
-/** The engine of a map that belongs to no registry: it has no timer, and sweeps when it is told to. */
+/** Makes the engine of a map that belongs to no registry: it does not tick, and sweeps when it is told to. */
 export function standaloneEngine(clock: Clock = systemClock): Engine {
   return new Engine({ clock, sweepEveryMs: bucketMs, sliceBudgetMs: 5, observing: false });
 }

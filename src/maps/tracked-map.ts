@@ -46,7 +46,7 @@ export class TrackedMap<K, V> extends Map<K, V> {
   readonly #engine: Engine;
 
   /**
-   * @throws MapsweepTypeError or MapsweepRangeError where an option is wrong
+   * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong
    */
   constructor(entries?: Iterable<readonly [K, V]> | null, options: TrackedMapOptions<K, V> = {}) {
     // Without the entries: `super(entries)` would call `set` before there is a tracker.
@@ -87,12 +87,12 @@ export class TrackedMap<K, V> extends Map<K, V> {
     clearThrough(this.#tracker, () => super.clear());
   }
 
-  /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
+  /** Counts as activity of the entry, as a `set` does. Returns `false` if there is no such entry. */
   touch(key: K): boolean {
     return touch(this.#tracker, key);
   }
 
-  /** When the entry was registered and last active; `undefined` where there is no such entry. */
+  /** Returns when the entry was registered and last active; `undefined` if there is no such entry. */
   stamps(key: K): EntryStamps | undefined {
     return stampsOf(this.#tracker, this.#engine.timeline, key);
   }
@@ -124,7 +124,7 @@ function standaloneSetup(options: TrackedMapOptions<unknown, unknown>): TrackedM
 }
 
 /**
- * `getOrInsert` and `getOrInsertComputed`, where the engine has them: its own write past `set`. A key that is there is
+ * Adds `getOrInsert` and `getOrInsertComputed`, if the engine has them: its own write past `set`. A key that is there is
  * read, which is no activity.
  */
 function addInsertMethods(prototype: TrackedMap<unknown, unknown>): void {

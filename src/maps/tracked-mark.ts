@@ -26,7 +26,11 @@ function trackedObjects(): WeakMap<object, TrackedParts> {
   return created;
 }
 
-/** @throws MapsweepTypeError `ERR_ALREADY_TRACKED` where a map has stamps already, by whichever registry */
+/**
+ * Checks that nothing tracks an object.
+ *
+ * @throws MapsweepTypeError `ERR_ALREADY_TRACKED` if something does, in whichever registry
+ */
 export function assertNotTracked(option: string, target: object): void {
   if (!trackedObjects().has(target)) return;
   throw new MapsweepTypeError(
@@ -35,7 +39,7 @@ export function assertNotTracked(option: string, target: object): void {
   );
 }
 
-/** What tracks an object, in whichever copy of this package; `undefined` where nothing does. */
+/** Returns what tracks an object, in whichever copy of this package; `undefined` if nothing does. */
 export function trackedPartsOf(target: object): TrackedParts | undefined {
   return trackedObjects().get(target);
 }

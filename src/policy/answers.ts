@@ -82,7 +82,7 @@ export class Answers<K, V> {
     }
     const known = ofSlot[name];
     if (known !== undefined && known.epoch === epoch) return known.at;
-    this.#timeline.observe();
+    this.#timeline.compareClocks();
     const translated = this.#timeline.instantOf(epoch);
     // Activity that lies ahead was written by a clock that was wrong; it must not keep an entry longer than activity now.
     const at = name === 'activeAt' ? Math.min(translated, this.#timeline.now()) : translated;

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { type Explanation, explain, span } from '../diagnosis/explain.js';
-import type { DepartureReason } from '../events/reasons.js';
+import type { LeavingReason } from '../events/reasons.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { RegistryInternals } from './internals.js';
 
@@ -25,7 +25,7 @@ export interface MapReport {
   /** Of those, the ones whose `beforeSweep` runs, is queued, or has failed and waits. */
   readonly waiting: number;
   readonly registered: number;
-  readonly removed: Readonly<Record<DepartureReason, number>>;
+  readonly removed: Readonly<Record<LeavingReason, number>>;
   readonly leakSuspected: boolean;
   /** How fast the floor of its size rises, while a leak is suspected. */
   readonly entriesPerMinute: number;

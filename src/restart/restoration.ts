@@ -128,7 +128,7 @@ export class Restoration {
       error: error === undefined ? undefined : new MapsweepError('ERR_RESTORED', error),
     }));
 
-    this.#host.engine.timeline.observe();
+    this.#host.engine.timeline.compareClocks();
     for (const { map, lastGeneration, entries } of decoded) this.#takeMap(map, lastGeneration, entries);
     // Tombstones are forgotten in the order in which they are kept, which has to be that of their age. A wall clock that
     // was set back leaves some that are of the future, and count as of now.

@@ -37,7 +37,7 @@ export class ActivityTimes {
     this.#at = new Float64Array(capacity);
   }
 
-  /** The last activity of a slot. */
+  /** Returns the last activity of a slot. */
   at(slot: number): number {
     if (this.#waitingCount > 0) this.#stampWaiting();
     return this.#at[slot] as number;

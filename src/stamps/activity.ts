@@ -3,14 +3,14 @@ import type { StampStore } from './stamp-store.js';
 import { resized } from './typed-arrays.js';
 
 /**
- * The last activity of each entry of one map: its own, and what it borrows from its companions. Kept apart, since the
- * stamps of an entry show its own alone.
+ * The last activity of each entry of one map: its own and, kept apart, that of its companions, since the stamps of an
+ * entry show its own alone.
  */
 export class Activity {
   readonly #stamps: StampStore<unknown>;
   readonly #order: IdleOrder | undefined;
-  // Made at the first loan: most maps have no companions.
-  #borrowed: Float64Array | undefined;
+  // Made when the first companion is active: most maps have none.
+  #ofCompanions: Float64Array | undefined;
   #writes = 0;
 
   constructor(stamps: StampStore<unknown>, order: IdleOrder | undefined) {
@@ -18,29 +18,31 @@ export class Activity {
     this.#order = order;
   }
 
-  /** A number that is another one after any registration, activity, or change of stamps. */
+  /** How many registrations, activities and changes of stamps there were. */
   get writes(): number {
     return this.#writes;
   }
 
-  /** The last activity that counts, monotonic ms. */
+  /** Returns the last activity that counts, the entry's own or a companion's; monotonic ms. */
   latest(slot: number): number {
     const own = this.#stamps.lastActiveAt(slot);
-    const borrowed = this.#borrowed?.[slot];
-    return borrowed !== undefined && borrowed > own ? borrowed : own;
+    const ofCompanions = this.#ofCompanions?.[slot];
+    return ofCompanions !== undefined && ofCompanions > own ? ofCompanions : own;
   }
 
-  /** A slot has a new entry; what the one before had borrowed is no activity of it. */
+  /** A slot has a new entry; the companions of the one before it were none of its own. */
   begin(slot: number, at: number): void {
     this.#writes += 1;
-    if (this.#borrowed !== undefined) this.#lend(slot, at);
+    if (this.#ofCompanions !== undefined) this.#setOfCompanions(slot, at);
     this.#order?.touch(slot);
   }
 
-  /** The entry is older than it looked: what it had borrowed is known from elsewhere. */
-  restore(slot: number, borrowedAt: number): void {
+  /** The entry is older than it looked, and the last activity of its companions is known from elsewhere. */
+  restore(slot: number, companionAt: number): void {
     this.#writes += 1;
-    if (this.#borrowed !== undefined || borrowedAt > Number.NEGATIVE_INFINITY) this.#lend(slot, borrowedAt);
+    if (this.#ofCompanions !== undefined || companionAt > Number.NEGATIVE_INFINITY) {
+      this.#setOfCompanions(slot, companionAt);
+    }
   }
 
   /** The entry itself is set or touched now. */
@@ -58,27 +60,27 @@ export class Activity {
   }
 
   /** A companion was registered, set or touched. */
-  borrow(slot: number, at: number): void {
+  companionActive(slot: number, at: number): void {
     // A companion that came back after a restart was active when it was, which may be long ago.
     if (at <= this.latest(slot)) return;
     this.#writes += 1;
-    this.#lend(slot, at);
+    this.#setOfCompanions(slot, at);
     this.#order?.touch(slot);
   }
 
-  /** All entries are gone. */
+  /** All entries have left. */
   clear(): void {
-    this.#borrowed = undefined;
+    this.#ofCompanions = undefined;
     this.#order?.clear();
   }
 
-  #lend(slot: number, at: number): void {
-    let borrowed = this.#borrowed;
-    if (borrowed === undefined || borrowed.length < this.#stamps.capacity) {
+  #setOfCompanions(slot: number, at: number): void {
+    let times = this.#ofCompanions;
+    if (times === undefined || times.length < this.#stamps.capacity) {
       const grown = new Float64Array(this.#stamps.capacity).fill(Number.NEGATIVE_INFINITY);
-      borrowed = borrowed === undefined ? grown : resized(borrowed, grown);
-      this.#borrowed = borrowed;
+      times = times === undefined ? grown : resized(times, grown);
+      this.#ofCompanions = times;
     }
-    borrowed[slot] = at;
+    times[slot] = at;
   }
 }

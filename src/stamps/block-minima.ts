@@ -26,7 +26,7 @@ export class BlockMinima {
     if (value === this.#least[block]) this.#least[block] = Number.NaN;
   }
 
-  /** The least of all; `Infinity` where there is none. `valueAt` tells a slot's number, `Infinity` for an empty one. */
+  /** Returns the least of all; `Infinity` for none. `valueAt` tells a slot's number, `Infinity` for an empty one. */
   least(valueAt: (slot: number) => number): number {
     let least = Number.POSITIVE_INFINITY;
     for (let block = 0; block < this.#least.length; block += 1) {
@@ -40,7 +40,7 @@ export class BlockMinima {
     return least;
   }
 
-  /** All numbers are gone. */
+  /** All numbers have left. */
   clear(): void {
     this.#least = new Float64Array(1).fill(Number.POSITIVE_INFINITY);
   }

@@ -21,7 +21,7 @@ export interface StampedMap {
   readonly stamps: StampStore<unknown>;
 }
 
-/** The stamps of a key, or `undefined` where there is no such entry. */
+/** Returns the stamps of a key, or `undefined` if there is no such entry. */
 export function stampsOf(
   { native, stamps }: StampedMap,
   timeline: Timeline,
@@ -29,14 +29,14 @@ export function stampsOf(
 ): EntryStamps | undefined {
   const slot = stamps.slotOf(key);
   if (slot === undefined || !native.has(key)) return undefined;
-  timeline.observe();
+  timeline.compareClocks();
   return shownStamps(stamps, timeline, slot);
 }
 
 /**
- * The stamps of a slot as people see them.
+ * Returns the stamps of a slot as people see them.
  *
- * @param wallNow what the wall clock shows now, where that is known already
+ * @param wallNow what the wall clock shows now, if that is known already
  */
 export function shownStamps(
   stamps: StampStore<unknown>,

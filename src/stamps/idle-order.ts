@@ -13,12 +13,12 @@ export class IdleOrder {
   #oldest = none;
   #newest = none;
 
-  /** The slot that has been idle longest; -1 where there is none. */
+  /** The slot that has been idle longest; -1 if there is none. */
   get oldest(): number {
     return this.#oldest;
   }
 
-  /** The slot that was active next after `slot`; -1 at the end. */
+  /** Returns the slot that was active next after `slot`; -1 at the end. */
   next(slot: number): number {
     return this.#newer[slot] as number;
   }
@@ -49,7 +49,7 @@ export class IdleOrder {
     this.#newer[slot] = none;
   }
 
-  /** All entries are gone: gives their memory back. */
+  /** Gives all memory back: all entries have left. */
   clear(): void {
     this.#older = new Int32Array(initialCapacity).fill(none);
     this.#newer = new Int32Array(initialCapacity).fill(none);

@@ -18,10 +18,10 @@ export interface NativeCollection<K, V> {
   readonly target: Map<K, V> | Set<K>;
   size(): number;
   has(key: K): boolean;
-  /** The value; of a Set the member itself. */
+  /** Returns the value; of a Set the member itself. */
   get(key: K): V | undefined;
   keys(): IterableIterator<K>;
-  /** Removes a key past everything. Whether it was there. */
+  /** Removes a key past everything, and returns whether it was there. */
   remove(key: K): boolean;
   /** Removes all keys past everything. */
   empty(): void;
@@ -95,7 +95,7 @@ export class NativeSet<K> implements NativeCollection<K, K> {
   }
 }
 
-/** The right reader for a live Map or Set. */
+/** Returns the right reader for a live Map or Set. */
 export function nativeOf(target: Map<unknown, unknown> | Set<unknown>): NativeCollection<unknown, unknown> {
   // By the intrinsic that works on it, not by `instanceof`: it may come from another realm.
   return isSet(target) ? new NativeSet(target) : new NativeMap(target as Map<unknown, unknown>);

@@ -72,7 +72,7 @@ export class StampStore<K> {
     this.generation[slot] = this.#lastGeneration;
   }
 
-  /** The last activity of the entry itself. */
+  /** Returns the last activity of the entry itself. */
   lastActiveAt(slot: number): number {
     return this.activity.at(slot);
   }
@@ -85,17 +85,17 @@ export class StampStore<K> {
     return this.#keys[slot] as K;
   }
 
-  /** Whether `slot` still belongs to the registration that had this generation. */
+  /** Returns whether `slot` still belongs to the registration that had this generation. */
   holds(slot: number, generation: number): boolean {
     return this.generation[slot] === generation;
   }
 
-  /** Whether a flag of the slot is up. */
+  /** Returns whether a flag of the slot is up. */
   hasFlag(slot: number, flag: number): boolean {
     return ((this.flags[slot] as number) & flag) !== 0;
   }
 
-  /** Puts a flag up or down. Whether that changed it. */
+  /** Puts a flag up or down, and returns whether that changed it. */
   setFlag(slot: number, flag: number, up: boolean): boolean {
     const flags = this.flags[slot] as number;
     if (((flags & flag) !== 0) === up) return false;
@@ -140,7 +140,7 @@ export class StampStore<K> {
     this.#isInOrder = false;
   }
 
-  /** The keys that have been there longest, the oldest first. Looks at all only where stamps came from elsewhere. */
+  /** Returns the keys that have been there longest, the oldest first. Looks at all only if stamps came from elsewhere. */
   oldestKeys(count: number): K[] {
     if (this.#isInOrder) return [...take(this.#slots.keys(), count)];
     const oldest: Array<[key: K, registeredAt: number]> = [];
@@ -156,7 +156,7 @@ export class StampStore<K> {
     return oldest.map(([key]) => key);
   }
 
-  /** The earliest registration; `undefined` where there is none. Looks at no entry as long as the oldest stays. */
+  /** Returns the earliest registration; `undefined` if there is none. Looks at no entry as long as the oldest stays. */
   oldestRegisteredAt(): number | undefined {
     if (this.#slots.size === 0) return undefined;
     const { registeredAt, generation } = this;
@@ -165,12 +165,12 @@ export class StampStore<K> {
     );
   }
 
-  /** The keys in order of registration. */
+  /** Returns the keys in order of registration. */
   keys(): MapIterator<K> {
     return this.#slots.keys();
   }
 
-  /** Keys and slots in order of registration. */
+  /** Returns keys and slots in order of registration. */
   entries(): MapIterator<[K, number]> {
     return this.#slots.entries();
   }

@@ -15,9 +15,10 @@ const concurrency = 32;
 /** However often a hook fails, its entry is tried again at least this often. */
 const longestPauseMs = 60 * 60_000;
 
-/** What an entry waits for. */
+/** What a hook does: it waits for a free place, runs, or waits for its next attempt. */
 type HookState = 'queued' | 'running' | 'paused';
 
+/** The calls of `beforeSweep` for one entry, from the look that found it due. */
 interface Hook {
   readonly tracker: Tracker;
   readonly slot: number;
@@ -25,7 +26,7 @@ interface Hook {
   readonly reason: LibraryReason;
   state: HookState;
   attempt: number;
-  /** Not before this instant, monotonic ms. */
+  /** The next attempt comes no earlier, monotonic ms. */
   notBefore: number;
   controller: AbortController | undefined;
   /** The entry was touched, replaced or removed while the hook ran. */
@@ -49,12 +50,12 @@ export class BeforeSweepGate {
     this.#turn = new TurnBudget(shared.timeline.clock, shared.sliceBudgetMs, () => this.#startQueued());
   }
 
-  /** How many run, wait for a free place, or wait for their next attempt, in one map. */
+  /** Returns how many hooks one map has, whatever they do. */
   countOf(tracker: Tracker): number {
     return this.#hooks.get(tracker)?.size ?? 0;
   }
 
-  /** How far the hook of an entry is. */
+  /** Returns the hook of an entry; `undefined` if it has none. */
   stateOf(
     tracker: Tracker,
     slot: number,
@@ -108,7 +109,7 @@ export class BeforeSweepGate {
 
   /** Tells every hook of a map that runs to stop, and forgets the others: the map is tracked or swept no more. */
   forget(tracker: Tracker): void {
-    // At once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
+    // They go at once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
     this.#hooks.delete(tracker);
     for (const hook of this.#running) {
       if (hook.tracker !== tracker) continue;
@@ -117,7 +118,7 @@ export class BeforeSweepGate {
     }
   }
 
-  /** Does so for every map. */
+  /** Does the same for every map. */
   close(): void {
     this.#queue.clear();
     for (const tracker of [...this.#hooks.keys()]) this.forget(tracker);
@@ -136,7 +137,7 @@ export class BeforeSweepGate {
     for (const hook of this.#queue) {
       if (this.#running.size >= concurrency || this.#shared.isStopped || !this.#turn.hasTime()) return;
       this.#queue.delete(hook);
-      // Else its map was released.
+      // If it is not known any more its map was released.
       if (this.stateOf(hook.tracker, hook.slot) === hook) this.#start(hook);
     }
   }

@@ -78,7 +78,7 @@ export class CapacityPasses {
     const { timeline, sliceBudgetMs } = this.#shared;
     const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
     const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= slices.now);
-    // Out first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop here.
+    // They go first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop.
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
       const spentBeforeMs = slices.spentMs;
@@ -98,14 +98,14 @@ export class CapacityPasses {
 
 /**
  * Brings a map down to `maxEntries`: entries that are due first, then those whose end was announced, then the longest
- * idle. Guarded ones never: where only they are left the map stays too large, which its size shows.
+ * idle. Guarded ones never leave: if only they remain the map stays too large, which its size shows.
  *
  * A generator, one step an entry, so that the caller can pause between any two.
  */
 function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void> {
   if (tracker.order === undefined || tracker.observing) return;
   const { stamps, due, shared } = tracker;
-  // Where `beforeSweep` runs first, an entry that waits for it is as good as gone.
+  // An entry that waits for its `beforeSweep` counts as one that has left.
   const going = new Set<number>();
   const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries;
 
@@ -144,7 +144,7 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
   }
 }
 
-/** The entries whose end was announced, the first ended first. One that was registered since the first was asked for ends the row. */
+/** Yields the entries whose end was announced, the first ended first, up to one that was registered meanwhile. */
 function* firstEndedFirst({
   claims,
   stamps,
@@ -157,7 +157,7 @@ function* firstEndedFirst({
   }
 }
 
-/** The entries by idle time, the longest first, as they were when asked: what callbacks add does not come up. */
+/** Yields the entries by idle time, the longest first. What is registered meanwhile does not come up. */
 function* longestIdleFirst(tracker: Tracker): Generator<readonly [slot: number, generation: number]> {
   const { order, stamps, activity } = tracker;
   if (order === undefined) return;

@@ -1,6 +1,6 @@
 import type { EndedEvent } from '../events/ended-event.js';
 
-/** One claimed ending that has not been announced: until it is confirmed it can be taken back. */
+/** One claimed ending that has not been announced: until it is confirmed it can be withdrawn. */
 export interface Claim {
   readonly slot: number;
   readonly generation: number;
@@ -8,6 +8,7 @@ export interface Claim {
 
 /** Exactly-once endings, as the map that they are kept for sees them. */
 export interface ClaimKeeper {
+  /** Claims the end of an entry that is about to be removed; `undefined` if it is claimed already. */
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined;
   /** The entry did not leave after all. */
   withdraw(claim: Claim): void;
@@ -18,6 +19,6 @@ export interface ClaimKeeper {
   /** The map is tracked no more. */
   forgetAll(): void;
   isClaimed(slot: number): boolean;
-  /** Slots whose entries are claimed, the first claimed first. */
+  /** Returns the slots whose entries are claimed, the first claimed first; as they are, not a copy. */
   endedSlots(): Iterable<number>;
 }

@@ -78,7 +78,7 @@ export class DueQueue {
     if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#grid.tickOf(deadline));
   }
 
-  /** The deadline of an entry for which nothing but durations decides, as the judge would find it. Monotonic ms. */
+  /** Returns the deadline of an entry that nothing but durations decides about, as the judge does. Monotonic ms. */
   deadlineByStamps(slot: number): number {
     return Math.min(
       (this.#map.stamps.registeredAt[slot] as number) + this.#fromRegistrationMs,
@@ -94,7 +94,7 @@ export class DueQueue {
 
   /** Files an entry that was set or touched. By stamps alone its deadline has only moved away, which its bucket finds. */
   fileActive(slot: number): void {
-    // While a policy function runs too: the judgement that it is part of must not go by what was before the touch.
+    // While a policy function runs, the judgement that it is part of must not go by what was before the touch either.
     if (this.#asksFunctions || this.#judging > 0) this.refile(slot);
   }
 

@@ -39,7 +39,7 @@ export function look(tracker: Tracker, slot: number, now: number, isHookDone = f
   return false;
 }
 
-// What `look` does for a map with nothing but durations, where nobody has to be told: most of a sweep's entries.
+// Does what `look` does, for a map with nothing but durations if nobody has to be told: most of a sweep's entries.
 function lookUntold(tracker: Tracker, slot: number, now: number): boolean {
   const { due } = tracker;
   const deadline = due.deadlineByStamps(slot);

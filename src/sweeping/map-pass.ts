@@ -20,7 +20,7 @@ export class MapPass {
   readonly #tracker: Tracker;
   readonly #wholeSweep: WholeSweep;
   #reconciliation: Iterator<void> | undefined;
-  // How late the entries of an emptied map were, as long as that has not been told of all.
+  // How late the entries of an emptied map were, until that has been told of all.
   #untoldLateMs: Iterator<number> | undefined;
 
   constructor(tracker: Tracker) {
@@ -71,7 +71,7 @@ export class MapPass {
     this.#wholeSweep.end();
     if (!isAllDue || !this.#isEmptiable) return;
     const count = sweepWhole(this.#tracker);
-    // Counted now: after an attempt that failed, each entry is looked at again.
+    // They are counted now: after an attempt that failed, each entry is looked at again.
     tally.examined += count;
     tally.swept += count;
     this.#untoldLateMs = lateMs?.values();

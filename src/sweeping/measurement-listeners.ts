@@ -1,7 +1,7 @@
 import type { CallbackFailures } from '../events/callback-failures.js';
 import type { Measurements } from '../events/measurements.js';
 
-/** Whoever collects measurements. */
+/** Tells whoever collects measurements. */
 export class MeasurementListeners {
   readonly #failures: CallbackFailures;
   readonly #listeners = new Set<Measurements>();

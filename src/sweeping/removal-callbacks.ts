@@ -6,7 +6,7 @@ import { swallowRejection } from '../events/unawaited.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 
 /** A value that has left its map, and whom that has yet to be told. */
-export interface Departure {
+export interface LeftValue {
   readonly map: string;
   readonly key: unknown;
   readonly value: unknown;
@@ -18,14 +18,14 @@ export interface Departure {
 
 /** What one removal has to tell: the entry itself first, then its companions, then the end of the run. */
 export interface Removal {
-  readonly departures: Departure[];
+  readonly left: LeftValue[];
   ended: EndedEvent | undefined;
-  /** Why the library removed the entry: a lifetime, or `maxEntries`. */
+  /** The lifetime by which the library removed the entry, or `maxEntries`. */
   rule: string;
 }
 
-/** A removal of which nothing is known yet. */
-export const newRemoval = (): Removal => ({ departures: [], ended: undefined, rule: '' });
+/** Returns a removal of which nothing is known yet. */
+export const newRemoval = (): Removal => ({ left: [], ended: undefined, rule: '' });
 
 /**
  * Tells of a removal, after all state has changed: each `dispose`, then `subagent-ended`, then `swept` and `evicted`.
@@ -35,16 +35,16 @@ export function announce(
   removal: Removal,
   { bus, failures }: { readonly bus: EventBus; readonly failures: CallbackFailures },
 ): void {
-  for (const departure of removal.departures) callDispose(departure, failures);
+  for (const value of removal.left) callDispose(value, failures);
   if (removal.ended !== undefined) bus.emit('subagent-ended', removal.ended);
-  for (const { removed, reason } of removal.departures) {
+  for (const { removed, reason } of removal.left) {
     if (removed !== undefined) bus.emit(reason === 'evicted' ? 'evicted' : 'swept', removed);
   }
 }
 
-/** Calls `dispose` for one value that left; `replacement` where it was replaced. */
+/** Calls `dispose` for one value that left; `replacement` if it was replaced. */
 export function callDispose(
-  { map, key, value, reason, dispose }: Omit<Departure, 'removed'>,
+  { map, key, value, reason, dispose }: Omit<LeftValue, 'removed'>,
   failures: CallbackFailures,
   replacement?: unknown,
 ): void {

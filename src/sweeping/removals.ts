@@ -13,7 +13,7 @@
  */
 import { MapsweepError } from '../errors.js';
 import type { RemovedEvent } from '../events/event-bus.js';
-import type { DepartureReason, LibraryReason } from '../events/reasons.js';
+import type { LeavingReason, LibraryReason } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import { LEAVING } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
@@ -98,24 +98,24 @@ export function leftPastWrapper(tracker: Tracker, slot: number, key: unknown): v
   announce(removal, tracker.shared);
 }
 
-/** The entry is gone from the map: drops its stamp, takes its companions along, and notes whom to tell. */
+/** The entry has left the map: drops its stamp, takes its companions along, and notes whom to tell. */
 export function leave(
   tracker: Tracker,
   slot: number,
   key: unknown,
   value: unknown,
-  reason: DepartureReason,
+  reason: LeavingReason,
   removal: Removal,
 ): void {
   const { name, policy, shared, stamps } = tracker;
   const isListenedFor = (reason === 'swept' || reason === 'evicted') && shared.bus.hasListener(reason);
   if (policy.dispose !== undefined || isListenedFor) {
-    // The key as the map keeps it, which is 0 where -0 was given.
+    // This is the key as the map keeps it, which is 0 if -0 was given.
     const kept = stamps.keyOf(slot);
     const removed: RemovedEvent | undefined = isListenedFor
       ? { map: name, key: kept, value, rule: removal.rule, ...shownStamps(stamps, shared.timeline, slot) }
       : undefined;
-    removal.departures.push({ map: name, key: kept, value, reason, dispose: policy.dispose, removed });
+    removal.left.push({ map: name, key: kept, value, reason, dispose: policy.dispose, removed });
   }
   takeOut(tracker, slot, key, reason, removal);
 }
@@ -130,7 +130,7 @@ function takeOut(
   tracker: Tracker,
   slot: number,
   key: unknown,
-  reason: DepartureReason,
+  reason: LeavingReason,
   removal: Removal,
 ): void {
   tracker.forget(slot);

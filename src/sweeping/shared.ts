@@ -15,7 +15,7 @@ export interface EngineOptions {
   readonly observing: boolean;
 }
 
-/** What all maps of an engine share: time, timers, and whom to tell. Knows of no map. */
+/** What all maps of an engine share: time, timers, and whom to tell. It knows of no map. */
 export class Shared {
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;

@@ -5,7 +5,7 @@ import { MapPass } from './map-pass.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
-/** How many entries are looked at between two looks at the clock, where nothing of the owner's runs in between. */
+/** How many entries are looked at between two looks at the clock, if nothing of the owner's runs in between. */
 const stepsPerClockReading = 8;
 
 /** The maps to sweep, and whom to tell. */
@@ -16,14 +16,14 @@ export interface SweeperHost extends Shared {
 }
 
 /**
- * One sweeper for all maps: one ticket of the timers, one pass at a time, in slices.
+ * Sweeps all maps, by one ticket of the timers, one pass at a time, in slices.
  *
- * Ticks are counted from the creation of the sweeper; an entry waits in the bucket of the first tick at or after its
+ * Ticks are counted from the creation of the engine; an entry waits in the bucket of the first tick at or after its
  * deadline, so that a pass on the tick finds only what is due.
  */
 export class Sweeper {
   readonly #host: SweeperHost;
-  // Weakly, so that a pass goes with its map.
+  // They are held weakly, so that a pass goes with its map.
   readonly #passes = new WeakMap<Tracker, MapPass>();
   #ticket: TimerTicket | undefined;
   #inFlight: Promise<SweepReport> | undefined;
@@ -83,7 +83,7 @@ export class Sweeper {
   // The process was stopped, the machine slept, or the loop was blocked: runs look idle whose events are queued.
   #skip(): void {
     const startedAt = this.#host.timeline.clock.now();
-    this.#host.timeline.observe();
+    this.#host.timeline.compareClocks();
     this.#host.passFinished({
       startedAt,
       durationMs: 0,
@@ -99,7 +99,7 @@ export class Sweeper {
   #pass(tick: number): Promise<SweepReport> {
     if (this.#inFlight !== undefined) return this.#inFlight;
     this.#interrupted = false;
-    // Made before the first slice runs, so that a callback that asks for a sweep gets this one.
+    // It is made before the first slice runs, so that a callback that asks for a sweep gets this one.
     let finish: (report: SweepReport) => void = () => {};
     const promise = new Promise<SweepReport>((resolve) => {
       finish = resolve;
@@ -111,7 +111,7 @@ export class Sweeper {
 
   async #run(tick: number): Promise<SweepReport> {
     const { timeline, measurements, trackers } = this.#host;
-    timeline.observe();
+    timeline.compareClocks();
     const began = timeline.now();
     const startedAt = timeline.clock.now();
     const totals = { examined: 0, swept: 0, slices: 0, longestSliceMs: 0 };
@@ -130,7 +130,7 @@ export class Sweeper {
       const pass = this.#passOf(tracker);
       const tally = { examined: 0, swept: 0 };
       const { policy } = tracker;
-      // Where callbacks of the owner run for every entry, each may be slow: look at the clock after each.
+      // If callbacks of the owner run for every entry, each may be slow: the clock is read after each.
       slices.stepsPerReading =
         policy.dispose !== undefined || tracker.due.judge.needsValue || tracker.claims !== undefined
           ? 1

@@ -46,7 +46,7 @@ export class TickBuckets {
     if (this.has(slot)) this.#unlink(slot);
   }
 
-  /** All entries are gone: gives their memory back. */
+  /** Gives all memory back: all entries have left. */
   clear(): void {
     this.#next = new Int32Array(initialCapacity);
     this.#previous = new Int32Array(initialCapacity).fill(unfiled);
@@ -65,12 +65,12 @@ export class TickBuckets {
     return this.#previous.length;
   }
 
-  /** Whether nothing is filed but what the pass has taken. */
+  /** Nothing is filed but what the pass has taken. */
   get isAllTaken(): boolean {
     return this.#bucketOfTick.size === 0 && this.#heads[this.#watched] === noSlot;
   }
 
-  /** Whether the slot waits anywhere. */
+  /** Returns whether the slot waits anywhere. */
   has(slot: number): boolean {
     return slot < this.#previous.length && this.#previous[slot] !== unfiled;
   }
@@ -91,7 +91,7 @@ export class TickBuckets {
     if (tick > this.#takenTick) this.#takenTick = tick;
   }
 
-  /** The next slot of the pass, taken out; -1 at its end. Slots filed or watched meanwhile wait for the next pass. */
+  /** Takes out the next slot of the pass; -1 at its end. Slots filed or watched meanwhile wait for the next pass. */
   takeNext(): number {
     while (this.#taken.length > 0) {
       const bucket = this.#taken[this.#taken.length - 1] as number;
@@ -106,7 +106,7 @@ export class TickBuckets {
     return noSlot;
   }
 
-  /** Slots that may be due by `tick`, those filed before those watched; at most `limit`. A copy. */
+  /** Returns slots that may be due by `tick`, those filed before those watched; at most `limit`. A copy. */
   mayBeDueBy(tick: number, limit: number): number[] {
     const buckets = [...this.#taken].reverse();
     for (const at of this.#ticksUpTo(tick)) buckets.push(this.#bucketOfTick.get(at) as number);

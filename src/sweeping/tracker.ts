@@ -1,4 +1,4 @@
-import { type DepartureReason, departureReasons, type LibraryReason, zeroFor } from '../events/reasons.js';
+import { type LeavingReason, type LibraryReason, leavingReasons, zeroFor } from '../events/reasons.js';
 import { type CompiledPolicy, hasLifetime } from '../policy/policy.js';
 import { Activity } from '../stamps/activity.js';
 import { IdleOrder } from '../stamps/idle-order.js';
@@ -29,7 +29,7 @@ export interface MapServices extends Shared {
 export interface ExpectedRemoval {
   readonly slot: number;
   readonly generation: number;
-  readonly reason: DepartureReason;
+  readonly reason: LeavingReason;
   readonly removal: Removal;
 }
 
@@ -67,7 +67,7 @@ export class Tracker {
 
   registeredTotal = 0;
   /** How many entries have left, by reason. */
-  readonly removedTotal = zeroFor(departureReasons);
+  readonly removedTotal = zeroFor(leavingReasons);
 
   /** The `delete` of an object whose class has none of its own: what it does is known. */
   plainDelete: ((key: unknown) => boolean) | undefined;
@@ -93,7 +93,7 @@ export class Tracker {
     this.due = new DueQueue(this, shared);
   }
 
-  /** Judges, counts and reports, and removes nothing. */
+  /** The library judges, counts and reports here, and removes nothing. */
   get observing(): boolean {
     return this.shared.observing || this.policy.mode === 'observe';
   }
@@ -128,7 +128,7 @@ export class Tracker {
   companionActive(key: unknown, at: number): void {
     const slot = this.stamps.slotOf(key);
     if (slot !== undefined) {
-      this.activity.borrow(slot, at);
+      this.activity.companionActive(slot, at);
       if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
     }
     this.companions.leader?.companionActive(key, at);
@@ -137,16 +137,16 @@ export class Tracker {
   /**
    * Gives an entry stamps that are not of now: found at adoption, or restored. Monotonic ms.
    *
-   * @param borrowedAt the activity of companions that it had
+   * @param companionAt the last activity of its companions
    */
   restamp(
     slot: number,
     registeredAt: number,
     lastActiveAt: number,
-    borrowedAt = Number.NEGATIVE_INFINITY,
+    companionAt = Number.NEGATIVE_INFINITY,
   ): void {
     this.stamps.restamp(slot, registeredAt, Math.max(registeredAt, lastActiveAt));
-    this.activity.restore(slot, borrowedAt);
+    this.activity.restore(slot, companionAt);
     this.due.refile(slot);
   }
 
@@ -165,7 +165,7 @@ export class Tracker {
     if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
   }
 
-  /** Drops everything that is kept about all entries, of a map that is empty or where nobody has to be told about any. */
+  /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */
   forgetAll(): void {
     this.due.clear();
     this.activity.clear();

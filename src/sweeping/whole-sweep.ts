@@ -5,14 +5,14 @@ export const worthwhileSize = 1_000;
 
 /**
  * Finds out whether a map may be emptied at once: whether each of its entries is due. To be asked of a map that is
- * ruled by durations alone and where nobody has to be told of single entries. What `clear()` does to it is then what as
+ * ruled by durations alone and about whose entries nobody has to be told. What `clear()` does to it is then what as
  * many deletes would do, also for somebody who iterates over it meanwhile, and takes a fraction of their time.
  *
  * Looks at one entry a step and changes nothing, so that a pass can pause in between. Two things could go wrong while it
  * does, and either ends the attempt:
  *
  * - An entry is registered, set, touched or gets other stamps: its activity counts these.
- * - Something is written past the wrapper, which the sizes do not show where as much is added as removed. Both the map
+ * - Something is written past the wrapper, which the sizes do not show if as much is added as removed. Both the map
  *   and the stamps list their keys in the order of insertion, and an iterator that has not come to its end sees what is
  *   added later: so a key without a stamp stands in the place of another, or after the last.
  */
@@ -24,7 +24,7 @@ export class WholeSweep {
   #left = 0;
   #lateMs: Float64Array | undefined;
 
-  // One for each map, and used again: with the last of them the compiled code would be thrown away between two sweeps.
+  // Each map has one, which is used again: with the last of them the compiled code would be thrown away between sweeps.
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
   }

@@ -5,17 +5,17 @@
  * an arbitrary origin. Ages and deadlines use the monotonic one.
  */
 export interface Clock {
-  /** Wall time in epoch milliseconds. May jump in either direction. */
+  /** Returns the wall time in epoch milliseconds. It may jump in either direction. */
   now(): number;
-  /** Milliseconds since an arbitrary origin; never goes back. May have a fraction. */
+  /** Returns the milliseconds since an arbitrary origin. It never goes back, and may have a fraction. */
   monotonic(): number;
-  /** Calls `fn` once, `ms` from now. The handle is opaque; where it has `unref()`, that is called. */
+  /** Calls `fn` once, `ms` from now. The handle is opaque; if it has `unref()`, that is called. */
   setTimeout(fn: () => void, ms: number): unknown;
   /** Cancels a timer. Unknown and fired handles are ignored. */
   clearTimeout(handle: unknown): void;
   /** Resolves after the event loop had a turn. Default: two real `setImmediate`, between which all its phases lie. */
   yield?(): Promise<void>;
-  /** A number in [0, 1) for the jitter of retries. Default: `Math.random`. */
+  /** Returns a number in [0, 1) for the jitter of retries. Default: `Math.random`. */
   random?(): number;
 }
 
@@ -43,7 +43,7 @@ export async function giveWay(clock: Clock): Promise<void> {
   }
 }
 
-/** The clock of the running process. Reads the globals at call time, so that fake timers of test runners work. */
+/** The clock of the running process. It reads the globals at call time, so that fake timers of test runners work. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -56,9 +56,9 @@ export const systemClock: Clock = {
 const realPerformance = performance;
 const realPerformanceNow = performance.now;
 
-/** Whether a clock shows the real time of this process: not so a clock of somebody's own, nor under fake timers. */
+/** Returns whether a clock shows the real time of this process. A clock of somebody's own does not, nor do fake timers. */
 export const isRealTime = (clock: Clock): boolean =>
   clock === systemClock && performance === realPerformance && performance.now === realPerformanceNow;
 
-/** What `systemClock.monotonic()` shows while it shows real time. */
+/** Returns what `systemClock.monotonic()` shows while it shows real time. */
 export const realMonotonic = (): number => realPerformanceNow.call(realPerformance);

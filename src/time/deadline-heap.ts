@@ -39,12 +39,12 @@ export class DeadlineHeap<T> {
     return this.#inserted;
   }
 
-  /** The earliest entry, which stays. O(1). */
+  /** Returns the earliest entry, which stays. O(1). */
   peek(): DeadlineEntry<T> | undefined {
     return this.#entries[0];
   }
 
-  /** Whether `entry` was inserted before the count of insertions reached `inserted`. */
+  /** Returns whether `entry` was inserted before the count of insertions reached `inserted`. */
   isBefore(entry: DeadlineEntry<T>, inserted: number): boolean {
     return (entry as Entry<T>).order < inserted;
   }

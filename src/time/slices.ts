@@ -1,6 +1,6 @@
 import { type Clock, giveWay } from './clock.js';
 
-/** How long work is sliced. */
+/** What work is sliced by. */
 export interface SlicesOptions {
   /** Is read to find out whether a slice is over, and is asked for the turn between two slices. */
   readonly clock: Clock;

@@ -8,12 +8,12 @@ export class TickGrid {
     this.everyMs = everyMs;
   }
 
-  /** The first tick at or after an instant. */
+  /** Returns the first tick at or after an instant. */
   tickOf(at: number): number {
     return Math.ceil((at - this.origin) / this.everyMs);
   }
 
-  /** The last tick at or before an instant. One that was computed as that of a tick may be less by a rounding error. */
+  /** Returns the last tick at or before an instant. An instant less than a tick by a rounding error counts as it. */
   lastTickBy(at: number): number {
     return Math.floor((at - this.origin) / this.everyMs + 1e-9);
   }

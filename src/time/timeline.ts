@@ -39,13 +39,13 @@ export class Timeline {
     this.#segments = [{ from: Number.NEGATIVE_INFINITY, offset: clock.now() - monotonic }];
   }
 
-  /** The present, monotonic ms. */
+  /** Returns the present, monotonic ms. */
   now(): number {
     return this.clock.monotonic();
   }
 
   /** Compares both clocks. A difference that appeared at once is a jump and is told; one that crept in is followed. */
-  observe(): void {
+  compareClocks(): void {
     const monotonic = this.clock.monotonic();
     const wall = this.clock.now();
     const drift = wall - monotonic - this.#current().offset;
@@ -58,7 +58,7 @@ export class Timeline {
     if (Math.abs(sudden) >= jumpThresholdMs) this.#onJump({ byMs: Math.round(sudden), at: wall });
   }
 
-  /** The monotonic instant of an epoch instant, by the wall clock as it reads now. */
+  /** Returns the monotonic instant of an epoch instant, by the wall clock as it reads now. */
   toMonotonic(epochMs: number): number {
     return epochMs - this.#current().offset;
   }
@@ -69,17 +69,17 @@ export class Timeline {
   }
 
   /**
-   * The monotonic instant of an epoch instant that somebody has written down, by the wall clock to the ms. A drift too
-   * small to be a jump counts too: without it a deadline could come up to a second early.
+   * Returns the monotonic instant of an epoch instant that somebody has written down, by the wall clock to the ms. A
+   * drift too small to be a jump counts too: without it a deadline could come up to a second early.
    */
   instantOf(epochMs: number): number {
     return epochMs - this.#offsetNow();
   }
 
   /**
-   * The epoch ms that the wall clock showed at a monotonic instant; never later than the wall clock shows now.
+   * Returns the epoch ms that the wall clock showed at a monotonic instant; never later than it shows now.
    *
-   * @param wallNow what it shows now, where that is known already
+   * @param wallNow what it shows now, if that is known already
    */
   toEpoch(monotonic: number, wallNow = this.clock.now()): number {
     let index = this.#segments.length - 1;
@@ -88,7 +88,7 @@ export class Timeline {
     return Math.min(epoch, wallNow);
   }
 
-  /** What the wall clock will show at a monotonic instant, as far as is known now. */
+  /** Returns what the wall clock will show at a monotonic instant, as far as is known now. */
   toEpochAhead(monotonic: number): number {
     return Math.ceil(monotonic + this.#offsetNow());
   }

@@ -24,8 +24,8 @@ const LONGEST_DELAY_MS = 2 ** 31 - 1;
 const ROUNDING_MS = 1e-6;
 
 /**
- * All deadlines of a registry on one timer, after the TimerQueue of Caffeine: the timer is set for the earliest ticket,
- * left alone where a later one is added or an earlier one cancelled, and does not keep the process alive.
+ * Keeps all deadlines of a registry on one timer, as the Pacer of Caffeine does: the timer is set for the earliest
+ * ticket, left alone when a later one is added or an earlier one cancelled, and does not keep the process alive.
  *
  * Tickets run in the order of their instants, never early by `clock.monotonic()`, outside any request's async
  * context. What a ticket schedules, however early, runs on a later timer. Tickets may call every method.
@@ -55,7 +55,7 @@ export class TimerQueue {
   /**
    * Calls `fn(atMonotonic)` once, at the first timer at or after that instant of `clock.monotonic()`; an instant in
    * the past means the next timer.
-   * @throws MapsweepRangeError where `atMonotonic` is NaN
+   * @throws MapsweepRangeError if `atMonotonic` is NaN
    */
   schedule(atMonotonic: number, fn: (scheduledAt: number) => void): TimerTicket {
     if (Number.isNaN(atMonotonic)) {

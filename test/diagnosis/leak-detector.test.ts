@@ -27,7 +27,7 @@ function changesOf(shape: Shape, seed: number, sweptAt: (minute: number) => bool
   for (let minute = 0; minute < shape.days * 1440; minute++) {
     const size = sizeAt(minute);
     if (!sweptAt(minute)) continue;
-    const verdict = detector.observe(minute * MINUTE, size);
+    const verdict = detector.add(minute * MINUTE, size);
     if (verdict.suspected !== suspected) changes.push({ hour: minute / 60, verdict });
     suspected = verdict.suspected;
   }
@@ -189,7 +189,7 @@ describe('sweeps at other times', () => {
   it('counts an hour between two sweeps as one, so that a rise of 27 hours is known in 40 as longer than 4/3 of 20', () => {
     const detector = new LeakDetector({ longestLifetime: '20h' });
     let hour = 0;
-    while (hour < 100 && !detector.observe(hour * HOUR, 60 * hour).suspected) hour++;
+    while (hour < 100 && !detector.add(hour * HOUR, 60 * hour).suspected) hour++;
     expect(hour).toBeLessThan(40);
   });
 
@@ -212,7 +212,7 @@ describe('sweeps at other times', () => {
       // Ten runs a minute leak; two hundred come, stay half a minute and go, which a sweep a second would see.
       for (let at = 0; at < DAY; at += every) {
         const live = 100 + Math.round(20 * Math.sin(at / 7000));
-        if (detector.observe(at, Math.floor(at / 6000) * 10 + live).suspected) return at;
+        if (detector.add(at, Math.floor(at / 6000) * 10 + live).suspected) return at;
       }
       return Infinity;
     };
@@ -226,15 +226,15 @@ describe('sweeps at other times', () => {
     const detector = new LeakDetector();
     for (let minute = 0; minute < 8 * 60; minute++) {
       const at = minute * MINUTE + (minute >= 240 ? 10 * HOUR : 0);
-      expect(detector.observe(at, minute + 10 * (minute % 2)).suspected).toBe(false);
+      expect(detector.add(at, minute + 10 * (minute % 2)).suspected).toBe(false);
     }
   });
 
   it('takes extra sweeps in between without another result', () => {
     const detector = new LeakDetector();
     for (let minute = 0; minute < 240; minute++) {
-      for (let extra = 0; extra < minute % 5; extra++) detector.observe(minute * MINUTE, minute);
-      detector.observe(minute * MINUTE, minute);
+      for (let extra = 0; extra < minute % 5; extra++) detector.add(minute * MINUTE, minute);
+      detector.add(minute * MINUTE, minute);
     }
     expect(detector.verdict.suspected).toBe(true);
   });
@@ -257,7 +257,7 @@ describe('the six points of the rule', () => {
     let everSuspected = false;
     for (const floor of [...floors, floors.at(-1)!]) {
       for (let index = 0; index < minutesEach * 4; index++) {
-        if (detector.observe(at, floor + (index % 2) * noise).suspected) everSuspected = true;
+        if (detector.add(at, floor + (index % 2) * noise).suspected) everSuspected = true;
         at += MINUTE / 4;
       }
     }
@@ -338,7 +338,7 @@ describe('the verdict', () => {
   function leak(minutes: number, fromMinute = 0): LeakDetector {
     const detector = new LeakDetector();
     for (let minute = 0; minute < minutes; minute++) {
-      detector.observe(1e9 + minute * MINUTE, 50 + Math.max(0, minute - fromMinute));
+      detector.add(1e9 + minute * MINUTE, 50 + Math.max(0, minute - fromMinute));
     }
     return detector;
   }
@@ -362,16 +362,16 @@ describe('the verdict', () => {
   it('is the same object until it changes', () => {
     const detector = new LeakDetector();
     const before = detector.verdict;
-    expect(detector.observe(0, 5)).toBe(before);
+    expect(detector.add(0, 5)).toBe(before);
     const after = leak(300);
-    expect(after.observe(1e9 + 300 * MINUTE, 350)).toBe(after.verdict);
+    expect(after.add(1e9 + 300 * MINUTE, 350)).toBe(after.verdict);
   });
 
   it('ends with the first size at which half of the growth is gone', () => {
     const detector = leak(1000);
-    const { suspected } = detector.observe(1e9 + 1000 * MINUTE, 900);
+    const { suspected } = detector.add(1e9 + 1000 * MINUTE, 900);
     expect(suspected).toBe(true);
-    expect(detector.observe(1e9 + 1001 * MINUTE, 400)).toEqual({
+    expect(detector.add(1e9 + 1001 * MINUTE, 400)).toEqual({
       suspected: false,
       since: undefined,
       entriesPerMinute: 0,
@@ -382,7 +382,7 @@ describe('the verdict', () => {
     const detector = leak(240);
     expect(detector.verdict.suspected).toBe(true);
     let minute = 240;
-    while (minute < 5000 && detector.observe(1e9 + minute * MINUTE, 290).suspected) minute++;
+    while (minute < 5000 && detector.add(1e9 + minute * MINUTE, 290).suspected) minute++;
     expect(minute - 240).toBeLessThan(8 * 60);
   });
 
@@ -390,16 +390,16 @@ describe('the verdict', () => {
     const detector = leak(300);
     const { verdict } = detector;
     const at = 1e9 + 300 * MINUTE;
-    for (const size of [Number.NaN, -1, Infinity]) expect(detector.observe(at, size)).toBe(verdict);
-    for (const older of [Number.NaN, Infinity, 0]) expect(detector.observe(older, 0)).toBe(verdict);
+    for (const size of [Number.NaN, -1, Infinity]) expect(detector.add(at, size)).toBe(verdict);
+    for (const older of [Number.NaN, Infinity, 0]) expect(detector.add(older, 0)).toBe(verdict);
     // Had one of them counted, the clock would stand still or the floor be 0.
-    expect(detector.observe(at, 350)).toBe(verdict);
+    expect(detector.add(at, 350)).toBe(verdict);
   });
 
   it('finds a leak 144 times as soon with a cycle of 10 minutes', () => {
     const detector = new LeakDetector({ cycle: '10m' });
     let second = 0;
-    while (!detector.observe(second * 1000, second).suspected && second < 1000) second++;
+    while (!detector.add(second * 1000, second).suspected && second < 1000) second++;
     expect(second).toBeLessThan(120);
   });
 

@@ -6,14 +6,14 @@ const HOUR = 60 * MINUTE;
 
 function watched(sizes: readonly number[], everyMs: number, shortestMs: number, levels = 3): SizeWindows {
   const windows = new SizeWindows(shortestMs, levels);
-  for (const [index, size] of sizes.entries()) windows.observe(index * everyMs, size);
+  for (const [index, size] of sizes.entries()) windows.add(index * everyMs, size);
   return windows;
 }
 
 describe('SizeWindows', () => {
   it('completes a window of 4 minutes with the first size at 4 minutes, and a pair of them at 8', () => {
     const windows = new SizeWindows(4 * MINUTE, 3);
-    const completed = Array.from({ length: 17 }, (_, minute) => windows.observe(minute * MINUTE, 0));
+    const completed = Array.from({ length: 17 }, (_, minute) => windows.add(minute * MINUTE, 0));
     expect(completed).toEqual([0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3]);
     expect(windows.at(0).map(({ startMs }) => startMs / MINUTE)).toEqual([0, 4, 8, 12]);
     expect(windows.at(1).map(({ startMs }) => startMs / MINUTE)).toEqual([0, 8]);
@@ -44,9 +44,8 @@ describe('SizeWindows', () => {
 
   it('counts a silence of 10 hours as one window, and keeps the real instant beside', () => {
     const windows = new SizeWindows(4 * MINUTE, 1);
-    for (let minute = 0; minute <= 12; minute++)
-      windows.observe((minute + (minute >= 6 ? 600 : 0)) * MINUTE, 0);
-    expect(windows.observedMs).toBe((5 + 4 + 6) * MINUTE);
+    for (let minute = 0; minute <= 12; minute++) windows.add((minute + (minute >= 6 ? 600 : 0)) * MINUTE, 0);
+    expect(windows.watchedMs).toBe((5 + 4 + 6) * MINUTE);
     expect(windows.at(0).map(({ startAt, startMs }) => [startAt / MINUTE, startMs / MINUTE])).toEqual([
       [0, 0],
       [4, 4],

@@ -90,9 +90,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a value is disposed twice',
     file: 'sweeping/removal-callbacks.ts',
-    find: 'for (const departure of removal.departures) callDispose(departure, failures);',
-    replace:
-      'for (const departure of removal.departures.concat(removal.departures)) callDispose(departure, failures);',
+    find: 'for (const value of removal.left) callDispose(value, failures);',
+    replace: 'for (const value of removal.left.concat(removal.left)) callDispose(value, failures);',
   },
   {
     name: 'stop() leaves its timer',
