@@ -4,7 +4,7 @@ import { type EndedReason, endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import { CLAIMED } from '../stamps/stamp-store.js';
 import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
-import { reconcileIfBypassed } from '../sweeping/reconcile.js';
+import { reconcileKey } from '../sweeping/reconcile.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Timeline } from '../time/timeline.js';
 import type { Tombstone, Tombstones } from './tombstones.js';
@@ -77,7 +77,7 @@ export class Endings implements ClaimKeeper {
   /** Claims the end of a run for the owner. The entry may stay. */
   end(key: unknown, { reason = 'completed', detail, generation }: EndOptions = {}): EndResult {
     const { stamps } = this.tracker;
-    reconcileIfBypassed(this.tracker, key);
+    if (this.tracker.isBypassed) reconcileKey(this.tracker, key);
     const slot = stamps.slotOf(key);
     if (slot !== undefined && (generation === undefined || stamps.holds(slot, generation))) {
       if (this.isClaimed(slot)) return this.#duplicate();
@@ -96,8 +96,7 @@ export class Endings implements ClaimKeeper {
   /** A run goes on under another key: the end of `to` will be the end of both. */
   transfer(from: unknown, to: unknown): TransferResult {
     const { stamps } = this.tracker;
-    reconcileIfBypassed(this.tracker, from);
-    reconcileIfBypassed(this.tracker, to);
+    if (this.tracker.isBypassed) for (const key of [from, to]) reconcileKey(this.tracker, key);
     const source = stamps.slotOf(from);
     const target = stamps.slotOf(to);
     if (source === undefined) {

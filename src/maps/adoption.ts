@@ -52,14 +52,10 @@ function stampUnstamped(engine: Engine, tracker: Tracker): void {
   const { unstamped } = tracker.policy;
   const { stamps } = tracker;
   const { timeline } = engine;
-  const found = [...stamps.entries()].map(
-    ([key, slot]) => [key, slot, stamps.generation[slot] as number] as const,
-  );
-  for (const [key, slot, generation] of found) {
-    // What was asked about another entry may have removed this one.
-    if (!stamps.holds(slot, generation)) continue;
+  for (const [key, slot, generation] of stamps.present()) {
     const asked =
       typeof unstamped === 'function' ? askUnstamped(engine, tracker, unstamped, key) : timeline.epochStart;
+    // What is asked may remove the entry.
     if (asked === FAILED || !stamps.holds(slot, generation)) continue;
     const at = Math.min(asked, timeline.now());
     tracker.restamp(slot, at, at);

@@ -1,4 +1,4 @@
-import { reconcileIfBypassed, reconcileKey, reconcileNow } from '../sweeping/reconcile.js';
+import { reconcileKey, reconcileNow } from '../sweeping/reconcile.js';
 import { announce, newRemoval } from '../sweeping/removal-callbacks.js';
 import { confirmOrWithdraw, isQuiet, leave, leftPastWrapper } from '../sweeping/removals.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -25,7 +25,7 @@ export function deleteKey(tracker: Tracker, key: unknown): boolean {
 /** Runs a `delete` of the owner, or the one that the library called on the owner's object. */
 export function deleteThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
   const { native, stamps, expected } = tracker;
-  reconcileIfBypassed(tracker, key);
+  if (tracker.isBypassed) reconcileKey(tracker, key);
   let slot = stamps.slotOf(key);
   if (slot === undefined) {
     if (!native.has(key)) return run();
@@ -56,7 +56,7 @@ export function deleteThrough<Result>(tracker: Tracker, key: unknown, run: () =>
 export function clearThrough<Result>(tracker: Tracker, run: () => Result): Result {
   if (isQuiet(tracker)) return clearQuietly(tracker, run);
   const { native, stamps, claims } = tracker;
-  if (native.size() !== stamps.size) reconcileNow(tracker);
+  if (tracker.isBypassed) reconcileNow(tracker);
   const leaving = [...stamps.entries()].map(([key, slot]) => {
     const value = native.get(key);
     const generation = stamps.generation[slot] as number;

@@ -1,5 +1,5 @@
 import { HOOKED } from '../stamps/stamp-store.js';
-import { reconcileIfBypassed, reconcileKey } from '../sweeping/reconcile.js';
+import { reconcileKey } from '../sweeping/reconcile.js';
 import { callDispose } from '../sweeping/removal-callbacks.js';
 import type { Tracker } from '../sweeping/tracker.js';
 
@@ -11,7 +11,7 @@ const nativeSet = Map.prototype.set;
 
 /** Sets a key of a Map whose class has no `set` of its own. */
 export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unknown, value: unknown): void {
-  reconcileIfBypassed(tracker, key);
+  if (tracker.isBypassed) reconcileKey(tracker, key);
   const slot = tracker.stamps.slotOf(key);
   if (slot === undefined) {
     nativeSet.call(target, key, value);
@@ -27,7 +27,7 @@ export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unk
 /** Runs a `set` or `add` of a class that has its own, whatever that does, and sees what came of it. */
 export function setThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
   const { native, stamps } = tracker;
-  reconcileIfBypassed(tracker, key);
+  if (tracker.isBypassed) reconcileKey(tracker, key);
   const slot = stamps.slotOf(key);
   const generation = slot === undefined ? 0 : (stamps.generation[slot] as number);
   const previous = slot === undefined ? undefined : native.get(key);
@@ -42,7 +42,7 @@ export function setThrough<Result>(tracker: Tracker, key: unknown, run: () => Re
 
 /** Runs a `getOrInsert` of the owner: it registers a key that was not there, and is a plain read of one that was. */
 export function insertThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
-  reconcileIfBypassed(tracker, key);
+  if (tracker.isBypassed) reconcileKey(tracker, key);
   try {
     return run();
   } finally {

@@ -128,12 +128,8 @@ function settledBy({ ended }: CompiledRegistryOptions, { failures }: Engine) {
 /** Marks the runs as ended that were in the map before and that were announced then. */
 function settleAnnounced(endings: Endings, isSettled: (value: unknown, key: unknown) => boolean): void {
   const { native, stamps } = endings.tracker;
-  const found = [...stamps.entries()].map(
-    ([key, slot]) => [key, slot, stamps.generation[slot] as number] as const,
-  );
-  for (const [key, slot, generation] of found) {
-    // `settled` may change the map, before it is asked about an entry and while it is.
-    if (!stamps.holds(slot, generation)) continue;
+  for (const [key, slot, generation] of stamps.present()) {
+    // `settled` may change the map.
     if (isSettled(native.get(key), key) && stamps.holds(slot, generation)) endings.settleSilently(slot, key);
   }
 }

@@ -103,6 +103,17 @@ export class StampStore<K> {
     return true;
   }
 
+  /**
+   * Yields the entries that are there now. One that leaves meanwhile does not come up any more, nor does one that is
+   * registered meanwhile.
+   */
+  *present(): Generator<readonly [key: K, slot: number, generation: number]> {
+    const found = [...this.#slots].map(
+      ([key, slot]) => [key, slot, this.generation[slot] as number] as const,
+    );
+    for (const entry of found) if (this.holds(entry[1], entry[2])) yield entry;
+  }
+
   /** Stamps a key that has no stamp yet and returns its slot. */
   register(key: K, at: number): number {
     const recycled = this.#free.pop();

@@ -164,11 +164,13 @@ export class DueQueue {
     if (stamps.setFlag(slot, GUARDED, isGuarded)) this.#guarded += isGuarded ? 1 : -1;
   }
 
-  /** The entry has left. */
+  /** The entry has left, and its flags are about to be dropped. */
   forget(slot: number): void {
-    this.mark(slot, 'live');
+    const flags = this.#map.stamps.flags[slot] as number;
+    if ((flags & OVERDUE) !== 0) this.#overdue -= 1;
+    if ((flags & GUARDED) !== 0) this.#guarded -= 1;
     this.buckets.remove(slot);
-    this.#answers.forget(slot);
+    if (this.#asksFunctions) this.#answers.forget(slot);
   }
 
   /** All entries have left. */

@@ -31,8 +31,8 @@ export class MapPass {
   /** Begins a pass over what may be due by `tick`. */
   begin(tick: number): void {
     if (this.#tracker.isReleased) return;
-    const { native, stamps, due } = this.#tracker;
-    if (native.size() !== stamps.size) this.#reconciliation = reconcile(this.#tracker);
+    const { stamps, due } = this.#tracker;
+    if (this.#tracker.isBypassed) this.#reconciliation = reconcile(this.#tracker);
     due.buckets.take(tick);
     const mayBeAllDue = stamps.size >= worthwhileSize && due.buckets.isAllTaken && this.#isEmptiable;
     if (mayBeAllDue && this.#reconciliation === undefined) this.#wholeSweep.begin();

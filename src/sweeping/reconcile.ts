@@ -34,8 +34,3 @@ export function reconcileKey(tracker: Tracker, key: unknown): void {
   if (slot === undefined && isPresent) tracker.register(key, tracker.native.get(key));
   else if (slot !== undefined && !isPresent) leftPastWrapper(tracker, slot, key);
 }
-
-/** Does the same if the sizes show that something was written past the wrapper: `key` is about to be used. */
-export function reconcileIfBypassed(tracker: Tracker, key: unknown): void {
-  if (tracker.native.size() !== tracker.stamps.size) reconcileKey(tracker, key);
-}

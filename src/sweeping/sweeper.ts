@@ -40,10 +40,6 @@ export class Sweeper {
     return this.#lastFinishedAt;
   }
 
-  get isStopped(): boolean {
-    return this.#isStopped;
-  }
-
   /** Begins ticking. */
   start(): void {
     if (!this.#isStopped) return;

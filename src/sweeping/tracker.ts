@@ -98,6 +98,11 @@ export class Tracker {
     return this.shared.observing || this.policy.mode === 'observe';
   }
 
+  /** Something was written past the wrapper: there are more or fewer entries than stamps. */
+  get isBypassed(): boolean {
+    return this.native.size() !== this.stamps.size;
+  }
+
   /** Entries of this map can become due, or leave with a leader. */
   get isManaged(): boolean {
     return hasLifetime(this.policy) || this.policy.follows !== undefined;
@@ -157,7 +162,7 @@ export class Tracker {
 
   /** Drops everything that is kept about an entry. */
   forget(slot: number): void {
-    if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
+    if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
     this.order?.remove(slot);
     this.claims?.forget(slot);
