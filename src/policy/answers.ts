@@ -1,7 +1,7 @@
+import { describe } from '../events/shown.js';
 import type { Timeline } from '../time/timeline.js';
 import { ask, askWhether, FAILED } from './ask.js';
 import type { CompiledPolicy } from './policy.js';
-import { describe } from './read-options.js';
 
 /** Epoch ms of 2001 and later are above it; while they are, anything below `earliestInstant` is in another unit. */
 const modernEpoch = 1e12;

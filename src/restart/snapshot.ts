@@ -4,7 +4,7 @@ import type { Tombstones } from '../endings/tombstones.js';
 import { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
-import { describe } from '../policy/read-options.js';
+import { describe } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { RegistrationSites } from '../diagnosis/registration-sites.js';
+import { describe } from '../events/shown.js';
 import { trackedPartsOf } from '../maps/tracked-mark.js';
-import { describe } from '../policy/read-options.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
