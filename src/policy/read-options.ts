@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from '../errors.js';
-import { describe } from '../events/shown.js';
+import { describe, shownKey } from '../events/shown.js';
 
 /** Makes the error for a value that is not what its place takes. */
 export type Refusal = (path: string, allowed: string, received: unknown) => Error;
@@ -194,7 +194,7 @@ export function suggestion(received: unknown, names: readonly string[]): string 
       smallest = distance;
     }
   }
-  return nearest === '' ? '' : `Did you mean '${nearest}'?`;
+  return nearest === '' ? '' : `Did you mean ${shownKey(nearest)}?`;
 }
 
 /** Insertions, deletions, substitutions and swaps of neighbours between two short words (optimal string alignment). */

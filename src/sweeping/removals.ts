@@ -14,6 +14,7 @@
 import { MapsweepError } from '../errors.js';
 import type { RemovedEvent } from '../events/event-bus.js';
 import type { DepartureReason, LibraryReason } from '../events/reasons.js';
+import { shownKey } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import { LEAVING } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
@@ -179,7 +180,7 @@ function removeThroughOwner(
   due.mark(slot, 'due');
   due.buckets.watch(slot);
   if (!hasThrown) {
-    const message = `delete(key) of '${name}' returned and the key is still there`;
+    const message = `delete(key) of ${shownKey(name)} returned and the key is still there`;
     failures.report(name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));
   }
   return false;

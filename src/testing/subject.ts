@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import type { RegistrationSites } from '../diagnosis/registration-sites.js';
-import { describe } from '../events/shown.js';
+import { describe, shownKey } from '../events/shown.js';
 import { trackedPartsOf } from '../maps/tracked-mark.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { Engine } from '../sweeping/engine.js';
@@ -35,7 +35,7 @@ export function subjectOf(value: unknown): Subject | undefined {
   if (parts === undefined) return undefined;
   const { engine, tracker } = parts;
   return {
-    called: `the map '${tracker.name}'`,
+    called: `the map ${shownKey(tracker.name)}`,
     engine,
     registry: undefined,
     sites: undefined,

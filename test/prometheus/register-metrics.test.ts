@@ -338,6 +338,21 @@ describe('registerMetrics', () => {
     registerMetrics(createRegistry({ maps: { 'a "b"\\\n': {} }, clock: createManualClock() }), { register });
     expect(await register.metrics()).toContain('mapsweep_entries{map="a \\"b\\"\\\\\\n"} 0\n');
   });
+
+  it('escapes in a map name what would move the cursor of a terminal or reverse a line', async () => {
+    const register = new Register();
+    const clock = createManualClock();
+    const name = '\x1b[2J\u202e\r\ud83d';
+    const registry = createRegistry({ maps: { [name]: { ttl: '1m' } }, clock });
+    registerMetrics(registry, { register });
+    registry.maps[name]?.set('a', 1);
+    await clock.advance(60_000);
+    const text = await register.metrics();
+    expect(text).toContain('mapsweep_registered_total{map="\\\\u{1b}[2J\\\\u{202e}\\\\u{d}\\\\u{d83d}"} 1\n');
+    expect(text).toContain('mapsweep_sweep_lag_seconds_count{map="\\\\u{1b}[2J');
+    expect(text).not.toMatch(/[\p{Cf}\ufffd]|(?!\n)\p{Cc}/u);
+    registry.stop();
+  });
 });
 
 describe('the register', () => {
