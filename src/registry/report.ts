@@ -161,8 +161,8 @@ function printed(report: ReportData): string {
   if (explained.length > 0) lines.push('', 'longest there, and why:');
   for (const map of explained) {
     const name = shownText(map.name);
-    for (const { key, verdict, why } of map.oldest) {
-      lines.push(`  ${name} ${shownKey(key)}`, `    ${verdict}: ${why}`);
+    for (const { key, state, why } of map.oldest) {
+      lines.push(`  ${name} ${shownKey(key)}`, `    ${state}: ${why}`);
     }
     for (const { site, count } of map.sites.slice(0, oldestExplained)) {
       lines.push(`  ${name} registered ${times(count)} (sampled) at ${site}`);

@@ -15,6 +15,8 @@ export const HOOKED = 8;
 export const COMPLAINED = 16;
 /** A companion whose leader left while its own `delete` refused: it leaves at the next look. */
 export const LEAVING = 32;
+/** The owner's own `delete` has refused to remove the entry, or has thrown, when the library last asked it to. */
+export const REFUSED = 64;
 
 const initialCapacity = 16;
 

@@ -16,7 +16,7 @@ import type { RemovedEvent } from '../events/event-bus.js';
 import type { DepartureReason, LibraryReason } from '../events/reasons.js';
 import { shownKey } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
-import { LEAVING } from '../stamps/stamp-store.js';
+import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
 import type { Tracker } from './tracker.js';
@@ -177,6 +177,7 @@ function removeThroughOwner(
   if (stamps.holds(slot, generation) && !native.has(key)) leave(tracker, slot, key, value, reason, removal);
   if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
   if (!stamps.holds(slot, generation)) return true;
+  stamps.setFlag(slot, REFUSED, true);
   due.mark(slot, 'due');
   due.buckets.watch(slot);
   if (!hasThrown) {

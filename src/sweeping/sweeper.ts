@@ -26,6 +26,7 @@ export class Sweeper {
   // Weakly, so that a pass goes with its map.
   readonly #passes = new WeakMap<Tracker, MapPass>();
   #ticket: TimerTicket | undefined;
+  #nextTickAt: number | undefined;
   #inFlight: Promise<SweepReport> | undefined;
   #lastFinishedAt: number | undefined;
   #isStopped = true;
@@ -44,6 +45,11 @@ export class Sweeper {
     return this.#isStopped;
   }
 
+  /** Whether the tick that comes next is so late that it removes nothing. */
+  get isNextTickLate(): boolean {
+    return this.#nextTickAt !== undefined && this.#isLate(this.#nextTickAt, this.#host.timeline.now());
+  }
+
   /** Begins ticking. */
   start(): void {
     if (!this.#isStopped) return;
@@ -57,6 +63,7 @@ export class Sweeper {
     this.#interrupted = this.#inFlight !== undefined;
     if (this.#ticket !== undefined) this.#host.timers.cancel(this.#ticket);
     this.#ticket = undefined;
+    this.#nextTickAt = undefined;
   }
 
   /** Removes everything that is due now, to the millisecond. While a pass is under way, gives that pass. */
@@ -65,13 +72,18 @@ export class Sweeper {
   }
 
   #schedule(at: number): void {
+    this.#nextTickAt = at;
     this.#ticket = this.#host.timers.schedule(at, () => this.#tick(at));
+  }
+
+  #isLate(scheduledAt: number, now: number): boolean {
+    return now - scheduledAt > this.#host.sweepEveryMs;
   }
 
   #tick(scheduledAt: number): void {
     const { timeline, grid, sweepEveryMs } = this.#host;
     const now = timeline.now();
-    const isLate = now - scheduledAt > sweepEveryMs;
+    const isLate = this.#isLate(scheduledAt, now);
     this.#schedule(
       isLate || scheduledAt + sweepEveryMs <= now ? now + sweepEveryMs : scheduledAt + sweepEveryMs,
     );

@@ -32,11 +32,11 @@ export function survivorsOf(
 }
 
 function survivor({ engine, sites }: Subject, tracker: Tracker, key: unknown): Survivor {
-  const { verdict, why } = explain(engine, tracker, key);
+  const { state, why } = explain(engine, tracker, key);
   const slot = tracker.stamps.slotOf(key);
   const ageMs =
     slot === undefined ? undefined : engine.timeline.now() - (tracker.stamps.registeredAt[slot] as number);
-  return { key, ageMs, why: `${verdict}, ${why}`, site: sites?.siteOf(tracker, key) };
+  return { key, ageMs, why: `${state}, ${why}`, site: sites?.siteOf(tracker, key) };
 }
 
 /** Survivors for a message, a line or two each, and how many more there are. */

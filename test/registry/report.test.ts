@@ -62,8 +62,8 @@ describe('report()', () => {
         leakSuspected: false,
         entriesPerMinute: 0,
         oldest: [
-          { key: 'guarded', verdict: 'guarded' },
-          { key: 'young', verdict: 'live' },
+          { key: 'guarded', state: 'guarded' },
+          { key: 'young', state: 'live' },
         ],
       },
       { name: 'seqs', size: 0, follows: 'runs', oldestAgeMs: undefined, removed: { companion: 1 } },
@@ -235,6 +235,47 @@ describe('report()', () => {
       .set(new Proxy({}, { ownKeys: () => [] }), 2)
       .set(null, 3);
     expect(String(registry.report())).toContain("odd 'line\\nbreak'\n    live:");
+    registry.stop();
+  });
+
+  it('prints and turns into JSON names and keys of any content, and runs nothing of theirs', async () => {
+    const clock = createManualClock();
+    const calls: string[] = [];
+    const note = (what: string) => (): never => {
+      calls.push(what);
+      throw new Error('hunter2');
+    };
+    const key = { toJSON: note('toJSON'), toString: note('toString'), [inspect.custom]: note('inspect') };
+    const name = '\x1b[2J\n2026 ERROR forged\u202e\ud800';
+    const registry = createRegistry<Record<string, Map<unknown, number>>>({
+      maps: { [name]: { ttl: '1m', weigh: () => 1, dispose: note('dispose') }, b: { follows: name } },
+      ended: { map: name },
+      captureSites: 1,
+      clock,
+    });
+    const map = registry.maps[name] as Map<unknown, number>;
+    map.set('gone', 0).delete('gone');
+    await clock.advance(120_000);
+    map
+      .set(key, 1)
+      .set(5n, 1)
+      .set(new Proxy(key, { get: note('get') }), 1);
+    calls.length = 0;
+    const report = registry.report();
+    const texts = [
+      String(report),
+      inspect(report),
+      inspect({ report }, { depth: 9 }),
+      JSON.stringify(report),
+    ];
+    expect(texts.join()).not.toContain('hunter2');
+    expect(texts[0]).not.toMatch(/(?!\n)\p{Cc}|\p{Cf}|\p{Cs}/u);
+    expect(texts[0]).not.toMatch(/^2026 ERROR/m);
+    expect(texts[0]).toContain('\\u{1b}[2J\\u{a}2026 ERROR forged\\u{202e}\\u{d800} an object');
+    expect(JSON.parse(texts[3] as string).maps[0].oldest.map((entry: { key: unknown }) => entry.key)).toEqual(
+      ['an object', '5n', 'a Proxy'],
+    );
+    expect(calls).toEqual([]);
     registry.stop();
   });
 
