@@ -32,7 +32,6 @@ function callbackErrors(parts: RegistryInternals): Sample[] {
   for (const tracker of engine.trackers.values()) {
     counts.set(tracker.name, new Map(callbacksOf(tracker, parts).map((callback) => [callback, 0])));
   }
-  // A callback of a map that is gone may fail late; its series do not come back for that.
   for (const [map, callback, count] of engine.failures.entries()) counts.get(map)?.set(callback, count);
   return [...counts].flatMap(([map, ofMap]) =>
     [...ofMap].map(([callback, value]) => ({ labels: { map: mapLabel(map), callback }, value })),
