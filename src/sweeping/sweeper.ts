@@ -127,7 +127,7 @@ export class Sweeper {
     const began = timeline.now();
     const startedAt = timeline.clock.now();
     const totals = { examined: 0, swept: 0, slices: 0, longestSliceMs: 0 };
-    const maps: Record<string, MapSweepReport> = {};
+    const maps: Array<[name: string, report: MapSweepReport]> = [];
     const slices = new Slices({
       clock: timeline.clock,
       budgetMs: this.#host.sliceBudgetMs,
@@ -154,12 +154,14 @@ export class Sweeper {
       pass.end();
       totals.examined += tally.examined;
       totals.swept += tally.swept;
-      maps[tracker.name] = { swept: tally.swept, overdue: tracker.due.overdueCount };
+      maps.push([tracker.name, { swept: tally.swept, overdue: tracker.due.overdueCount }]);
     }
     slices.end();
     const skipped = this.#interrupted ? 'stopped' : undefined;
     const durationMs = timeline.now() - began;
-    const report: SweepReport = { startedAt, durationMs, ...totals, maps, skipped };
+    // Defined and not assigned, since a map may be called `__proto__`.
+    const byName = Object.fromEntries(maps);
+    const report: SweepReport = { startedAt, durationMs, ...totals, maps: byName, skipped };
     this.#inFlight = undefined;
     if (skipped === undefined) this.#lastFinishedAt = timeline.clock.now();
     this.#host.passFinished(report);
