@@ -1,4 +1,5 @@
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
+import { detached } from '../time/async-context.js';
 import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { MapPass } from './map-pass.js';
@@ -117,7 +118,8 @@ export class Sweeper {
       finish = resolve;
     });
     this.#inFlight = promise;
-    void this.#run(tick).then(finish);
+    // A request that asks for a sweep must not live as long as what the sweep sets off.
+    void detached(() => this.#run(tick).then(finish));
     return promise;
   }
 
