@@ -1,4 +1,4 @@
-export type { ExplainedVerdict, Explanation } from './diagnosis/explain.js';
+export type { ExplainedState, Explanation } from './diagnosis/explain.js';
 export type { EndedPolicy } from './endings/ended-policy.js';
 export type { EndOptions, EndResult, TransferResult } from './endings/endings.js';
 export { MapsweepError, type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from './errors.js';

@@ -63,7 +63,8 @@ export function wouldSweep({ name, overdue, size }: Pick<MapReport, 'name' | 'ov
   return `would have swept ${overdue} of ${count(size, 'entry', 'entries')} of ${name} by now`;
 }
 
-function named(paths: readonly string[]): string {
+/** The first few of these paths, and how many more there are. */
+export function named(paths: readonly string[]): string {
   const rest = paths.length - MOST_NAMED;
   return paths.slice(0, MOST_NAMED).join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }

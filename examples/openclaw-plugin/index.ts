@@ -3,6 +3,7 @@ import { Registry as MetricsRegister } from 'prom-client';
 import { type PluginConfig, readConfig } from './config.ts';
 import type { Logger, PluginApi } from './gateway-api.ts';
 import { MapFollower, type Surroundings } from './map-follower.ts';
+import { oneLine } from './one-line.ts';
 import { routesOf, type Shown } from './routes.ts';
 
 const NOT_STARTED = 'not started';
@@ -93,8 +94,8 @@ class RunningPlugin {
 
 function prefixed(logger: Logger): Logger {
   return {
-    info: (message) => logger.info(`mapsweep: ${message}`),
-    warn: (message) => logger.warn(`mapsweep: ${message}`),
-    error: (message) => logger.error(`mapsweep: ${message}`),
+    info: (message) => logger.info(`mapsweep: ${oneLine(message)}`),
+    warn: (message) => logger.warn(`mapsweep: ${oneLine(message)}`),
+    error: (message) => logger.error(`mapsweep: ${oneLine(message)}`),
   };
 }

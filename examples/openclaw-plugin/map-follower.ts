@@ -1,9 +1,10 @@
 import { type Clock, createRegistry, type MapHandle, type Registry } from 'mapsweep';
-import { discover } from 'mapsweep/discover';
-import { type AnnouncedMap, announcement, changesInWords, wouldSweep } from './announcement.ts';
+import { type Discovery, discover } from 'mapsweep/discover';
+import { type AnnouncedMap, announcement, changesInWords, named, wouldSweep } from './announcement.ts';
 import type { MapPolicy, PluginConfig } from './config.ts';
 import type { Logger } from './gateway-api.ts';
-import { type Adoption, planAdoptions, type TrackedMap } from './plan.ts';
+import { cut } from './one-line.ts';
+import { type Adoption, dictionariesIn, isBelow, planAdoptions, type TrackedMap } from './plan.ts';
 
 interface Followed extends TrackedMap, AnnouncedMap {
   readonly handle: MapHandle<unknown, unknown>;
@@ -20,6 +21,11 @@ export interface Surroundings {
 const MOST_MAPS = 1_000;
 // Each is a line in the log.
 const MOST_PROBLEMS = 100;
+// As long as a name may be in mapsweep.
+const LONGEST_PATH = 128;
+// Objects are left out of one look that found the machine busy, and out of all when they have become too wide.
+const MOST_LOOKS_UNSEEN = 10;
+const MOST_DICTIONARIES = 1_000;
 
 /**
  * Keeps a mapsweep registry in step with the maps that hang from `globalThis[Symbol.for('openclaw.…')]`: adopts what is
@@ -34,6 +40,10 @@ export class MapFollower {
   readonly #followed = new Map<string, Followed>();
   readonly #problems = new Set<string>();
   readonly #wouldSweep = new Set<string>();
+  /** For how many looks in a row a map has not been seen, because what holds it was left out. */
+  #unseen = new Map<string, number>();
+  /** One that was a dictionary once stays one: its maps are not to come and go with the number of sessions. */
+  readonly #dictionaries = new Set<string>();
 
   /** Starts at once: what is there is adopted and told when this returns. */
   constructor(config: PluginConfig, log: Logger, { root = globalThis, clock }: Surroundings = {}) {
@@ -70,9 +80,11 @@ export class MapFollower {
 
   #follow(): string | undefined {
     const discovered = discover({ root: this.#root });
-    if (discovered.truncated)
-      this.#problem('there are more objects than it looks at; some maps are not tracked');
-    const plan = planAdoptions(discovered, this.#followed, this.#config.maps, MOST_MAPS);
+    const { maps } = this.#config;
+    const isUnseen = this.#unseenIn(discovered);
+    this.#noteDictionaries(discovered);
+    const blind = { isUnseen, dictionaries: this.#dictionaries };
+    const plan = planAdoptions(discovered, this.#followed, maps, MOST_MAPS, blind);
     if (plan.leftOut > 0) this.#problem(`there are more than ${MOST_MAPS} maps; the rest is not tracked`);
     for (const path of plan.release) {
       this.#followed.get(path)?.handle.release();
@@ -80,6 +92,36 @@ export class MapFollower {
     }
     const adopted = plan.adopt.filter((adoption) => this.#adopt(adoption)).map(({ path }) => path);
     return changesInWords(adopted, plan.release);
+  }
+
+  /** Tells what was left out, and whether a tracked map may be there all the same: for a few looks it may. */
+  #unseenIn({ truncated, leftOut }: Discovery): (path: string) => boolean {
+    if (truncated) {
+      const where = named(
+        leftOut.map((path) => (path === '' ? 'symbols of the gateway' : cut(path, LONGEST_PATH))),
+      );
+      const what = `there is more than it looks at: ${where}; maps in there are not tracked`;
+      this.#problem(what, 'there is more than it looks at');
+    }
+    const unseen = new Map<string, number>();
+    // Where the list of what was left out is as long as it gets, any map may be missing for that.
+    const isLeftOut = (path: string): boolean =>
+      truncated && (leftOut.length >= 100 || isBelow(path, leftOut));
+    for (const path of this.#followed.keys()) {
+      if (isLeftOut(path)) unseen.set(path, (this.#unseen.get(path) ?? 0) + 1);
+    }
+    this.#unseen = unseen;
+    return (path) => (unseen.get(path) ?? Number.POSITIVE_INFINITY) <= MOST_LOOKS_UNSEEN;
+  }
+
+  #noteDictionaries(discovered: Discovery): void {
+    for (const path of dictionariesIn(discovered, this.#config.maps)) {
+      if (this.#dictionaries.size >= MOST_DICTIONARIES || this.#dictionaries.has(path)) continue;
+      this.#dictionaries.add(path);
+      this.#problem(
+        `${cut(path, LONGEST_PATH)} holds maps by session, user or the like: of these only what you list is tracked`,
+      );
+    }
   }
 
   #adopt({ path, ref, size, policy, isListed, lacks }: Adoption): boolean {
@@ -93,7 +135,7 @@ export class MapFollower {
       return true;
     } catch (error) {
       // A frozen Map, a name that is too long, or a copy of this plugin that has not let go yet: tried again later.
-      this.#problem(`${path} cannot be tracked: ${messageOf(error)}`);
+      this.#problem(`${cut(path, LONGEST_PATH)} cannot be tracked: ${messageOf(error)}`);
       return false;
     }
   }
@@ -106,10 +148,10 @@ export class MapFollower {
     }
   }
 
-  /** Said once, and not for ever more of them. */
-  #problem(message: string): void {
-    if (this.#problems.has(message) || this.#problems.size >= MOST_PROBLEMS) return;
-    this.#problems.add(message);
+  /** Said once, by its key, and not for ever more of them. */
+  #problem(message: string, key = message): void {
+    if (this.#problems.has(key) || this.#problems.size >= MOST_PROBLEMS) return;
+    this.#problems.add(key);
     this.#log.warn(message);
   }
 }

@@ -34,6 +34,9 @@ export interface Plan {
   readonly leftOut: number;
 }
 
+/** More children than this that hold maps, and an object is a dictionary: its keys are sessions or users, not registries. */
+const MOST_CHILDREN = 32;
+
 const OBSERVED: Treatment = { policy: { mode: 'observe' }, isListed: false };
 const LONGEST_CHAIN = 32;
 
@@ -43,6 +46,38 @@ export function treatmentOf(path: string, maps: readonly ListedMap[]): Treatment
   if (policy === undefined) return OBSERVED;
   return policy === false ? undefined : { policy, isListed: true };
 }
+
+/** The paths of objects that hold maps by session, user or the like, of which nobody lists more than a few. */
+export function dictionariesIn(discovered: readonly Discovered[], maps: readonly ListedMap[]): string[] {
+  const children = new Map<string, Set<string>>();
+  for (const { path } of discovered) {
+    if (treatmentOf(path, maps) !== OBSERVED) continue;
+    // At each `/`, since a name may have one in it too.
+    for (let end = path.indexOf('/'); end >= 0; end = path.indexOf('/', end + 1)) {
+      const holder = path.slice(0, end);
+      const next = path.indexOf('/', end + 1);
+      const child = path.slice(end + 1, next < 0 ? undefined : next);
+      children.set(holder, (children.get(holder) ?? new Set()).add(child));
+    }
+  }
+  return [...children].filter(([, names]) => names.size > MOST_CHILDREN).map(([holder]) => holder);
+}
+
+/** Whether a path is below one of these. */
+export function isBelow(path: string, holders: Iterable<string>): boolean {
+  for (const holder of holders) if (holder === '' || path.startsWith(`${holder}/`)) return true;
+  return false;
+}
+
+/** What the last look could not see, and what it saw that is not to be tracked. */
+export interface Blind {
+  /** Whether a tracked map that was not found may be there all the same. */
+  isUnseen(path: string): boolean;
+  /** Objects that hold maps by session or user: what nobody lists there is not tracked, and no label names it. */
+  readonly dictionaries: ReadonlySet<string>;
+}
+
+const SEES_ALL: Blind = { isUnseen: () => false, dictionaries: new Set() };
 
 /**
  * Compares what was discovered with what is tracked. A map is released where its path is gone, where another object is
@@ -55,15 +90,22 @@ export function planAdoptions(
   tracked: ReadonlyMap<string, TrackedMap>,
   maps: readonly ListedMap[],
   limit: number,
+  { isUnseen, dictionaries }: Blind = SEES_ALL,
 ): Plan {
   const there = new Map<string, Discovered>();
   // Two symbols of one description make two maps of one path; a name can stand for one of them.
-  for (const map of discovered) if (!there.has(map.path)) there.set(map.path, map);
+  for (const map of discovered) {
+    const isLeftAlone = treatmentOf(map.path, maps) === OBSERVED && isBelow(map.path, dictionaries);
+    if (!isLeftAlone && !there.has(map.path)) there.set(map.path, map);
+  }
 
+  const isKept = (path: string, ref: object): boolean => {
+    const found = there.get(path);
+    return found === undefined ? isUnseen(path) && !isBelow(path, dictionaries) : found.ref === ref;
+  };
   const release = [...tracked]
     .filter(
-      ([path, { ref, waitsFor }]) =>
-        there.get(path)?.ref !== ref || (waitsFor !== undefined && tracked.has(waitsFor)),
+      ([path, { ref, waitsFor }]) => !isKept(path, ref) || (waitsFor !== undefined && tracked.has(waitsFor)),
     )
     .map(([path]) => path);
   const kept = new Set([...tracked.keys()].filter((path) => !release.includes(path)));

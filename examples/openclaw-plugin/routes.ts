@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { inspect } from 'node:util';
-import type { Registry, RegistryReport } from 'mapsweep';
+import type { Registry } from 'mapsweep';
 import { metricsHandler } from 'mapsweep/prometheus';
 import type { Registry as MetricsRegister } from 'prom-client';
 import type { Route } from './gateway-api.ts';
@@ -53,15 +52,27 @@ function sendReport({ registry }: Shown, { method }: IncomingMessage, response: 
     refuse(response, 405, 'Method not allowed');
     return;
   }
-  response.setHeader('Content-Type', 'application/json; charset=utf-8');
-  const body = JSON.stringify(plainReport(registry.report()));
+  const body = inAscii(JSON.stringify(registry.report()));
+  setHeaders(response, 'application/json; charset=utf-8');
   response.end(method === 'HEAD' ? undefined : body);
 }
 
 function refuse(response: ServerResponse, statusCode: number, why: string): void {
   response.statusCode = statusCode;
-  response.setHeader('Content-Type', 'text/plain; charset=utf-8');
+  setHeaders(response, 'text/plain; charset=utf-8');
   response.end(`${why}\n`);
+}
+
+/** Nothing of what is answered here is to be kept, or to be taken for a page. */
+function setHeaders(response: ServerResponse, type: string): void {
+  response.setHeader('Content-Type', type);
+  response.setHeader('Cache-Control', 'no-store');
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+}
+
+/** JSON without what would move the cursor of a terminal, or reverse a line: names of maps come from the gateway. */
+function inAscii(json: string): string {
+  return json.replace(/[^\x20-\x7e]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Compares digests: equal in length, so that the time taken tells neither the token's length nor its beginning. */
@@ -71,19 +82,3 @@ function isBearer({ headers }: IncomingMessage, token: string): boolean {
 }
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-/** A report as JSON can carry it: a key may be any object, with secrets and circles in it, so it is named only. */
-function plainReport(report: RegistryReport): object {
-  return {
-    ...report,
-    maps: report.maps.map((map) => ({
-      ...map,
-      oldest: map.oldest.map((entry) => ({ ...entry, key: named(entry.key) })),
-    })),
-  };
-}
-
-function named(key: unknown): unknown {
-  if (typeof key === 'string' || typeof key === 'number' || typeof key === 'boolean') return key;
-  return inspect(key, { depth: -1, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80 });
-}

@@ -1,7 +1,11 @@
 import { fileURLToPath } from 'node:url';
+import { shownText } from '../events/shown.js';
 
 /** The library's own frames, a few of the engine such as that of a `forEach`, and room for a wrapper or two. */
 const mostFrames = 25;
+
+/** A longer line is none that a path and a name make: somebody has named a function so. */
+const longestLine = 8_192;
 
 /** Stands for a site if nothing outside the library is on the stack, as in a bundle of both without a source map. */
 export const unknownSite = 'unknown';
@@ -15,7 +19,8 @@ interface Frame {
 
 /**
  * Returns the first frame of the present stack that is neither the library's nor the engine's, as a stack trace shows it:
- * `startRun (/app/runs.ts:12:8)`. If the process has source maps enabled, they count.
+ * `startRun (/app/runs.ts:12:8)`. If the process has source maps enabled, they count. Escaped and cut, since functions
+ * can have any name.
  */
 export function callSite(): string {
   const holder: { stack?: unknown } = {};
@@ -24,7 +29,7 @@ export function callSite(): string {
   Reflect.set(Error, 'stackTraceLimit', mostFrames);
   try {
     Error.captureStackTrace(holder);
-    return firstForeignFrame(String(holder.stack));
+    return shownText(firstForeignFrame(String(holder.stack)));
   } catch {
     // A `prepareStackTrace` of somebody threw.
     return unknownSite;
@@ -51,7 +56,7 @@ export function firstForeignFrame(stack: string): string {
 
 /** Reads one line of a stack trace; `undefined` for a line that is no frame, and for one of the engine or of Node. */
 function parsed(line: string): Frame | undefined {
-  const text = /^ *at (?:async )?(.+)$/.exec(line)?.[1];
+  const text = line.length > longestLine ? undefined : /^ *at (?:async )?(.+)$/.exec(line)?.[1];
   if (text === undefined) return undefined;
   const [, name, location] = /^(?:(.*?) \()?(.+:\d+:\d+)\)?$/.exec(text) ?? [];
   if (location === undefined || location.startsWith('node:')) return undefined;

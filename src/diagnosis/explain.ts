@@ -1,143 +1,224 @@
+import { inspect } from 'node:util';
 import ms from 'ms';
-import { LEAVING } from '../stamps/stamp-store.js';
+import { plainKey, shownKey } from '../events/shown.js';
+import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 
 /**
  * - `live`: not due yet, or never
- * - `due`: the next sweep removes it, unless it observes
+ * - `due`: the next sweep removes it, unless nothing sweeps here by itself or its map is only observed
  * - `guarded`: due, and `keepWhile` holds it
  * - `waiting`: due, and its `beforeSweep` has not succeeded yet
  * - `failing`: a policy function fails for it, so that it stays
- * - `untracked`: written past the wrapper; the next sweep stamps it
+ * - `untracked`: written past the wrapper and without stamps, or in a map that was released
  * - `absent`: no such key
  */
-export type ExplainedVerdict = 'live' | 'due' | 'guarded' | 'waiting' | 'failing' | 'untracked' | 'absent';
+export type ExplainedState = 'live' | 'due' | 'guarded' | 'waiting' | 'failing' | 'untracked' | 'absent';
 
-/** Why an entry is still there. */
+/** Why an entry is still there. Printed, or as JSON, it names the key and shows nothing of what that holds. */
 export interface Explanation {
   readonly map: string;
   readonly key: unknown;
-  readonly verdict: ExplainedVerdict;
+  readonly state: ExplainedState;
   /** When it becomes, or became, due; epoch ms. `undefined`: no lifetime says so at present. */
   readonly deadline: number | undefined;
   /** The lifetime that decides, such as `ttl`, `rules[0].maxIdle` or `follows`; `undefined` if none does. */
   readonly rule: string | undefined;
-  /** One sentence for a person. */
+  /** One sentence for a person: what holds now, and what will happen next. */
   readonly why: string;
 }
 
-/** Says about one entry what the next sweep would do with it, and why. Calls its policy functions, removes nothing. */
+/**
+ * Says of one entry why it is still there and what will happen to it next, as of this moment. Calls its policy functions;
+ * removes, counts and remembers nothing.
+ */
 export function explain(engine: Engine, tracker: Tracker, key: unknown): Explanation {
-  const answer = (
-    verdict: ExplainedVerdict,
-    why: string,
-    rule?: string,
-    deadlineAt = Number.POSITIVE_INFINITY,
-  ): Explanation => ({
-    map: tracker.name,
-    key,
-    verdict,
-    deadline: Number.isFinite(deadlineAt) ? engine.timeline.toEpochAhead(deadlineAt) : undefined,
-    rule,
-    why,
-  });
-  if (!tracker.native.has(key)) return answer('absent', `'${tracker.name}' has no such key`);
-  const slot = tracker.stamps.slotOf(key);
-  if (slot === undefined) {
-    return answer(
-      'untracked',
-      'it was written past the wrapper; the next sweep stamps it as registered then',
-    );
+  return new Explainer(engine, tracker, key).explanation();
+}
+
+/** Returns a duration for people: `5m`, `23h`, `0ms`. */
+export function span(durationMs: number): string {
+  return ms(Math.max(0, Math.round(durationMs)));
+}
+
+class Explainer {
+  readonly #engine: Engine;
+  readonly #tracker: Tracker;
+  readonly #key: unknown;
+  readonly #now: number;
+
+  constructor(engine: Engine, tracker: Tracker, key: unknown) {
+    this.#engine = engine;
+    this.#tracker = tracker;
+    this.#key = key;
+    this.#now = engine.timeline.now();
   }
-  engine.timeline.compareClocks();
-  const now = engine.timeline.now();
-  if (tracker.stamps.hasFlag(slot, LEAVING) && tracker.companions.isOrphan(key)) {
-    return answer(
-      'due',
-      `its leader in '${tracker.policy.follows}' has left and its own delete refused`,
-      'follows',
-      now,
-    );
+
+  explanation(): Explanation {
+    const { native, stamps } = this.#tracker;
+    if (!native.has(this.#key)) return this.#answer('absent', `${this.#map} has no such key`);
+    const slot = stamps.slotOf(this.#key);
+    if (slot === undefined) return this.#answer('untracked', this.#whyUntracked());
+    if (stamps.hasFlag(slot, LEAVING) && this.#tracker.companions.isOrphan(this.#key)) {
+      const why = `its leader in ${this.#leader} has left, and its map's own delete refused to let it go`;
+      return this.#answer('due', `${why}; ${this.#actor()} tries again`, 'follows', this.#now);
+    }
+    const generation = stamps.generation[slot] as number;
+    const state = this.#tracker.due.judgeToRead(slot, this.#now);
+    // Copied, since whatever is asked next may judge another entry.
+    const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
+    const { at, by } = deadline;
+    const rule = by === undefined ? undefined : decisive;
+    if (!stamps.holds(slot, generation)) {
+      const isThere = native.has(this.#key);
+      const what = isThere ? 'registered it anew' : 'removed it';
+      return this.#answer(
+        isThere ? 'failing' : 'absent',
+        `its policy functions ${what} when they were asked`,
+      );
+    }
+    const facts = this.#activity(slot);
+    if (state === 'live') {
+      const why = `${this.#whyLive({ at, rule, unanswered })}${this.#standstill()}`;
+      return this.#answer('live', `${why}; ${facts}`, rule ?? this.#followsRule(), at);
+    }
+    if (state === 'failed') {
+      const until = Number.isFinite(at) ? `, and stays until its maxAge in ${span(at - this.#now)}` : '';
+      const why = `a policy function fails for it, so that nobody can say when it is due${until}`;
+      return this.#answer('failing', `${why}${this.#standstill()}; ${facts}`, rule, at);
+    }
+    const overdue = `due by ${rule} for ${span(this.#now - at)}`;
+    if (this.#tracker.observing) {
+      const guard = state === 'guarded' ? ', and keepWhile holds it' : '';
+      return this.#answer('due', `${overdue}${guard}${this.#standstill()}; ${facts}`, rule, at);
+    }
+    const ceilingAt = (stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
+    if (state === 'guarded') {
+      const ceiling = Number.isFinite(ceilingAt)
+        ? `until its maxAge of ${ms(lifetimes.maxAgeMs)}, in ${span(ceilingAt - this.#now)}`
+        : 'and there is no maxAge to end that';
+      const why = `${overdue}, but keepWhile holds it, ${ceiling}`;
+      return this.#answer('guarded', `${why}${this.#standstill()}; ${facts}`, rule, at);
+    }
+    const isBeyondGuards = this.#tracker.policy.keepWhile !== undefined && this.#now >= ceilingAt;
+    const beyond = isBeyondGuards ? ', and beyond its maxAge, which no guard outlasts' : '';
+    const next = this.#whatNext(slot);
+    return this.#answer(next.state, `${overdue}${beyond}${next.why}; ${facts}`, rule, at);
   }
-  const state = tracker.due.judgeAt(slot, now);
-  const { judge } = tracker.due;
-  const { at, by } = judge.deadline;
-  const { unanswered } = judge;
-  const rule = by === undefined ? undefined : judge.rule;
-  const facts = describeActivity(tracker, slot, now);
-  if (state === 'failed') {
-    return answer(
-      'failing',
-      `a policy function fails for it, so that nobody can say when it is due; ${facts}`,
-      rule,
-      at,
-    );
-  }
-  if (state === 'live') {
-    const idle = liveReason(tracker, key, { at, rule, unanswered, now });
-    return answer('live', `${idle}; ${facts}`, rule ?? followsRule(tracker, key), at);
-  }
-  const overdue = `due by ${rule} for ${span(now - at)}`;
-  if (state === 'guarded') {
-    const { maxAgeMs } = judge.lifetimes;
-    const ceiling = Number.isFinite(maxAgeMs)
-      ? `until its maxAge of ${ms(maxAgeMs)}`
-      : 'and there is no maxAge to end that';
-    return answer('guarded', `${overdue}, but keepWhile holds it, ${ceiling}; ${facts}`, rule, at);
-  }
-  if (tracker.observing) return answer('due', `${overdue}; this map is only observed; ${facts}`, rule, at);
-  const hook = engine.hooks.stateOf(tracker, slot);
-  if (hook !== undefined) {
+
+  /** What becomes of an entry that is due and that nothing holds. */
+  #whatNext(slot: number): { readonly state: 'due' | 'waiting'; readonly why: string } {
+    const { policy, stamps } = this.#tracker;
+    if (policy.beforeSweep === undefined) {
+      const refused = stamps.hasFlag(slot, REFUSED);
+      const act = refused ? "tries again, since its map's own delete refused it" : 'removes it';
+      return { state: 'due', why: `; ${this.#actor()} ${act}` };
+    }
+    const hook = this.#engine.hooks.stateOf(this.#tracker, slot);
+    if (hook === undefined) {
+      return {
+        state: 'waiting',
+        why: `, but its beforeSweep has not run; ${this.#actor()} starts it, and removes it after that has succeeded`,
+      };
+    }
     const failed = hook.attempt === 1 ? '1 attempt failed' : `${hook.attempt} attempts failed`;
     const attempt = hook.state === 'running' ? `attempt ${hook.attempt} runs` : failed;
     const how = hook.state === 'queued' ? 'is queued' : `has not succeeded: ${attempt}`;
-    return answer('waiting', `${overdue}, but its beforeSweep ${how}; ${facts}`, rule, at);
+    return { state: 'waiting', why: `, but its beforeSweep ${how}${this.#standstill()}` };
   }
-  return answer('due', `${overdue}; the next sweep removes it; ${facts}`, rule, at);
+
+  /** Who removes what is due: the sweeper, as long as it runs. */
+  #actor(): string {
+    const { isStopped, sweeper } = this.#engine;
+    if (isStopped) return 'the registry is stopped, so that only a sweep() by hand';
+    if (sweeper.isStopped) return 'nothing sweeps this map by itself: a sweep() by hand';
+    if (sweeper.isNextTickLate)
+      return 'the next tick comes too late to remove anything, and the sweep after it';
+    return 'the next sweep';
+  }
+
+  /** Why what is due, or will be, stays: to be said of what need not be due yet. Empty where the sweeper runs. */
+  #standstill(): string {
+    if (this.#tracker.observing) return '; this map is only observed, so that nothing removes it';
+    const { isStopped, sweeper } = this.#engine;
+    if (!this.#tracker.isManaged) return '';
+    if (isStopped) return '; the registry is stopped, so that nothing sweeps it';
+    return sweeper.isStopped ? '; nothing sweeps this map by itself' : '';
+  }
+
+  #whyUntracked(): string {
+    const { native, stamps, isReleased } = this.#tracker;
+    if (isReleased) {
+      return 'its map was released, so that nothing tracks it any more';
+    }
+    const how = 'it was written past the wrapper';
+    // As much was removed past the wrapper as was added, which no sweep can see.
+    if (native.size() === stamps.size) return `${how}; a sweep that sees the sizes differ stamps it`;
+    return `${how}; ${this.#actor()} stamps it as registered then`;
+  }
+
+  #whyLive({ at, rule, unanswered }: LiveFacts): string {
+    const parts: string[] = [];
+    if (this.#followsRule() !== undefined) {
+      parts.push(
+        this.#tracker.observing
+          ? `its leader is in ${this.#leader}`
+          : `it leaves with its leader, which is in ${this.#leader}`,
+      );
+    }
+    if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - this.#now)}`);
+    if (unanswered !== '')
+      parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
+    if (parts.length === 0) {
+      parts.push(
+        this.#tracker.isManaged
+          ? 'no lifetime applies to it'
+          : `${this.#map} has no lifetime: it stays until its owner deletes it`,
+      );
+    }
+    return parts.join(', and ');
+  }
+
+  #followsRule(): string | undefined {
+    const { policy } = this.#tracker;
+    return policy.follows !== undefined && !this.#tracker.companions.isOrphan(this.#key)
+      ? 'follows'
+      : undefined;
+  }
+
+  #activity(slot: number): string {
+    const { stamps, claims } = this.#tracker;
+    const age = span(this.#now - (stamps.registeredAt[slot] as number));
+    const idle = span(this.#now - stamps.lastActiveAt(slot));
+    const activeAt = this.#tracker.activity.latest(slot);
+    const companion =
+      activeAt > stamps.lastActiveAt(slot) ? `, a companion active ${span(this.#now - activeAt)} ago` : '';
+    const ended = claims?.isClaimed(slot) ? ', its end was announced' : '';
+    return `age ${age}, idle ${idle}${companion}${ended}`;
+  }
+
+  get #map(): string {
+    return shownKey(this.#tracker.name);
+  }
+
+  get #leader(): string {
+    return shownKey(this.#tracker.policy.follows);
+  }
+
+  #answer(state: ExplainedState, why: string, rule?: string, at = Number.POSITIVE_INFINITY): Explanation {
+    const map = this.#tracker.name;
+    const key = this.#key;
+    const deadline = Number.isFinite(at) ? this.#engine.timeline.toEpochAhead(at) : undefined;
+    const told = { map, key, state, deadline, rule, why };
+    const plain = () => ({ ...told, key: plainKey(key) });
+    // Not enumerable, so that an explanation is plain data to a test.
+    return Object.defineProperties(told, { toJSON: { value: plain }, [inspect.custom]: { value: plain } });
+  }
 }
 
 interface LiveFacts {
   readonly at: number;
   readonly rule: string | undefined;
   readonly unanswered: string;
-  readonly now: number;
-}
-
-function liveReason(tracker: Tracker, key: unknown, { at, rule, unanswered, now }: LiveFacts): string {
-  const parts: string[] = [];
-  if (followsRule(tracker, key) !== undefined) {
-    parts.push(`it leaves with its leader, which is in '${tracker.policy.follows}'`);
-  }
-  if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - now)}`);
-  if (unanswered !== '')
-    parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
-  if (parts.length === 0) {
-    parts.push(
-      tracker.isManaged
-        ? 'no lifetime applies to it'
-        : `'${tracker.name}' has no lifetime: it stays until its owner deletes it`,
-    );
-  }
-  return parts.join(', and ');
-}
-
-function followsRule(tracker: Tracker, key: unknown): string | undefined {
-  return tracker.policy.follows !== undefined && !tracker.companions.isOrphan(key) ? 'follows' : undefined;
-}
-
-function describeActivity(tracker: Tracker, slot: number, now: number): string {
-  const { stamps } = tracker;
-  const age = span(now - (stamps.registeredAt[slot] as number));
-  const idle = span(now - stamps.lastActiveAt(slot));
-  const activeAt = tracker.activity.latest(slot);
-  const isByCompanion = activeAt > stamps.lastActiveAt(slot);
-  const companion = isByCompanion ? `, a companion active ${span(now - activeAt)} ago` : '';
-  const ended = tracker.claims?.isClaimed(slot) ? ', its end was announced' : '';
-  return `age ${age}, idle ${idle}${companion}${ended}`;
-}
-
-/** Returns a duration for people: `5m`, `23h`, `0ms`. */
-export function span(durationMs: number): string {
-  return ms(Math.max(0, Math.round(durationMs)));
 }

@@ -1,6 +1,6 @@
+import { describe } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { ask, FAILED } from '../policy/ask.js';
-import { describe } from '../policy/read-options.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 

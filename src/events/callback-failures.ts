@@ -2,7 +2,8 @@ import type { CallbackFailedEvent } from './event-bus.js';
 
 /** Counts what user callbacks throw, and tells of it on the bus, so that nothing else has to. */
 export class CallbackFailures {
-  readonly #counts = new Map<string, Map<string, number>>();
+  // By map; what belongs to none has an empty name.
+  readonly #counts = new Map<string, Map<string, number>>([['', new Map()]]);
   readonly #tell: (event: CallbackFailedEvent) => void;
   #telling = 0;
 
@@ -10,17 +11,18 @@ export class CallbackFailures {
     this.#tell = tell;
   }
 
-  /** Counts a failure and says nothing: it has been said before. */
-  count(map: string, callback: string): void {
-    let counts = this.#counts.get(map);
-    if (counts === undefined) {
-      counts = new Map();
-      this.#counts.set(map, counts);
-    }
-    counts.set(callback, (counts.get(callback) ?? 0) + 1);
+  /** Counts the failures of a map from now on. */
+  add(map: string): void {
+    this.#counts.set(map, new Map());
   }
 
-  /** Counts a failure and emits `callback-failed`. */
+  /** Counts a failure and says nothing: it has been said before. That of a map that is gone counts no more. */
+  count(map: string, callback: string): void {
+    const counts = this.#counts.get(map);
+    counts?.set(callback, (counts.get(callback) ?? 0) + 1);
+  }
+
+  /** Counts a failure and emits `callback-failed`, also of a map that is gone. */
   report(map: string, callback: string, key: unknown, error: unknown): void {
     this.count(map, callback);
     // A listener of `callback-failed` that fails itself is counted; to tell it about that would never end.

@@ -1,3 +1,5 @@
+import { detached } from '../time/async-context.js';
+
 /** Returns whether a value is a promise or another thenable. A `then` that throws when read makes it none. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
@@ -10,8 +12,8 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 
 /**
  * Sees to it that the rejection of a promise that nobody waits for is told and not unhandled. Anything that is no
- * promise is ignored.
+ * promise is ignored. What waits for it pins nobody's request, however long that takes.
  */
 export function swallowRejection(result: unknown, onRejected: (error: unknown) => void): void {
-  if (isThenable(result)) Promise.resolve(result).then(undefined, onRejected);
+  if (isThenable(result)) void detached(() => Promise.resolve(result).then(undefined, onRejected));
 }

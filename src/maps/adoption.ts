@@ -1,7 +1,7 @@
+import { describe } from '../events/shown.js';
 import { invalidInstant } from '../policy/answers.js';
 import { ask, FAILED } from '../policy/ask.js';
 import type { CompiledPolicy } from '../policy/policy.js';
-import { describe } from '../policy/read-options.js';
 import { nativeOf } from '../stamps/native-collection.js';
 import type { Engine } from '../sweeping/engine.js';
 import { reconcileNow } from '../sweeping/reconcile.js';

@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import { MapsweepTypeError } from '../errors.js';
-import { describe, invalidType } from './read-options.js';
+import { describe } from '../events/shown.js';
+import { invalidType } from './read-options.js';
 
 // What an adoption wraps. The two young ones exist on some engines only.
 const WRAPPED_METHODS = ['set', 'add', 'delete', 'clear', 'getOrInsert', 'getOrInsertComputed'];

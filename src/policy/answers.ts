@@ -1,7 +1,7 @@
+import { describe } from '../events/shown.js';
 import type { Timeline } from '../time/timeline.js';
 import { ask, askWhether, FAILED } from './ask.js';
 import type { CompiledPolicy } from './policy.js';
-import { describe } from './read-options.js';
 
 /** Epoch ms of 2001 and later are above it; while they are, anything below `earliestInstant` is in another unit. */
 const modernEpoch = 1e12;
@@ -34,9 +34,14 @@ export class Answers<K, V> {
       : `epoch milliseconds or undefined, got ${describe(answer)}${problem}`;
   };
 
+  /** While somebody only reads: no failure is told, and no answer is remembered that a look has not heard yet. */
+  isReading = false;
+
   constructor(timeline: Timeline, failed: (callback: string, key: K, slot: number, error: unknown) => void) {
     this.#timeline = timeline;
-    this.#failed = failed;
+    this.#failed = (callback, key, slot, error) => {
+      if (!this.isReading) failed(callback, key, slot, error);
+    };
   }
 
   /** Returns the monotonic instant that `instantOf` answers with, `undefined` if it has none. */
@@ -75,19 +80,20 @@ export class Answers<K, V> {
   }
 
   #translate(name: InstantName, slot: number, epoch: number): number {
-    let ofSlot = this.#remembered.get(slot);
-    if (ofSlot === undefined) {
-      ofSlot = {};
-      this.#remembered.set(slot, ofSlot);
-    }
-    const known = ofSlot[name];
+    const known = this.#remembered.get(slot)?.[name];
     if (known !== undefined && known.epoch === epoch) return known.at;
-    this.#timeline.compareClocks();
+    if (!this.isReading) this.#timeline.compareClocks();
     const translated = this.#timeline.instantOf(epoch);
     // Activity that lies ahead was written by a clock that was wrong; it must not keep an entry longer than activity now.
     const at = name === 'activeAt' ? Math.min(translated, this.#timeline.now()) : translated;
-    ofSlot[name] = { epoch, at };
+    if (!this.isReading) this.#remember(name, slot, { epoch, at });
     return at;
+  }
+
+  #remember(name: InstantName, slot: number, remembered: Remembered): void {
+    const ofSlot = this.#remembered.get(slot);
+    if (ofSlot === undefined) this.#remembered.set(slot, { [name]: remembered });
+    else ofSlot[name] = remembered;
   }
 }
 

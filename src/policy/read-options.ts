@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from '../errors.js';
+import { describe, shownKey } from '../events/shown.js';
 
 /** Makes the error for a value that is not what its place takes. */
 export type Refusal = (path: string, allowed: string, received: unknown) => Error;
@@ -20,10 +21,8 @@ export type OptionsOf<Schema extends OptionSchema> = {
 };
 
 const LONGEST_NAME = 128;
-const LONGEST_EXCERPT = 64;
-
-// Control and format characters, line breaks and halves of a pair: they break a log line or reverse its text.
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+/** A longer name is no slip of the finger, and to compare it takes its length times theirs. */
+const LONGEST_MISSPELT = 64;
 
 /**
  * Reads an object of options: each value once, through its reader.
@@ -114,35 +113,6 @@ export function readName(value: unknown, option: string): string {
   return value;
 }
 
-/**
- * A received value for an error message, on one short line. Never throws, and shows nothing of what an object holds,
- * because messages end up in logs and values may be secrets.
- */
-export function describe(value: unknown): string {
-  return describeRaw(value).replace(
-    UNPRINTABLE,
-    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
-  );
-}
-
-function describeRaw(value: unknown): string {
-  switch (typeof value) {
-    case 'string':
-      return value.length <= LONGEST_EXCERPT
-        ? JSON.stringify(value)
-        : `${JSON.stringify(value.slice(0, LONGEST_EXCERPT))}… (${value.length} characters)`;
-    case 'bigint':
-      return excerpt(`${value}n`);
-    case 'symbol':
-      return value.description === undefined ? 'Symbol()' : `Symbol(${describe(value.description)})`;
-    case 'function':
-    case 'object':
-      return describeObject(value);
-    default:
-      return Object.is(value, -0) ? '-0' : String(value);
-  }
-}
-
 /** The error for a value of a type, shape or choice that `option` does not take. `hint` says what to do instead. */
 export function invalidType(
   option: string,
@@ -206,34 +176,13 @@ function readProperty(input: Record<string, unknown>, name: string, option: stri
   }
 }
 
-// Proxies, getters and revoked objects run foreign code or throw when looked at.
-function describeObject(value: object | null): string {
-  if (value === null) return 'null';
-  try {
-    if (typeof value === 'function') return named('a function', (value as { name?: unknown }).name);
-    if (Array.isArray(value)) return `an array of length ${value.length}`;
-    const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
-    return name === 'Object' || name === undefined ? 'an object' : named('an instance of', name, 'an object');
-  } catch {
-    return `an unreadable ${typeof value}`;
-  }
-}
-
-function named(kind: string, name: unknown, otherwise = kind): string {
-  return typeof name === 'string' && name !== '' ? `${kind} ${excerpt(name)}` : otherwise;
-}
-
-function excerpt(text: string): string {
-  return text.length <= LONGEST_EXCERPT ? text : `${text.slice(0, LONGEST_EXCERPT)}…`;
-}
-
 function listOf(choices: readonly string[]): string {
   return choices.length < 2 ? choices.join('') : `${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`;
 }
 
 /** `Did you mean 'maxIdle'?` if one of the names is near, else an empty string. */
 export function suggestion(received: unknown, names: readonly string[]): string {
-  if (typeof received !== 'string' || received.length > LONGEST_EXCERPT) return '';
+  if (typeof received !== 'string' || received.length > LONGEST_MISSPELT) return '';
   let nearest = '';
   let smallest = Infinity;
   for (const name of names) {
@@ -245,7 +194,7 @@ export function suggestion(received: unknown, names: readonly string[]): string 
       smallest = distance;
     }
   }
-  return nearest === '' ? '' : `Did you mean '${nearest}'?`;
+  return nearest === '' ? '' : `Did you mean ${shownKey(nearest)}?`;
 }
 
 /** Insertions, deletions, substitutions and swaps of neighbours between two short words (optimal string alignment). */

@@ -1,6 +1,7 @@
 import type { Histogram } from 'prom-client';
 import type { Measurements } from '../events/measurements.js';
 import type { RegistryInternals } from '../registry/internals.js';
+import { mapLabel } from './pulled.js';
 
 /** A metric that is a distribution: it is measured when something happens, since nobody keeps the single values. */
 export interface DistributionMetric {
@@ -55,7 +56,8 @@ export const distributionMetrics: readonly DistributionMetric[] = [
 export class DistributionSeries {
   readonly #histogram: Histogram<string>;
   readonly #isByMap: boolean;
-  readonly #maps = new Set<string>();
+  // Their labels, by name.
+  readonly #maps = new Map<string, string>();
 
   constructor(histogram: Histogram<string>, isByMap: boolean) {
     this.#histogram = histogram;
@@ -72,33 +74,35 @@ export class DistributionSeries {
   /** Brings the series in step with the maps. */
   collect({ engine }: RegistryInternals): void {
     if (!this.#isByMap) return;
-    for (const map of this.#maps) if (!engine.trackers.has(map)) this.#remove(map);
+    for (const map of this.#maps.keys()) if (!engine.trackers.has(map)) this.#remove(map);
     for (const map of engine.trackers.keys()) this.#add(map);
   }
 
   observe(seconds: number, map?: string): void {
     if (map === undefined) this.#histogram.observe(seconds);
     else {
-      this.#add(map);
-      this.#histogram.observe({ map }, seconds);
+      this.#histogram.observe({ map: this.#add(map) }, seconds);
     }
   }
 
   /** Drops every series: the registry is gone. */
   clear(): void {
     if (!this.#isByMap) this.#histogram.remove();
-    for (const map of this.#maps) this.#remove(map);
+    for (const map of this.#maps.keys()) this.#remove(map);
   }
 
-  // `zero` would wipe what was observed, so it is for new series alone.
-  #add(map: string): void {
-    if (this.#maps.has(map)) return;
-    this.#maps.add(map);
-    this.#histogram.zero({ map });
+  // Gives its label. `zero` would wipe what was observed, so it is for new series alone.
+  #add(map: string): string {
+    const known = this.#maps.get(map);
+    if (known !== undefined) return known;
+    const label = mapLabel(map);
+    this.#maps.set(map, label);
+    this.#histogram.zero({ map: label });
+    return label;
   }
 
   #remove(map: string): void {
+    this.#histogram.remove({ map: this.#maps.get(map) as string });
     this.#maps.delete(map);
-    this.#histogram.remove({ map });
   }
 }

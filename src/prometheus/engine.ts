@@ -1,6 +1,6 @@
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { only, type PulledMetric, type Sample } from './pulled.js';
+import { mapLabel, only, type PulledMetric, type Sample } from './pulled.js';
 
 /** When the sweeper last went through, and what the owner's functions got wrong. */
 export const metricsOfEngine: readonly PulledMetric[] = [
@@ -32,10 +32,9 @@ function callbackErrors(parts: RegistryInternals): Sample[] {
   for (const tracker of engine.trackers.values()) {
     counts.set(tracker.name, new Map(callbacksOf(tracker, parts).map((callback) => [callback, 0])));
   }
-  // A callback of a map that is gone may fail late; its series do not come back for that.
   for (const [map, callback, count] of engine.failures.entries()) counts.get(map)?.set(callback, count);
   return [...counts].flatMap(([map, ofMap]) =>
-    [...ofMap].map(([callback, value]) => ({ labels: { map, callback }, value })),
+    [...ofMap].map(([callback, value]) => ({ labels: { map: mapLabel(map), callback }, value })),
   );
 }
 

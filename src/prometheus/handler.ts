@@ -36,6 +36,8 @@ interface Answer {
   readonly body: string;
 }
 
+/** Figures of this moment are nothing to keep, and a label is nothing to take for a page. */
+const everyAnswer = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
 const textFormat = 'text/plain; version=0.0.4; charset=utf-8';
 const openMetricsFormat = /^application\/openmetrics-text\b/;
@@ -46,7 +48,8 @@ const openMetricsFormat = /^application\/openmetrics-text\b/;
  *
  * The format is that of the register. One that speaks OpenMetrics answers in the older text format where the client
  * accepts that and not OpenMetrics. In the primary of a cluster, an `AggregatorRegistry` gives the metrics of all workers.
- * Methods other than GET and HEAD are answered with 405, and failing metrics with a plain 500.
+ * Methods other than GET and HEAD are answered with 405, and failing metrics with a plain 500. No answer is to be stored,
+ * and HEAD has none of the body.
  *
  * @param register default: prom-client's own
  * @throws MapsweepTypeError where it is no register; MapsweepError `ERR_MISSING_PEER` without prom-client
@@ -57,10 +60,11 @@ export function metricsHandler(register: MetricsRegister = promClient().register
   }
   return async (request, response) => {
     const answer = await answerTo(request, register);
+    const isHead = request.method === 'HEAD';
     // A reply of Fastify is thenable, and to return it is how an async handler says that it answers by itself.
     if (isReply(response)) return reply(response, answer) as never;
     try {
-      respond(response, answer);
+      respond(response, answer, isHead);
     } catch {
       // Somebody else has answered meanwhile, such as a middleware that ran out of patience.
     }
@@ -72,16 +76,17 @@ const isReply = (response: MetricsResponse | MetricsReply): response is MetricsR
 
 function reply(to: MetricsReply, { statusCode, headers, body }: Answer): unknown {
   to.code(statusCode);
-  to.headers(headers);
+  to.headers({ ...everyAnswer, ...headers });
+  // Fastify takes the body of a HEAD for its length.
   return to.send(body);
 }
 
-function respond(to: MetricsResponse, { statusCode, headers, body }: Answer): void {
+function respond(to: MetricsResponse, { statusCode, headers, body }: Answer, isHead: boolean): void {
   to.statusCode = statusCode;
-  for (const [name, value] of Object.entries(headers)) to.setHeader(name, value);
+  for (const [name, value] of Object.entries({ ...everyAnswer, ...headers })) to.setHeader(name, value);
   to.setHeader('Content-Length', Buffer.byteLength(body));
-  // Node sends no body in answer to HEAD.
-  to.end(body);
+  if (isHead) to.end();
+  else to.end(body);
 }
 
 async function answerTo({ method, headers }: MetricsRequest, register: MetricsRegister): Promise<Answer> {

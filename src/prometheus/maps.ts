@@ -1,5 +1,5 @@
 import type { RegistryInternals } from '../registry/internals.js';
-import { eachMap, type PulledMetric, type Sample } from './pulled.js';
+import { eachMap, mapLabel, type PulledMetric, type Sample } from './pulled.js';
 
 const labelNames = ['map'];
 
@@ -81,7 +81,7 @@ function oldestAges(parts: RegistryInternals): Sample[] {
 function removals({ engine }: RegistryInternals): Sample[] {
   return [...engine.trackers.values()].flatMap((tracker) =>
     Object.entries(tracker.removedTotal).map(([reason, value]) => ({
-      labels: { map: tracker.name, reason },
+      labels: { map: mapLabel(tracker.name), reason },
       value,
     })),
   );

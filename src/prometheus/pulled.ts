@@ -1,4 +1,5 @@
 import type { Aggregator } from 'prom-client';
+import { shownText } from '../events/shown.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
 
@@ -22,6 +23,16 @@ export interface PulledMetric {
   read(parts: RegistryInternals): Sample[];
 }
 
+/**
+ * The label of a map: its name, in which nothing can move a cursor or reverse a line, whatever the name is. A line break
+ * stays: of that one character the format has an escape of its own, which prom-client writes.
+ */
+export const mapLabel = (name: string): string =>
+  name
+    .split('\n')
+    .map((line) => shownText(line))
+    .join('\n');
+
 /** Returns one series for each map. */
 export function eachMap(
   { engine }: RegistryInternals,
@@ -30,7 +41,7 @@ export function eachMap(
 ): Sample[] {
   const samples: Sample[] = [];
   for (const tracker of engine.trackers.values()) {
-    if (includes(tracker)) samples.push({ labels: { map: tracker.name }, value: value(tracker) });
+    if (includes(tracker)) samples.push({ labels: { map: mapLabel(tracker.name) }, value: value(tracker) });
   }
   return samples;
 }

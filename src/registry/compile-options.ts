@@ -1,6 +1,7 @@
 import { LeakDetector, type LeakDetectorOptions } from '../diagnosis/leak-detector.js';
 import { readEnded } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
+import { shownKey } from '../events/shown.js';
 import { readClock } from '../maps/standalone.js';
 import { callback, kind } from '../policy/checks.js';
 import { compilePolicy } from '../policy/compile-policy.js';
@@ -59,13 +60,13 @@ export function checkFollows(
       const hint = suggestion(follows, [...maps.keys()]);
       throw new MapsweepTypeError(
         'ERR_UNKNOWN_MAP',
-        `${option}: there is no map '${follows}'. ${hint}`.trim(),
+        `${option}: there is no map ${shownKey(follows)}. ${hint}`.trim(),
       );
     }
     const chain = [name];
     for (let next: string | undefined = follows; next !== undefined; next = maps.get(next)?.follows) {
       if (chain.includes(next)) {
-        const cycle = [...chain, next].map((link) => `'${link}'`).join(' -> ');
+        const cycle = [...chain, next].map(shownKey).join(' -> ');
         throw new MapsweepTypeError(
           'ERR_FOLLOW_CYCLE',
           `${option}: maps follow each other in a circle: ${cycle}`,
@@ -84,7 +85,7 @@ function checkDistinct(maps: ReadonlyMap<string, CompiledPolicy<unknown, unknown
       const option = optionPath(optionPath('maps', name), 'adopt');
       throw new MapsweepTypeError(
         'ERR_ALREADY_TRACKED',
-        `${option}: the same object is adopted as '${twin}'`,
+        `${option}: the same object is adopted as ${shownKey(twin)}`,
       );
     }
     if (adopt !== undefined) seen.set(adopt, name);
@@ -95,12 +96,15 @@ function checkEndedMap(map: string, maps: ReadonlyMap<string, CompiledPolicy<unk
   const policy = maps.get(map);
   if (policy === undefined) {
     const hint = suggestion(map, [...maps.keys()]);
-    throw new MapsweepTypeError('ERR_UNKNOWN_MAP', `ended.map: there is no map '${map}'. ${hint}`.trim());
+    throw new MapsweepTypeError(
+      'ERR_UNKNOWN_MAP',
+      `ended.map: there is no map ${shownKey(map)}. ${hint}`.trim(),
+    );
   }
   if (policy.follows !== undefined) {
     throw new MapsweepTypeError(
       'ERR_INVALID_OPTION',
-      `ended.map: '${map}' follows '${policy.follows}'. Endings are kept for a map that follows nothing`,
+      `ended.map: ${shownKey(map)} follows ${shownKey(policy.follows)}. Endings are kept for a map that follows nothing`,
     );
   }
 }

@@ -3,6 +3,7 @@ import type { EndOptions, EndResult, TransferResult } from '../endings/endings.j
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { eventNames, type RegistryEvents } from '../events/event-bus.js';
+import { shownKey, shownText } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
 import type { AnyMap, CollectionOf, KeyOf, RegistryMaps } from '../maps/collection-types.js';
@@ -31,6 +32,9 @@ export interface CloseResult {
 
 /** A map of the registry: one of those that it was made with, or one that was adopted later. */
 export type MapName<M> = (keyof M & string) | (string & {});
+
+/** A message is for a person: of a registry of a thousand maps it does not name all. */
+const mostMapsListed = 20;
 
 const endSchema = {
   reason: readName,
@@ -69,7 +73,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const path = optionPath('maps', name);
     const target = checkAdoptable('map', map);
     if (engine.trackers.has(name)) {
-      throw new MapsweepTypeError('ERR_DUPLICATE_NAME', `name: there is a map '${name}' already`);
+      throw new MapsweepTypeError('ERR_DUPLICATE_NAME', `name: there is a map ${shownKey(name)} already`);
     }
     assertNotTracked('map', target);
     const compiled = compilePolicy(path, policy as Policy<unknown, unknown>);
@@ -244,11 +248,13 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   #tracker(map: unknown): Tracker {
     const tracker = this.#parts.engine.trackers.get(map as string);
     if (tracker !== undefined) return tracker;
-    const known = [...this.#parts.engine.trackers.keys()];
     readName(map, 'map');
+    const known = [...this.#parts.engine.trackers.keys()];
+    const listed = known.slice(0, mostMapsListed).map((name) => shownText(name));
+    const more = known.length > listed.length ? `, and ${known.length - listed.length} more` : '';
     throw new MapsweepTypeError(
       'ERR_UNKNOWN_MAP',
-      `map: there is no map '${String(map)}'. There are: ${known.join(', ') || 'none'}`,
+      `map: there is no map ${shownKey(map)}. There are: ${listed.join(', ') || 'none'}${more}`,
     );
   }
 }

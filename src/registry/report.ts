@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { type Explanation, explain, span } from '../diagnosis/explain.js';
 import type { LeavingReason } from '../events/reasons.js';
+import { shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { RegistryInternals } from './internals.js';
 
@@ -153,16 +154,18 @@ function printed(report: ReportData): string {
   for (const { map, callback, count } of report.callbackErrors) {
     // The deliveries above say that already.
     if (callback === 'deliver') continue;
-    lines.push(`callback errors: ${map === '' ? callback : `${map}.${callback}`} failed ${times(count)}`);
+    const of = map === '' ? callback : `${shownText(map)}.${callback}`;
+    lines.push(`callback errors: ${of} failed ${times(count)}`);
   }
   const explained = report.maps.filter((map) => map.oldest.length > 0);
   if (explained.length > 0) lines.push('', 'longest there, and why:');
   for (const map of explained) {
-    for (const { key, verdict, why } of map.oldest) {
-      lines.push(`  ${map.name} ${shown(key)}`, `    ${verdict}: ${why}`);
+    const name = shownText(map.name);
+    for (const { key, state, why } of map.oldest) {
+      lines.push(`  ${name} ${shownKey(key)}`, `    ${state}: ${why}`);
     }
     for (const { site, count } of map.sites.slice(0, oldestExplained)) {
-      lines.push(`  ${map.name} registered ${times(count)} (sampled) at ${site}`);
+      lines.push(`  ${name} registered ${times(count)} (sampled) at ${site}`);
     }
   }
   return lines.join('\n');
@@ -179,7 +182,7 @@ function mapRow(map: MapReport): string[] {
         ? `${map.excess} beyond maxEntries`
         : 'ok';
   return [
-    map.name,
+    shownText(map.name),
     String(map.size),
     map.oldestAgeMs === undefined ? '-' : span(map.oldestAgeMs),
     String(map.overdue),
@@ -193,7 +196,7 @@ function mapRow(map: MapReport): string[] {
 
 function weightLines(maps: readonly MapReport[]): string[] {
   const weights = maps.flatMap(({ name, estimatedBytes }) =>
-    estimatedBytes === undefined ? [] : `${name} ${bytes(estimatedBytes)}`,
+    estimatedBytes === undefined ? [] : `${shownText(name)} ${bytes(estimatedBytes)}`,
   );
   return weights.length === 0 ? [] : ['', `estimated weight: ${weights.join(', ')}`];
 }
@@ -209,7 +212,7 @@ function endingLines(endings: EndingsReport): string[] {
     .filter(([, count]) => count > 0)
     .map(([reason, count]) => `${count} ${reason}`);
   return [
-    `endings of ${endings.map}: ${reasons.join(', ') || 'none'}; ${endings.duplicates} duplicates turned away`,
+    `endings of ${shownText(endings.map)}: ${reasons.join(', ') || 'none'}; ${endings.duplicates} duplicates turned away`,
     `deliveries: ${endings.delivered} delivered, ${endings.pending} pending, ${endings.failedAttempts} attempts failed, ` +
       `${endings.deadLetters} dead letters; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
   ];
@@ -233,14 +236,3 @@ function table(rows: readonly (readonly string[])[]): string[] {
 }
 
 const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
-
-// Without what an object prints of itself: that may throw, or be long, or be a secret.
-function shown(key: unknown): string {
-  const options = {
-    depth: 0,
-    breakLength: Number.POSITIVE_INFINITY,
-    maxStringLength: 80,
-    customInspect: false,
-  };
-  return inspect(key, options);
-}

@@ -1,4 +1,5 @@
 import { MapsweepError } from '../errors.js';
+import { describe } from '../events/shown.js';
 import {
   anything,
   arrayOf,
@@ -11,7 +12,6 @@ import {
   text,
   truth,
 } from '../policy/checks.js';
-import { describe } from '../policy/read-options.js';
 
 /** Carries keys through JSON. `decode(encode(key))` has to be the same key, to a Map. */
 export interface KeyCodec {

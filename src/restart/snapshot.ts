@@ -4,7 +4,7 @@ import type { Tombstones } from '../endings/tombstones.js';
 import { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
-import { describe } from '../policy/read-options.js';
+import { describe } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -42,19 +42,21 @@ export interface SnapshotCodecs {
 export function takeSnapshot(parts: SnapshotSources, codecs: SnapshotCodecs): RegistrySnapshot {
   const { engine, restoration } = parts;
   const writer = new SnapshotWriter(parts, codecs);
-  const maps: Record<string, SnapshotMap> = {};
+  const maps = new Map<string, SnapshotMap>();
   for (const tracker of engine.trackers.values()) {
-    maps[tracker.name] = writer.map(tracker, restoration.absentFrom(tracker.name));
+    maps.set(tracker.name, writer.map(tracker, restoration.absentFrom(tracker.name)));
   }
   for (const name of restoration.mapsThatAreAbsent()) {
-    maps[name] ??= { lastGeneration: 0, entries: writer.absent(name, restoration.absentFrom(name)) };
+    if (maps.has(name)) continue;
+    maps.set(name, { lastGeneration: 0, entries: writer.absent(name, restoration.absentFrom(name)) });
   }
   const ended = writer.endings();
   return {
     format: 'mapsweep-snapshot',
     version: 1,
     takenAt: engine.timeline.clock.now(),
-    maps,
+    // Defined and not assigned, since a map may be called `__proto__`.
+    maps: Object.fromEntries(maps),
     ...(ended === undefined ? {} : { ended }),
   };
 }

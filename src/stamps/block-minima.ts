@@ -28,16 +28,24 @@ export class BlockMinima {
 
   /** Returns the least of all; `Infinity` for none. `valueAt` tells a slot's number, `Infinity` for an empty one. */
   least(valueAt: (slot: number) => number): number {
+    this.#mend(valueAt);
     let least = Number.POSITIVE_INFINITY;
-    for (let block = 0; block < this.#least.length; block += 1) {
-      let ofBlock = this.#least[block] as number;
-      if (Number.isNaN(ofBlock)) {
-        ofBlock = leastIn(block, valueAt);
-        this.#least[block] = ofBlock;
-      }
-      if (ofBlock < least) least = ofBlock;
-    }
+    for (const ofBlock of this.#least) if (ofBlock < least) least = ofBlock;
     return least;
+  }
+
+  /** Returns the slots of the least numbers, at most `count`, the least first and of equal ones that of the lower slot. */
+  leastSlots(count: number, valueAt: (slot: number) => number): number[] {
+    this.#mend(valueAt);
+    // They are in the blocks with the least minima: each of so many blocks holds a number below that of all others.
+    const blocks = leastOf(this.#least.keys(), count, (block) => this.#least[block] as number);
+    return leastOf(blocks.sort((one, other) => one - other).flatMap(slotsOf), count, valueAt);
+  }
+
+  #mend(valueAt: (slot: number) => number): void {
+    for (let block = 0; block < this.#least.length; block += 1) {
+      if (Number.isNaN(this.#least[block])) this.#least[block] = leastIn(block, valueAt);
+    }
   }
 
   /** All numbers have left. */
@@ -52,6 +60,23 @@ export class BlockMinima {
     grown.set(this.#least);
     this.#least = grown;
   }
+}
+
+const slotsOf = (block: number): number[] =>
+  Array.from({ length: blockSize }, (_, index) => (block << blockBits) + index);
+
+/** Those with the least finite values, at most `count`, the least first and equal ones in their order. */
+function leastOf(items: Iterable<number>, count: number, valueAt: (item: number) => number): number[] {
+  const least: Array<[item: number, value: number]> = [];
+  for (const item of items) {
+    const value = valueAt(item);
+    if (!(value < (least[count - 1]?.[1] ?? Number.POSITIVE_INFINITY))) continue;
+    let place = Math.min(least.length, count - 1);
+    while (place > 0 && (least[place - 1]?.[1] as number) > value) place -= 1;
+    least.splice(place, 0, [item, value]);
+    if (least.length > count) least.pop();
+  }
+  return least.map(([item]) => item);
 }
 
 function leastIn(block: number, valueAt: (slot: number) => number): number {

@@ -29,7 +29,7 @@ export function stampsOf(
 ): EntryStamps | undefined {
   const slot = stamps.slotOf(key);
   if (slot === undefined || !native.has(key)) return undefined;
-  timeline.compareClocks();
+  timeline.notice();
   return shownStamps(stamps, timeline, slot);
 }
 

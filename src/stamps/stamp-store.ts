@@ -15,6 +15,8 @@ export const HOOKED = 8;
 export const COMPLAINED = 16;
 /** A companion whose leader left while its own `delete` refused: it leaves at the next look. */
 export const LEAVING = 32;
+/** The owner's own `delete` has refused to remove the entry, or has thrown, when the library last asked it to. */
+export const REFUSED = 64;
 
 const initialCapacity = 16;
 
@@ -151,29 +153,23 @@ export class StampStore<K> {
     this.#isInOrder = false;
   }
 
-  /** Returns the keys that have been there longest, the oldest first. Looks at all only if stamps came from elsewhere. */
+  /** Returns the keys that have been there longest, the oldest first. Looks at few of them, also after a restore. */
   oldestKeys(count: number): K[] {
     if (this.#isInOrder) return [...take(this.#slots.keys(), count)];
-    const oldest: Array<[key: K, registeredAt: number]> = [];
-    for (const [key, slot] of this.#slots) {
-      const at = this.registeredAt[slot] as number;
-      const last = oldest[count - 1];
-      if (last !== undefined && last[1] <= at) continue;
-      let place = Math.min(oldest.length, count - 1);
-      while (place > 0 && (oldest[place - 1]?.[1] as number) > at) place -= 1;
-      oldest.splice(place, 0, [key, at]);
-      if (oldest.length > count) oldest.pop();
-    }
-    return oldest.map(([key]) => key);
+    const slots = this.#registrations.leastSlots(count, (slot) => this.#registeredAtIfUsed(slot));
+    return slots.map((slot) => this.keyOf(slot));
   }
 
   /** Returns the earliest registration; `undefined` if there is none. Looks at no entry as long as the oldest stays. */
   oldestRegisteredAt(): number | undefined {
     if (this.#slots.size === 0) return undefined;
-    const { registeredAt, generation } = this;
-    return this.#registrations.least((slot) =>
-      (generation[slot] as number) > 0 ? (registeredAt[slot] as number) : Number.POSITIVE_INFINITY,
-    );
+    return this.#registrations.least((slot) => this.#registeredAtIfUsed(slot));
+  }
+
+  #registeredAtIfUsed(slot: number): number {
+    return (this.generation[slot] as number) > 0
+      ? (this.registeredAt[slot] as number)
+      : Number.POSITIVE_INFINITY;
   }
 
   /** Returns the keys in order of registration. */

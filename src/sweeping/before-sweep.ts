@@ -173,9 +173,12 @@ export class BeforeSweepGate {
     const context: BeforeSweepContext = { signal: controller.signal, attempt: hook.attempt };
     const { beforeSweep } = tracker.policy;
     const run = async () => beforeSweep?.(value, key, context);
-    detached(run).then(
-      () => settle(undefined, false),
-      (error: unknown) => settle(error, true),
+    // With what waits for it, which would else keep the request alive in whose name it was started.
+    void detached(() =>
+      run().then(
+        () => settle(undefined, false),
+        (error: unknown) => settle(error, true),
+      ),
     );
   }
 

@@ -123,16 +123,28 @@ export class DueQueue {
     else this.fileAt(slot, deadline.at);
   }
 
-  /** Judges an entry as of `now`, without consequences; the particulars stand in `judge`. */
+  /** Judges an entry as of `now` and leaves it where it is; the particulars stand in `judge`. */
   judgeAt(slot: number, now: number): JudgedState {
+    return this.#judged(slot, now, false);
+  }
+
+  /** Judges an entry for somebody who only reads: what its policy functions get wrong counts at the next look. */
+  judgeToRead(slot: number, now: number): JudgedState {
+    return this.#judged(slot, now, true);
+  }
+
+  #judged(slot: number, now: number, isReading: boolean): JudgedState {
     const { native, stamps, activity, companions } = this.#map;
     const key = stamps.keyOf(slot);
     if (stamps.hasFlag(slot, LEAVING)) {
       if (companions.isOrphan(key)) return 'due';
-      stamps.setFlag(slot, LEAVING, false);
+      if (!isReading) stamps.setFlag(slot, LEAVING, false);
     }
     const value = this.judge.needsValue ? native.get(key) : undefined;
     const registeredAt = stamps.registeredAt[slot] as number;
+    // A policy function may ask for an explanation in the midst of a look, and for a sweep in that of an explanation.
+    const wasReading = this.#answers.isReading;
+    this.#answers.isReading = isReading;
     this.#judging += 1;
     try {
       return this.judge.judge(
@@ -146,6 +158,7 @@ export class DueQueue {
       );
     } finally {
       this.#judging -= 1;
+      this.#answers.isReading = wasReading;
     }
   }
 

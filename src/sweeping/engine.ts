@@ -40,6 +40,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
   ): Tracker {
     const tracker = new Tracker(name, policy, native, this);
     this.#trackers.set(name, tracker);
+    this.failures.add(name);
     this.#relate();
     return tracker;
   }

@@ -14,8 +14,9 @@
 import { MapsweepError } from '../errors.js';
 import type { RemovedEvent } from '../events/event-bus.js';
 import type { LeavingReason, LibraryReason } from '../events/reasons.js';
+import { shownKey } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
-import { LEAVING } from '../stamps/stamp-store.js';
+import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
 import type { Tracker } from './tracker.js';
@@ -176,10 +177,11 @@ function removeThroughOwner(
   if (stamps.holds(slot, generation) && !native.has(key)) leave(tracker, slot, key, value, reason, removal);
   if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
   if (!stamps.holds(slot, generation)) return true;
+  stamps.setFlag(slot, REFUSED, true);
   due.mark(slot, 'due');
   due.buckets.watch(slot);
   if (!hasThrown) {
-    const message = `delete(key) of '${name}' returned and the key is still there`;
+    const message = `delete(key) of ${shownKey(name)} returned and the key is still there`;
     failures.report(name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));
   }
   return false;

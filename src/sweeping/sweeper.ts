@@ -1,4 +1,5 @@
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
+import { detached } from '../time/async-context.js';
 import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { MapPass } from './map-pass.js';
@@ -26,6 +27,7 @@ export class Sweeper {
   // They are held weakly, so that a pass goes with its map.
   readonly #passes = new WeakMap<Tracker, MapPass>();
   #ticket: TimerTicket | undefined;
+  #nextTickAt: number | undefined;
   #inFlight: Promise<SweepReport> | undefined;
   #lastFinishedAt: number | undefined;
   #isStopped = true;
@@ -38,6 +40,16 @@ export class Sweeper {
   /** When the last pass that went through ended, epoch ms; `undefined` before the first. */
   get lastFinishedAt(): number | undefined {
     return this.#lastFinishedAt;
+  }
+
+  /** It does not tick: it was stopped, or belongs to a map that is used alone. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** Whether the tick that comes next is so late that it removes nothing. */
+  get isNextTickLate(): boolean {
+    return this.#nextTickAt !== undefined && this.#isLate(this.#nextTickAt, this.#host.timeline.now());
   }
 
   /** Begins ticking. */
@@ -53,6 +65,7 @@ export class Sweeper {
     this.#interrupted = this.#inFlight !== undefined;
     if (this.#ticket !== undefined) this.#host.timers.cancel(this.#ticket);
     this.#ticket = undefined;
+    this.#nextTickAt = undefined;
   }
 
   /** Removes everything that is due now, to the millisecond. While a pass is under way, gives that pass. */
@@ -61,13 +74,18 @@ export class Sweeper {
   }
 
   #schedule(at: number): void {
+    this.#nextTickAt = at;
     this.#ticket = this.#host.timers.schedule(at, () => this.#tick(at));
+  }
+
+  #isLate(scheduledAt: number, now: number): boolean {
+    return now - scheduledAt > this.#host.sweepEveryMs;
   }
 
   #tick(scheduledAt: number): void {
     const { timeline, grid, sweepEveryMs } = this.#host;
     const now = timeline.now();
-    const isLate = now - scheduledAt > sweepEveryMs;
+    const isLate = this.#isLate(scheduledAt, now);
     this.#schedule(
       isLate || scheduledAt + sweepEveryMs <= now ? now + sweepEveryMs : scheduledAt + sweepEveryMs,
     );
@@ -101,7 +119,8 @@ export class Sweeper {
       finish = resolve;
     });
     this.#inFlight = promise;
-    void this.#run(tick).then(finish);
+    // A request that asks for a sweep must not live as long as what the sweep sets off.
+    void detached(() => this.#run(tick).then(finish));
     return promise;
   }
 
@@ -111,7 +130,7 @@ export class Sweeper {
     const began = timeline.now();
     const startedAt = timeline.clock.now();
     const totals = { examined: 0, swept: 0, slices: 0, longestSliceMs: 0 };
-    const maps: Record<string, MapSweepReport> = {};
+    const maps: Array<[name: string, report: MapSweepReport]> = [];
     const slices = new Slices({
       clock: timeline.clock,
       budgetMs: this.#host.sliceBudgetMs,
@@ -138,12 +157,14 @@ export class Sweeper {
       pass.end();
       totals.examined += tally.examined;
       totals.swept += tally.swept;
-      maps[tracker.name] = { swept: tally.swept, overdue: tracker.due.overdueCount };
+      maps.push([tracker.name, { swept: tally.swept, overdue: tracker.due.overdueCount }]);
     }
     slices.end();
     const skipped = this.#interrupted ? 'stopped' : undefined;
     const durationMs = timeline.now() - began;
-    const report: SweepReport = { startedAt, durationMs, ...totals, maps, skipped };
+    // Defined and not assigned, since a map may be called `__proto__`.
+    const byName = Object.fromEntries(maps);
+    const report: SweepReport = { startedAt, durationMs, ...totals, maps: byName, skipped };
     this.#inFlight = undefined;
     if (skipped === undefined) this.#lastFinishedAt = timeline.clock.now();
     this.#host.passFinished(report);

@@ -108,7 +108,7 @@ function lastDeadline(subject: Subject, baseline: Baseline): number | undefined 
 
 /** When the sweeper may remove an entry, as far as is known, monotonic ms. */
 function removableAt(tracker: Tracker, slot: number, now: number): number {
-  const state = tracker.due.judgeAt(slot, now);
+  const state = tracker.due.judgeToRead(slot, now);
   const { deadline, lifetimes } = tracker.due.judge;
   if (state !== 'guarded') return deadline.at;
   return (tracker.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;

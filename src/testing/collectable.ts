@@ -1,7 +1,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
-import { describe } from '../policy/read-options.js';
+import { describe } from '../events/shown.js';
 import { yieldToEventLoop } from '../time/clock.js';
 
 /** A full collection, then a turn of the event loop; what survives this many of both is held by something. */

@@ -1,5 +1,6 @@
 import { AssertionError } from 'node:assert';
 import { MapsweepTypeError } from '../errors.js';
+import { shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { openAbsentees } from './ended-runs.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
@@ -43,7 +44,7 @@ export function remainderLines(subject: Subject): string[] {
   const lines = trackers.flatMap((tracker) => {
     const size = tracker.native.size();
     return [
-      `  ${tracker.name}: ${counted(size, 'entry', 'entries')}`,
+      `  ${shownText(tracker.name)}: ${counted(size, 'entry', 'entries')}`,
       ...survivorLines(survivorsOf(subject, tracker), size),
     ];
   });

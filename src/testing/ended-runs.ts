@@ -1,11 +1,12 @@
 import { AssertionError } from 'node:assert';
 import { explain } from '../diagnosis/explain.js';
 import { MapsweepTypeError } from '../errors.js';
+import { shownError, shownKey } from '../events/shown.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { AbsentEntry } from '../restart/restoration.js';
 import { endingsRecordOf } from './endings-record.js';
 import { notASubject, subjectOf } from './subject.js';
-import { counted, shownKey } from './survivors.js';
+import { counted } from './survivors.js';
 
 /** One registration in the map of the endings, and how often its end was told. */
 export interface EndedRun {
@@ -78,7 +79,7 @@ export function endedRunsOf(parts: RegistryInternals): EndedRun[] {
     if (pending.has(id)) return as('pending', `${counted(pending.get(id) ?? 0, 'attempt')} made, pending`);
     const letter = letters.get(id);
     if (letter !== undefined) {
-      const error = letter.error === undefined ? '' : `: ${String(letter.error)}`;
+      const error = letter.error === undefined ? '' : `: ${shownError(letter.error)}`;
       return as(
         'dead',
         `a dead letter after ${counted(letter.attempts, 'attempt')} (${letter.cause})${error}`,
@@ -86,7 +87,7 @@ export function endedRunsOf(parts: RegistryInternals): EndedRun[] {
     }
     if (announced === 0 && (delivered ?? 0) === 0) return as('silent', 'settled without a word');
     if (delivered === 0) return as('dead', 'nobody heard of it, and its dead letter was dropped');
-    return as('once', recorded === undefined ? '' : `reason '${recorded.reason}'`);
+    return as('once', recorded === undefined ? '' : `reason ${shownKey(recorded.reason)}`);
   });
 }
 
@@ -149,7 +150,7 @@ export function notAllEndedOnce(check: string, registry: unknown): string | unde
   const wrong = runs.filter(({ state }) => state !== 'once');
   const expected = 'expected every run to have ended exactly once, but ';
   if (runs.length === 0) {
-    return `${expected}no run was ever registered in '${parts.endings?.tracker.name}': the check would prove nothing`;
+    return `${expected}no run was ever registered in ${shownKey(parts.endings?.tracker.name)}: the check would prove nothing`;
   }
   if (wrong.length === 0) return undefined;
   const more = wrong.length - runsNamed;

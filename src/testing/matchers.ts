@@ -1,4 +1,5 @@
 import { MapsweepError } from '../errors.js';
+import { shownKey } from '../events/shown.js';
 import type { Duration } from '../policy/duration.js';
 import { collected, derefOf } from './collectable.js';
 import { type DrainWithinOptions, drainWithFallback } from './drain-within.js';
@@ -6,7 +7,6 @@ import { isDrained, notDrainable, undrainedMessage } from './drained.js';
 import { endedOnceSummary, notAllEndedOnce, notEndedOnce } from './ended-runs.js';
 import { type BaselineOptions, baselineWithFallback } from './return-to-baseline.js';
 import { subjectOf } from './subject.js';
-import { shownKey } from './survivors.js';
 import type { Advancer } from './test-time.js';
 
 /** What the matchers read of the context that a test runner calls them in. */

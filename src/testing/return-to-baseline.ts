@@ -1,5 +1,6 @@
 import { RegistrationSites } from '../diagnosis/registration-sites.js';
 import { MapsweepTypeError } from '../errors.js';
+import { shownText } from '../events/shown.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { readInteger, readOptions } from '../policy/read-options.js';
 import { Baseline, drainTo } from './baseline.js';
@@ -159,7 +160,7 @@ function outgrown(maps: readonly BaselineMap[], grown: readonly BaselineMap[]): 
 
 function grownLines({ name, before, after, perRun, survivors }: BaselineMap): string[] {
   return [
-    `  ${name}: ${before} -> ${counted(after, 'entry', 'entries')}, ${shownRate(perRun)} per run`,
+    `  ${shownText(name)}: ${before} -> ${counted(after, 'entry', 'entries')}, ${shownRate(perRun)} per run`,
     ...survivorLines(survivors, after - before),
   ];
 }

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import type { RegistrationSites } from '../diagnosis/registration-sites.js';
+import { describe, shownKey } from '../events/shown.js';
 import { trackedPartsOf } from '../maps/tracked-mark.js';
-import { describe } from '../policy/read-options.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -35,7 +35,7 @@ export function subjectOf(value: unknown): Subject | undefined {
   if (parts === undefined) return undefined;
   const { engine, tracker } = parts;
   return {
-    called: `the map '${tracker.name}'`,
+    called: `the map ${shownKey(tracker.name)}`,
     engine,
     registry: undefined,
     sites: undefined,

@@ -1,5 +1,5 @@
-import { inspect } from 'node:util';
 import { explain } from '../diagnosis/explain.js';
+import { shownKey } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Subject } from './subject.js';
 
@@ -32,11 +32,11 @@ export function survivorsOf(
 }
 
 function survivor({ engine, sites }: Subject, tracker: Tracker, key: unknown): Survivor {
-  const { verdict, why } = explain(engine, tracker, key);
+  const { state, why } = explain(engine, tracker, key);
   const slot = tracker.stamps.slotOf(key);
   const ageMs =
     slot === undefined ? undefined : engine.timeline.now() - (tracker.stamps.registeredAt[slot] as number);
-  return { key, ageMs, why: `${verdict}, ${why}`, site: sites?.siteOf(tracker, key) };
+  return { key, ageMs, why: `${state}, ${why}`, site: sites?.siteOf(tracker, key) };
 }
 
 /** Survivors for a message, a line or two each, and how many more there are. */
@@ -47,11 +47,6 @@ export function survivorLines(survivors: readonly Survivor[], total: number): st
   ]);
   const more = total - survivors.length;
   return more > 0 ? [...lines, `    and ${more} more`] : lines;
-}
-
-/** A key for a message, on one line. */
-export function shownKey(key: unknown): string {
-  return inspect(key, { depth: 0, breakLength: Number.POSITIVE_INFINITY, maxStringLength: 80 });
 }
 
 /** `1 entry`, `3 entries`. */

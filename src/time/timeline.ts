@@ -30,6 +30,8 @@ export class Timeline {
   readonly clock: Clock;
   readonly #onJump: (jump: ClockJump) => void;
   readonly #segments: Segment[];
+  // Found by readers; at most one a segment.
+  readonly #untold: ClockJump[] = [];
   #lastDrift = 0;
 
   constructor(clock: Clock, onJump: (jump: ClockJump) => void) {
@@ -46,6 +48,12 @@ export class Timeline {
 
   /** Compares both clocks. A difference that appeared at once is a jump and is told; one that crept in is followed. */
   compareClocks(): void {
+    this.notice();
+    for (const jump of this.#untold.splice(0)) this.#onJump(jump);
+  }
+
+  /** Compares both clocks for somebody who only reads: a jump is taken into account, and told by the next `compareClocks()`. */
+  notice(): void {
     const monotonic = this.clock.monotonic();
     const wall = this.clock.now();
     const drift = wall - monotonic - this.#current().offset;
@@ -55,7 +63,7 @@ export class Timeline {
     this.#segments.push({ from: monotonic, offset: wall - monotonic });
     if (this.#segments.length > maxSegments) this.#segments.splice(1, 1);
     this.#lastDrift = 0;
-    if (Math.abs(sudden) >= jumpThresholdMs) this.#onJump({ byMs: Math.round(sudden), at: wall });
+    if (Math.abs(sudden) >= jumpThresholdMs) this.#untold.push({ byMs: Math.round(sudden), at: wall });
   }
 
   /** Returns the monotonic instant of an epoch instant, by the wall clock as it reads now. */
@@ -77,15 +85,19 @@ export class Timeline {
   }
 
   /**
-   * Returns the epoch ms that the wall clock showed at a monotonic instant; never later than it shows now.
+   * Returns the epoch ms that the wall clock showed at a monotonic instant; never later than the wall clock shows now. After it
+   * was set back, what it had shown before is shown as the time to which it was set, and stays there.
    *
    * @param wallNow what it shows now, if that is known already
    */
   toEpoch(monotonic: number, wallNow = this.clock.now()): number {
-    let index = this.#segments.length - 1;
-    while (index > 0 && (this.#segments[index] as Segment).from > monotonic) index -= 1;
-    const epoch = Math.floor(monotonic + (this.#segments[index] as Segment).offset);
-    return Math.min(epoch, wallNow);
+    let shown = wallNow;
+    for (let index = this.#segments.length - 1; index >= 0; index -= 1) {
+      const { from, offset } = this.#segments[index] as Segment;
+      shown = Math.min(shown, Math.floor(Math.max(from, monotonic) + offset));
+      if (from <= monotonic) break;
+    }
+    return shown;
   }
 
   /** Returns what the wall clock will show at a monotonic instant, as far as is known now. */

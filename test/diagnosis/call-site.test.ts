@@ -22,6 +22,14 @@ describe('callSite', () => {
     }
   });
 
+  it('is one short and printable line, whatever functions are called', () => {
+    const start = { run: () => callSite() };
+    Object.defineProperty(start.run, 'name', { value: '\x1b[2J\u202e' });
+    expect(start.run()).toMatch(/^\P{Cc}*\\u\{1b\}\[2J\\u\{202e\} .*\(/u);
+    Object.defineProperty(start.run, 'name', { value: ' ('.repeat(500_000) });
+    expect(start.run().length).toBeLessThan(300);
+  });
+
   it('is unknown where a prepareStackTrace throws', () => {
     const prepare = Error.prepareStackTrace;
     Error.prepareStackTrace = () => {

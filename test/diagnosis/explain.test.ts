@@ -1,4 +1,5 @@
-import { createRegistry, type PolicyOf } from 'mapsweep';
+import { inspect } from 'node:util';
+import { createRegistry, type PolicyOf, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { StubbornMap } from '../maps/owner-maps.js';
@@ -40,7 +41,7 @@ describe('explain() says of an entry that it is', () => {
     expect(explain()).toEqual({
       map: 'runs',
       key: 'a',
-      verdict: 'live',
+      state: 'live',
       deadline: startedAt + 300_000,
       rule: 'ttl',
       why: 'due by ttl in 4m; age 1m, idle 1m',
@@ -51,7 +52,7 @@ describe('explain() says of an entry that it is', () => {
   it('live without any deadline, because its TTL has not started', () => {
     const { runs, explain, end } = explained({ ttl: '5m', since: (run) => run.endedAt });
     runs.set('a', {});
-    expect(explain()).toMatchObject({ verdict: 'live', deadline: undefined, rule: undefined });
+    expect(explain()).toMatchObject({ state: 'live', deadline: undefined, rule: undefined });
     expect(explain().why).toContain('ttl has not started');
     end();
   });
@@ -59,7 +60,7 @@ describe('explain() says of an entry that it is', () => {
   it('live for good, where no lifetime applies, by a rule or at all', () => {
     const one = explained({ ttl: '5m', rules: [{ match: /^a/ }] });
     one.runs.set('a', {});
-    expect(one.explain()).toMatchObject({ verdict: 'live', deadline: undefined });
+    expect(one.explain()).toMatchObject({ state: 'live', deadline: undefined });
     expect(one.explain().why).toContain('no lifetime applies to it');
     one.end();
     const other = explained({});
@@ -84,13 +85,13 @@ describe('explain() says of an entry that it is', () => {
     const { clock, registry, runs, startedAt, explain, end } = explained({ ttl: '30s' });
     runs.set('a', {});
     await clock.advance(29_999);
-    expect(explain().verdict).toBe('live');
+    expect(explain().state).toBe('live');
     await clock.advance(1);
-    expect(explain()).toMatchObject({ verdict: 'due', deadline: startedAt + 30_000, rule: 'ttl' });
+    expect(explain()).toMatchObject({ state: 'due', deadline: startedAt + 30_000, rule: 'ttl' });
     expect(explain().why).toContain('due by ttl for 0ms; the next sweep removes it');
     expect(runs.size).toBe(1);
     await registry.sweep();
-    expect(explain()).toMatchObject({ verdict: 'absent', deadline: undefined, rule: undefined });
+    expect(explain()).toMatchObject({ state: 'absent', deadline: undefined, rule: undefined });
     end();
   });
 
@@ -98,7 +99,7 @@ describe('explain() says of an entry that it is', () => {
     const { clock, runs, explain, end } = explained({ ttl: '5m', maxAge: '1h', keepWhile: () => true });
     runs.set('a', {});
     await clock.advance(600_000);
-    expect(explain()).toMatchObject({ verdict: 'guarded', rule: 'ttl' });
+    expect(explain()).toMatchObject({ state: 'guarded', rule: 'ttl' });
     expect(explain().why).toContain('due by ttl for 5m, but keepWhile holds it, until its maxAge of 1h');
     end();
     const forever = explained({ ttl: '5m', keepWhile: () => true });
@@ -119,7 +120,7 @@ describe('explain() says of an entry that it is', () => {
     });
     runs.set('a', {});
     await clock.advance(60_000);
-    expect(explain()).toMatchObject({ verdict: 'waiting', rule: 'ttl' });
+    expect(explain()).toMatchObject({ state: 'waiting', rule: 'ttl' });
     expect(explain().why).toContain('has not succeeded: attempt 1 runs');
     fail(new Error('503'));
     await clock.advance(0);
@@ -135,14 +136,14 @@ describe('explain() says of an entry that it is', () => {
     const { clock, runs, explain, end } = explained({ ttl: '5m', since: () => Number.NaN, maxAge: '1h' });
     runs.set('a', {});
     await clock.advance(600_000);
-    expect(explain()).toMatchObject({ verdict: 'failing', rule: 'maxAge' });
+    expect(explain()).toMatchObject({ state: 'failing', rule: 'maxAge' });
     end();
   });
 
   it('untracked, written past the wrapper', () => {
     const { runs, explain, end } = explained({ ttl: '5m' });
     Map.prototype.set.call(runs, 'a', {});
-    expect(explain()).toMatchObject({ verdict: 'untracked', deadline: undefined });
+    expect(explain()).toMatchObject({ state: 'untracked', deadline: undefined });
     end();
   });
 
@@ -150,7 +151,7 @@ describe('explain() says of an entry that it is', () => {
     const { clock, runs, explain, end } = explained({ ttl: '5m', mode: 'observe' });
     runs.set('a', {});
     await clock.advance(600_000);
-    expect(explain()).toMatchObject({ verdict: 'due' });
+    expect(explain()).toMatchObject({ state: 'due' });
     expect(explain().why).toContain('this map is only observed');
     end();
   });
@@ -159,13 +160,13 @@ describe('explain() says of an entry that it is', () => {
     const { clock, registry, runs, contexts, startedAt, end } = explained({});
     contexts.set('a', 1);
     expect(registry.explain('contexts', 'a')).toMatchObject({
-      verdict: 'live',
+      state: 'live',
       rule: 'orphanAfter',
       deadline: startedAt + 1_800_000,
     });
     runs.set('a', {});
     expect(registry.explain('contexts', 'a')).toMatchObject({
-      verdict: 'live',
+      state: 'live',
       rule: 'follows',
       deadline: undefined,
     });
@@ -174,7 +175,7 @@ describe('explain() says of an entry that it is', () => {
     registry.adopt('stubborn', stubborn, { follows: 'runs' });
     stubborn.obstacle = true;
     runs.delete('a');
-    expect(registry.explain('stubborn' as never, 'a')).toMatchObject({ verdict: 'due', rule: 'follows' });
+    expect(registry.explain('stubborn' as never, 'a')).toMatchObject({ state: 'due', rule: 'follows' });
     await clock.advance(0);
     end();
   });
@@ -193,6 +194,359 @@ describe('explain() says of an entry that it is', () => {
       'due by maxIdle in 59m; age 11m, idle 11m, a companion active 1m ago, its end was announced',
     );
     end();
+  });
+});
+
+describe('explain() says what will happen next, and says it to be so only where it is', () => {
+  it('a beforeSweep that has not run is started first, and waited for', async () => {
+    const { clock, runs, explain, end } = explained({ ttl: '30s', beforeSweep: () => {} });
+    runs.set('a', {});
+    await clock.advance(45_000);
+    expect(explain()).toMatchObject({ state: 'waiting', rule: 'ttl' });
+    expect(explain().why).toContain(
+      'due by ttl for 15s, but its beforeSweep has not run; the next sweep starts it, and removes it after that has succeeded',
+    );
+    await clock.advance(15_000);
+    expect(runs.size).toBe(0);
+    end();
+  });
+
+  it.each<[string, PolicyOf<Runs>, string, string]>([
+    [
+      'due',
+      { ttl: '30s' },
+      'due',
+      'due by ttl for 15s; the registry is stopped, so that only a sweep() by hand removes it',
+    ],
+    ['live', { ttl: '60s' }, 'live', 'due by ttl in 15s; the registry is stopped, so that nothing sweeps it'],
+    [
+      'guarded',
+      { ttl: '30s', keepWhile: () => true },
+      'guarded',
+      'and there is no maxAge to end that; the registry is stopped, so that nothing sweeps it',
+    ],
+    [
+      'to run its beforeSweep first',
+      { ttl: '30s', beforeSweep: () => {} },
+      'waiting',
+      'so that only a sweep() by hand starts it, and removes it after that has succeeded',
+    ],
+  ])('in a registry that is stopped nothing is swept: %s', async (_, policy, state, why) => {
+    const { clock, registry, runs, explain, end } = explained(policy);
+    runs.set('a', {});
+    await clock.advance(45_000);
+    registry.stop();
+    expect(explain().state).toBe(state);
+    expect(explain().why).toContain(why);
+    expect(explain().why).not.toContain('next sweep');
+    await clock.advance(120_000);
+    expect(runs.size).toBe(1);
+    end();
+  });
+
+  it('a map that is used alone is swept by hand', async () => {
+    const clock = createManualClock();
+    const map = new TrackedMap<string, number>([['a', 1]], { ttl: '1m', clock });
+    expect(map.explain('a').why).toContain('due by ttl in 1m; nothing sweeps this map by itself');
+    await clock.advance(60_000);
+    expect(map.explain('a').why).toContain('nothing sweeps this map by itself: a sweep() by hand removes it');
+    await map.sweep();
+    expect(map.size).toBe(0);
+  });
+
+  it.each<[string, PolicyOf<Runs>, string]>([
+    ['due', { ttl: '30s' }, 'due by ttl for 15s; this map is only observed, so that nothing removes it'],
+    ['live', { ttl: '60s' }, 'due by ttl in 15s; this map is only observed, so that nothing removes it'],
+    [
+      'guarded',
+      { ttl: '30s', maxAge: '1h', keepWhile: () => true },
+      'due by ttl for 15s, and keepWhile holds it; this map is only observed, so that nothing removes it',
+    ],
+    [
+      'to run its beforeSweep first',
+      { ttl: '30s', beforeSweep: () => {} },
+      'due by ttl for 15s; this map is only observed, so that nothing removes it',
+    ],
+  ])('in a map that is only observed nothing is removed: %s', async (_, policy, why) => {
+    const { clock, runs, explain, end } = explained({ ...policy, mode: 'observe' });
+    runs.set('a', {});
+    await clock.advance(45_000);
+    expect(explain().why).toContain(why);
+    end();
+  });
+
+  it('a companion that is only observed stays when its leader leaves', () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Runs; contexts: Runs }>({
+      maps: { runs: {}, contexts: { follows: 'runs', mode: 'observe' } },
+      clock,
+    });
+    registry.maps.runs.set('a', {});
+    registry.maps.contexts.set('a', {});
+    expect(registry.explain('contexts', 'a').why).toContain(
+      "its leader is in 'runs'; this map is only observed, so that nothing removes it",
+    );
+    registry.maps.runs.delete('a');
+    expect(registry.maps.contexts.size).toBe(1);
+    registry.stop();
+  });
+
+  it('an entry that its own delete has refused is tried again', async () => {
+    const clock = createManualClock();
+    const stubborn = new StubbornMap([['a', 1]]);
+    const registry = createRegistry({ maps: { stubborn: { adopt: stubborn, ttl: '1m' } }, clock });
+    await clock.advance(59_000);
+    for (const obstacle of [true, { before: new Error('no') }]) {
+      stubborn.obstacle = obstacle;
+      await clock.advance(60_000);
+      expect(registry.explain('stubborn', 'a')).toMatchObject({ state: 'due', rule: 'ttl' });
+      expect(registry.explain('stubborn', 'a').why).toContain(
+        "; the next sweep tries again, since its map's own delete refused it; ",
+      );
+    }
+    stubborn.obstacle = false;
+    await clock.advance(60_000);
+    expect(stubborn.size).toBe(0);
+    registry.stop();
+  });
+
+  it('a guard ends at maxAge, and counts for nothing from then on', async () => {
+    let guards = 0;
+    const { clock, runs, explain, end } = explained({
+      ttl: '5m',
+      maxAge: 3_590_000,
+      keepWhile: () => {
+        guards += 1;
+        return true;
+      },
+    });
+    runs.set('a', {});
+    await clock.advance(600_000);
+    expect(explain().why).toContain('but keepWhile holds it, until its maxAge of 60m, in 50m');
+    await clock.advance(2_995_000);
+    guards = 0;
+    expect(explain()).toMatchObject({ state: 'due', rule: 'ttl' });
+    expect(explain().why).toContain(
+      'due by ttl for 55m, and beyond its maxAge, which no guard outlasts; the next sweep removes it',
+    );
+    expect(guards).toBe(0);
+    await clock.advance(5_000);
+    expect(runs.size).toBe(0);
+    end();
+  });
+
+  it('what fails stays until its maxAge, where it has one', async () => {
+    const { clock, runs, explain, end } = explained({ ttl: '5m', since: () => Number.NaN, maxAge: '1h' });
+    runs.set('a', {});
+    await clock.advance(600_000);
+    expect(explain().why).toContain('nobody can say when it is due, and stays until its maxAge in 50m');
+    end();
+  });
+
+  it('a tick that comes too late removes nothing', async () => {
+    const clock = createManualClock();
+    let blockedMs = 0;
+    const registry = createRegistry<{ runs: Runs }>({
+      maps: { runs: { ttl: '1m' } },
+      clock: { ...clock, monotonic: () => clock.monotonic() + blockedMs },
+    });
+    registry.maps.runs.set('a', {});
+    blockedMs = 120_000;
+    expect(registry.explain('runs', 'a').why).toContain('; the next sweep removes it');
+    blockedMs = 120_001;
+    expect(registry.explain('runs', 'a').why).toContain(
+      'the next tick comes too late to remove anything, and the sweep after it removes it',
+    );
+    await clock.advance(60_000);
+    expect(registry.maps.runs.size).toBe(1);
+    registry.stop();
+  });
+
+  it('a write past the wrapper is found where the sizes differ', async () => {
+    const { clock, registry, runs, explain, end } = explained({ ttl: '5m' });
+    runs.set('b', {});
+    Map.prototype.set.call(runs, 'a', {});
+    expect(explain().why).toContain(
+      'it was written past the wrapper; the next sweep stamps it as registered then',
+    );
+    Map.prototype.delete.call(runs, 'b');
+    expect(explain().why).toContain(
+      'it was written past the wrapper; a sweep that sees the sizes differ stamps it',
+    );
+    await clock.advance(60_000);
+    expect(registry.stamps('runs', 'a')).toBeUndefined();
+    end();
+  });
+
+  it('a map that was released is tracked no more', () => {
+    const { registry, end } = explained({});
+    const handle = registry.adopt('late', new Map([['a', 1]]), { ttl: '5m' });
+    handle.release();
+    expect(handle.explain('a')).toMatchObject({
+      state: 'untracked',
+      why: 'its map was released, so that nothing tracks it any more',
+    });
+    end();
+  });
+
+  it('an entry that its policy functions remove, or register anew, while they are asked', () => {
+    const { runs, explain, end } = explained({
+      ttl: '5m',
+      since: (run, key) => {
+        if (run.endedAt === undefined) return undefined;
+        runs.delete(key);
+        if (run.endedAt > 1) runs.set(key, {});
+        return undefined;
+      },
+    });
+    runs.set('a', {});
+    (runs.get('a') as Run).endedAt = 1;
+    expect(explain()).toMatchObject({
+      state: 'absent',
+      why: 'its policy functions removed it when they were asked',
+    });
+    runs.set('a', {});
+    (runs.get('a') as Run).endedAt = 2;
+    expect(explain()).toMatchObject({ state: 'failing' });
+    expect(explain()).toMatchObject({ state: 'live' });
+    end();
+  });
+});
+
+describe('to read', () => {
+  it('counts no failure of a policy function and tells of none: the next look does, as the first one', async () => {
+    const { clock, registry, runs, explain, end } = explained({ ttl: '5m', since: () => Number.NaN });
+    const told: unknown[] = [];
+    const map = new TrackedMap([['a', 1]], { ttl: '5m', since: () => Number.NaN, clock });
+    runs.set('a', {});
+    registry.on('callback-failed', ({ callback }) => told.push(callback));
+    const counted = () => registry.report().callbackErrors;
+    const before = counted();
+    for (let n = 0; n < 10; n += 1) {
+      registry.report();
+      expect(explain().state).toBe('failing');
+      expect(map.explain('a').state).toBe('failing');
+    }
+    expect(counted()).toEqual(before);
+    expect(told).toEqual([]);
+    await clock.advance(60_000);
+    expect(counted()).toEqual([{ map: 'runs', callback: 'since', count: (before[0]?.count as number) + 1 }]);
+    end();
+  });
+
+  it('tells nobody for the first time either, so that the look that finds a failure still does', async () => {
+    let isBroken = false;
+    const { clock, registry, runs, explain, end } = explained({
+      ttl: '5m',
+      since: () => (isBroken ? Number.NaN : undefined),
+    });
+    const told: unknown[] = [];
+    registry.on('callback-failed', ({ callback }) => told.push(callback));
+    runs.set('a', {});
+    isBroken = true;
+    explain();
+    registry.report();
+    expect(told).toEqual([]);
+    expect(registry.report().callbackErrors).toEqual([]);
+    await clock.advance(60_000);
+    expect(told).toEqual(['since']);
+    end();
+  });
+
+  it('remembers no instant that a look has not heard: a later jump of the wall clock moves it as if nobody had read', async () => {
+    const deadlines = [true, false].map((isRead) => {
+      let endedAt: number | undefined;
+      const { clock, runs, explain, end } = explained({ ttl: '5m', since: () => endedAt });
+      runs.set('a', {});
+      endedAt = clock.now();
+      if (isRead) explain();
+      clock.jumpWall(3_600_000);
+      const { deadline } = explain();
+      end();
+      return deadline;
+    });
+    expect(deadlines[0]).toBe(deadlines[1]);
+  });
+
+  it('tells of no jump of the wall clock: the next tick does', async () => {
+    const { clock, registry, runs, explain, end } = explained({
+      ttl: '5m',
+      expiresAt: () => clock.now() + 1e6,
+    });
+    const jumps: unknown[] = [];
+    registry.on('clock-jumped', (jump) => jumps.push(jump));
+    runs.set('a', {});
+    clock.jumpWall(-3_600_000);
+    registry.stamps('runs', 'a');
+    registry.report();
+    explain();
+    expect(jumps).toEqual([]);
+    await clock.advance(60_000);
+    expect(jumps).toHaveLength(1);
+    end();
+  });
+
+  it('inside of a policy function that a look asks keeps the failure of the look counted', async () => {
+    const { clock, registry, runs, explain, end } = explained({
+      ttl: '5m',
+      since: () => {
+        if (isAsked) return undefined;
+        isAsked = true;
+        explain();
+        isAsked = false;
+        throw new Error('no');
+      },
+    });
+    let isAsked = true;
+    runs.set('a', {});
+    isAsked = false;
+    await clock.advance(60_000);
+    expect(registry.report().callbackErrors).toEqual([{ map: 'runs', callback: 'since', count: 1 }]);
+    end();
+  });
+});
+
+describe('an explanation', () => {
+  it('names its key where it is printed or turned into JSON, and runs nothing of it', () => {
+    const calls: string[] = [];
+    const note = (what: string) => (): never => {
+      calls.push(what);
+      throw new Error('hunter2');
+    };
+    const key = {
+      secret: 'hunter2',
+      toJSON: note('toJSON'),
+      toString: note('toString'),
+      [inspect.custom]: note('inspect'),
+    };
+    const registry = createRegistry<{ odd: Map<unknown, number> }>({
+      maps: { odd: {} },
+      clock: createManualClock(),
+    });
+    const keys = [
+      key,
+      new Proxy(key, { get: note('get') }),
+      5n,
+      '\x1b[2J\u202e',
+      'x'.repeat(1e6),
+      Symbol('\n'),
+    ];
+    for (const odd of keys) {
+      registry.maps.odd.set(odd, 1);
+      const explanation = registry.explain('odd', odd);
+      expect(explanation.key).toBe(odd);
+      for (const text of [inspect({ explanation }, { depth: 9 }), JSON.stringify(explanation)]) {
+        expect(text).not.toMatch(/hunter2|(?!\n)\p{Cc}|\p{Cf}/u);
+        expect(text.length).toBeLessThan(500);
+      }
+      registry.maps.odd.delete(odd);
+    }
+    expect(calls).toEqual([]);
+    expect(JSON.parse(JSON.stringify(registry.explain('odd', 'plain')))).toMatchObject({
+      key: 'plain',
+      state: 'absent',
+    });
+    registry.stop();
   });
 });
 
@@ -236,7 +590,7 @@ describe('explain()', () => {
       },
     });
     runs.set('a', {});
-    expect(explain().verdict).toBe('failing');
+    expect(explain().state).toBe('failing');
     runs.set('b', {});
     expect(() => explain()).not.toThrow();
     expect(runs.size).toBeLessThan(2);
@@ -249,7 +603,7 @@ describe('explain()', () => {
       maps: { old: { adopt: new Map([['a', 1]]), ttl: '5m', unstamped: 'expired' } },
       clock,
     });
-    expect(registry.explain('old', 'a')).toMatchObject({ verdict: 'due', deadline: 300_000, rule: 'ttl' });
+    expect(registry.explain('old', 'a')).toMatchObject({ state: 'due', deadline: 300_000, rule: 'ttl' });
     registry.stop();
   });
 });

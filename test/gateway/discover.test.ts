@@ -5,14 +5,14 @@ import { pathToFileURL } from 'node:url';
 import { types } from 'node:util';
 import { constants, createContext, runInContext, Script } from 'node:vm';
 import fc from 'fast-check';
-import { afterEach, describe, expect, expectTypeOf, it } from 'vitest';
+import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import {
   type Discovered,
   type DiscoverOptions,
   type Discovery,
   discover,
   policyFor,
-} from '../../src/gateway/discover.js';
+} from '../../src/discover.js';
 
 const STATE = Symbol.for('openclaw.agentEvents.state');
 const under = (singleton: unknown, options?: DiscoverOptions) =>
@@ -264,6 +264,82 @@ describe('discover', () => {
   });
 
   describe('limits', () => {
+    const wide = (count: number, nameOf: (index: number) => string | number = (index) => `k${index}`) => {
+      const object: Record<string | number, unknown> = {};
+      for (let index = 0; index < count; index += 1) object[nameOf(index)] = index;
+      object.map = new Map();
+      return object;
+    };
+    const timed = <Result>(run: () => Result): [result: Result, cpuTimeMs: number] => {
+      const before = process.cpuUsage();
+      const result = run();
+      const { user, system } = process.cpuUsage(before);
+      return [result, (user + system) / 1_000];
+    };
+    const few = { map: new Map() };
+
+    it('does not list the properties of an object that has 500,000, says so, and finds what is beside it', () => {
+      const all = { few, wide: wide(500_000) };
+      const [found, cpuTimeMs] = timed(() => under(all));
+      // To list them takes 500 ms.
+      expect(cpuTimeMs).toBeLessThan(250);
+      expect(found.map(({ path }) => path)).toEqual(['openclaw.agentEvents.state/few/map']);
+      expect([found.truncated, found.leftOut]).toEqual([true, ['openclaw.agentEvents.state/wide']]);
+      expect(Object.keys(found)).toEqual(['0']);
+    }, 60_000);
+
+    it('ends after its time, whatever the number of wide objects, and goes on from there the next time', () => {
+      const wides = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`w${index}`, wide(50_000)]));
+      const all = { wides, z: { few } };
+      const options = { depth: 3, limit: { time: 12 } };
+      const [found, cpuTimeMs] = timed(() => under(all, options));
+      // To list them takes 1,000 ms, and to go through all of them 50.
+      expect(cpuTimeMs).toBeLessThan(250);
+      expect([found.length, found.truncated]).toEqual([0, true]);
+      // Two searches are enough to be certain of one object.
+      for (let search = 0; search < 50; search += 1) under(all, options);
+      for (let search = 0; search < 5; search += 1) {
+        expect(pathsUnder(all, options)).toEqual(['openclaw.agentEvents.state/z/few/map']);
+      }
+    }, 60_000);
+
+    it('lists an object once in a while of which only that tells how wide it is', () => {
+      const state = { few, numbers: wide(100_000, (index) => index * 977) };
+      const names = vi.spyOn(Object, 'getOwnPropertyNames');
+      const listed = () => names.mock.calls.filter(([object]) => object === state.numbers).length;
+      const searched: number[] = [];
+      for (let search = 1; search <= 130; search += 1) {
+        const before = listed();
+        expect(under(state).leftOut).toEqual(['openclaw.agentEvents.state/numbers']);
+        if (listed() > before) searched.push(search);
+      }
+      names.mockRestore();
+      expect(searched).toEqual([1, 66]);
+    });
+
+    it('looks into a wide object where its limits allow it, also after it was passed over', () => {
+      const state = wide(50_000, (index) => index);
+      expect(pathsUnder(state)).toEqual([]);
+      expect(pathsUnder(state, { limit: { properties: 100_000, time: '10s' } })).toEqual([
+        'openclaw.agentEvents.state/map',
+      ]);
+    });
+
+    it('looks into an object again that is wide no more', () => {
+      const state = wide(50_000, (index) => index);
+      expect(pathsUnder(state)).toEqual([]);
+      for (let index = 0; index < 50_000; index += 1) delete state[index];
+      const searches = Array.from({ length: 65 }, () => pathsUnder(state).length);
+      expect(searches).toEqual([...Array.from({ length: 64 }, () => 0), 1]);
+      expect(pathsUnder(state)).toEqual(['openclaw.agentEvents.state/map']);
+    });
+
+    it('names no more than a hundred of what it left out', () => {
+      const state = Object.fromEntries(Array.from({ length: 500 }, (_, index) => [`p${index}`, {}]));
+      const { truncated, leftOut } = under(state, { limit: { objects: 1 } });
+      expect([truncated, leftOut.length, leftOut[0]]).toEqual([true, 100, 'openclaw.agentEvents.state/p0']);
+    });
+
     it('looks at 1,000 properties of an object and says that it is cut at 1,001', () => {
       const state = (count: number) =>
         Object.fromEntries(Array.from({ length: count }, (_, index) => [`p${index}`, new Map()]));
@@ -293,7 +369,7 @@ describe('discover', () => {
       );
       expect(discover({ root, limit: { properties: 3 } }).truncated).toBe(false);
       const cut = discover({ root, limit: { properties: 2 } });
-      expect([cut.length, cut.truncated]).toEqual([2, true]);
+      expect([cut.length, cut.truncated, cut.leftOut]).toEqual([2, true, ['']]);
     });
 
     it('keeps `truncated` out of the elements and out of JSON', () => {
@@ -312,6 +388,7 @@ describe('discover', () => {
     [{ limit: 5 } as unknown as DiscoverOptions, 'limit must be an object of options; received 5'],
     [{ limit: { objects: 0 } }, 'limit.objects must be an integer of at least 1; received 0'],
     [{ limit: { properties: 1.5 } }, 'limit.properties must be an integer of at least 1; received 1.5'],
+    [{ limit: { time: 0 } }, 'limit.time must be a number of milliseconds or a string such as'],
     [{ dept: 1 } as DiscoverOptions, "dept is not an option. Did you mean 'depth'?"],
   ])('refuses options %#: %s', (options, message) => {
     expect(() => discover(options)).toThrow(message);
@@ -403,13 +480,41 @@ describe('policyFor', () => {
   });
 
   it('takes every character of a string but * literally', () => {
+    const unit = fc.oneof(fc.nat(0xffff), fc.nat(0x7f));
+    const text = fc.array(unit, { maxLength: 10 }).map((units) => String.fromCharCode(...units));
     fc.assert(
-      fc.property(fc.string({ unit: 'binary' }), fc.string({ unit: 'binary' }), (path, other) => {
+      fc.property(text, text, (path, other) => {
         const policy = policyFor(path, [{ match: path.replaceAll('*', '-'), policy: 1 }]);
         expect(policy).toBe(path.includes('*') ? undefined : 1);
         const literal = other.replaceAll('*', '-');
         expect(policyFor(path, [{ match: literal, policy: 1 }])).toBe(path === literal ? 1 : undefined);
       }),
+    );
+  });
+
+  it('takes no time for a pattern of many stars that does not match', () => {
+    const startedAt = performance.now();
+    for (const [path, match] of [
+      ['a'.repeat(60), `${'*a'.repeat(6)}*b`],
+      [`${'a'.repeat(50_000)}!`, '*a*a*a*a*a*a*a*b'],
+      ['/a'.repeat(10_000), `${'*/'.repeat(9_999)}*b`],
+    ] as const) {
+      expect(policyFor(path, [{ match, policy: 1 }])).toBeUndefined();
+    }
+    // The first alone took a RegExp 2.5 s.
+    expect(performance.now() - startedAt).toBeLessThan(500);
+  });
+
+  it('matches what a RegExp would in which [^/]* stands for each *', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', '/', '.'), maxLength: 8 });
+    const pattern = fc.string({ unit: fc.constantFrom('a', 'b', '/', '.', '*', '*'), maxLength: 8 });
+    fc.assert(
+      fc.property(text, pattern, (path, match) => {
+        const literals = match.split('*').map((literal) => literal.replaceAll('.', '\\.'));
+        const expected = new RegExp(`^${literals.join('[^/]*')}$`).test(path);
+        expect(policyFor(path, [{ match, policy: true }]) ?? false).toBe(expected);
+      }),
+      { numRuns: 2_000 },
     );
   });
 

@@ -623,7 +623,7 @@ describe('writes past the wrapper', () => {
     const handle = adopt(live, { ttl: '5m', clock });
     Map.prototype.set.call(live, 'bypass', 2);
     expect(handle.stamps('bypass')).toBe(undefined);
-    expect(handle.explain('bypass').verdict).toBe('untracked');
+    expect(handle.explain('bypass').state).toBe('untracked');
     await clock.advance(10_000);
     await handle.sweep();
     expect(handle.stamps('bypass')?.registeredAt).toBe(clock.now());

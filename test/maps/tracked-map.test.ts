@@ -80,8 +80,8 @@ describe('a TrackedMap alone', () => {
       clock: createManualClock(),
     });
     expect(map.name).toBe('runs');
-    expect(map.explain('a')).toMatchObject({ map: 'runs', key: 'a', verdict: 'live', rule: 'ttl' });
-    expect(map.explain('b').verdict).toBe('absent');
+    expect(map.explain('a')).toMatchObject({ map: 'runs', key: 'a', state: 'live', rule: 'ttl' });
+    expect(map.explain('b').state).toBe('absent');
   });
 
   it('starts no timer without maxEntries or beforeSweep, and pins no process', () => {

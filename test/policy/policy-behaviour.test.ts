@@ -277,7 +277,7 @@ describe('guards', () => {
     await clock.advance(86_400_000);
     expect(runs.size).toBe(1);
     expect(registry.report().maps[0]).toMatchObject({ overdue: 1, guarded: 1 });
-    expect(registry.explain('runs', 'a').verdict).toBe('guarded');
+    expect(registry.explain('runs', 'a').state).toBe('guarded');
     run.isBusy = false;
     await clock.advance(60_000);
     expect(runs.size).toBe(0);
@@ -432,7 +432,7 @@ describe('an invalid answer', () => {
         const [counted] = registry.report().callbackErrors;
         expect(counted).toMatchObject({ map: 'runs', callback: name });
         expect(counted?.count).toBeGreaterThan(50);
-        expect(registry.explain('runs', 'bad').verdict).toBe('failing');
+        expect(registry.explain('runs', 'bad').state).toBe('failing');
         isBroken = false;
         await clock.advance(120_000);
         expect(runs.size).toBe(0);
@@ -635,7 +635,7 @@ describe('observe', () => {
     await clock.advance(3_600_000);
     expect(runs.size).toBe(2);
     expect(registry.report().maps[0]).toMatchObject({ overdue: 2, mode: 'observe', size: 2 });
-    expect(registry.explain('runs', 'a')).toMatchObject({ verdict: 'due', rule: 'ttl' });
+    expect(registry.explain('runs', 'a')).toMatchObject({ state: 'due', rule: 'ttl' });
     expect([...asked, ...swept]).toEqual([]);
     runs.delete('a');
     expect(asked).toEqual(['dispose']);

@@ -2,7 +2,6 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import {
-  describe as describeValue,
   optionPath,
   readInteger,
   readName,
@@ -320,78 +319,5 @@ describe('readName', () => {
 
   it.each([undefined, null, 5, Symbol('a'), ['a'], new String('a')])('rejects %o as no string', (value) => {
     expect(refusalOf(() => readName(value, 'follows'))).toBeInstanceOf(TypeError);
-  });
-});
-
-describe('describe', () => {
-  class Session {}
-  const revoked = Proxy.revocable({}, {});
-  revoked.revoke();
-  const revokedFunction = Proxy.revocable(() => {}, {});
-  revokedFunction.revoke();
-
-  it.each<[string, unknown]>([
-    ['undefined', undefined],
-    ['null', null],
-    ['true', true],
-    ['-0', -0],
-    ['NaN', Number.NaN],
-    ['5n', 5n],
-    ['"5m"', '5m'],
-    ['"a\\nb"', 'a\nb'],
-    ['"a\\u{202e}b"', 'a\u202eb'],
-    [`"${'x'.repeat(64)}"`, 'x'.repeat(64)],
-    [`"${'x'.repeat(64)}"… (65 characters)`, 'x'.repeat(65)],
-    ['Symbol()', Symbol()],
-    ['Symbol("a b")', Symbol('a b')],
-    ['Symbol("")', Symbol('')],
-    ['a function', () => {}],
-    ['a function parseInt', Number.parseInt],
-    ['a function Session', Session],
-    [
-      `a function ${'x'.repeat(63)}\\u{d83d}…`,
-      Object.defineProperty(() => {}, 'name', { value: `${'x'.repeat(63)}😀` }),
-    ],
-    ['an object', { secret: 'hunter2' }],
-    ['an object', Object.create(null)],
-    ['an object', runInNewContext('({})')],
-    ['an array of length 2', ['hunter2', 1]],
-    ['an instance of Session', new Session()],
-    ['an instance of Map', new Map([['hunter2', 1]])],
-    ['an object', new (class {})()],
-    ['an unreadable object', revoked.proxy],
-    ['an unreadable function', revokedFunction.proxy],
-  ])('says %s', (text, value) => {
-    expect(describeValue(value)).toBe(text);
-  });
-
-  it('survives objects that lie about their class', () => {
-    expect(describeValue({ constructor: { name: 5 } })).toBe('an object');
-    const throwing = {
-      get constructor(): never {
-        throw new Error('no');
-      },
-    };
-    expect(describeValue(Object.create(throwing))).toBe('an unreadable object');
-    expect(describeValue(Object.assign(() => {}, { toString: null }))).toBe('a function');
-  });
-
-  it('stays on one printable line of at most 600 characters, for any value at all', () => {
-    const anything = fc.oneof(
-      fc.anything({ withBigInt: true, withDate: true, withNullPrototype: true, withSparseArray: true }),
-      fc.string({ unit: 'binary', maxLength: 300 }),
-      fc.string({ unit: 'binary', maxLength: 300 }).map((text) => Symbol(text)),
-      fc
-        .string({ unit: 'binary', maxLength: 300 })
-        .map((name) => Object.defineProperty(() => {}, 'name', { value: name })),
-      fc.bigInt({ min: 10n ** 500n, max: 10n ** 501n }),
-    );
-    fc.assert(
-      fc.property(anything, (value) => {
-        const text = describeValue(value);
-        expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
-        expect(text.length).toBeLessThanOrEqual(600);
-      }),
-    );
   });
 });

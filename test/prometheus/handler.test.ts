@@ -102,6 +102,23 @@ describe.each(Object.keys(frameworks))('metricsHandler in %s', (framework) => {
     expect(head.headers['content-length']).toBe(get.headers['content-length']);
   });
 
+  it('lets nobody store an answer or guess its type, whatever that is', async () => {
+    const register = registerOf();
+    const port = await serve(register);
+    const answers = [await ask(port), await ask(port, 'HEAD')];
+    if (framework !== 'express get' && framework !== 'fastify get') answers.push(await ask(port, 'POST'));
+    new Gauge({
+      name: 'mine',
+      help: 'mine',
+      registers: [register],
+      collect: () => Promise.reject(new Error('no')),
+    });
+    answers.push(await ask(port));
+    for (const { headers } of answers) {
+      expect([headers['cache-control'], headers['x-content-type-options']]).toEqual(['no-store', 'nosniff']);
+    }
+  });
+
   it('answers 500 without a stack trace where a metric of the user fails, and 200 again when it works', async () => {
     const register = registerOf();
     let fails = true;
@@ -190,6 +207,20 @@ describe('metricsHandler', () => {
     closings.push(() => app.close());
     expect((await ask((app.server.address() as AddressInfo).port)).status).toBe(200);
     expect(complaints).toEqual([]);
+  });
+
+  it('writes no body in answer to HEAD, also to a response that would send it', async () => {
+    const ended: unknown[] = [];
+    const headers = new Map<string, string | number>();
+    const response = {
+      statusCode: 0,
+      setHeader: (name: string, value: string | number) => headers.set(name, value),
+      end: (...body: unknown[]) => ended.push(...body),
+    };
+    const register = registerOf();
+    await metricsHandler(register)({ method: 'HEAD', headers: {} }, response);
+    expect([response.statusCode, ended]).toEqual([200, []]);
+    expect(headers.get('Content-Length')).toBe(Buffer.byteLength(await register.metrics()));
   });
 
   it('leaves a response alone that somebody else has ended meanwhile', async () => {

@@ -301,8 +301,10 @@ describe('registerMetrics', () => {
     expect(after.filter((key) => key.includes('runs'))).not.toEqual([]);
   });
 
-  it('shows no failure of a map that is gone, even if that comes late', async () => {
+  it('shows no failure of a map that is gone, even if that comes late and is told', async () => {
     const { register, registry } = setup();
+    const told: unknown[] = [];
+    registry.on('callback-failed', ({ map, callback }) => told.push([map, callback]));
     const map = new Map([['a', 1]]);
     let fail = () => {};
     const dispose = () => new Promise<void>((_, reject) => (fail = () => reject(new Error('late')))) as never;
@@ -311,7 +313,8 @@ describe('registerMetrics', () => {
     handle.release();
     fail();
     await new Promise((resolve) => setImmediate(resolve));
-    expect(registry.report().callbackErrors).toMatchObject([{ map: 'later', callback: 'dispose' }]);
+    expect(told).toEqual([['later', 'dispose']]);
+    expect(registry.report().callbackErrors).toEqual([]);
     expect([...(await scrape(register)).keys()].filter((key) => key.includes('later'))).toEqual([]);
   });
 
@@ -337,6 +340,21 @@ describe('registerMetrics', () => {
     const register = new Register();
     registerMetrics(createRegistry({ maps: { 'a "b"\\\n': {} }, clock: createManualClock() }), { register });
     expect(await register.metrics()).toContain('mapsweep_entries{map="a \\"b\\"\\\\\\n"} 0\n');
+  });
+
+  it('escapes in a map name what would move the cursor of a terminal or reverse a line', async () => {
+    const register = new Register();
+    const clock = createManualClock();
+    const name = '\x1b[2J\u202e\r\ud83d';
+    const registry = createRegistry({ maps: { [name]: { ttl: '1m' } }, clock });
+    registerMetrics(registry, { register });
+    registry.maps[name]?.set('a', 1);
+    await clock.advance(60_000);
+    const text = await register.metrics();
+    expect(text).toContain('mapsweep_registered_total{map="\\\\u{1b}[2J\\\\u{202e}\\\\u{d}\\\\u{d83d}"} 1\n');
+    expect(text).toContain('mapsweep_sweep_lag_seconds_count{map="\\\\u{1b}[2J');
+    expect(text).not.toMatch(/[\p{Cf}\ufffd]|(?!\n)\p{Cc}/u);
+    registry.stop();
   });
 });
 

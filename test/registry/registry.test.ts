@@ -488,6 +488,30 @@ describe('calls that name a map', () => {
     registry.stop();
   });
 
+  it('refuse it on one printable line, whatever the maps are called and however many there are', () => {
+    const hostile = '\n\x1b[2J\u202e\x9b\ud800';
+    const names = Array.from({ length: 1_000 }, (_, index) => `${hostile}${index}`.padEnd(128, '\x07'));
+    const maps = Object.fromEntries(names.map((name) => [name, {}]));
+    const registry = createRegistry({ maps, clock: createManualClock() });
+    const late = names[0] as string;
+    const calls = [
+      () => registry.touch(hostile, 'a'),
+      () => registry.touch('x'.repeat(128), 'a'),
+      () => registry.adopt(late, new Map()),
+      () => registry.adopt(`${late.slice(1)}`, new Map(), { follows: `${hostile}none` }),
+      () => createRegistry({ maps: { [late]: { follows: hostile } } }),
+      () => createRegistry({ maps: { [late]: { follows: late } } }),
+      () => createRegistry({ maps: { [late]: {} }, ended: { map: `${late.slice(1)}` } }),
+    ];
+    for (const call of calls) {
+      const { message = '' } = refusalOf(call);
+      expect(message).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
+      expect(message.length).toBeLessThan(20_000);
+    }
+    expect(refusalOf(calls[0] as () => unknown).message).toMatch(/, and 980 more$/);
+    registry.stop();
+  });
+
   it('touch says whether there was an entry, and adds none', () => {
     const registry = createRegistry<{ runs: Numbers }>({ maps: { runs: {} }, clock: createManualClock() });
     expect(registry.touch('runs', 'a')).toBe(false);

@@ -22,6 +22,7 @@ function setup() {
       values.delete(slot);
     },
     least: () => minima.least(valueAt),
+    leastSlots: (count: number) => minima.leastSlots(count, valueAt),
     looks: () => looks,
   };
 }
@@ -53,6 +54,31 @@ describe('BlockMinima', () => {
       ),
       { numRuns: 300 },
     );
+  });
+
+  it('knows the slots of the three least, of equal numbers the lower slots', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat(9_000), fc.option(fc.integer({ min: -20, max: 20 }))), { maxLength: 100 }),
+        (steps) => {
+          const { values, add, remove, leastSlots } = setup();
+          for (const [slot, value] of steps) {
+            if (values.has(slot)) remove(slot);
+            if (value !== null) add(slot, value);
+            const expected = [...values].sort((one, other) => one[1] - other[1] || one[0] - other[0]);
+            expect(leastSlots(3)).toEqual(expected.slice(0, 3).map(([at]) => at));
+          }
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  it('looks at 3,072 slots of a million for the three least', () => {
+    const { add, leastSlots, looks } = setup();
+    for (let slot = 0; slot < 1_000_000; slot += 1) add(slot, (slot * 7_919) % 1_000_003);
+    expect(leastSlots(3)).toHaveLength(3);
+    expect(looks()).toBe(3_072);
   });
 
   it('looks at no slot while the least stays, and at 1,024 when it has left, of a million', () => {

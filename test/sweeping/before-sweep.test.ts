@@ -57,7 +57,7 @@ describe('beforeSweep', () => {
     expect(calls).toMatchObject([{ key: 'a', value: 1, attempt: 1, at: 300_000 }]);
     expect(map.size).toBe(1);
     expect(report()).toMatchObject({ waiting: 1, overdue: 1 });
-    expect(registry.explain('map', 'a').verdict).toBe('waiting');
+    expect(registry.explain('map', 'a').state).toBe('waiting');
     expect((await registry.sweep()).swept).toBe(0);
     calls[0]?.succeed();
     await settle();

@@ -427,7 +427,7 @@ describe('an orphan', () => {
     // Counted and reported: observing is there to show it.
     const report = registry.report().maps.find(({ name }) => name === 'contexts');
     expect(report).toMatchObject({ overdue: 1, mode: 'observe' });
-    expect(registry.explain('contexts', 'a')).toMatchObject({ verdict: 'due', rule: 'orphanAfter' });
+    expect(registry.explain('contexts', 'a')).toMatchObject({ state: 'due', rule: 'orphanAfter' });
     end();
   });
 
@@ -496,7 +496,7 @@ describe('a companion that does not leave', () => {
     registry.maps.runs.delete('a');
     expect(disposed).toEqual(['run a']);
     expect(contexts.size).toBe(1);
-    expect(registry.explain('contexts', 'a')).toMatchObject({ verdict: 'due', rule: 'follows' });
+    expect(registry.explain('contexts', 'a')).toMatchObject({ state: 'due', rule: 'follows' });
     await registry.sweep();
     expect(failures).toEqual([
       ['contexts', 'delete', 'a'],

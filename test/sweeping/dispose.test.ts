@@ -196,7 +196,7 @@ describe('dispose', () => {
               registry.maps.map.has(key),
               registry.stamps('map', key),
               registry.report().maps[0]?.size,
-              registry.explain('map', key).verdict,
+              registry.explain('map', key).state,
             ]),
         },
       },

@@ -73,6 +73,39 @@ describe('Timeline', () => {
     expect(line.toEpoch(at)).toBe(clock.now());
   });
 
+  it('shows an instant from before the clock was set back as one and the same, whatever it reads by then', async () => {
+    const { clock, line } = timeline();
+    const first = line.now();
+    await clock.advance(60_000);
+    const last = line.now();
+    clock.jumpWall(-3_600_000);
+    line.notice();
+    const setTo = clock.now();
+    for (let n = 0; n < 3; n += 1) {
+      expect([line.toEpoch(first), line.toEpoch(last)]).toEqual([setTo, setTo]);
+      await clock.advance(2_400_000);
+    }
+    expect(line.toEpoch(last + 1_000)).toBe(setTo + 1_000);
+    clock.jumpWall(86_400_000);
+    line.notice();
+    clock.jumpWall(-86_400_000);
+    line.notice();
+    expect([line.toEpoch(first), line.toEpoch(last)]).toEqual([setTo, setTo]);
+  });
+
+  it('takes a jump into account that a reader notices, and tells it when it is observed', async () => {
+    const { clock, jumps, line } = timeline();
+    clock.jumpWall(3_600_000);
+    line.notice();
+    line.notice();
+    expect(line.toMonotonic(clock.now())).toBe(line.now());
+    expect(jumps).toEqual([]);
+    await clock.advance(1_000);
+    line.compareClocks();
+    line.compareClocks();
+    expect(jumps).toEqual([{ byMs: 3_600_000, at: 1_800_003_600_000 }]);
+  });
+
   it('remembers a bounded number of jumps: the present, the very beginning and the latest stay right', async () => {
     const { clock, jumps, line } = timeline();
     const first = line.now();

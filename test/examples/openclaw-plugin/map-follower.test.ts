@@ -195,6 +195,72 @@ describe('MapFollower', () => {
     );
   });
 
+  describe('a dictionary of maps by session', () => {
+    const HOLDER = 'openclaw.x.state/bySession';
+    const start = (sessions: number, config?: object) => {
+      const bySession: Record<string, Map<string, number>> = {};
+      const add = (count: number): void => {
+        for (let n = 0; n < count; n += 1) bySession[`s/${Object.keys(bySession).length}`] = new Map();
+      };
+      add(sessions);
+      root[Symbol.for('openclaw.x.state')] = { bySession };
+      follow(config);
+      return { bySession, add };
+    };
+    const trackedBelow = () =>
+      follower.registry.report().maps.filter(({ name }) => name.startsWith(`${HOLDER}/`)).length;
+
+    it('is tracked as long as it has 32, and not from 33 on, which is told once', async () => {
+      const { bySession, add } = start(32);
+      expect(trackedBelow()).toBe(32);
+      add(1);
+      await clock.advance(MINUTE);
+      expect(trackedBelow()).toBe(0);
+      expect(tracesOf(bySession['s/0'] as object)).toEqual([]);
+      const told = `${HOLDER}/s holds maps by session, user or the like: of these only what you list is tracked`;
+      expect(lines.filter((line) => line.includes('by session'))).toEqual([told]);
+      for (const name of Object.keys(bySession).slice(5)) delete bySession[name];
+      await clock.advance(5 * MINUTE);
+      expect(trackedBelow()).toBe(0);
+      expect(lines.filter((line) => line.includes('by session'))).toEqual([told]);
+    });
+
+    it('is tracked where somebody lists it', () => {
+      start(100, { maps: { [`${HOLDER}/s/*`]: { maxIdle: '1h' } } });
+      expect(trackedBelow()).toBe(100);
+    });
+  });
+
+  describe('an object that has become too wide to be looked into', () => {
+    const widen = (object: Record<number, unknown>) => {
+      for (let index = 0; index < 25_000; index += 1) object[index] = index;
+    };
+
+    it('keeps its maps for ten looks, since the next may see them again, and then lets go of them', async () => {
+      follow();
+      const queue = root[Symbol.for('openclaw.commandQueueState')] as Record<number, unknown>;
+      widen(queue);
+      for (let look = 1; look <= 10; look += 1) await clock.advance(MINUTE);
+      expect(mapOf('openclaw.commandQueueState/lanes')).toBeDefined();
+      expect(lines.at(-1)).toBe(
+        'there is more than it looks at: openclaw.commandQueueState; maps in there are not tracked',
+      );
+      await clock.advance(MINUTE);
+      expect(mapOf('openclaw.commandQueueState/lanes')).toBeUndefined();
+      expect(tracesOf(lanes)).toEqual([]);
+    });
+
+    it('lets go of what is gone elsewhere at once', async () => {
+      const wide = {};
+      widen(wide);
+      root[Symbol.for('openclaw.wide')] = wide;
+      follow();
+      delete root[Symbol.for('openclaw.commandQueueState')];
+      await clock.advance(MINUTE);
+      expect(mapOf('openclaw.commandQueueState/lanes')).toBeUndefined();
+    });
+  });
+
   it('says once why a map cannot be tracked, and tracks the others', async () => {
     root[Symbol.for('openclaw.frozen')] = Object.freeze(new Map());
     follow();

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Logger, Route, Service } from '../../../examples/openclaw-plugin/gateway-api.js';
@@ -140,8 +141,91 @@ describe('the OpenClaw plugin', () => {
     await gateway.start();
     const text = await (await gateway.fetch('/mapsweep/report')).text();
     expect(text).not.toContain('sk-secret');
-    expect(text).toContain('"key":"[Object]"');
+    expect(text).toContain('"key":"an object"');
     expect(text).toContain('"key":"10n"');
+  });
+
+  it('runs nothing of a key, cuts what is long, and escapes what would move a cursor', async () => {
+    const calls: string[] = [];
+    const trap = (): never => {
+      calls.push('called');
+      throw new Error('hunter2');
+    };
+    const keys = [
+      { [inspect.custom]: trap, toJSON: trap, toString: trap },
+      'k'.repeat(5e6),
+      '\x9b2J\u202e\n\ud800',
+    ];
+    Object.assign(root, { [Symbol.for('openclaw.odd\x9b\u202e')]: new Set<unknown>(keys) });
+    gateway.load(plugin);
+    await gateway.start();
+    const response = await gateway.fetch('/mapsweep/report');
+    const text = await response.text();
+    expect([response.status, calls]).toEqual([200, []]);
+    expect(text).toMatch(/^[\x20-\x7e]+$/);
+    expect(text.length).toBeLessThan(10_000);
+    const { maps } = JSON.parse(text) as { maps: { name: string; oldest: { key: unknown }[] }[] };
+    expect(maps.find(({ name }) => name === 'openclaw.odd\x9b\u202e')?.oldest.map(({ key }) => key)).toEqual([
+      'an object',
+      `'${'k'.repeat(64)}'… (5000000 characters)`,
+      "'\\u{9b}2J\\u{202e}\\n\\ud800'",
+    ]);
+  });
+
+  it('lets nobody store an answer or guess its type, whatever that is', async () => {
+    gateway.load(plugin, { scrapeToken: TOKEN });
+    const headersOf = async (path: string, init?: RequestInit) => {
+      const { status, headers } = await gateway.fetch(path, init);
+      return [status, headers.get('cache-control'), headers.get('x-content-type-options')];
+    };
+    const paths = ['/mapsweep/metrics', '/mapsweep/report'];
+    for (const path of paths) {
+      expect(await headersOf(path)).toEqual([401, 'no-store', 'nosniff']);
+      expect(await headersOf(path, withToken(TOKEN))).toEqual([503, 'no-store', 'nosniff']);
+    }
+    await gateway.start();
+    for (const path of paths) {
+      const { headers } = withToken(TOKEN);
+      expect(await headersOf(path, withToken(TOKEN))).toEqual([200, 'no-store', 'nosniff']);
+      expect(await headersOf(path, { headers, method: 'HEAD' })).toEqual([200, 'no-store', 'nosniff']);
+      expect(await headersOf(path, { headers, method: 'PUT' })).toEqual([405, 'no-store', 'nosniff']);
+    }
+  });
+
+  it('writes one printable line of a log for each message, whatever properties are called', async () => {
+    const forged = 'a\n\x1b[31m2026 ERROR forged\u202e';
+    const state = {
+      [forged]: new Map(),
+      ['x'.repeat(1e6)]: new Map(),
+      [`${forged}2`]: Object.freeze(new Map()),
+    };
+    Object.assign(root, { [Symbol.for('openclaw.odd')]: state });
+    gateway.load(plugin);
+    await gateway.start();
+    expect(gateway.lines.length).toBeGreaterThan(2);
+    for (const line of gateway.lines) {
+      expect(line).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+      expect(line.length).toBeLessThan(5_000);
+    }
+    expect(gateway.lines.join()).toContain('a\\u{a}\\u{1b}[31m2026 ERROR forged\\u{202e}');
+  });
+
+  it('makes no labels of sessions: less than 1,000 series of a dictionary with 3,000 maps', async () => {
+    const bySession = Object.fromEntries(
+      Array.from({ length: 3_000 }, (_, index) => [
+        `session-${index}`,
+        { queue: new Map(), seen: new Set() },
+      ]),
+    );
+    Object.assign(root, { [Symbol.for('openclaw.x.state')]: { bySession, few: new Map() } });
+    gateway.load(plugin);
+    await gateway.start();
+    const text = await (await gateway.fetch('/mapsweep/metrics')).text();
+    expect(text).toContain('mapsweep_entries{map="openclaw.x.state/few"} 0\n');
+    expect(text).not.toContain('session-');
+    expect(text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length).toBeLessThan(
+      1_000,
+    );
   });
 
   it.each([
