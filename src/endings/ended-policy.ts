@@ -10,7 +10,7 @@ import {
   readName,
   readOptions,
 } from '../policy/read-options.js';
-import type { NotifierLimits } from './notifier.js';
+import type { NotifierLimits } from './notifier-options.js';
 import type { TombstoneLimits } from './tombstones.js';
 
 /** Exactly one ending for each registration in one map. */

@@ -1,35 +1,16 @@
 import { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { Deliver, EndedEvent } from '../events/ended-event.js';
-import type { DeadLetterEvent, DeliveryFailedEvent } from '../events/event-bus.js';
 import { detached } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import type { TimerQueue } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
 import { AttemptContext, abortAttempt } from './attempt-context.js';
-import { copyOf, DeadLetters, type LetterRecord } from './dead-letters.js';
+import { DeadLetters, type LetterRecord } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
-import { Fifo } from './fifo.js';
 import { InFlight } from './in-flight.js';
+import type { NotifierLimits, NotifierOptions, NotifierSink } from './notifier-options.js';
 import { RetryWaits } from './retry-waits.js';
-
-/** Bounds of a {@link Notifier}, checked by whoever makes one. The defaults are those of the registry's options. */
-export interface NotifierLimits {
-  /** Attempts in a round, at least 1. Default 5. */
-  attempts: number;
-  /** Shortest pause before a retry, ms. Default 1,000. */
-  minDelayMs: number;
-  /** Longest pause before a retry, ms. Default 60,000. */
-  maxDelayMs: number;
-  /** How long an attempt may run, ms. Default 10,000. */
-  attemptTimeoutMs: number;
-  /** Attempts that run at once, at least 1. Default 32. */
-  concurrency: number;
-  /** Endings that are queued, in flight or waiting for a retry. Default 1,000,000. */
-  maxPending: number;
-  /** Dead letters that are kept. Default 10,000. */
-  maxDeadLetters: number;
-}
 
 /** What a {@link Notifier} owes, for a snapshot. */
 export interface NotifierState<K, V> {
@@ -37,31 +18,6 @@ export interface NotifierState<K, V> {
   pending: Array<{ event: EndedEvent<K, V>; attempts: number }>;
   /** Oldest first. */
   deadLetters: DeadLetter<K, V>[];
-}
-
-/**
- * Whom a {@link Notifier} tells what comes of the endings. Each method is called synchronously, after the state has
- * changed, and may call back in. None may throw.
- */
-export interface NotifierSink {
-  /** Told once of each delivered event; `durationMs` is that of the attempt that succeeded, late or not. */
-  delivered(event: EndedEvent, durationMs: number, attempt: number): void;
-  /** `retryInMs` is also `undefined` while retries are paused. */
-  attemptFailed(failure: DeliveryFailedEvent): void;
-  /** `redeliver` takes a new letter at once, unless its timed-out attempt is still running. The letter is a copy. */
-  deadLetter(event: DeadLetterEvent): void;
-  /** An attempt that had timed out rejected after all. */
-  failedLate(error: unknown): void;
-}
-
-/** What a {@link Notifier} is made of. */
-export interface NotifierOptions<K, V> {
-  clock: Clock;
-  /** Carries retries, time-outs and the deadline of `finish`; none of them comes while it is paused. */
-  timers: TimerQueue;
-  deliver: Deliver<K, V>;
-  limits: NotifierLimits;
-  sink: NotifierSink;
 }
 
 /** An event that somebody has to hear of, from `push` to its delivery or its dead letter. */
@@ -106,7 +62,6 @@ export class Notifier<K, V> {
   readonly #inFlight: InFlight<Attempt<K, V>>;
   readonly #retries: RetryWaits<Obligation<K, V>>;
   readonly #letters: DeadLetters<K, V>;
-  readonly #untold = new Fifo<DeadLetterEvent>();
   readonly #turn: TurnBudget;
   #isPumpQueued = false;
   #finishing: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
@@ -119,7 +74,7 @@ export class Notifier<K, V> {
     this.#deliver = deliver;
     this.#limits = limits;
     this.#sink = sink;
-    this.#letters = new DeadLetters(limits.maxDeadLetters);
+    this.#letters = new DeadLetters(limits.maxDeadLetters, sink);
     this.#inFlight = new InFlight(clock, timers, limits.attemptTimeoutMs, (attempt) =>
       this.#timeOut(attempt),
     );
@@ -218,10 +173,9 @@ export class Notifier<K, V> {
    */
   import(state: NotifierState<K, V>): void {
     for (const letter of state.deadLetters) {
-      if (this.#isKnown(letter.id)) continue;
-      const { dropped } = this.#letters.add(copyOf(letter));
-      if (dropped !== undefined) this.#sink.deadLetter({ letter: copyOf(dropped), dropped: true });
+      if (!this.#isKnown(letter.id)) this.#letters.restore(letter);
     }
+    this.#letters.tell();
     for (const { event, attempts } of state.pending) this.#accept(event, attempts);
   }
 
@@ -236,7 +190,7 @@ export class Notifier<K, V> {
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
     else this.#bury(obligation, 'overflow', undefined, false);
     // Whoever hands an ending over may be in the midst of a removal, when nobody must be called.
-    if (this.#untold.size > 0) detached(() => resolved.then(() => this.#tell()));
+    if (this.#letters.hasUntold) detached(() => resolved.then(() => this.#letters.tell()));
   }
 
   #enqueue(obligation: Obligation<K, V>): void {
@@ -339,24 +293,13 @@ export class Notifier<K, V> {
     ambiguous: boolean,
   ): LetterRecord<K, V> {
     this.#pending.delete(id);
-    const letter = { id, event, attempts, error, ambiguous, at: this.#clock.now(), cause };
-    const { record, dropped } = this.#letters.add(letter);
-    this.#untold.push({ letter, dropped: false });
-    if (dropped !== undefined) this.#untold.push({ letter: dropped, dropped: true });
-    return record;
+    return this.#letters.add({ id, event, attempts, error, ambiguous, at: this.#clock.now(), cause });
   }
 
   /** Tells of the last attempt at an obligation, and then of the dead letter that it has become. */
   #tellEnd({ event, attempts }: Obligation<K, V>, error: unknown): void {
     this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: false, retryInMs: undefined });
-    this.#tell();
-  }
-
-  /** Tells of the letters that were made and dropped, in the order in which they were. */
-  #tell(): void {
-    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
-      this.#sink.deadLetter({ letter: copyOf(next.letter), dropped: next.dropped });
-    }
+    this.#letters.tell();
   }
 
   /** The end of `finish`, if that was called: nothing starts any more. */

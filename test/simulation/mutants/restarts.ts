@@ -47,7 +47,7 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'an overflow is told in the midst of a removal',
     file: 'endings/notifier.ts',
-    find: 'if (this.#untold.size > 0) detached(() => resolved.then(() => this.#tell()));',
-    replace: 'this.#tell();',
+    find: 'if (this.#letters.hasUntold) detached(() => resolved.then(() => this.#letters.tell()));',
+    replace: 'this.#letters.tell();',
   },
 ];
