@@ -23,7 +23,9 @@ export type MapsweepErrorCode =
   | 'ERR_INVALID_ANSWER'
   | 'ERR_NO_CLOCK'
   | 'ERR_NO_GC'
-  | 'ERR_NOT_DRAINED';
+  | 'ERR_NOT_DRAINED'
+  | 'ERR_NOT_AWAITED'
+  | 'ERR_NOTHING_PROVED';
 
 /** A value that an option or argument does not take. `message` names the option, what was received and what is allowed. */
 export class MapsweepTypeError extends TypeError {

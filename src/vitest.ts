@@ -1,9 +1,10 @@
-import { expect, vi } from 'vitest';
+import { expect, type TestContext, vi } from 'vitest';
 import type { Duration } from './policy/duration.js';
 import type { DrainWithinOptions } from './testing/drain-within.js';
 import { recordEndings } from './testing/endings-record.js';
 import {
-  type FakeTimers,
+  type MatcherContext,
+  type TestRunner,
   toBecomeCollectable,
   toBeDrained,
   toDrainWithin,
@@ -51,17 +52,32 @@ declare module 'vitest' {
   interface Matchers<T = any> extends MapsweepMatchers {}
 }
 
-const fakeTimers: FakeTimers = {
-  inForce: () => (vi.isFakeTimers() ? { advance: (ms) => vi.advanceTimersByTimeAsync(ms) } : undefined),
-  hint: 'call vi.useFakeTimers() before it is made',
+/** What the matchers read of vitest's own context. */
+interface VitestContext extends MatcherContext {
+  /** The test that the assertion belongs to; `undefined` outside of one. */
+  readonly task?: { readonly context?: Pick<TestContext, 'onTestFinished'> };
+}
+
+const runner: TestRunner<VitestContext> = {
+  fakeTimers: {
+    inForce: () => (vi.isFakeTimers() ? { advance: (ms) => vi.advanceTimersByTimeAsync(ms) } : undefined),
+    hint: 'call vi.useFakeTimers() before it is made',
+  },
+  atTestEnd: ({ task }, call) => {
+    try {
+      task?.context?.onTestFinished(call);
+    } catch {
+      // In a hook of the same kind, which vitest lets add none. The next check or close() tells then.
+    }
+  },
 };
 
 expect.extend({
   toBeDrained,
-  toDrainWithin: toDrainWithin(fakeTimers),
-  toReturnToBaseline: toReturnToBaseline(fakeTimers),
+  toDrainWithin: toDrainWithin(runner),
+  toReturnToBaseline: toReturnToBaseline(runner),
   toHaveEndedExactlyOnce,
   toHaveEndedEveryRunOnce,
-  toBecomeCollectable,
+  toBecomeCollectable: toBecomeCollectable(runner),
 });
 recordEndings();

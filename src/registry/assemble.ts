@@ -73,6 +73,7 @@ export function assemble(options: CompiledRegistryOptions): Assembly {
     tombstones,
     deliveries,
     restoration,
+    isClosed: false,
   };
   /** Runs for each map before its entries are stamped. */
   const prepare = (tracker: Tracker): void => {

@@ -23,6 +23,8 @@ export interface RegistryInternals {
   readonly tombstones: Tombstones | undefined;
   readonly deliveries: Deliveries | undefined;
   readonly restoration: Restoration;
+  /** `close()` was called: adopted maps are given back, or are about to be. */
+  isClosed: boolean;
 }
 
 /** Returns the parts of a registry, `undefined` if the value is none. */

@@ -214,6 +214,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const read = readOptions('', options, {
       deadline: (value, option) => durationMs(value, option, { max: 2 ** 31 - 1 }),
     });
+    this.#parts.isClosed = true;
     this.#closed ??= this.#close(read.deadline ?? 10_000);
     return this.#closed;
   }

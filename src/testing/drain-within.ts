@@ -2,7 +2,9 @@ import { span } from '../diagnosis/explain.js';
 import { MapsweepError } from '../errors.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { readOptions } from '../policy/read-options.js';
-import { isDrained, notDrainable, remainderLines } from './drained.js';
+import { assertDrainable, isDrained, notDrainable, remainderLines } from './drained.js';
+import { type Leavings, LeavingWatch, leavingsText } from './leaving.js';
+import { type RunningCheck, whileChecking } from './running-check.js';
 import { type Subject, subjectOf } from './subject.js';
 import { type Advancer, readAdvancer, settle, type TestTime, testTimeOf } from './test-time.js';
 
@@ -17,9 +19,15 @@ export interface DrainWithinOptions {
 
 /** What came of {@link drainWithin}. */
 export interface DrainResult {
+  /** Whether it was drained at the end of the duration. */
   readonly drained: boolean;
-  /** How much time was let pass, ms: whole sweep intervals, or 2,000ths of the duration where these are longer. */
+  /**
+   * After how much time it was drained for good, ms, to a sweep interval or a 2,000th of the duration, whichever is
+   * longer; the whole duration where it was not.
+   */
   readonly elapsedMs: number;
+  /** By map: by which rules entries left meanwhile, and how many. */
+  readonly left: Readonly<Record<string, Leavings>>;
   /** What is left and why, or that nothing is. */
   readonly message: string;
 }
@@ -27,13 +35,18 @@ export interface DrainResult {
 /** However long the time, sweeping on the way is done in about this many steps. */
 const mostSteps = 2_000;
 
+/** As long as everything is drained, it is looked at this often. */
+const looksWhileDrained = 50;
+
 /**
- * Lets time pass, sweeping on the way, until a registry or a map is drained or `duration` is over. The last sweep is at
- * the very end of it, so that what is due after exactly `duration` is swept.
+ * Lets a time pass, sweeping on the way, and sees whether a registry or a map is drained at the end of it: what comes
+ * back meanwhile, such as a job that was queued, counts. The last sweep is at the very end, so that what is due after
+ * exactly `duration` is swept.
  *
  * @param duration from 0 to 100 years, such as `'5m'`
  * @throws MapsweepTypeError where the value is neither a registry nor a map that something tracks, or an option is wrong
- * @throws MapsweepError `ERR_NO_CLOCK` where nothing can make time pass
+ * @throws MapsweepError `ERR_NO_CLOCK` where nothing can make time pass; `ERR_CLOSED` where the registry is closed;
+ *   `ERR_NOTHING_PROVED` where it has no map that could drain; `ERR_NOT_AWAITED` where another check of it runs
  */
 export function drainWithin(
   mapOrRegistry: unknown,
@@ -47,13 +60,19 @@ export function drainWithin(
 export async function drainWithFallback(
   check: string,
   given: { mapOrRegistry: unknown; duration: unknown; options: unknown },
-  fallback?: { readonly fakeTimers: Advancer | undefined; readonly hint: string },
+  fallback?: {
+    readonly fakeTimers: Advancer | undefined;
+    readonly hint: string;
+    /** Is told of the check when it has begun. */
+    readonly began?: (current: RunningCheck) => void;
+  },
 ): Promise<DrainResult> {
   const subject = subjectOf(given.mapOrRegistry);
   if (subject === undefined) throw notDrainable(check, given.mapOrRegistry);
   const withinMs = durationMs(given.duration, 'duration');
   const { clock } = readOptions('', given.options, { clock: readAdvancer });
   const time = testTimeOf(subject.engine, clock, fallback?.fakeTimers);
+  assertDrainable(check, subject);
   if (time === undefined) {
     throw new MapsweepError(
       'ERR_NO_CLOCK',
@@ -62,33 +81,61 @@ export async function drainWithFallback(
         `{ clock: createManualClock() } of 'mapsweep/testing'${fallback === undefined ? '' : `, or ${fallback.hint}`}`,
     );
   }
-  const elapsedMs = await passUntil(subject, time, withinMs, () => isDrained(subject));
-  const drained = isDrained(subject);
-  const message = drained
-    ? `${subject.called} is drained after ${span(elapsedMs)}`
-    : [
-        `${subject.called} is not drained after ${span(withinMs)}; it holds:`,
-        ...remainderLines(subject),
-      ].join('\n');
-  return { drained, elapsedMs, message };
+  return whileChecking(check, subject, (current) => {
+    fallback?.began?.(current);
+    return drained(subject, time, withinMs, current);
+  });
 }
 
-/** Sweeps, and lets time pass, until `isDone` or for `withinMs`. Returns how much time was let pass. */
-export async function passUntil(
+async function drained(
   subject: Subject,
   time: TestTime,
   withinMs: number,
-  isDone: () => boolean,
-): Promise<number> {
+  current: RunningCheck,
+): Promise<DrainResult> {
+  const watch = new LeavingWatch(subject);
+  const trackers = subject.trackers();
   const stepMs = Math.max(subject.engine.sweepEveryMs, Math.ceil(withinMs / mostSteps));
   let elapsedMs = 0;
-  for (;;) {
-    await sweepNow(subject);
-    if (isDone() || elapsedMs >= withinMs) return elapsedMs;
-    const ms = Math.min(stepMs, withinMs - elapsedMs);
-    await time.pass(ms);
-    elapsedMs += ms;
+  // When it was found drained and has been ever since; and whether it was and has not.
+  let since: number | undefined;
+  let cameBack = false;
+  try {
+    for (;;) {
+      await sweepNow(subject);
+      current.assertGoingOn();
+      if (!isDrained(subject)) {
+        cameBack ||= since !== undefined;
+        since = undefined;
+      } else since ??= elapsedMs;
+      if (elapsedMs >= withinMs) break;
+      const rest = withinMs - elapsedMs;
+      const ms = Math.min(
+        since === undefined ? stepMs : Math.max(stepMs, Math.ceil(rest / looksWhileDrained)),
+        rest,
+      );
+      await time.pass(ms);
+      elapsedMs += ms;
+    }
+  } finally {
+    watch.stop();
   }
+  const left = Object.fromEntries(trackers.map((tracker) => [tracker.name, watch.of(tracker)]));
+  const leaving = Object.entries(left)
+    .filter(([, rules]) => Object.keys(rules).length > 0)
+    .map(([map, rules]) => `${map} ${leavingsText(rules)}`);
+  const how = leaving.length === 0 ? '' : `; entries left: ${leaving.join('; ')}`;
+  if (since !== undefined) {
+    const rest = since < withinMs ? ` and stays so until ${span(withinMs)} are over` : '';
+    const message = `${subject.called} is drained after ${span(since)}${rest}${how}`;
+    return { drained: true, elapsedMs: since, left, message };
+  }
+  const message = [
+    `${subject.called} is not drained after ${span(withinMs)}; it holds:`,
+    ...remainderLines(subject),
+    `  ${span(withinMs)} passed${how}${cameBack ? '; it had been drained meanwhile' : ''}`,
+  ].join('\n');
+  return { drained: false, elapsedMs: withinMs, left, message };
 }
 
 /** Sweeps what is due now, and lets the callbacks of that settle. */

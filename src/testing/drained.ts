@@ -1,8 +1,9 @@
 import { AssertionError } from 'node:assert';
-import { MapsweepTypeError } from '../errors.js';
+import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { openAbsentees } from './ended-runs.js';
+import { assertCheckable } from './running-check.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
 import { counted, survivorLines, survivorsOf } from './survivors.js';
 
@@ -46,9 +47,34 @@ export function remainderLines(subject: Subject): string[] {
     return [
       `  ${shownText(tracker.name)}: ${counted(size, 'entry', 'entries')}`,
       ...survivorLines(survivorsOf(subject, tracker), size),
+      ...observedLines(tracker),
     ];
   });
   return pending === 0 ? lines : [...lines, `  ${counted(pending, 'notification')} pending`];
+}
+
+/** Says of a map that is only observed that nothing leaves it by itself. */
+export function observedLines(tracker: Tracker): string[] {
+  if (!tracker.observing) return [];
+  return [`    '${tracker.name}' is only observed: nothing is removed from it, and time will not help`];
+}
+
+/**
+ * Sees that a registry or map can be asked whether it is drained.
+ *
+ * @throws MapsweepError `ERR_CLOSED`, `ERR_NOT_AWAITED`, or `ERR_NOTHING_PROVED` where there is nothing that could drain
+ */
+export function assertDrainable(check: string, subject: Subject): void {
+  assertCheckable(check, subject);
+  const { registry } = subject;
+  if (registry === undefined || registry.deliveries !== undefined) return;
+  const trackers = subject.trackers();
+  if (trackers.some(({ isManaged }) => isManaged)) return;
+  const none = trackers.length === 0 ? 'has no maps (any more)' : 'has no map with a lifetime or a leader';
+  throw new MapsweepError(
+    'ERR_NOTHING_PROVED',
+    `${check}: ${subject.called} ${none}, so that it would be drained whatever happens. Give the map itself`,
+  );
 }
 
 /** Why a registry or a map is not drained, in full. */
@@ -70,10 +96,13 @@ export function notDrainable(check: string, value: unknown): MapsweepTypeError {
  *
  * @throws AssertionError of `node:assert`, whose message names each map, its first keys, and why they are still there
  * @throws MapsweepTypeError where the value is neither a registry nor a map that something tracks
+ * @throws MapsweepError `ERR_CLOSED` where the registry is closed, `ERR_NOTHING_PROVED` where it has no map that could
+ *   drain, `ERR_NOT_AWAITED` where another check of it runs
  */
 export function assertDrained(mapOrRegistry: unknown): void {
   const subject = subjectOf(mapOrRegistry);
   if (subject === undefined) throw notDrainable('assertDrained', mapOrRegistry);
+  assertDrainable('assertDrained', subject);
   if (isDrained(subject)) return;
   throw new AssertionError({
     message: undrainedMessage(subject),

@@ -1,10 +1,11 @@
 import { AssertionError } from 'node:assert';
 import { explain } from '../diagnosis/explain.js';
-import { MapsweepTypeError } from '../errors.js';
+import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { shownError, shownKey } from '../events/shown.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { AbsentEntry } from '../restart/restoration.js';
 import { endingsRecordOf } from './endings-record.js';
+import { assertNoOther } from './running-check.js';
 import { notASubject, subjectOf } from './subject.js';
 import { counted } from './survivors.js';
 
@@ -43,7 +44,7 @@ interface KnownRun {
  * were turned away told nobody, and do not count.
  *
  * A registry that was made before `recordEndings()` is taken at its word: what it has claimed was announced once, and
- * what is neither pending nor a dead letter was delivered once, as far back as its tombstones reach.
+ * what is neither pending nor a dead letter was delivered once. {@link assertKnown} says how far that word goes.
  */
 export function endedRunsOf(parts: RegistryInternals): EndedRun[] {
   const { endings, deliveries, engine } = parts;
@@ -91,15 +92,21 @@ export function endedRunsOf(parts: RegistryInternals): EndedRun[] {
   });
 }
 
-/** By id: what is in the map, what ended and is remembered, and what was recorded. */
+/** By id: what is in the map, what ended and is remembered, what is owed, and what was recorded. */
 function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
-  const { endings, tombstones, engine } = parts;
+  const { endings, tombstones, deliveries, engine } = parts;
   const runs = new Map<string, KnownRun>();
   if (endings === undefined) return runs;
   for (const [id, { key, generation }] of endingsRecordOf(engine) ?? []) {
     runs.set(id, { key: key(), generation, isOpen: false });
   }
   for (const [key, { id, generation }] of tombstones?.entries() ?? []) {
+    if (!runs.has(id)) runs.set(id, { key, generation, isOpen: false });
+  }
+  // A dead letter outlives its tombstone.
+  const owed = deliveries?.notifier.export();
+  for (const { event } of [...(owed?.pending ?? []), ...(owed?.deadLetters ?? [])]) {
+    const { id, key, generation } = event;
     if (!runs.has(id)) runs.set(id, { key, generation, isOpen: false });
   }
   const { stamps, native } = endings.tracker;
@@ -115,6 +122,38 @@ function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
   return runs;
 }
 
+/**
+ * Sees that a registry knows enough to answer. One whose endings nobody has recorded forgets its runs with their
+ * tombstones, and dead letters when there are too many; a closed one has forgotten what was open in an adopted map.
+ *
+ * @param runs all that it knows of
+ * @throws MapsweepError `ERR_NOTHING_PROVED` where some are unknown, or more ended than were delivered
+ */
+function assertKnown(check: string, parts: RegistryInternals, runs: readonly EndedRun[]): void {
+  const { endings, deliveries, engine } = parts;
+  if (endings === undefined) return;
+  const cannotKnow = (why: string): MapsweepError =>
+    new MapsweepError('ERR_NOTHING_PROVED', `${check} cannot know: ${why}`);
+  const unknown = endings.tracker.registeredTotal - runs.length;
+  if (parts.isClosed) {
+    if (unknown <= 0) return;
+    throw cannotKnow(
+      `the registry is closed, and ${counted(unknown, 'run')} had not ended by then. Check before close()`,
+    );
+  }
+  if (endingsRecordOf(engine) !== undefined) return;
+  const once = runs.filter((run) => run.state === 'once').length;
+  const undelivered = deliveries === undefined ? 0 : once - deliveries.outcomes.delivered;
+  if (unknown <= 0 && undelivered <= 0) return;
+  const why =
+    unknown > 0
+      ? `${counted(unknown, 'run')} left no trace. A tombstone is kept for the last run of a key, and not for ever`
+      : `${counted(undelivered, 'delivery', 'deliveries')} never succeeded, and the dead letters were dropped`;
+  throw cannotKnow(
+    `${why}. Call recordEndings() of 'mapsweep/testing' before the registry is made; importing 'mapsweep/vitest' does`,
+  );
+}
+
 /** Runs that a snapshot held alive and that have not come back: they end as `lost` if they do not. */
 export function openAbsentees({ endings, restoration }: RegistryInternals): readonly AbsentEntry[] {
   if (endings === undefined) return [];
@@ -126,10 +165,17 @@ export function openAbsentees({ endings, restoration }: RegistryInternals): read
  * times has had several runs: each must have ended once.
  *
  * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ *   check of it runs
  */
 export function notEndedOnce(check: string, registry: unknown, key: unknown): string | undefined {
-  const runs = endedRunsOf(partsWithEndings(check, registry)).filter((run) => isSameKey(run.key, key));
-  if (runs.length > 0 && runs.every(({ state }) => state === 'once')) return undefined;
+  const parts = partsWithEndings(check, registry);
+  const all = endedRunsOf(parts);
+  const runs = all.filter((run) => isSameKey(run.key, key));
+  if (runs.length > 0 && runs.every(({ state }) => state === 'once')) {
+    assertKnown(check, parts, all);
+    return undefined;
+  }
   const expected = `expected the run ${shownKey(key)} to have ended exactly once, but `;
   if (runs.length === 0) return `${expected}it was never registered, or is long forgotten: 0 announcements`;
   return [`${expected}it has not:`, ...runs.map(runLine)].join('\n');
@@ -143,16 +189,23 @@ const runsNamed = 5;
  * without a word do not count: they are told of under another key, or were before.
  *
  * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ *   check of it runs
  */
 export function notAllEndedOnce(check: string, registry: unknown): string | undefined {
   const parts = partsWithEndings(check, registry);
-  const runs = endedRunsOf(parts).filter(({ state }) => state !== 'silent');
+  const all = endedRunsOf(parts);
+  const runs = all.filter(({ state }) => state !== 'silent');
   const wrong = runs.filter(({ state }) => state !== 'once');
   const expected = 'expected every run to have ended exactly once, but ';
   if (runs.length === 0) {
+    assertKnown(check, parts, all);
     return `${expected}no run was ever registered in ${shownKey(parts.endings?.tracker.name)}: the check would prove nothing`;
   }
-  if (wrong.length === 0) return undefined;
+  if (wrong.length === 0) {
+    assertKnown(check, parts, all);
+    return undefined;
+  }
   const more = wrong.length - runsNamed;
   return [
     `${expected}${wrong.length} of ${runs.length} ${wrong.length === 1 ? 'has' : 'have'} not:`,
@@ -177,6 +230,8 @@ export function endedOnceSummary(registry: unknown, key: unknown): string {
  *
  * @throws AssertionError of `node:assert`, whose message names the counts
  * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ *   check of it runs
  */
 export function assertEndedExactlyOnce(registry: object, key: unknown): void {
   throwIfAny(notEndedOnce('assertEndedExactlyOnce', registry, key), assertEndedExactlyOnce);
@@ -187,6 +242,8 @@ export function assertEndedExactlyOnce(registry: object, key: unknown): void {
  *
  * @throws AssertionError of `node:assert`, whose message names the runs and their counts
  * @throws MapsweepTypeError where the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ *   check of it runs
  */
 export function assertEndedEveryRunOnce(registry: object): void {
   throwIfAny(notAllEndedOnce('assertEndedEveryRunOnce', registry), assertEndedEveryRunOnce);
@@ -203,7 +260,10 @@ function partsWithEndings(check: string, value: unknown): RegistryInternals {
       subjectOf(value) === undefined ? notASubject(value) : 'received a single map: give its registry';
     throw new MapsweepTypeError('ERR_INVALID_OPTION', `${check} takes a registry; ${received}`);
   }
-  if (parts.endings !== undefined) return parts;
+  if (parts.endings !== undefined) {
+    assertNoOther(check, parts);
+    return parts;
+  }
   throw new MapsweepTypeError(
     'ERR_INVALID_OPTION',
     `${check}: this registry announces no endings. Make it with createRegistry({ ended: { map: '…' } })`,

@@ -13,6 +13,8 @@ export interface Subject {
   readonly engine: Engine;
   /** `undefined` for a single map. */
   readonly registry: RegistryInternals | undefined;
+  /** The registry as its owner has it; `undefined` for a single map. */
+  readonly owner: object | undefined;
   /** Where entries were registered, as far as that is sampled. */
   readonly sites: RegistrationSites | undefined;
   /** Its maps as they are now. */
@@ -28,7 +30,8 @@ export function subjectOf(value: unknown): Subject | undefined {
   const registry = internalsOf(value);
   if (registry !== undefined) {
     const { engine, sites } = registry;
-    return { called: 'the registry', engine, registry, sites, trackers: () => [...engine.trackers.values()] };
+    const trackers = () => [...engine.trackers.values()];
+    return { called: 'the registry', engine, registry, owner: value as object, sites, trackers };
   }
   if (value === null || typeof value !== 'object') return undefined;
   const parts = trackedPartsOf(isHandle(value) ? value.map : value);
@@ -38,8 +41,9 @@ export function subjectOf(value: unknown): Subject | undefined {
     called: `the map ${shownKey(tracker.name)}`,
     engine,
     registry: undefined,
+    owner: undefined,
     sites: undefined,
-    trackers: () => [tracker],
+    trackers: () => (tracker.isReleased ? [] : [tracker]),
   };
 }
 

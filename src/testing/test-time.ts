@@ -26,19 +26,22 @@ export async function settle(): Promise<void> {
 /** Time in a test that can be made to pass, and is seen to. */
 export class TestTime {
   readonly #engine: Engine;
-  readonly #advancer: Advancer;
+  readonly advancer: Advancer;
+  /** How much time was let pass so far, ms. */
+  passedMs = 0;
 
   constructor(engine: Engine, advancer: Advancer) {
     this.#engine = engine;
-    this.#advancer = advancer;
+    this.advancer = advancer;
   }
 
   /** @throws MapsweepError `ERR_NO_CLOCK` where the clock of the maps stood still meanwhile */
   async pass(ms: number): Promise<void> {
     const { timeline } = this.#engine;
     const before = timeline.now();
-    await this.#advancer.advance(ms);
+    await this.advancer.advance(ms);
     await settle();
+    this.passedMs += ms;
     if (timeline.now() - before >= ms / 2) return;
     throw new MapsweepError(
       'ERR_NO_CLOCK',
@@ -63,7 +66,8 @@ export function testTimeOf(engine: Engine, ...candidates: (Advancer | undefined)
   return advancer && new TestTime(engine, advancer);
 }
 
-function isAdvancer(value: unknown): value is Advancer {
+/** Returns whether a value can let time pass. */
+export function isAdvancer(value: unknown): value is Advancer {
   return (
     typeof value === 'object' && value !== null && typeof (value as Partial<Advancer>).advance === 'function'
   );

@@ -23,6 +23,7 @@ regression('the sweeper stops when one map is empty while its sibling holds entr
     };
     return {
       registry: watched(clock, { subagentRuns, pendingLifecycleErrors }),
+      maps: { pendingLifecycleErrors },
       scenario: async (number) => {
         const runId = `run-${number}`;
         subagentRuns.set(runId, { archiveAtMs: clock.now() + minutes(1) });
@@ -55,7 +56,8 @@ regression('the sweeper stops when one map is empty while its sibling holds entr
       },
     };
   },
-  // The next run revives the sweeper; what is younger than 5 minutes at its last stop is stranded.
-  leaks: { pendingLifecycleErrors: 0.15 },
+  // The next run revives the sweeper; what is younger than 5 minutes at its last stop is stranded until then.
+  leaks: {},
+  strands: ['pendingLifecycleErrors'],
   because: "'pendingLifecycleErrors' has no lifetime",
 });

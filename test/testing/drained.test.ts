@@ -33,7 +33,8 @@ describe('drainWithin(mapOrRegistry, duration)', () => {
     expect(await drainWithin(registry, '1h')).toEqual({
       drained: true,
       elapsedMs: 60_000,
-      message: 'the registry is drained after 1m',
+      left: { runs: { ttl: 1 } },
+      message: 'the registry is drained after 1m and stays so until 1h are over; entries left: runs 1 by ttl',
     });
   });
 

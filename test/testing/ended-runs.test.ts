@@ -96,3 +96,99 @@ describe('recordEndings()', () => {
     assertEndedExactlyOnce(registry, 'old');
   });
 });
+
+describe('a registry whose endings nobody recorded', () => {
+  const fails = () => Promise.reject(new Error('gone'));
+  const start = (ended: { deliver?: () => unknown; tombstones?: object; maxDeadLetters?: number }) => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<number, object> }>({
+      maps: { runs: {} },
+      ended: { map: 'runs', attempts: 2, ...ended },
+      clock,
+    });
+    const { runs } = registry.maps;
+    const runOnce = (run: number) => {
+      runs.set(run, {});
+      runs.delete(run);
+    };
+    return { clock, registry, runOnce };
+  };
+  const cannotKnow = (why: string) =>
+    expect.objectContaining({ code: 'ERR_NOTHING_PROVED', message: expect.stringContaining(why) });
+
+  it('names a run whose dead letter outlived its tombstone', async () => {
+    const { clock, registry, runOnce } = start({ deliver: fails, tombstones: { ttl: '1m' } });
+    runOnce(1);
+    await clock.advance(60 * 60_000);
+    expect(() => assertEndedEveryRunOnce(registry)).toThrow(
+      /1 of 1 has not:\n {2}1 \(registration 1\): 1 announcement, 0 deliveries; a dead letter/,
+    );
+  });
+
+  it('says that it cannot know of runs whose tombstones were evicted, or are too old', () => {
+    const { registry, runOnce } = start({ tombstones: { max: 10 } });
+    for (let run = 0; run < 100; run += 1) runOnce(run);
+    const check = () => assertEndedEveryRunOnce(registry);
+    expect(check).toThrow('assertEndedEveryRunOnce cannot know: 90 runs left no trace');
+    expect(check).toThrow('Call recordEndings()');
+  });
+
+  it('says so of the earlier runs of a key, also where it is asked about that key', () => {
+    const { registry, runOnce } = start({});
+    runOnce(1);
+    runOnce(1);
+    expect(() => assertEndedEveryRunOnce(registry)).toThrow('cannot know: 1 run left no trace');
+    expect(() => assertEndedExactlyOnce(registry, 1)).toThrow('cannot know: 1 run left no trace');
+  });
+
+  it('says that it cannot know which deliveries were dropped with their dead letters', async () => {
+    const { clock, registry, runOnce } = start({ deliver: fails, maxDeadLetters: 1 });
+    runOnce(1);
+    runOnce(2);
+    await clock.advance(60_000);
+    // Which of the two was dropped depends on the pauses between their attempts.
+    const dropped = registry.deadLetters()[0]!.event.key === 1 ? 2 : 1;
+    expect(() => assertEndedExactlyOnce(registry, dropped)).toThrow(
+      'cannot know: 1 delivery never succeeded, and the dead letters were dropped',
+    );
+    expect(() => assertEndedEveryRunOnce(registry)).toThrow('1 of 2 has not');
+  });
+
+  it('tells the code of what it cannot know', async () => {
+    const { registry, runOnce } = start({ tombstones: { max: 1 } });
+    runOnce(1);
+    runOnce(2);
+    const check = async () => assertEndedEveryRunOnce(registry);
+    await expect(check()).rejects.toEqual(cannotKnow('1 run left no trace'));
+  });
+});
+
+describe('a closed registry', () => {
+  it('knows of runs that had ended, and not of those that were open in a map it has given back', async () => {
+    stop = recordEndings();
+    const live = new Map<string, object>();
+    const registry = createRegistry<{ runs: Map<string, object> }>({
+      maps: { runs: { adopt: live } },
+      ended: { map: 'runs', deliver: () => {} },
+      clock: createManualClock(),
+    });
+    live.set('ended', {});
+    registry.end('ended');
+    live.set('open', {});
+    const before = structuredClone(live);
+    await registry.close();
+    expect(live).toEqual(before);
+    expect(() => assertEndedEveryRunOnce(registry)).toThrow(
+      'cannot know: the registry is closed, and 1 run had not ended by then. Check before close()',
+    );
+  });
+
+  it('can be asked whether all has ended where all has', async () => {
+    stop = recordEndings();
+    const { registry, runs } = setUp();
+    runs.set('run-1', {});
+    registry.end('run-1');
+    await registry.close();
+    assertEndedEveryRunOnce(registry);
+  });
+});

@@ -24,12 +24,18 @@ describe('returnToBaseline(scenario, options)', () => {
       held: false,
       decided: true,
       pending: { before: 0, after: 0 },
+      deadLetters: 0,
+      nets: 0,
+      elapsedMs: 300_000,
+      runs: 12,
       maps: [
         {
           name: 'leaky',
           before: 1,
           after: 5,
           perRun: 1,
+          course: 'grows',
+          left: {},
           survivors: [1, 2, 3].map((run) => ({
             key: `run-${run}`,
             ageMs: 300_000,
@@ -37,26 +43,26 @@ describe('returnToBaseline(scenario, options)', () => {
             site: expect.stringContaining('return-to-baseline.test.ts'),
           })),
         },
-        { name: 'runs', before: 0, after: 0, perRun: 0, survivors: [] },
+        { name: 'runs', before: 0, after: 0, perRun: 0, course: 'back', left: { ttl: 4 }, survivors: [] },
       ],
     });
     expect(message).toContain('but 1 of its 2 maps grew');
   });
 
   it('holds for 100 runs after a warm-up of 10, by default', async () => {
-    const { registry } = setUp();
-    let runs = 0;
-    const result = await returnToBaseline(
-      () => {
-        runs += 1;
-      },
-      { registry },
-    );
-    expect(result).toMatchObject({
+    const { registry, runs } = setUp();
+    let count = 0;
+    const scenario = (run: number) => {
+      count += 1;
+      runs.set(`run-${run}`, {});
+    };
+    expect(await returnToBaseline(scenario, { registry })).toMatchObject({
       held: true,
-      message: 'the registry returned to its baseline after 100 runs',
+      runs: 100,
+      message:
+        'the registry returned to its baseline after 100 runs; 5m passed; entries left: runs 100 by ttl',
     });
-    expect(runs).toBe(110);
+    expect(count).toBe(110);
   });
 
   it('takes a shrinking map for no leak', async () => {
@@ -65,7 +71,15 @@ describe('returnToBaseline(scenario, options)', () => {
     leaky.set('b', {});
     const result = await returnToBaseline(() => leaky.delete('a'), { registry, times: 2, warmup: 0 });
     expect(result.held).toBe(true);
-    expect(result.maps[0]).toEqual({ name: 'leaky', before: 2, after: 1, perRun: -0.5, survivors: [] });
+    expect(result.maps[0]).toEqual({
+      name: 'leaky',
+      before: 2,
+      after: 1,
+      perRun: -0.5,
+      course: 'back',
+      left: { deleted: 1 },
+      survivors: [],
+    });
   });
 
   it('sees a leak though the entries of the warm-up leave meanwhile', async () => {

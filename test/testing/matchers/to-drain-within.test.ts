@@ -26,18 +26,30 @@ describe('expect(mapOrRegistry).toDrainWithin(duration)', () => {
     await expect(registry).toDrainWithin(1);
   });
 
-  it('lets no more time pass than it takes, to a sweep interval', async () => {
+  it('lets the whole time pass, also where it is drained before, or always was', async () => {
     const { clock, registry } = withRun();
     const before = clock.monotonic();
     await expect(registry).toDrainWithin('24h');
-    expect(clock.monotonic() - before).toBe(5 * 60_000);
+    expect(clock.monotonic() - before).toBe(24 * 60 * 60_000);
+    await expect(registry).toDrainWithin('5m');
+    expect(clock.monotonic() - before).toBe((24 * 60 + 5) * 60_000);
   });
 
-  it('lets no time pass for what is drained', async () => {
-    const clock = createManualClock();
-    const before = clock.monotonic();
-    await expect(createRegistry<Maps>({ maps: { runs: { ttl: '5m' } }, clock })).toDrainWithin('5m');
-    expect(clock.monotonic()).toBe(before);
+  it('is not drained where something comes back meanwhile and is there at the end', async () => {
+    const { clock, registry } = withRun('24h');
+    registry.maps.runs.clear();
+    clock.setTimeout(() => registry.maps.runs.set('late', {}), 60_000);
+    const failure =
+      /not drained after 5m; it holds:\n {2}runs: 1 entry[\s\S]*; it had been drained meanwhile$/;
+    await expect(expect(registry).toDrainWithin('5m')).rejects.toThrow(failure);
+  });
+
+  it('is drained where what comes back leaves in time', async () => {
+    const { clock, registry } = withRun('2m');
+    clock.setTimeout(() => registry.maps.runs.set('retry', {}), 10 * 60_000);
+    await expect(expect(registry).not.toDrainWithin('15m')).rejects.toThrow(
+      'the registry is drained after 12m and stays so until 15m are over; entries left: runs 2 by ttl',
+    );
   });
 
   it('waits for retries of a delivery', async () => {

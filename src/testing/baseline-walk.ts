@@ -1,0 +1,309 @@
+import type { EndedEvent } from '../events/ended-event.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { type Course, longStretch, mostStretches } from './course.js';
+import { drainTo, leavesAt } from './drain.js';
+import { pendingOf } from './drained.js';
+import { GrowthWatch } from './explosion.js';
+import { type Leavings, LeavingWatch } from './leaving.js';
+import { Ledger, type MapLedger } from './ledger.js';
+import { Levels } from './levels.js';
+import type { RunningCheck } from './running-check.js';
+import type { Scenario } from './scenario.js';
+import type { Subject } from './subject.js';
+import { type Survivor, survivorsOf } from './survivors.js';
+import type { TestTime } from './test-time.js';
+
+/** How a check of a scenario goes about it. */
+export interface WalkPlan {
+  readonly times: number;
+  readonly warmup: number;
+  readonly drain: boolean | number;
+  readonly time: TestTime | undefined;
+  readonly scenario: Scenario;
+  readonly current: RunningCheck;
+}
+
+/** A map that grew by a factor at each run. */
+export interface Explosion {
+  readonly name: string;
+  readonly before: number;
+  readonly after: number;
+  readonly runs: number;
+}
+
+/** Entries of the first stretch that would leave by themselves, later than they had time to. */
+export interface Dated {
+  readonly entries: ReadonlyArray<{ readonly key: unknown; readonly generation: number }>;
+  /** How much time the last of them needs from the end of the runs, ms. */
+  readonly needMs: number;
+}
+
+/** The state of one map at the end of its first stretch, where something had stayed in it. */
+interface Capture {
+  readonly survivors: readonly Survivor[];
+  readonly dated: Dated;
+}
+
+/**
+ * Runs a scenario in stretches: as many runs each, and after each the time that its entries need to leave. The first
+ * tells whether anything stays; a second and further ones whether that goes on.
+ */
+export class BaselineWalk {
+  readonly #subject: Subject;
+  readonly #plan: WalkPlan;
+  readonly #captures = new Map<MapLedger, Capture>();
+  readonly #left = new Map<Tracker, Leavings>();
+  readonly #died = new Set<string>();
+  #watches = new Map<Tracker, GrowthWatch>();
+  #runs = 0;
+  #drainedMs = 0;
+  #ledger: Ledger | undefined;
+  #leavings: LeavingWatch | undefined;
+  #levels: Levels | undefined;
+
+  /** Stretches that are over. */
+  stretches = 0;
+  /** Whether any run touched a map. */
+  isTouched = false;
+  explosion: Explosion | undefined;
+  /** What a run threw after the first stretch, which was already enough to see that something stays. */
+  brokeOff: { readonly run: number; readonly error: unknown } | undefined;
+  pending = { before: 0, after: 0 };
+  /** How much time was let pass after the first stretch, ms. */
+  passedMs = 0;
+
+  constructor(subject: Subject, plan: WalkPlan) {
+    this.#subject = subject;
+    this.#plan = plan;
+  }
+
+  get ledger(): Ledger {
+    return this.#ledger as Ledger;
+  }
+
+  /** By which rules entries left that came in the first stretch of a map. */
+  leftFrom({ tracker }: MapLedger): Leavings {
+    return this.#left.get(tracker) ?? this.#leavings?.of(tracker) ?? {};
+  }
+
+  get levels(): Levels {
+    return this.#levels as Levels;
+  }
+
+  /** How many endings were given up and nobody has heard of since. */
+  get deadLetters(): number {
+    return this.#died.size;
+  }
+
+  /** A course as it stands when the walk is over: what might still grow then is no proof of health. */
+  finalCourse({ course }: { readonly course: Course }): Course {
+    const isOver = this.brokeOff !== undefined || this.stretches >= mostStretches;
+    return (course === 'doubtful' || course === 'sparse') && isOver ? 'grows' : course;
+  }
+
+  /** How often the scenario ran after the warm-up. */
+  get countedRuns(): number {
+    return this.#runs - this.#plan.warmup;
+  }
+
+  survivorsOf(map: MapLedger): readonly Survivor[] {
+    const captured = this.#captures.get(map)?.survivors ?? [];
+    const { native } = map.tracker;
+    // Some may have been of those that left in the end, where others of the same stretch have not.
+    if (captured.every(({ key }) => native.has(key) && map.stretchOf(key) === map.firstStretch))
+      return captured;
+    const lasting = survivorsOf(this.#subject, map.tracker, (key) => map.stretchOf(key) === map.firstStretch);
+    return lasting.length > 0 ? lasting : captured;
+  }
+
+  datedOf(map: MapLedger): Dated | undefined {
+    return this.#captures.get(map)?.dated;
+  }
+
+  /** Whether entries of the first stretch were swept, or wait for it still, after the time they were given. */
+  areLate(map: MapLedger): boolean {
+    const { drain, time } = this.#plan;
+    const dated = this.datedOf(map);
+    if (typeof drain !== 'number' || time === undefined || dated === undefined) return false;
+    const { stamps } = map.tracker;
+    return dated.entries.some(({ key, generation }): boolean => {
+      const slot = stamps.slotOf(key);
+      const isThere = slot !== undefined && stamps.holds(slot, generation);
+      return isThere || this.#leavings?.wasSwept(map.tracker, generation) === true;
+    });
+  }
+
+  /** Whether nobody knows if entries would leave: they need time that could not, or was not let, pass. */
+  areUndecided(map: MapLedger): boolean {
+    const { drain, time } = this.#plan;
+    const isTimed = drain === true || (typeof drain === 'number' && time === undefined);
+    return isTimed && (this.datedOf(map)?.entries.length ?? 0) > 0;
+  }
+
+  /** @throws what the scenario throws in its warm-up or its first stretch */
+  async run(): Promise<void> {
+    const { warmup } = this.#plan;
+    const stopListening = this.#listen();
+    try {
+      const opening = new Ledger(this.#subject);
+      await this.#runTimes(warmup, opening);
+      if (this.explosion === undefined) await this.#drain(this.#plan.drain !== false, opening);
+      this.#ledger = new Ledger(this.#subject);
+      this.#leavings = new LeavingWatch(this.#subject, this.ledger);
+      this.#levels = new Levels(this.#subject);
+      this.pending = { before: pendingOf(this.#subject), after: pendingOf(this.#subject) };
+      this.#died.clear();
+      if (this.explosion === undefined) await this.#stretchesUntilClear();
+    } finally {
+      this.#leavings?.stop();
+      stopListening();
+    }
+  }
+
+  async #stretchesUntilClear(): Promise<void> {
+    do {
+      try {
+        await this.#stretch();
+      } catch (error) {
+        this.#plan.current.assertGoingOn();
+        if (this.stretches === 0) throw error;
+        this.brokeOff = { run: this.#runs, error };
+        return;
+      }
+    } while (this.#isDoubtful());
+  }
+
+  async #stretch(): Promise<void> {
+    const times = this.#plan.times * (this.#courses().includes('sparse') ? longStretch : 1);
+    this.levels.begin(times);
+    await this.#runTimes(times, this.ledger);
+    if (this.explosion !== undefined) return;
+    this.ledger.endRuns();
+    await this.#drain(this.#plan.drain, this.ledger);
+    this.ledger.endStretch(times);
+    this.levels.end();
+    if (this.levels.all.some(({ before, after }) => before !== after)) this.isTouched = true;
+    if (this.stretches === 0) {
+      this.pending = { ...this.pending, after: pendingOf(this.#subject) };
+      this.passedMs = this.#drainedMs;
+    }
+    this.stretches += 1;
+    for (const map of this.ledger.maps) this.#capture(map);
+  }
+
+  async #runTimes(times: number, ledger: Ledger): Promise<void> {
+    const before = this.#traces();
+    this.#watches = new Map();
+    this.#watchGrowth();
+    const runs = async (): Promise<void> => {
+      for (let left = times; left > 0 && this.explosion === undefined; left -= 1) {
+        await this.#plan.scenario.once(this.#runs);
+        this.#runs += 1;
+        this.#levels?.sample();
+        const suspect = this.#watchGrowth();
+        if (suspect !== undefined) await this.#lookAtGrowth(suspect, ledger);
+      }
+    };
+    await (this.#subject.sites?.withRate(1, runs) ?? runs());
+    if (before !== this.#traces()) this.isTouched = true;
+  }
+
+  /** Notes the sizes after a run. Returns the map that grows by a factor at each, if one does. */
+  #watchGrowth(): Tracker | undefined {
+    let suspect: Tracker | undefined;
+    for (const tracker of this.#subject.trackers()) {
+      const size = tracker.native.size();
+      const watch = this.#watches.get(tracker);
+      if (watch === undefined) this.#watches.set(tracker, new GrowthWatch(size));
+      else if (watch.explodes(size)) suspect ??= tracker;
+    }
+    return suspect;
+  }
+
+  /** A scenario may set more and more at each run that time removes: only what stays after a drain explodes. */
+  async #lookAtGrowth(tracker: Tracker, ledger: Ledger): Promise<void> {
+    const { base, runs } = this.#watches.get(tracker) as GrowthWatch;
+    const after = tracker.native.size();
+    await this.#drain(this.#plan.drain, ledger);
+    if (tracker.native.size() - base > (after - base) / 2) {
+      this.explosion = { name: tracker.name, before: base, after, runs };
+    }
+    this.#watches.clear();
+  }
+
+  async #drain(drain: boolean | number, ledger: Ledger): Promise<void> {
+    const { time, current } = this.#plan;
+    const passedBefore = time?.passedMs ?? 0;
+    await drainTo(this.#subject, {
+      drain,
+      time,
+      counts: (tracker, key) => (ledger.of(tracker)?.stretchOf(key) ?? -1) >= 0,
+      pending: this.pending.before,
+      step: () => current.assertGoingOn(),
+    });
+    this.#drainedMs = (time?.passedMs ?? 0) - passedBefore;
+  }
+
+  #isDoubtful(): boolean {
+    if (this.explosion !== undefined || this.stretches >= mostStretches) return false;
+    const courses = this.#courses();
+    return !courses.includes('grows') && (courses.includes('doubtful') || courses.includes('sparse'));
+  }
+
+  /** The courses of whatever further runs can tell more about. */
+  #courses(): Course[] {
+    const maps = this.ledger.maps.filter((map) => !this.areUndecided(map) && !this.areLate(map));
+    return [...maps, ...this.levels.all].map(({ course }) => course);
+  }
+
+  /** Notes of a map what is there at the end of the first stretch of which something stayed. */
+  #capture(map: MapLedger): void {
+    if (map.looks.length === 1) this.#left.set(map.tracker, this.#leavings?.of(map.tracker) ?? {});
+    if (this.#captures.has(map) || map.firstStretch < 0) return;
+    const now = this.#subject.engine.timeline.now();
+    const { stamps, native } = map.tracker;
+    const stayed = [...native.keys()].filter((key) => map.stretchOf(key) === map.firstStretch);
+    const entries: Array<{ key: unknown; generation: number }> = [];
+    let last = now;
+    for (const key of stayed) {
+      const slot = stamps.slotOf(key);
+      const at = leavesAt(map.tracker, key, now);
+      if (slot === undefined || at <= now || at === Number.POSITIVE_INFINITY) continue;
+      entries.push({ key, generation: stamps.generation[slot] as number });
+      last = Math.max(last, at);
+    }
+    this.#captures.set(map, {
+      survivors: survivorsOf(this.#subject, map.tracker, (key) => map.stretchOf(key) === map.firstStretch),
+      dated: { entries, needMs: last - now + this.#drainedMs },
+    });
+  }
+
+  #listen(): () => void {
+    const { bus, measurements } = this.#subject.engine;
+    const observer = {
+      delivered: (_durationMs: number, { id }: EndedEvent): void => {
+        this.#died.delete(id);
+      },
+    };
+    measurements.add(observer);
+    const stop = bus.on('dead-letter', ({ letter, dropped }) => {
+      if (!dropped) this.#died.add(letter.id);
+    });
+    return () => {
+      stop();
+      measurements.delete(observer);
+    };
+  }
+
+  /** Another text after anything was done to a map, or an end was told. */
+  #traces(): string {
+    const { registry } = this.#subject;
+    const endings = registry?.endings;
+    const maps = this.#subject.trackers().map(({ name, native, activity, registeredTotal, removedTotal }) => {
+      const left = Object.values(removedTotal).join('/');
+      return `${name} ${native.size()} ${activity.writes} ${registeredTotal} ${left}`;
+    });
+    const ended = endings && [...Object.values(endings.endedTotal), endings.duplicatesTotal].join('/');
+    return [...maps, ended].join('\n');
+  }
+}

@@ -1,0 +1,208 @@
+import type { Tracker } from '../sweeping/tracker.js';
+import { type Course, courseOfLevel } from './course.js';
+import type { Subject } from './subject.js';
+
+/** A number beside the entries of the maps that grows where something leaks. */
+export interface Level {
+  /** For messages, such as `the number of tracked maps`. */
+  readonly called: string;
+  readonly course: Course;
+  /** What it was before the first stretch of runs, and after that. */
+  readonly before: number;
+  readonly after: number;
+  /** The stretch begins. */
+  begin(runs: number): void;
+  /** A run of it is over. */
+  sample(): void;
+  /** The drain that follows is over. */
+  end(): void;
+}
+
+/** The levels of a registry or a map: what the values weigh, and how many maps there are. */
+export class Levels {
+  readonly #subject: Subject;
+  readonly #weights = new Map<Tracker, WeightLevel>();
+  readonly #sizes: SizeLevel[] = [];
+
+  constructor(subject: Subject) {
+    this.#subject = subject;
+    // A size that is no Map's and that a registry is told to watch belongs here, as another SizeLevel.
+    if (subject.registry !== undefined) {
+      this.#sizes.push(new SizeLevel('the number of tracked maps', () => subject.trackers().length));
+    }
+  }
+
+  get all(): Level[] {
+    return [...this.#weights.values(), ...this.#sizes];
+  }
+
+  /** A stretch of so many runs begins. */
+  begin(runs: number): void {
+    for (const tracker of this.#subject.trackers()) {
+      if (tracker.policy.weigh === undefined || this.#weights.has(tracker)) continue;
+      this.#weights.set(tracker, new WeightLevel(tracker));
+    }
+    for (const level of this.all) level.begin(runs);
+  }
+
+  sample(): void {
+    for (const level of this.all) level.sample();
+  }
+
+  end(): void {
+    for (const level of this.all) level.end();
+  }
+}
+
+/** A size that is asked for: what counts is the lowest that it was in each stretch. */
+class SizeLevel implements Level {
+  readonly called: string;
+  readonly #read: () => number;
+  readonly #lows: number[] = [];
+  #now: number;
+  #after: number | undefined;
+
+  constructor(called: string, read: () => number) {
+    this.called = called;
+    this.#read = read;
+    this.#now = read();
+  }
+
+  get course(): Course {
+    return courseOfLevel(this.#lows, this.#now);
+  }
+
+  get before(): number {
+    return this.#lows[0] ?? this.#now;
+  }
+
+  get after(): number {
+    return this.#after ?? this.#now;
+  }
+
+  begin(): void {
+    this.#lows.push(this.#now);
+  }
+
+  sample(): void {
+    // Of the first stretch its beginning is enough: it only says whether there is anything to look at.
+    if (this.#lows.length > 1) this.#lows.push(Math.min(this.#lows.pop() as number, this.#read()));
+  }
+
+  end(): void {
+    this.#now = this.#read();
+    this.#after ??= this.#now;
+  }
+}
+
+interface Weighed {
+  readonly key: unknown;
+  /** The first stretch that began while it was there. */
+  readonly since: number;
+  readonly lows: number[];
+  now: number;
+}
+
+/** So many calls of `weigh` at most are made in a stretch beside those at its ends. */
+const mostWeighings = 20_000;
+
+/**
+ * What the values of a map weigh, of entries that stay. Each is compared with itself, so that entries that come and go
+ * are none of its business.
+ */
+class WeightLevel implements Level {
+  readonly called: string;
+  readonly #tracker: Tracker;
+  // By generation.
+  readonly #entries = new Map<number, Weighed>();
+  #stretch = -1;
+  #runs = 0;
+  #runsBetween = 1;
+  #first: { before: number; after: number } | undefined;
+
+  constructor(tracker: Tracker) {
+    this.#tracker = tracker;
+    this.called = `the weight of the values in '${tracker.name}'`;
+  }
+
+  /** Of all of them together, or of one by itself where that is worse: others that shrink must not hide it. */
+  get course(): Course {
+    const cohorts = new Map<number, Weighed>();
+    for (const { since, lows, now } of this.#entries.values()) {
+      const cohort = cohorts.get(since) ?? { key: undefined, since, lows: lows.map(() => 0), now: 0 };
+      cohorts.set(since, cohort);
+      for (const [at, low] of lows.entries()) cohort.lows[at] = (cohort.lows[at] as number) + low;
+      cohort.now += now;
+    }
+    let worst: Course = 'back';
+    for (const { lows, now } of [...cohorts.values(), ...this.#entries.values()]) {
+      const course = courseOfLevel(lows, now);
+      if (course === 'grows') return course;
+      if (course === 'doubtful' || worst === 'back') worst = course;
+    }
+    return worst;
+  }
+
+  get before(): number {
+    return this.#first?.before ?? 0;
+  }
+
+  get after(): number {
+    return this.#first?.after ?? 0;
+  }
+
+  begin(runs: number): void {
+    this.#stretch += 1;
+    const { native, stamps } = this.#tracker;
+    for (const key of native.keys()) {
+      const slot = stamps.slotOf(key);
+      if (slot === undefined) continue;
+      const generation = stamps.generation[slot] as number;
+      const known = this.#entries.get(generation);
+      const now = known?.now ?? this.#weigh(key);
+      if (now === undefined) continue;
+      if (known !== undefined) known.lows.push(now);
+      else this.#entries.set(generation, { key, since: this.#stretch, lows: [now], now });
+    }
+    this.#runs = 0;
+    this.#runsBetween = Math.max(1, Math.ceil((this.#entries.size * runs) / mostWeighings));
+  }
+
+  sample(): void {
+    this.#runs += 1;
+    if (this.#stretch === 0 || this.#runs % this.#runsBetween !== 0) return;
+    for (const [generation, { key, lows }] of this.#entries) {
+      const now = this.#isThere(generation, key) ? this.#weigh(key) : undefined;
+      if (now !== undefined) lows.push(Math.min(lows.pop() as number, now));
+    }
+  }
+
+  end(): void {
+    for (const [generation, weighed] of this.#entries) {
+      const now = this.#isThere(generation, weighed.key) ? this.#weigh(weighed.key) : undefined;
+      if (now === undefined) this.#entries.delete(generation);
+      else weighed.now = now;
+    }
+    if (this.#first !== undefined) return;
+    this.#first = { before: 0, after: 0 };
+    for (const { lows, now } of this.#entries.values()) {
+      this.#first.before += lows[0] as number;
+      this.#first.after += now;
+    }
+  }
+
+  #isThere(generation: number, key: unknown): boolean {
+    const slot = this.#tracker.stamps.slotOf(key);
+    return slot !== undefined && this.#tracker.stamps.generation[slot] === generation;
+  }
+
+  #weigh(key: unknown): number | undefined {
+    try {
+      const weight: unknown = this.#tracker.policy.weigh?.(this.#tracker.native.get(key), key);
+      return typeof weight === 'number' && weight >= 0 && weight < Infinity ? weight : undefined;
+    } catch {
+      // The weighing after each sweep reports it.
+      return undefined;
+    }
+  }
+}

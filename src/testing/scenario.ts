@@ -1,0 +1,144 @@
+import { MapsweepError } from '../errors.js';
+import { isThenable } from '../events/unawaited.js';
+import type { Engine } from '../sweeping/engine.js';
+import { yieldToEventLoop } from '../time/clock.js';
+import type { RunningCheck } from './running-check.js';
+import { type Advancer, isAdvancer } from './test-time.js';
+
+/** A run that has not settled for this long while nothing goes on waits for a fake clock. Real ms. */
+const patienceMs = 500;
+/** The same where real timers ran before, such as the test runner's: one that is over by now hides one of the run's. */
+const patienceBesideTimersMs = 1_200;
+const lookEveryMs = 100;
+
+// Captured at load: fake timers replace the globals.
+const realSetTimeout = setTimeout;
+const realClearTimeout = clearTimeout;
+
+/** What a scenario needs besides itself. */
+export interface ScenarioOptions {
+  readonly run: (run: number) => unknown;
+  readonly check: RunningCheck;
+  readonly engine: Engine;
+  readonly advancer: Advancer | undefined;
+  /** How many attempts to deliver have failed, and how many deliveries wait: perhaps for a time to try again. */
+  readonly deliveries: () => { readonly failed: number; readonly pending: number };
+}
+
+/**
+ * Runs a scenario, one run after the other.
+ *
+ * One that waits for a timer of a fake clock would wait for ever, since nobody moves that clock meanwhile. This is seen
+ * by what is going on in the process: nothing more than before the check, but a timer more on the fake clock.
+ */
+export class Scenario {
+  readonly #options: ScenarioOptions;
+  readonly #resources: ReadonlyMap<string, number>;
+  readonly #stuck: Promise<never>;
+  #reject: (error: Error) => void = () => {};
+  #look: ReturnType<typeof setTimeout> | undefined;
+  #run = 0;
+  #waitedMs = 0;
+  #timersBefore: number | undefined;
+  #deliveriesBefore = { failed: 0, pending: 0 };
+  #startedAt = 0;
+
+  constructor(options: ScenarioOptions) {
+    this.#options = options;
+    this.#resources = activeResources();
+    this.#stuck = new Promise((_resolve, reject) => {
+      this.#reject = reject;
+    });
+    this.#stuck.catch(() => {});
+  }
+
+  /** Runs it once. Rejects with what it throws. */
+  async once(run: number): Promise<void> {
+    const { check, engine } = this.#options;
+    check.assertGoingOn();
+    this.#run = run;
+    this.#timersBefore = this.#fakeTimers();
+    this.#deliveriesBefore = this.#options.deliveries();
+    this.#startedAt = engine.timeline.now();
+    this.#waitedMs = 0;
+    const scenario = this.#options.run;
+    const result: unknown = check.inside(() => scenario(run));
+    if (!isThenable(result)) {
+      // A turn for promises that it has begun, as a scenario that awaits gives them.
+      await undefined;
+      return;
+    }
+    this.#watch();
+    try {
+      await Promise.race([result, this.#stuck]);
+    } finally {
+      if (this.#look !== undefined) realClearTimeout(this.#look);
+      this.#look = undefined;
+    }
+  }
+
+  #watch(): void {
+    this.#look = realSetTimeout(() => void this.#lookAgain(), lookEveryMs);
+  }
+
+  async #lookAgain(): Promise<void> {
+    const run = this.#run;
+    this.#watch();
+    // Out of the timer, so that what is counted is the one that has just been set.
+    await yieldToEventLoop();
+    if (this.#look === undefined || run !== this.#run) return;
+    this.#waitedMs = this.#isIdle() ? this.#waitedMs + lookEveryMs : 0;
+    const hadTimers = (this.#resources.get('Timeout') ?? 0) > 0;
+    if (this.#waitedMs < (hadTimers ? patienceBesideTimersMs : patienceMs)) return;
+    this.#reject(
+      new MapsweepError(
+        'ERR_NO_CLOCK',
+        `${this.#options.check.check}: run ${run} of the scenario waits, and all that is going on are timers of a ` +
+          'clock that stands still: nobody advances it while the scenario is awaited. Advance it in the scenario, ' +
+          'before what it waits for is awaited, or do not await what needs time',
+      ),
+    );
+  }
+
+  #isIdle(): boolean {
+    if (this.#options.engine.timeline.now() !== this.#startedAt) return false;
+    const timers = this.#fakeTimers();
+    if (timers === undefined || this.#timersBefore === undefined) return false;
+    if (timers <= this.#timersBefore && !this.#waitsForRetry()) return false;
+    for (const [kind, count] of activeResources()) {
+      // The look itself is a timer.
+      const own = kind === 'Timeout' ? 1 : 0;
+      if (count - own > (this.#resources.get(kind) ?? 0)) return false;
+    }
+    return true;
+  }
+
+  #waitsForRetry(): boolean {
+    const { failed, pending } = this.#options.deliveries();
+    return failed > this.#deliveriesBefore.failed && pending > this.#deliveriesBefore.pending;
+  }
+
+  /** How many timers wait for the fake clock; `undefined` where time is real, or nobody can say. */
+  #fakeTimers(): number | undefined {
+    const { advancer, engine } = this.#options;
+    const clocks: unknown[] = [advancer, engine.timeline.clock];
+    const manual = clocks.find((clock): clock is { pendingTimers: number } => {
+      return isAdvancer(clock) && typeof (clock as { pendingTimers?: unknown }).pendingTimers === 'number';
+    });
+    const faked = fakedGlobals();
+    if (manual === undefined && faked === undefined) return undefined;
+    return (manual?.pendingTimers ?? 0) + (faked?.countTimers() ?? 0);
+  }
+}
+
+/** The clock of @sinonjs/fake-timers, which vitest and Jest put in the place of the global timers. */
+function fakedGlobals(): { countTimers(): number } | undefined {
+  const { clock } = globalThis.setTimeout as { clock?: { countTimers?: () => number } };
+  return typeof clock?.countTimers === 'function' ? (clock as { countTimers(): number }) : undefined;
+}
+
+function activeResources(): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return counts;
+}
