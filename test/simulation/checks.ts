@@ -96,13 +96,16 @@ function compareStamps(
   findings.check(isInOrder, 3, () => `${called} shows ${registeredAt}, ${lastActiveAt} at ${wall}`);
   // Between a jump and the moment that the library sees it, instants are shown by the clock as it was.
   if (of.registeredAt >= time.unseenJumpAt) return;
-  // An instant that the wall clock has not reached again since it was set back is shown as now.
   const { shownRegisteredAt } = of;
   if (registeredAt < wall) {
-    const isSame = shownRegisteredAt === undefined || shownRegisteredAt === registeredAt;
+    // An instant that the wall clock has not reached again since it was set back is shown as the time to which it was
+    // set, and stays there.
+    const isSetBack = time.setBacks > (of.shownSetBacks ?? 0) && registeredAt < (shownRegisteredAt ?? 0);
+    const isSame = shownRegisteredAt === undefined || shownRegisteredAt === registeredAt || isSetBack;
     const movedMs = registeredAt - (shownRegisteredAt ?? 0);
     findings.check(isSame, 3, () => `registeredAt of ${called} has moved by ${movedMs} ms`);
     of.shownRegisteredAt = registeredAt;
+    of.shownSetBacks = time.setBacks;
   } else {
     const isPossible = shownRegisteredAt === undefined || shownRegisteredAt >= wall;
     findings.check(isPossible, 3, () => `registeredAt of ${called} is now`);

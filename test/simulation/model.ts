@@ -58,6 +58,8 @@ export class Model {
   /** What the owner is removing at this moment. */
   deleting: { readonly map: MapName; readonly key: string } | undefined;
   clearing: MapName | undefined;
+  /** Somebody looks at the registry, and changes nothing. */
+  isReading = false;
   /** A tick that came too late removes nothing, and neither does anything before this instant. */
   noSweepBefore = Number.NEGATIVE_INFINITY;
   /** Since when a map has been seen to hold more than it may. */
@@ -131,7 +133,7 @@ export class Model {
   /** A policy function was asked about a value, and answers with an instant. */
   asked(name: 'endedAt' | 'expiresAt', value: Item): void {
     const epoch = value[name];
-    if (epoch === undefined) return;
+    if (epoch === undefined || this.isReading) return;
     const { time } = this.host;
     this.#bySerial.get(value.serial)?.see(name, epoch, epoch - (time.wall() - time.now));
   }

@@ -35,6 +35,8 @@ export class Registration {
   generation: number | undefined;
   /** The epoch ms that its registration is shown as, once the wall clock has passed it. */
   shownRegisteredAt: number | undefined;
+  /** How often the wall clock had been set back when it was shown. */
+  shownSetBacks?: number;
   readonly seen: { endedAt?: SeenInstant; expiresAt?: SeenInstant } = {};
   hook: HookRun | undefined;
   /** A `beforeSweep` succeeded and nothing happened to the entry since it began. */

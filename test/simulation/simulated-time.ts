@@ -31,6 +31,8 @@ export class SimulatedTime {
   spent = 0;
   /** How often the wall clock jumped. */
   jumps = 0;
+  /** How often it jumped back. */
+  setBacks = 0;
   /** When it last did, if nothing has made the library look at both clocks since. */
   unseenJumpAt = Number.POSITIVE_INFINITY;
   #wallOffset = firstWallMs;
@@ -45,6 +47,7 @@ export class SimulatedTime {
   jumpWall(byMs: number): void {
     this.#wallOffset += byMs;
     this.jumps += 1;
+    if (byMs < 0) this.setBacks += 1;
     this.unseenJumpAt = Math.min(this.unseenJumpAt, this.now);
   }
 
