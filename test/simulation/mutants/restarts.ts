@@ -21,12 +21,6 @@ export const restartMutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'restored tombstones are not in the order of their age',
-    file: 'restart/restoration.ts',
-    find: 'tombstones.sort((one, other) => one.at - other.at);',
-    replace: '',
-  },
-  {
     name: 'a lost run is told with stamps of the future',
     file: 'restart/restoration.ts',
     find: 'const registeredAt = Math.min(entry.registeredAt, endedAt);',
