@@ -52,7 +52,7 @@ export function explain(engine: Engine, tracker: Tracker, key: unknown): Explana
   }
   engine.timeline.observe();
   const now = engine.timeline.now();
-  if (tracker.stamps.hasFlag(slot, LEAVING) && tracker.isOrphan(key)) {
+  if (tracker.stamps.hasFlag(slot, LEAVING) && tracker.companions.isOrphan(key)) {
     return answer(
       'due',
       `its leader in '${tracker.policy.follows}' has left and its own delete refused`,
@@ -60,8 +60,8 @@ export function explain(engine: Engine, tracker: Tracker, key: unknown): Explana
       now,
     );
   }
-  const state = tracker.judgeOnly(slot, now);
-  const { judge } = tracker.filing;
+  const state = tracker.due.judgeAt(slot, now);
+  const { judge } = tracker.due;
   const { at, by } = judge.deadline;
   const { unanswered } = judge;
   const rule = by === undefined ? undefined : judge.rule;
@@ -123,15 +123,16 @@ function liveReason(tracker: Tracker, key: unknown, { at, rule, unanswered, now 
 }
 
 function followsRule(tracker: Tracker, key: unknown): string | undefined {
-  return tracker.policy.follows !== undefined && !tracker.isOrphan(key) ? 'follows' : undefined;
+  return tracker.policy.follows !== undefined && !tracker.companions.isOrphan(key) ? 'follows' : undefined;
 }
 
 function describeActivity(tracker: Tracker, slot: number, now: number): string {
   const { stamps } = tracker;
   const age = span(now - (stamps.registeredAt[slot] as number));
   const idle = span(now - stamps.lastActiveAt(slot));
-  const borrowed = tracker.activeAt(slot) > stamps.lastActiveAt(slot);
-  const companion = borrowed ? `, a companion active ${span(now - tracker.activeAt(slot))} ago` : '';
+  const activeAt = tracker.activity.latest(slot);
+  const isByCompanion = activeAt > stamps.lastActiveAt(slot);
+  const companion = isByCompanion ? `, a companion active ${span(now - activeAt)} ago` : '';
   const ended = tracker.claims?.isClaimed(slot) ? ', its end was announced' : '';
   return `age ${age}, idle ${idle}${companion}${ended}`;
 }

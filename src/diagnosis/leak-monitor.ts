@@ -70,7 +70,7 @@ export class LeakMonitor {
  * A TTL says so. Beside one, `maxIdle` and `maxAge` are ceilings for what went wrong, and a rise that lasts until they
  * bite is the very thing to be told of; alone, they are how long an entry stays. A companion stays with its leader.
  */
-function longestLifetimeMs({ policy, leader }: Tracker): number {
+function longestLifetimeMs({ policy, companions: { leader } }: Tracker): number {
   const spans = [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].map(
     ({ ttlMs, maxIdleMs, maxAgeMs }) =>
       [ttlMs, Math.min(maxIdleMs, maxAgeMs)].find((span) => Number.isFinite(span)) ?? 0,

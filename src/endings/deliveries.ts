@@ -1,6 +1,7 @@
 import type { Engine } from '../sweeping/engine.js';
 import type { CompiledEnded } from './ended-policy.js';
 import { Notifier } from './notifier.js';
+import type { ObligationLog } from './notifier-options.js';
 
 /** How deliveries went. */
 export interface DeliveryOutcomes {
@@ -17,7 +18,12 @@ export class Deliveries {
   readonly notifier: Notifier<unknown, unknown>;
   readonly outcomes: DeliveryOutcomes = { delivered: 0, failed: 0, dead: 0 };
 
-  constructor(engine: Engine, ended: CompiledEnded, deliver: NonNullable<CompiledEnded['deliver']>) {
+  constructor(
+    engine: Engine,
+    ended: CompiledEnded,
+    deliver: NonNullable<CompiledEnded['deliver']>,
+    log?: ObligationLog,
+  ) {
     const { bus, failures, timers, timeline } = engine;
     const { outcomes } = this;
     this.notifier = new Notifier({
@@ -25,11 +31,12 @@ export class Deliveries {
       timers,
       deliver,
       limits: ended.limits,
+      log,
       // The bus, the failures and the observers are guarded: nothing that a listener throws reaches the notifier.
       sink: {
         delivered: (event, durationMs) => {
           outcomes.delivered += 1;
-          engine.observe((observer) => observer.delivered?.(durationMs, event));
+          engine.measurements.tell((listener) => listener.delivered?.(durationMs, event));
         },
         attemptFailed: (failure) => {
           outcomes.failed += 1;

@@ -1,11 +1,12 @@
-import { randomUUID } from 'node:crypto';
 import type { EndedEvent } from '../events/ended-event.js';
 import { type EndedReason, endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import { CLAIMED } from '../stamps/stamp-store.js';
 import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
+import { reconcileIfBypassed } from '../sweeping/reconcile.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Timeline } from '../time/timeline.js';
+import type { RunIds } from './run-ids.js';
 import type { Tombstone, Tombstones } from './tombstones.js';
 
 /** What came of `registry.end()`: the first claim wins, later ones are duplicates. */
@@ -28,6 +29,12 @@ export interface EndOptions {
 export interface EndingsHost {
   readonly timeline: Timeline;
   readonly tombstones: Tombstones;
+  /** Unique to this life of the process; with a generation, unique for ever. */
+  readonly lifeId: string;
+  /** Which run is which, if the owner says so. */
+  readonly ids: RunIds | undefined;
+  /** The end of a registration is claimed, and nobody is to be told. */
+  settledSilently(run: EndedRun): void;
   /** The ending is claimed and all state has changed: it has to be delivered. */
   obliged(event: EndedEvent): void;
   /** Tells the bus. */
@@ -42,6 +49,9 @@ export interface AbsentRuns {
   settleAbsent(key: unknown): 'settled' | 'duplicate' | undefined;
 }
 
+/** A registration whose end is claimed. */
+export type EndedRun = Pick<EndedEvent, 'key' | 'id' | 'generation'>;
+
 interface OpenClaim extends Claim {
   readonly key: unknown;
   readonly event: EndedEvent;
@@ -52,18 +62,18 @@ interface OpenClaim extends Claim {
  * Exactly one ending for each registration in one map.
  *
  * A registration opens an obligation; the first who claims it, be it the owner, a sweep or an eviction, discharges it.
- * Claim and tombstone are written together before anything is removed or said, and are taken back only where the
+ * Claim and tombstone are written together before anything is removed or said, and are taken back only if the
  * entry turns out to have stayed.
  */
 export class Endings implements ClaimKeeper {
   readonly tracker: Tracker;
   readonly #host: EndingsHost;
-  // Unique to this life of the process; with a generation, unique for ever.
-  readonly #lifeId = randomUUID();
-  // By slot.
-  readonly #restoredIds = new Map<number, string>();
+  // By slot, those that are not made of the id of this life.
+  readonly #oddIds = new Map<number, string>();
   readonly #ended = new Set<number>();
   readonly #tentative = new Set<OpenClaim>();
+  /** Those of them whose entry is still there, by slot. */
+  readonly #underway = new Map<number, OpenClaim>();
   readonly endedTotal = zeroFor(endedReasons);
   duplicatesTotal = 0;
 
@@ -76,7 +86,7 @@ export class Endings implements ClaimKeeper {
   /** Claims the end of a run for the owner. The entry may stay. */
   end(key: unknown, { reason = 'completed', detail, generation }: EndOptions = {}): EndResult {
     const { stamps } = this.tracker;
-    this.tracker.settleBypass(key);
+    reconcileIfBypassed(this.tracker, key);
     const slot = stamps.slotOf(key);
     if (slot !== undefined && (generation === undefined || stamps.holds(slot, generation))) {
       if (this.isClaimed(slot)) return this.#duplicate();
@@ -95,8 +105,8 @@ export class Endings implements ClaimKeeper {
   /** A run goes on under another key: the end of `to` will be the end of both. */
   transfer(from: unknown, to: unknown): TransferResult {
     const { stamps } = this.tracker;
-    this.tracker.settleBypass(from);
-    this.tracker.settleBypass(to);
+    reconcileIfBypassed(this.tracker, from);
+    reconcileIfBypassed(this.tracker, to);
     const source = stamps.slotOf(from);
     const target = stamps.slotOf(to);
     if (source === undefined) {
@@ -112,71 +122,127 @@ export class Endings implements ClaimKeeper {
       this.#duplicate();
       return 'duplicate';
     }
-    this.settleSilently(source, from);
+    if (this.#host.ids !== undefined && this.idOf(source) === this.idOf(target)) this.#moveOver(source, target);
+    else this.settleSilently(source, from);
     return 'transferred';
+  }
+
+  /** A run goes on under another key that was set with its id, and counted as nothing new: now that one is the run. */
+  #moveOver(source: number, target: number): void {
+    const { stamps } = this.tracker;
+    this.settleSilently(source, stamps.keyOf(source));
+    stamps.setFlag(target, CLAIMED, false);
+    this.#ended.delete(target);
+    this.#host.tombstones.delete(stamps.keyOf(target));
+    this.#host.ids?.forget(this.idOf(target));
+    this.#host.ids?.open(this.idOf(target), target);
+    this.tracker.recorder?.registered(target);
   }
 
   /** Marks a registration as ended without telling anybody: that was done before, or is done under another key. */
   settleSilently(slot: number, key: unknown): void {
     if (this.isClaimed(slot)) return;
-    const { stamps } = this.tracker;
-    const generation = stamps.generation[slot] as number;
+    const run = this.#runOf(slot, key);
+    this.#write(slot, run);
+    this.#host.settledSilently(run);
+  }
+
+  /**
+   * Marks a registration as ended that had ended in an earlier life.
+   *
+   * @param isWritten whether the journal has its claim
+   */
+  settleAgain(slot: number, key: unknown, isWritten: boolean): void {
+    if (this.isClaimed(slot)) return;
+    const run = this.#runOf(slot, key);
     this.#mark(slot);
-    const tombstone = { id: this.idOf(slot), generation, at: this.#host.timeline.now() };
-    this.#host.tombstones.set(key, tombstone);
+    const { id, generation } = run;
+    this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });
+    if (!isWritten) this.#host.settledSilently(run);
+  }
+
+  /** The owner's own id of a registration; `undefined` if there is none. Asked once. */
+  askId(slot: number, key: unknown, value: unknown): string | undefined {
+    const known = this.#oddIds.get(slot);
+    // One that was in the map when it was adopted has been asked about when it was stamped.
+    if (known !== undefined) return known.startsWith(`${this.#host.lifeId}:`) ? undefined : known;
+    const id = this.#host.ids?.ask(value, key);
+    if (this.#host.ids !== undefined) this.#oddIds.set(slot, id ?? this.idOf(slot));
+    return id;
+  }
+
+  /** A run that is not in the map has ended. */
+  rememberAbsent(run: EndedRun): void {
+    this.#remember(run);
+  }
+
+  /** Which run is which, if the owner says so. */
+  get ids(): RunIds | undefined {
+    return this.#host.ids;
   }
 
   /** The id of a registration: the idempotency key of its ending. */
   idOf(slot: number): string {
-    return this.#restoredIds.get(slot) ?? `${this.#lifeId}:${this.tracker.stamps.generation[slot]}`;
+    return this.#oddIds.get(slot) ?? `${this.#host.lifeId}:${this.tracker.stamps.generation[slot]}`;
   }
 
   /** Gives a registration the id that it had before a restart. */
   restoreId(slot: number, id: string): void {
-    this.#restoredIds.set(slot, id);
+    this.#oddIds.set(slot, id);
   }
 
   isClaimed(slot: number): boolean {
     return this.tracker.stamps.hasFlag(slot, CLAIMED);
   }
 
-  /** The keys of claims that are being made at this moment, and may yet be taken back. */
-  tentativeKeys(): Set<unknown> {
-    return new Set(this.#tentativeClaims().map((claim) => claim.key));
-  }
-
-  /** Whether a claim is being made at this moment, and may yet be taken back: to a snapshot it is still open. */
-  isTentative(slot: number): boolean {
-    return this.#tentativeClaims().some((claim) => claim.slot === slot);
+  /** The claim that is being made on a registration at this moment, and may yet be taken back. */
+  tentativeAt(slot: number): EndedEvent | undefined {
+    return this.#underway.get(slot)?.event;
   }
 
   /** Endings whose entry has left while its companions are still leaving: claimed, and not handed over yet. */
   endingNow(): EndedEvent[] {
-    const claims = [...this.#tentative].filter((claim) => !this.#isUnderway(claim));
-    return claims.map((claim) => claim.event);
+    const underway = new Set(this.#underway.values());
+    return [...this.#tentative].filter((claim) => !underway.has(claim)).map(({ event }) => event);
   }
 
   /** Takes over a claimed ending: counts it, has it delivered, and tells the bus. */
   conclude(event: EndedEvent): void {
-    this.#settle(event);
+    this.#handOver(event);
     this.#host.announce(event);
   }
 
   // --- ClaimKeeper --------------------------------------------------------------------------------------------------
 
+  registered(slot: number, key: unknown, value: unknown): void {
+    const { ids } = this.#host;
+    if (ids === undefined) return;
+    if (!this.#oddIds.has(slot)) this.askId(slot, key, value);
+    const id = this.idOf(slot);
+    if (this.isClaimed(slot)) return;
+    const open = ids.slotOf(id);
+    // Another entry has that run, or had it: its end is not the end of the run.
+    if ((open !== undefined && open !== slot) || ids.hasEnded(id)) this.settleSilently(slot, key);
+    else ids.open(id, slot);
+  }
+
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
     if (this.isClaimed(slot)) return undefined;
     const claim = this.#open(slot, key, value, reason, undefined);
     this.#tentative.add(claim);
+    this.#underway.set(slot, claim);
     return claim;
   }
 
   withdraw(claim: Claim): void {
     const open = claim as OpenClaim;
     this.#tentative.delete(open);
+    this.#underway.delete(open.slot);
     const { stamps } = this.tracker;
     stamps.setFlag(open.slot, CLAIMED, false);
     this.#ended.delete(open.slot);
+    this.#host.ids?.forget(open.event.id);
+    this.#host.ids?.open(open.event.id, open.slot);
     if (open.replaced === undefined) this.#host.tombstones.delete(open.key);
     else this.#host.tombstones.set(open.key, open.replaced);
   }
@@ -184,13 +250,16 @@ export class Endings implements ClaimKeeper {
   confirm(claim: Claim): EndedEvent {
     const open = claim as OpenClaim;
     this.#tentative.delete(open);
-    this.#settle(open.event);
+    this.#handOver(open.event);
     return open.event;
   }
 
   forget(slot: number): void {
     this.#ended.delete(slot);
-    this.#restoredIds.delete(slot);
+    this.#underway.delete(slot);
+    const id = this.#oddIds.get(slot);
+    if (id !== undefined) this.#host.ids?.close(id, slot);
+    this.#oddIds.delete(slot);
   }
 
   endedSlots(): Iterable<number> {
@@ -199,12 +268,8 @@ export class Endings implements ClaimKeeper {
 
   // --- inside -------------------------------------------------------------------------------------------------------
 
-  #tentativeClaims(): OpenClaim[] {
-    return [...this.#tentative].filter((claim) => this.#isUnderway(claim));
-  }
-
-  #isUnderway({ slot, generation }: OpenClaim): boolean {
-    return this.tracker.stamps.holds(slot, generation);
+  #runOf(slot: number, key: unknown): EndedRun {
+    return { key, id: this.idOf(slot), generation: this.tracker.stamps.generation[slot] as number };
   }
 
   #open(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
@@ -231,9 +296,18 @@ export class Endings implements ClaimKeeper {
   }
 
   /** Claims the end of a registration: from here on, whoever comes is a duplicate. */
-  #write(slot: number, { key, id, generation }: EndedEvent): void {
+  #write(slot: number, run: EndedRun): void {
     this.#mark(slot);
-    this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });
+    this.#host.ids?.close(run.id, slot);
+    this.#remember(run);
+  }
+
+  #remember({ key, id, generation }: EndedRun): void {
+    const { ids, timeline, tombstones } = this.#host;
+    const at = timeline.now();
+    tombstones.set(key, { id, generation, at });
+    // A second registration of one run ends at once, and the run itself is open.
+    if (ids?.slotOf(id) === undefined) ids?.remember(id, { key, generation, at });
   }
 
   #mark(slot: number): void {
@@ -242,7 +316,7 @@ export class Endings implements ClaimKeeper {
     if (this.tracker.order !== undefined) this.#ended.add(slot);
   }
 
-  #settle(event: EndedEvent): void {
+  #handOver(event: EndedEvent): void {
     this.endedTotal[counted(event.reason)] += 1;
     this.#host.obliged(event);
   }

@@ -17,12 +17,12 @@ export class FairQueue<T> {
     this.#retries.push(value);
   }
 
-  /** Whether {@link FairQueue.take} has something to give. */
+  /** Returns whether {@link FairQueue.take} has something to give. */
   hasNext(withRetries: boolean): boolean {
     return this.#fresh.size > 0 || (withRetries && this.#retries.size > 0);
   }
 
-  /** The next one; without `withRetries`, retries stay where they are. */
+  /** Takes the next one out; without `withRetries`, retries stay in the queue. */
   take(withRetries: boolean): T | undefined {
     const isRetry = withRetries && this.#retries.size > 0 && !(this.#lastWasRetry && this.#fresh.size > 0);
     this.#lastWasRetry = isRetry;

@@ -3,7 +3,8 @@ import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 
 /**
  * The attempts that run, oldest first, and their time-out. All have the same time to run, so the oldest is the first
- * to time out: one ticket, set for it, serves all, and is left alone when it settles and the next becomes the oldest.
+ * to time out: one ticket, set for it, serves all, and is left alone when that attempt is over and the next becomes the
+ * oldest.
  */
 export class InFlight<Attempt extends { readonly startedAt: number }> {
   readonly #clock: Clock;
@@ -32,7 +33,7 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
     this.#arm();
   }
 
-  /** Returns false where the attempt has timed out. The ticket stays until {@link InFlight.rest}. */
+  /** Returns false if the attempt has timed out. The ticket stays until {@link InFlight.rest}. */
   delete(attempt: Attempt): boolean {
     return this.#attempts.delete(attempt);
   }

@@ -1,35 +1,16 @@
 import { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { Deliver, EndedEvent } from '../events/ended-event.js';
-import type { DeadLetterEvent, DeliveryFailedEvent } from '../events/event-bus.js';
 import { detached } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import type { TimerQueue } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
 import { AttemptContext, abortAttempt } from './attempt-context.js';
-import { copyOf, DeadLetters, type LetterRecord } from './dead-letters.js';
+import { DeadLetters, type LetterRecord } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
-import { Fifo } from './fifo.js';
 import { InFlight } from './in-flight.js';
+import type { NotifierLimits, NotifierOptions, NotifierSink, ObligationLog } from './notifier-options.js';
 import { RetryWaits } from './retry-waits.js';
-
-/** Bounds of a {@link Notifier}, checked by whoever makes one. The defaults are those of the registry's options. */
-export interface NotifierLimits {
-  /** Attempts in a round, at least 1. Default 5. */
-  attempts: number;
-  /** Shortest pause before a retry, ms. Default 1,000. */
-  minDelayMs: number;
-  /** Longest pause before a retry, ms. Default 60,000. */
-  maxDelayMs: number;
-  /** How long an attempt may run, ms. Default 10,000. */
-  attemptTimeoutMs: number;
-  /** Attempts that run at once, at least 1. Default 32. */
-  concurrency: number;
-  /** Endings that are queued, in flight or waiting for a retry. Default 1,000,000. */
-  maxPending: number;
-  /** Dead letters that are kept. Default 10,000. */
-  maxDeadLetters: number;
-}
 
 /** What a {@link Notifier} owes, for a snapshot. */
 export interface NotifierState<K, V> {
@@ -37,31 +18,6 @@ export interface NotifierState<K, V> {
   pending: Array<{ event: EndedEvent<K, V>; attempts: number }>;
   /** Oldest first. */
   deadLetters: DeadLetter<K, V>[];
-}
-
-/**
- * Whom a {@link Notifier} tells what comes of the endings. Each method is called synchronously, after the state has
- * changed, and may call back in. None may throw.
- */
-export interface NotifierSink {
-  /** Told once of each delivered event; `durationMs` is that of the attempt that succeeded, late or not. */
-  delivered(event: EndedEvent, durationMs: number, attempt: number): void;
-  /** `retryInMs` is also `undefined` while retries are paused. */
-  attemptFailed(failure: DeliveryFailedEvent): void;
-  /** `redeliver` takes a new letter at once, unless its timed-out attempt is still running. The letter is a copy. */
-  deadLetter(event: DeadLetterEvent): void;
-  /** An attempt that had timed out rejected after all. */
-  failedLate(error: unknown): void;
-}
-
-/** What a {@link Notifier} is made of. */
-export interface NotifierOptions<K, V> {
-  clock: Clock;
-  /** Carries retries, time-outs and the deadline of `settleAll`; none of them comes while it is paused. */
-  timers: TimerQueue;
-  deliver: Deliver<K, V>;
-  limits: NotifierLimits;
-  sink: NotifierSink;
 }
 
 /** An event that somebody has to hear of, from `push` to its delivery or its dead letter. */
@@ -85,13 +41,13 @@ interface Attempt<K, V> {
 /** How long attempts may start one another before the event loop gets a turn, ms. */
 const TURN_BUDGET_MS = 5;
 
-const settled = Promise.resolve();
+const resolved = Promise.resolve();
 
 /**
  * Delivers endings: each until it succeeds, with at most `attempts` attempts a round, then as one dead letter.
  *
  * At most one delivery of an id succeeds, and its attempts never overlap: an obligation is queued, running, waiting or
- * a dead letter, never two of these; and where an attempt timed out, its id is not tried again before it has settled.
+ * a dead letter, never two of these; and if an attempt timed out, its id is not tried again before that attempt is over.
  * That is per instance: a notifier that imports the state of another one knows nothing of attempts running there.
  */
 export class Notifier<K, V> {
@@ -100,25 +56,28 @@ export class Notifier<K, V> {
   readonly #deliver: Deliver<K, V>;
   readonly #limits: NotifierLimits;
   readonly #sink: NotifierSink;
+  readonly #log: ObligationLog | undefined;
 
   readonly #pending = new Map<string, Obligation<K, V>>();
   readonly #queue = new FairQueue<Obligation<K, V>>();
   readonly #inFlight: InFlight<Attempt<K, V>>;
   readonly #retries: RetryWaits<Obligation<K, V>>;
   readonly #letters: DeadLetters<K, V>;
-  readonly #untold = new Fifo<DeadLetterEvent>();
-  readonly #turn = new TurnBudget(TURN_BUDGET_MS, () => this.#pump());
+  readonly #turn: TurnBudget;
   #isPumpQueued = false;
-  #settlement: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
+  #finishing: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
   #isClosed = false;
+  #isHalted = false;
 
-  constructor({ clock, timers, deliver, limits, sink }: NotifierOptions<K, V>) {
+  constructor({ clock, timers, deliver, limits, sink, log }: NotifierOptions<K, V>) {
     this.#clock = clock;
+    this.#turn = new TurnBudget(clock, TURN_BUDGET_MS, () => this.#pump());
     this.#timers = timers;
     this.#deliver = deliver;
     this.#limits = limits;
     this.#sink = sink;
-    this.#letters = new DeadLetters(limits.maxDeadLetters);
+    this.#log = log;
+    this.#letters = new DeadLetters(limits.maxDeadLetters, sink, log);
     this.#inFlight = new InFlight(clock, timers, limits.attemptTimeoutMs, (attempt) =>
       this.#timeOut(attempt),
     );
@@ -140,10 +99,30 @@ export class Notifier<K, V> {
   /**
    * Takes over an ending. Its first attempt starts in a microtask, outside the async context of the caller, as soon
    * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. An id that is pending or a dead letter
-   * is ignored; once `settleAll` is over, an ending is kept for `export` and not tried.
+   * is ignored; once `finish` is over, an ending is kept for `export` and not tried.
+   *
+   * @param isHeld it is not tried before {@link Notifier.start}
    */
-  push(event: EndedEvent<K, V>): void {
-    this.#accept(event, 0);
+  push(event: EndedEvent<K, V>, isHeld = false): void {
+    this.#accept(event, 0, isHeld);
+  }
+
+  /** Has an ending tried that was held so far. */
+  start(id: string): void {
+    const obligation = this.#pending.get(id);
+    if (obligation === undefined) return;
+    this.#queue.addFresh(obligation);
+    this.#queuePump();
+  }
+
+  /** What is queued, in flight or waiting for a retry, the oldest first; stays right while it changes between two steps. */
+  obligations(): Iterable<{ readonly event: EndedEvent<K, V>; readonly attempts: number }> {
+    return this.#pending.values();
+  }
+
+  /** The dead letters themselves, the oldest first; to be left as they are. */
+  letters(): Iterable<DeadLetter<K, V>> {
+    return this.#letters.all();
   }
 
   /** Copies, oldest first. */
@@ -152,15 +131,16 @@ export class Notifier<K, V> {
   }
 
   /**
-   * Starts a new round of attempts, numbered from 1, for a dead letter. False where there is none of that id, its
-   * timed-out attempt has not settled, `maxPending` is reached, or `settleAll` is over.
+   * Starts a new round of attempts, numbered from 1, for a dead letter. Returns false if there is none of that id, its
+   * timed-out attempt still runs, `maxPending` is reached, or `finish` is over.
    */
   redeliver(id: string): boolean {
     const record = this.#letters.get(id);
     if (record === undefined || record.isRunning) return false;
-    if (this.#isClosed || this.#pending.size >= this.#limits.maxPending) return false;
+    if (this.#isClosed || this.#isHalted || this.#pending.size >= this.#limits.maxPending) return false;
     this.#letters.withdraw(record);
-    this.#enqueue({ id, event: record.letter.event, attempts: 0 });
+    this.#log?.retried(record.letter.event as EndedEvent);
+    this.#enqueue({ id, event: record.letter.event, attempts: 0 }, false);
     return true;
   }
 
@@ -171,8 +151,8 @@ export class Notifier<K, V> {
    * @returns how many of those that were pending or came in meanwhile are undelivered; earlier dead letters are not
    *   among them
    */
-  settleAll(deadlineAtMonotonic: number): Promise<number> {
-    if (this.#settlement !== undefined) return this.#settlement.promise;
+  finish(deadlineAtMonotonic: number): Promise<number> {
+    if (this.#finishing !== undefined) return this.#finishing.promise;
     const deadline = this.#timers.schedule(deadlineAtMonotonic, () => this.#close());
     const releaseProcess = this.#timers.holdProcess();
     let resolve!: (undelivered: number) => void;
@@ -184,7 +164,7 @@ export class Notifier<K, V> {
       releaseProcess();
       resolve(this.#pending.size + this.#letters.countedLosses);
     };
-    this.#settlement = { promise, end };
+    this.#finishing = { promise, end };
     this.#letters.countLosses();
     this.#retries.releaseAll();
     this.#inFlight.resume();
@@ -194,16 +174,26 @@ export class Notifier<K, V> {
   }
 
   /**
-   * From here on no timer is needed: first attempts still start, retries wait for `settleAll`, and attempts have no
-   * time-out. Ignored once `settleAll` was called.
+   * From here on no timer is needed: first attempts still start, retries wait for `finish`, and attempts have no
+   * time-out. Ignored once `finish` was called.
    */
   pauseRetries(): void {
-    if (this.#settlement !== undefined) return;
+    if (this.#finishing !== undefined) return;
     this.#retries.pause();
     this.#inFlight.pause();
   }
 
-  /** Everything owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
+  /**
+   * Starts nothing more, ever, and keeps what is owed: somebody else delivers it. An attempt that runs may come to its
+   * end.
+   */
+  halt(): void {
+    this.#isHalted = true;
+    this.pauseRetries();
+    this.#pump();
+  }
+
+  /** Returns all that is owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
   export(): NotifierState<K, V> {
     const pending: NotifierState<K, V>['pending'] = [];
     for (const { event, attempts } of this.#pending.values()) pending.push({ event, attempts });
@@ -212,34 +202,34 @@ export class Notifier<K, V> {
 
   /**
    * Takes over the state of another notifier. What is pending there starts again, with the number of the next
-   * attempt; where none is left, the outcome of the last one is unknown and it becomes an ambiguous dead letter. Ids
+   * attempt; if none is left, the outcome of the last one is unknown and it becomes an ambiguous dead letter. Ids
    * that are pending or dead letters here already are left as they are.
    */
   import(state: NotifierState<K, V>): void {
     for (const letter of state.deadLetters) {
-      if (this.#isKnown(letter.id)) continue;
-      const { dropped } = this.#letters.add(copyOf(letter));
-      if (dropped !== undefined) this.#sink.deadLetter({ letter: copyOf(dropped), dropped: true });
+      if (!this.#isKnown(letter.id)) this.#letters.restore(letter);
     }
-    for (const { event, attempts } of state.pending) this.#accept(event, attempts);
+    this.#letters.tell();
+    for (const { event, attempts } of state.pending) this.#accept(event, attempts, false);
   }
 
   #isKnown(id: string): boolean {
     return this.#pending.has(id) || this.#letters.has(id);
   }
 
-  #accept(event: EndedEvent<K, V>, attempts: number): void {
+  #accept(event: EndedEvent<K, V>, attempts: number, isHeld: boolean): void {
     const obligation = { id: event.id, event, attempts };
     if (this.#isKnown(event.id)) return;
     if (attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', undefined, true);
-    else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
+    else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation, isHeld);
     else this.#bury(obligation, 'overflow', undefined, false);
-    // Whoever hands an ending over may be in the midst of a removal, where nobody must be called.
-    if (this.#untold.size > 0) detached(() => settled.then(() => this.#tell()));
+    // Whoever hands an ending over may be in the midst of a removal, when nobody must be called.
+    if (this.#letters.hasUntold) detached(() => resolved.then(() => this.#letters.tell()));
   }
 
-  #enqueue(obligation: Obligation<K, V>): void {
+  #enqueue(obligation: Obligation<K, V>, isHeld: boolean): void {
     this.#pending.set(obligation.id, obligation);
+    if (isHeld) return;
     if (obligation.attempts === 0) this.#queue.addFresh(obligation);
     else this.#queue.addRetry(obligation);
     this.#queuePump();
@@ -250,7 +240,7 @@ export class Notifier<K, V> {
     this.#isPumpQueued = true;
     // A promise, since fake timers may replace `queueMicrotask`.
     detached(() =>
-      settled.then(() => {
+      resolved.then(() => {
         this.#isPumpQueued = false;
         this.#pump();
       }),
@@ -259,18 +249,17 @@ export class Notifier<K, V> {
 
   /** Starts what there are slots for. To be called after every change that may free a slot or end the work. */
   #pump(): void {
-    while (!this.#isClosed && this.#inFlight.size < this.#limits.concurrency) {
+    while (!this.#isClosed && !this.#isHalted && this.#inFlight.size < this.#limits.concurrency) {
       const withRetries = !this.#retries.isPaused;
       if (!this.#queue.hasNext(withRetries)) break;
-      const now = this.#clock.monotonic();
-      if (!this.#turn.hasTimeAt(now)) break;
-      void this.#attempt(this.#queue.take(withRetries)!, now);
+      if (!this.#turn.hasTime()) break;
+      void this.#attempt(this.#queue.take(withRetries)!, this.#clock.monotonic());
     }
     this.#inFlight.rest();
-    if (this.#pending.size === 0) this.#close();
+    if (this.#pending.size === 0 || (this.#isHalted && this.#inFlight.size === 0)) this.#close();
   }
 
-  // `await` treats a throw, a value, a promise and the oddest thenable alike, and settles in a microtask at the
+  // `await` treats a throw, a value, a promise and the oddest thenable alike, and is over in a microtask at the
   // earliest, so that a million synchronous handlers are a loop and no recursion. Nothing else in here may throw.
   async #attempt(obligation: Obligation<K, V>, now: number): Promise<void> {
     obligation.attempts += 1;
@@ -292,6 +281,7 @@ export class Notifier<K, V> {
     const { obligation, startedAt, record } = attempt;
     if (this.#inFlight.delete(attempt)) this.#pending.delete(obligation.id);
     else if (record !== undefined) this.#letters.withdraw(record);
+    this.#log?.done(obligation.id);
     this.#sink.delivered(obligation.event, this.#clock.monotonic() - startedAt, obligation.attempts);
     this.#pump();
   }
@@ -299,6 +289,7 @@ export class Notifier<K, V> {
   #fail(obligation: Obligation<K, V>, error: unknown): void {
     const { event, attempts } = obligation;
     if (attempts < this.#limits.attempts) {
+      this.#log?.attempted(obligation.id, attempts);
       const retryInMs = this.#retries.add(obligation, attempts);
       this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: !this.#isClosed, retryInMs });
     } else {
@@ -339,34 +330,23 @@ export class Notifier<K, V> {
     ambiguous: boolean,
   ): LetterRecord<K, V> {
     this.#pending.delete(id);
-    const letter = { id, event, attempts, error, ambiguous, at: this.#clock.now(), cause };
-    const { record, dropped } = this.#letters.add(letter);
-    this.#untold.push({ letter, dropped: false });
-    if (dropped !== undefined) this.#untold.push({ letter: dropped, dropped: true });
-    return record;
+    return this.#letters.add({ id, event, attempts, error, ambiguous, at: this.#clock.now(), cause });
   }
 
   /** Tells of the last attempt at an obligation, and then of the dead letter that it has become. */
   #tellEnd({ event, attempts }: Obligation<K, V>, error: unknown): void {
     this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: false, retryInMs: undefined });
-    this.#tell();
+    this.#letters.tell();
   }
 
-  /** Tells of the letters that were made and dropped, in the order in which they were. */
-  #tell(): void {
-    for (let next = this.#untold.shift(); next !== undefined; next = this.#untold.shift()) {
-      this.#sink.deadLetter({ letter: copyOf(next.letter), dropped: next.dropped });
-    }
-  }
-
-  /** The end of `settleAll`, if that was called: nothing starts any more. */
+  /** The end of `finish`, if that was called: nothing starts any more. */
   #close(): void {
-    if (this.#settlement === undefined || this.#isClosed) return;
+    if (this.#finishing === undefined || this.#isClosed) return;
     this.#isClosed = true;
     this.#retries.pause();
     this.#inFlight.pause();
     const reason = new MapsweepError('ERR_CLOSED', 'closed before the attempt to deliver settled');
     for (const { context } of this.#inFlight) abortAttempt(context, reason);
-    this.#settlement.end();
+    this.#finishing.end();
   }
 }

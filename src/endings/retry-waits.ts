@@ -19,7 +19,7 @@ export class RetryWaits<T> {
     this.#due = due;
   }
 
-  /** Whether items wait without an end in sight. */
+  /** True while items wait without an end in sight. */
   get isPaused(): boolean {
     return this.#isPaused;
   }

@@ -79,7 +79,7 @@ export class Tombstones {
     }
   }
 
-  /** All that are remembered, the oldest first. A key that was collected meanwhile is left out. */
+  /** Yields all that are remembered, the oldest first. A key that was collected meanwhile is left out. */
   *entries(): Generator<readonly [key: unknown, tombstone: Tombstone]> {
     for (const [token, tombstone] of this.#cache.rentries()) {
       if (this.#isOver(tombstone as Tombstone)) continue;

@@ -10,7 +10,7 @@ export class CallbackFailures {
     this.#tell = tell;
   }
 
-  /** Counts a failure without a word: it has been said before. */
+  /** Counts a failure and says nothing: it has been said before. */
   count(map: string, callback: string): void {
     let counts = this.#counts.get(map);
     if (counts === undefined) {
@@ -33,7 +33,7 @@ export class CallbackFailures {
     }
   }
 
-  /** How often each callback failed: map, callback, count. */
+  /** Yields how often each callback failed: map, callback, count. */
   *entries(): Generator<readonly [map: string, callback: string, count: number]> {
     for (const [map, counts] of this.#counts) {
       for (const [callback, count] of counts) yield [map, callback, count];

@@ -21,7 +21,7 @@ export interface RemovedEvent {
 
 /** A user callback threw, rejected, timed out or gave an invalid answer. The entry it was about is unharmed. */
 export interface CallbackFailedEvent {
-  /** The map whose callback it was; empty where it belongs to no map, such as a listener. */
+  /** The map whose callback it was; empty if it belongs to no map, as a listener does. */
   readonly map: string;
   /** The option or function that failed, such as `dispose`. */
   readonly callback: string;
@@ -36,7 +36,7 @@ export interface DeliveryFailedEvent {
   readonly attempt: number;
   readonly error: unknown;
   readonly willRetry: boolean;
-  /** Pause before the next attempt, ms; `undefined` where there is none. */
+  /** The pause before the next attempt, ms; `undefined` if there is none. */
   readonly retryInMs: number | undefined;
 }
 
@@ -49,7 +49,7 @@ export interface DeadLetterEvent {
 /** The leak verdict of a map changed. */
 export interface LeakSuspectedEvent {
   readonly map: string;
-  /** `false` where the suspicion is over. */
+  /** `false` when the suspicion is over. */
   readonly suspected: boolean;
   readonly entriesPerMinute: number;
   /** When the rise began, epoch ms. */
@@ -59,6 +59,15 @@ export interface LeakSuspectedEvent {
   readonly oldestKeys: readonly unknown[];
   /** Where the sampled ones of its entries were registered, most first, if `captureSites` is on. */
   readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;
+}
+
+/** The journal could not be written. What was said since stays to be written, and is tried again by itself. */
+export interface JournalFailedEvent {
+  /** Where it is kept. */
+  readonly journal: string;
+  readonly error: unknown;
+  /** It is somebody else's now, or gone: this process writes and delivers nothing more. */
+  readonly isFinal: boolean;
 }
 
 /** What `registry.on` takes, and what its handlers get. */
@@ -72,6 +81,7 @@ export interface RegistryEvents {
   'dead-letter': DeadLetterEvent;
   'leak-suspected': LeakSuspectedEvent;
   'clock-jumped': ClockJump;
+  'journal-failed': JournalFailedEvent;
 }
 
 /** The names of the events, for checking at run time. */
@@ -85,6 +95,7 @@ export const eventNames: readonly (keyof RegistryEvents)[] = [
   'dead-letter',
   'leak-suspected',
   'clock-jumped',
+  'journal-failed',
 ];
 
 // mitt's typings say CommonJS while Node loads its ES module, whose default export is the function itself.
@@ -117,7 +128,7 @@ export class EventBus {
     return () => this.#emitter.off(type, guarded);
   }
 
-  /** Whether anybody listens: an event that nobody gets need not be made. */
+  /** Returns whether anybody listens: an event that nobody gets need not be made. */
   hasListener(type: keyof RegistryEvents): boolean {
     return (this.#emitter.all.get(type)?.length ?? 0) > 0;
   }

@@ -2,7 +2,7 @@ import type { EndedEvent } from './ended-event.js';
 
 /**
  * Measurements that are distributions, for whoever collects them. Sizes and counts are not here: they can be read at
- * any time. Called with state settled; must neither throw nor call back.
+ * any time. Each is called after the state has changed, and must neither throw nor call back.
  */
 export interface Measurements {
   /** A pass over all maps went through and took this long, ms. */
@@ -11,6 +11,8 @@ export interface Measurements {
   sliceFinished?(durationMs: number): void;
   /** An entry was removed this long after it became due, ms. */
   sweptLate?(map: string, lateMs: number): void;
+  /** The journal has taken an append, which took this long, ms. */
+  journalAppended?(durationMs: number): void;
   /** An ending was delivered, by an attempt that took this long, ms. */
   delivered?(durationMs: number, event: EndedEvent): void;
 }

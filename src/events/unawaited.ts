@@ -1,4 +1,4 @@
-/** Whether a value is a promise or another thenable. A `then` that throws when read makes it none. */
+/** Returns whether a value is a promise or another thenable. A `then` that throws when read makes it none. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
   try {

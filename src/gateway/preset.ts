@@ -78,11 +78,11 @@ const cleanedUpTtl = '5m';
 const endedCeilingMs = durationMs('1h', 'ended');
 
 /**
- * The registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one whose clean-up
- * never completes an hour after its end, one that never ended until it has been idle for a day; contexts, sequence
- * counters and pending errors leave with their run.
+ * Makes the registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one whose
+ * clean-up never completes an hour after its end, one that never ended until it has been idle for a day; contexts,
+ * sequence counters and pending errors leave with their run.
  *
- * @throws MapsweepTypeError or MapsweepRangeError where an option is wrong; nothing has been made or adopted then
+ * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then
  */
 export function createGatewayRegistry<
   Run extends object = SubagentRunFields,
@@ -154,7 +154,7 @@ function subagentRuns(clock: Clock) {
   };
 }
 
-/** Gateways write 0 and `null` for an instant that is not set, too. */
+/** Returns an instant that is set: gateways also write 0 and `null` for one that is not. */
 function unlessUnset(instant: number | null | undefined): number | undefined {
   return instant === null || instant === 0 ? undefined : instant;
 }
@@ -228,7 +228,7 @@ function liveMap(path: string, given: unknown): unknown {
   return target;
 }
 
-/** What of an override counts: an option that is `undefined` is one that is not there. */
+/** Returns what of an override counts: an option that is `undefined` is one that is not there. */
 function override(path: string, given: unknown): object {
   if (!isObjectOfOptions(given)) throw invalidType(path, 'an object of options', given);
   if (Object.hasOwn(given, 'adopt')) {

@@ -4,6 +4,7 @@ import type { CompiledPolicy } from '../policy/policy.js';
 import { describe } from '../policy/read-options.js';
 import { nativeOf } from '../stamps/native-collection.js';
 import type { Engine } from '../sweeping/engine.js';
+import { reconcileNow } from '../sweeping/reconcile.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { instrument } from './method-wrappers.js';
 import { markTracked, unmarkTracked } from './tracked-mark.js';
@@ -31,7 +32,7 @@ export function adoptInto(
   markTracked(target, { engine, tracker });
   const restore = instrument(tracker);
   prepare(tracker);
-  tracker.reconcileNow();
+  reconcileNow(tracker);
   if (policy.unstamped !== 'now') stampUnstamped(engine, tracker);
   let isReleased = false;
   return {

@@ -3,6 +3,7 @@ import type { SweepReport } from '../events/sweep-report.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Adoption } from './adoption.js';
+import { touch } from './owner-writes.js';
 
 /** What adopting a live Map or Set gives: the way back, and the questions a `TrackedMap` answers itself. */
 export class MapHandle<M, K> {
@@ -27,7 +28,7 @@ export class MapHandle<M, K> {
 
   /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
   touch(key: K): boolean {
-    return this.#adoption.tracker.touch(key);
+    return touch(this.#adoption.tracker, key);
   }
 
   /** When the entry was registered and last active; `undefined` where there is no such entry. */

@@ -1,10 +1,12 @@
 import type { Tracker } from '../sweeping/tracker.js';
+import { clearThrough, deleteKey, deleteThrough } from './owner-removals.js';
+import { computeThrough, insertThrough, setKey, setThrough } from './owner-writes.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of foreign classes, passed on with whatever they are given
 type Method = (this: unknown, ...parameters: any[]) => any;
 
 const intrinsicSet = Map.prototype.set as Method;
-const intrinsicDelete: Record<string, Method> = { map: Map.prototype.delete, set: Set.prototype.delete };
+const intrinsicDeletes = new Set<Method>([Map.prototype.delete, Set.prototype.delete]);
 
 /** The methods that write, by kind of collection. Those the engine does not have are not wrapped. */
 const writers = {
@@ -28,8 +30,8 @@ export function instrument(tracker: Tracker): () => void {
     if (typeof original !== 'function') continue;
     const before = Object.getOwnPropertyDescriptor(target, name);
     const wrapper = wrap(name, original as Method, target, () => live);
-    if (name === 'delete' && original === intrinsicDelete[kind]) {
-      tracker.removals.plainDelete = wrapper as (key: unknown) => boolean;
+    if (name === 'delete' && intrinsicDeletes.has(original as Method)) {
+      tracker.plainDelete = wrapper as (key: unknown) => boolean;
     }
     Object.defineProperty(target, name, {
       value: wrapper,
@@ -62,9 +64,11 @@ function wrap(
         set(this: unknown, key: unknown, value: unknown, ...rest: unknown[]): unknown {
           const tracker = this === target ? live() : undefined;
           if (tracker === undefined) return original.call(this, key, value, ...rest);
-          if (original === intrinsicSet)
-            return plainSet(tracker, target as Map<unknown, unknown>, key, value);
-          return tracker.setThrough(key, () => original.call(this, key, value, ...rest));
+          if (original !== intrinsicSet) {
+            return setThrough(tracker, key, () => original.call(this, key, value, ...rest));
+          }
+          setKey(tracker, target as Map<unknown, unknown>, key, value);
+          return target;
         },
       }.set;
     case 'add':
@@ -72,7 +76,7 @@ function wrap(
         add(this: unknown, member: unknown, ...rest: unknown[]): unknown {
           const tracker = this === target ? live() : undefined;
           if (tracker === undefined) return original.call(this, member, ...rest);
-          return tracker.setThrough(member, () => original.call(this, member, ...rest));
+          return setThrough(tracker, member, () => original.call(this, member, ...rest));
         },
       }.add;
     case 'delete':
@@ -80,12 +84,8 @@ function wrap(
         delete(this: unknown, key: unknown, ...rest: unknown[]): unknown {
           const tracker = this === target ? live() : undefined;
           if (tracker === undefined) return original.call(this, key, ...rest);
-          if (tracker.removals.isQuiet && tracker.removals.isPlain) {
-            const left = tracker.native.remove(key);
-            tracker.removals.leftQuietly(key, left);
-            return left;
-          }
-          return tracker.removals.deleteThrough(key, () => original.call(this, key, ...rest));
+          if (intrinsicDeletes.has(original)) return deleteKey(tracker, key);
+          return deleteThrough(tracker, key, () => original.call(this, key, ...rest));
         },
       }.delete;
     case 'clear':
@@ -93,7 +93,7 @@ function wrap(
         clear(this: unknown, ...rest: unknown[]): unknown {
           const tracker = this === target ? live() : undefined;
           if (tracker === undefined) return original.call(this, ...rest);
-          return tracker.removals.clearThrough(() => original.call(this, ...rest));
+          return clearThrough(tracker, () => original.call(this, ...rest));
         },
       }.clear;
     default: {
@@ -102,31 +102,11 @@ function wrap(
         if (tracker === undefined) return original.call(this, key, second, ...rest);
         const run = (given: unknown): unknown => original.call(this, key, given, ...rest);
         return name === 'getOrInsertComputed' && typeof second === 'function'
-          ? tracker.computeThrough(key, second as (key: unknown) => unknown, run)
-          : tracker.insertThrough(key, () => run(second));
+          ? computeThrough(tracker, key, second as (key: unknown) => unknown, run)
+          : insertThrough(tracker, key, () => run(second));
       };
       Object.defineProperty(insert, 'name', { value: name, configurable: true });
       return insert;
     }
   }
-}
-
-/** A `set` on a Map whose class has none of its own. */
-function plainSet(
-  tracker: Tracker,
-  target: Map<unknown, unknown>,
-  key: unknown,
-  value: unknown,
-): Map<unknown, unknown> {
-  tracker.settleBypass(key);
-  const slot = tracker.stamps.slotOf(key);
-  if (slot === undefined) {
-    intrinsicSet.call(target, key, value);
-    tracker.registered(key, value);
-  } else {
-    const previous = tracker.isDisposing ? tracker.native.get(key) : undefined;
-    intrinsicSet.call(target, key, value);
-    tracker.overwritten(slot, key, value, previous);
-  }
-  return target;
 }

@@ -8,6 +8,8 @@ import { nativeOf } from '../stamps/native-collection.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Clock } from '../time/clock.js';
+import { clearThrough, deleteKey } from './owner-removals.js';
+import { setKey, touch } from './owner-writes.js';
 import { checkStandalone, readClock, splitOptions, standaloneEngine } from './standalone.js';
 import { markTracked } from './tracked-mark.js';
 
@@ -55,7 +57,7 @@ export class TrackedMap<K, V> extends Map<K, V> {
         : standaloneSetup(options as TrackedMapOptions<unknown, unknown>);
     this.#engine = engine;
     this.#tracker = engine.add(name, policy, nativeOf(this));
-    this.#tracker.removals.plainDelete = TrackedMap.prototype.delete as (key: unknown) => boolean;
+    this.#tracker.plainDelete = TrackedMap.prototype.delete as (key: unknown) => boolean;
     markTracked(this, { engine, tracker: this.#tracker });
     if (entries === undefined || entries === null) return;
     for (const entry of entries) {
@@ -73,35 +75,21 @@ export class TrackedMap<K, V> extends Map<K, V> {
   }
 
   override set(key: K, value: V): this {
-    const tracker = this.#tracker;
-    if (super.size !== tracker.stamps.size) tracker.settleKey(key);
-    const slot = tracker.stamps.slotOf(key);
-    if (slot === undefined) {
-      super.set(key, value);
-      tracker.registered(key, value);
-    } else {
-      const previous = tracker.isDisposing ? super.get(key) : undefined;
-      super.set(key, value);
-      tracker.overwritten(slot, key, value, previous);
-    }
+    setKey(this.#tracker, this, key, value);
     return this;
   }
 
   override delete(key: K): boolean {
-    const tracker = this.#tracker;
-    if (!tracker.removals.isQuiet) return tracker.removals.deleteThrough(key, () => super.delete(key));
-    const left = super.delete(key);
-    tracker.removals.leftQuietly(key, left);
-    return left;
+    return deleteKey(this.#tracker, key);
   }
 
   override clear(): void {
-    this.#tracker.removals.clearThrough(() => super.clear());
+    clearThrough(this.#tracker, () => super.clear());
   }
 
   /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
   touch(key: K): boolean {
-    return this.#tracker.touch(key);
+    return touch(this.#tracker, key);
   }
 
   /** When the entry was registered and last active; `undefined` where there is no such entry. */

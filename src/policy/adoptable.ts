@@ -7,7 +7,7 @@ const WRAPPED_METHODS = ['set', 'add', 'delete', 'clear', 'getOrInsert', 'getOrI
 
 /**
  * Checks that an object can be adopted: a `Map` or `Set`, of any realm or subclass, on which methods can be put.
- * It changes nothing, and does not look whether the object is tracked already.
+ * It changes nothing, and does not ask whether the object is tracked already.
  *
  * @param option the path of the option or argument, for the message
  * @throws {MapsweepTypeError} `ERR_NOT_A_MAP`: anything but a `Map` or `Set`, a `WeakMap` too;

@@ -69,6 +69,11 @@ export class Answers<K, V> {
     if (this.#remembered.size > 0) this.#remembered.delete(slot);
   }
 
+  /** Forgets everything: all entries have left. */
+  clear(): void {
+    this.#remembered.clear();
+  }
+
   #translate(name: InstantName, slot: number, epoch: number): number {
     let ofSlot = this.#remembered.get(slot);
     if (ofSlot === undefined) {
@@ -86,7 +91,7 @@ export class Answers<K, V> {
   }
 }
 
-/** What is wrong with an answer that should be epoch ms, or `undefined`. `Infinity` is never, and fine. */
+/** Returns what is wrong with an answer that should be epoch ms, `undefined` if nothing is. `Infinity`, never, is fine. */
 export function invalidInstant(answer: unknown, now: number): string | undefined {
   if (typeof answer !== 'number') return '';
   if (Number.isNaN(answer)) return '';
@@ -95,7 +100,7 @@ export function invalidInstant(answer: unknown, now: number): string | undefined
   return undefined;
 }
 
-/** Whether a policy asks functions of the owner when an entry is judged. */
+/** Returns whether a policy asks functions of the owner when an entry is judged. */
 export function asksFunctions<K, V>(policy: CompiledPolicy<K, V>): boolean {
   if (policy.rules.length > 0) return true;
   const { since, expiresAt } = policy.own;

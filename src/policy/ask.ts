@@ -5,8 +5,8 @@ import { isThenable, swallowRejection } from '../events/unawaited.js';
 export const FAILED = Symbol('failed');
 
 /**
- * Asks a function of the owner. What it throws, and an answer that it may not give, goes to `failed` and no further;
- * a promise is never awaited, and where it is no answer its rejection is swallowed.
+ * Asks a function of the owner. What it throws, and an answer that it may not give, goes to `failed` and no further.
+ * A promise is not awaited, and one that is no answer never becomes an unhandled rejection.
  *
  * @param name what the function is called in the policy, for the message
  * @param objection says what is wrong with an answer, to stand after "must answer"; `undefined`: nothing is

@@ -1,8 +1,8 @@
 import { invalidType, type Reader } from './read-options.js';
 
 /**
- * Makes a reader of one kind of value, which it returns as it is. With the readers below, which are made of it, options
- * are read, and what comes from a disk; each takes as its third argument what makes the error.
+ * Makes a reader of one kind of value, which returns it as it is. Options are read with such readers, and so is what
+ * comes from a disk: each takes as its third argument what makes the error.
  *
  * @param allowed what the value must be, for the message
  */

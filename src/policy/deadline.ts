@@ -5,7 +5,7 @@ export interface EntryInstants {
   readonly registeredAt: number;
   /** The latest activity that counts, a companion's and the value's own included. */
   readonly activeAt: number;
-  /** When the TTL started; `undefined` where it has not. */
+  /** When the TTL started; `undefined` if it has not. */
   readonly ttlStartedAt: number | undefined;
   readonly expiresAt: number | undefined;
   /** How long a companion without a leader may idle, ms; `Infinity` for all others. */
@@ -22,7 +22,7 @@ export interface Deadline {
 }
 
 /**
- * The deadline: the earliest of the lifetimes that apply. An entry is due when `now >= deadline.at`.
+ * Finds the deadline: the earliest of the lifetimes that apply. An entry is due when `now >= deadline.at`.
  *
  * @param into where the result goes, since this runs once for every entry that a sweep looks at
  */

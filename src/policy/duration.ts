@@ -46,7 +46,7 @@ export type Duration = number | `${number}` | `${number}${UnitInAnyCase}` | `${n
 
 /** The limits of one option that takes a duration. */
 export interface DurationLimits {
-  /** Whether `false` is taken, as "never". Default `false`. */
+  /** `true` takes `false` too, as "never". Default `false`. */
   allowFalse?: boolean;
   /** The shortest duration allowed, in milliseconds. Default 0. */
   min?: number;
@@ -70,7 +70,7 @@ export const timerRange = { min: 1, max: longestTimerMs };
 const LONGEST_STRING = 100;
 
 /**
- * Reads a duration as milliseconds; `false` reads as `Infinity` where it is allowed.
+ * Reads a duration as milliseconds; `false` reads as `Infinity` if it is allowed.
  *
  * @param option the path of the option, for the message
  * @throws {MapsweepTypeError} `ERR_INVALID_DURATION`: not a number, and not a string that `ms` understands

@@ -3,15 +3,6 @@ import { FAILED } from './ask.js';
 import { type Deadline, earliestDeadline } from './deadline.js';
 import type { CompiledLifetimes, CompiledPolicy } from './policy.js';
 
-/** What the judge has to know of an entry besides its policy; monotonic ms. */
-export interface EntryView<K> {
-  registeredAt(slot: number): number;
-  /** The last `set` or `touch` of the entry or of a companion of it. */
-  activeAt(slot: number): number;
-  /** Whether the map follows another, and that has no such key. */
-  isOrphan(key: K): boolean;
-}
-
 /**
  * - `live`: not due yet, or never
  * - `due`: to be removed
@@ -27,23 +18,21 @@ export type JudgedState = 'live' | 'due' | 'guarded' | 'failed';
 export class Judge<K, V> {
   readonly #policy: CompiledPolicy<K, V>;
   readonly #answers: Answers<K, V>;
-  readonly #view: EntryView<K>;
   readonly #needsValue: boolean;
 
   /** Monotonic instant of the deadline, `Infinity` for never, and the lifetime it comes from. */
   readonly deadline: Deadline = { at: Number.POSITIVE_INFINITY, by: undefined };
   /**
-   * The lifetimes that depend on a function which has not answered, for people; empty where all have. An entry with any
+   * The lifetimes that depend on a function which has not answered, for people; empty if all have. An entry with any
    * has to be looked at by every sweep.
    */
   unanswered = '';
   /** The lifetimes that apply: the map's own, or those of the first matching rule. */
   lifetimes: CompiledLifetimes<K, V>;
 
-  constructor(policy: CompiledPolicy<K, V>, answers: Answers<K, V>, view: EntryView<K>) {
+  constructor(policy: CompiledPolicy<K, V>, answers: Answers<K, V>) {
     this.#policy = policy;
     this.#answers = answers;
-    this.#view = view;
     this.lifetimes = policy.own;
     this.#needsValue =
       policy.keepWhile !== undefined ||
@@ -53,7 +42,7 @@ export class Judge<K, V> {
       );
   }
 
-  /** Whether judging reads the value of the entry. */
+  /** True if the value of an entry has to be read to judge it. */
   get needsValue(): boolean {
     return this.#needsValue;
   }
@@ -64,22 +53,30 @@ export class Judge<K, V> {
     return by === 'orphanAfter' ? by : this.lifetimes.label + by;
   }
 
-  /** Judges an entry as of `now`, monotonic ms. */
-  judge(slot: number, key: K, value: V, now: number): JudgedState {
+  /**
+   * Judges an entry as of `now`. All instants are monotonic ms.
+   *
+   * @param lastActiveAt the last `set` or `touch` of the entry or of a companion of it
+   * @param orphanAfterMs how long it may be idle, if its map follows another that has no such key; else `Infinity`
+   */
+  judge(
+    slot: number,
+    key: K,
+    value: V,
+    now: number,
+    registeredAt: number,
+    lastActiveAt: number,
+    orphanAfterMs: number,
+  ): JudgedState {
     const lifetimes = this.#lifetimesFor(slot, key, value);
-    if (lifetimes === FAILED) return this.#onlyCeiling(slot, this.#policy.own, now, false);
-    const registeredAt = this.#view.registeredAt(slot);
-    const activeAt = this.#activity(slot, key, value);
+    if (lifetimes === FAILED) return this.#onlyCeiling(this.#policy.own, now, Number.POSITIVE_INFINITY);
+    const activeAt = this.#activity(slot, key, value, lastActiveAt);
     const ttlStartedAt = this.#ttlStart(lifetimes, slot, key, value, registeredAt, activeAt);
     const expiresAt =
       lifetimes.expiresAt && this.#answers.instant('expiresAt', lifetimes.expiresAt, slot, value, key);
     if (activeAt === FAILED || ttlStartedAt === FAILED || expiresAt === FAILED) {
-      return this.#onlyCeiling(slot, lifetimes, now, true);
+      return this.#onlyCeiling(lifetimes, now, registeredAt + lifetimes.maxAgeMs);
     }
-    const orphanAfterMs =
-      this.#policy.orphanAfterMs < Number.POSITIVE_INFINITY && this.#view.isOrphan(key)
-        ? this.#policy.orphanAfterMs
-        : Number.POSITIVE_INFINITY;
     earliestDeadline(
       lifetimes,
       { registeredAt, activeAt, ttlStartedAt, expiresAt, orphanAfterMs },
@@ -95,7 +92,7 @@ export class Judge<K, V> {
     return this.isGuarded(slot, key, value) ? 'guarded' : 'due';
   }
 
-  /** Whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */
+  /** Returns whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */
   isGuarded(slot: number, key: K, value: V): boolean {
     const { keepWhile } = this.#policy;
     if (keepWhile === undefined) return false;
@@ -119,8 +116,7 @@ export class Judge<K, V> {
     return this.#policy.own;
   }
 
-  #activity(slot: number, key: K, value: V): number | typeof FAILED {
-    const stamped = this.#view.activeAt(slot);
+  #activity(slot: number, key: K, value: V, stamped: number): number | typeof FAILED {
     const { activeAt } = this.#policy;
     if (activeAt === undefined) return stamped;
     const own = this.#answers.instant('activeAt', activeAt, slot, value, key);
@@ -141,14 +137,12 @@ export class Judge<K, V> {
     return this.#answers.instant('since', lifetimes.since, slot, value, key);
   }
 
-  #onlyCeiling(slot: number, lifetimes: CompiledLifetimes<K, V>, now: number, applies: boolean): JudgedState {
+  #onlyCeiling(lifetimes: CompiledLifetimes<K, V>, now: number, ceilingAt: number): JudgedState {
     this.lifetimes = lifetimes;
     this.unanswered = 'policy';
-    this.deadline.at = applies
-      ? this.#view.registeredAt(slot) + lifetimes.maxAgeMs
-      : Number.POSITIVE_INFINITY;
-    this.deadline.by = this.deadline.at < Number.POSITIVE_INFINITY ? 'maxAge' : undefined;
-    return now >= this.deadline.at ? 'due' : 'failed';
+    this.deadline.at = ceilingAt;
+    this.deadline.by = ceilingAt < Number.POSITIVE_INFINITY ? 'maxAge' : undefined;
+    return now >= ceilingAt ? 'due' : 'failed';
   }
 }
 

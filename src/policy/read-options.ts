@@ -178,7 +178,10 @@ export function unknownOption(path: string, name: string, allowed: readonly stri
   );
 }
 
-/** False for objects that are never meant as options, but would pass as empty ones: what they hold is in no own property. */
+/**
+ * Returns whether a value is an object that may be meant as options. A Map, a Date and their like are not: what they hold is
+ * in no own property, so that they would pass as empty ones.
+ */
 export function isObjectOfOptions(input: unknown): input is Record<string, unknown> {
   return (
     typeof input === 'object' &&

@@ -2,15 +2,15 @@ import type { Histogram } from 'prom-client';
 import type { Measurements } from '../events/measurements.js';
 import type { RegistryInternals } from '../registry/internals.js';
 
-/** A metric that is a distribution: it is observed when something happens, since nobody keeps the single values. */
+/** A metric that is a distribution: it is measured when something happens, since nobody keeps the single values. */
 export interface DistributionMetric {
   /** Without the prefix. */
   readonly name: string;
   readonly help: string;
   readonly isByMap: boolean;
   readonly buckets: readonly number[];
-  /** What makes its observations, in seconds. */
-  observer(observe: (seconds: number, map?: string) => void): Measurements;
+  /** Returns the measurements that hand their seconds to `observe`. */
+  measurements(observe: (seconds: number, map?: string) => void): Measurements;
 }
 
 /** The distributions, in seconds. */
@@ -20,7 +20,7 @@ export const distributionMetrics: readonly DistributionMetric[] = [
     help: 'How long a pass over all maps took, pauses between its slices included.',
     isByMap: false,
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
-    observer: (observe) => ({ sweepFinished: (durationMs) => observe(durationMs / 1_000) }),
+    measurements: (observe) => ({ sweepFinished: (durationMs) => observe(durationMs / 1_000) }),
   },
   {
     name: 'sweep_slice_seconds',
@@ -28,7 +28,7 @@ export const distributionMetrics: readonly DistributionMetric[] = [
     isByMap: false,
     // Around the default slice budget of 5 ms.
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
-    observer: (observe) => ({ sliceFinished: (durationMs) => observe(durationMs / 1_000) }),
+    measurements: (observe) => ({ sliceFinished: (durationMs) => observe(durationMs / 1_000) }),
   },
   {
     name: 'sweep_lag_seconds',
@@ -36,7 +36,7 @@ export const distributionMetrics: readonly DistributionMetric[] = [
     isByMap: true,
     // Up to two intervals of 60 s are as they should be; what is longer was guarded or waited for its beforeSweep.
     buckets: [0.1, 1, 5, 15, 30, 60, 90, 120, 300, 1_800, 7_200],
-    observer: (observe) => ({ sweptLate: (map, lateMs) => observe(lateMs / 1_000, map) }),
+    measurements: (observe) => ({ sweptLate: (map, lateMs) => observe(lateMs / 1_000, map) }),
   },
   {
     name: 'ended_delivery_seconds',
@@ -44,7 +44,15 @@ export const distributionMetrics: readonly DistributionMetric[] = [
     isByMap: false,
     // Up to the default attempt time-out of 10 s, and a late success after that.
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
-    observer: (observe) => ({ delivered: (durationMs) => observe(durationMs / 1_000) }),
+    measurements: (observe) => ({ delivered: (durationMs) => observe(durationMs / 1_000) }),
+  },
+  {
+    name: 'journal_append_seconds',
+    help: 'How long the journal took for one append.',
+    isByMap: false,
+    // A write that the kernel takes at once, and up to a disk that is ill.
+    buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
+    measurements: (observe) => ({ journalAppended: (durationMs) => observe(durationMs / 1_000) }),
   },
 ];
 

@@ -39,14 +39,14 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'overdue_entries',
     help: 'Entries that were due at the last look and are still there: guarded, observed, waiting for their beforeSweep, or refused by delete.',
     labelNames,
-    read: (parts) => eachMap(parts, (tracker) => tracker.overdueCount),
+    read: (parts) => eachMap(parts, (tracker) => tracker.due.overdueCount),
   },
   {
     type: 'gauge',
     name: 'guarded_entries',
     help: 'Overdue entries that keepWhile holds.',
     labelNames,
-    read: (parts) => eachMap(parts, (tracker) => tracker.guardedCount),
+    read: (parts) => eachMap(parts, (tracker) => tracker.due.guardedCount),
   },
   {
     type: 'gauge',
@@ -73,14 +73,14 @@ export const metricsOfMaps: readonly PulledMetric[] = [
 function oldestAges(parts: RegistryInternals): Sample[] {
   const now = parts.engine.timeline.now();
   return eachMap(parts, (tracker) => {
-    const oldest = tracker.oldestRegisteredAt();
+    const oldest = tracker.stamps.oldestRegisteredAt();
     return oldest === undefined ? 0 : Math.max(0, now - oldest) / 1_000;
   });
 }
 
 function removals({ engine }: RegistryInternals): Sample[] {
   return [...engine.trackers.values()].flatMap((tracker) =>
-    Object.entries(tracker.removals.total).map(([reason, value]) => ({
+    Object.entries(tracker.removedTotal).map(([reason, value]) => ({
       labels: { map: tracker.name, reason },
       value,
     })),

@@ -9,10 +9,10 @@ export type MetricsRegister =
   | PromClient.Registry<PromClient.RegistryContentType>;
 
 /**
- * prom-client, which the application brings along. Loaded when it is needed, so that its absence is one clear error of
- * the call that needs it.
+ * Loads prom-client, which the application brings along. Only when it is needed, so that its absence is one clear error
+ * of the call that needs it.
  *
- * @throws MapsweepError `ERR_MISSING_PEER` where it is not installed
+ * @throws MapsweepError `ERR_MISSING_PEER` if it is not installed
  */
 export function promClient(
   load: (name: string) => unknown = createRequire(import.meta.url),

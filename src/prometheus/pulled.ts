@@ -18,27 +18,27 @@ export interface PulledMetric {
   readonly labelNames?: readonly string[];
   /** How the workers of a cluster become one process. Default `'sum'`. */
   readonly aggregator?: Aggregator;
-  /** Every series there is now. Costs a little for each map, whatever its size. */
+  /** Returns every series there is now. Costs a little for each map, whatever its size. */
   read(parts: RegistryInternals): Sample[];
 }
 
-/** One series for each map. */
+/** Returns one series for each map. */
 export function eachMap(
   { engine }: RegistryInternals,
   value: (tracker: Tracker) => number,
-  where: (tracker: Tracker) => boolean = () => true,
+  includes: (tracker: Tracker) => boolean = () => true,
 ): Sample[] {
   const samples: Sample[] = [];
   for (const tracker of engine.trackers.values()) {
-    if (where(tracker)) samples.push({ labels: { map: tracker.name }, value: value(tracker) });
+    if (includes(tracker)) samples.push({ labels: { map: tracker.name }, value: value(tracker) });
   }
   return samples;
 }
 
-/** The one series of a metric without labels. */
+/** Returns the one series of a metric without labels. */
 export const only = (value: number): Sample[] => [{ labels: {}, value }];
 
-/** One series for each member of a closed set. */
+/** Returns one series for each member of a closed set. */
 export function eachOf(label: string, counts: Readonly<Record<string, number>>): Sample[] {
   return Object.entries(counts).map(([name, value]) => ({ labels: { [label]: name }, value }));
 }

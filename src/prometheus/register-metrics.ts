@@ -20,8 +20,8 @@ export interface MetricsOptions {
  * little for each map, whatever its size. No collector ever throws. To register the same registry again changes nothing.
  *
  * @returns takes the metrics away again; the same function for the same registration
- * @throws MapsweepTypeError or MapsweepRangeError where an argument is wrong; MapsweepError `ERR_METRICS_CONFLICT` where
- *   the names are taken, by another registry or another metric, and `ERR_MISSING_PEER` without prom-client. Nothing has
+ * @throws MapsweepTypeError or MapsweepRangeError if an argument is wrong; MapsweepError `ERR_METRICS_CONFLICT` if the
+ *   names are taken, by another registry or another metric, and `ERR_MISSING_PEER` without prom-client. Nothing has
  *   been registered then
  */
 export function registerMetrics<M extends RegistryMaps>(

@@ -4,29 +4,35 @@ import type { RegistryInternals } from '../registry/internals.js';
 import { type DistributionMetric, DistributionSeries, distributionMetrics } from './distributions.js';
 import { metricsOfEndings } from './endings.js';
 import { metricsOfEngine } from './engine.js';
+import { metricsOfJournal } from './journal.js';
 import { metricsOfMaps } from './maps.js';
 import { type MetricsRegister, promClient } from './peer.js';
 import type { PulledMetric, Sample } from './pulled.js';
 
-const pulledMetrics: readonly PulledMetric[] = [...metricsOfMaps, ...metricsOfEngine, ...metricsOfEndings];
+const pulledMetrics: readonly PulledMetric[] = [
+  ...metricsOfMaps,
+  ...metricsOfEngine,
+  ...metricsOfEndings,
+  ...metricsOfJournal,
+];
 
 /** The names of all metrics, without the prefix. */
 export const metricNames: readonly string[] = [...pulledMetrics, ...distributionMetrics].map(
   ({ name }) => name,
 );
 
-// On the metrics themselves, since whether they are registered is for the register to say: it may have been cleared.
-// By a registered symbol, since they may come from another copy of this package.
+// It stands on the metrics themselves, since the register says whether they are registered: it may have been cleared.
+// Its symbol is registered, since they may come from another copy of this package.
 const mark: unique symbol = Symbol.for('mapsweep.metrics') as never;
 
 type OwnMetric = (Counter<string> | Gauge<string> | Histogram<string>) & { [mark]?: MetricsRegistration };
 
-/** The registration that a metric of a register belongs to; `undefined` where it is not one of ours. */
+/** Returns the registration that a metric of a register belongs to; `undefined` if it is not one of ours. */
 export function registrationOf(register: MetricsRegister, name: string): MetricsRegistration | undefined {
   return (register.getSingleMetric(name) as OwnMetric | undefined)?.[mark];
 }
 
-/** An observer that observes nothing: through it a registry keeps what its metrics read. */
+/** Takes no measurement: through it a registry keeps what its metrics read. */
 interface Keeper extends Measurements {
   readonly parts: RegistryInternals;
 }
@@ -42,14 +48,14 @@ export class MetricsRegistration {
   readonly #register: MetricsRegister;
   readonly #prefix: string;
   readonly #metrics = new Map<string, OwnMetric>();
-  readonly #observers: Measurements[] = [];
+  readonly #measurements: Measurements[] = [];
 
   /** Takes the metrics out of the register again; those of others stay. Idempotent. */
   readonly undo = (): void => {
     const keeper = this.#keeper.deref();
-    const observers = keeper?.parts.engine.observers;
+    const observers = keeper?.parts.engine.measurements;
     if (keeper !== undefined) observers?.delete(keeper);
-    for (const observer of this.#observers) observers?.delete(observer);
+    for (const own of this.#measurements) observers?.delete(own);
     for (const [name, metric] of this.#metrics) {
       if (this.#register.getSingleMetric(name) === metric) this.#register.removeSingleMetric(name);
     }
@@ -58,7 +64,7 @@ export class MetricsRegistration {
   /** All names have to be free. */
   constructor(parts: RegistryInternals, register: MetricsRegister, prefix: string) {
     const keeper: Keeper = { parts };
-    parts.engine.observers.add(keeper);
+    parts.engine.measurements.add(keeper);
     this.#keeper = new WeakRef(keeper);
     this.#register = register;
     this.#prefix = prefix;
@@ -66,12 +72,12 @@ export class MetricsRegistration {
     for (const metric of distributionMetrics) this.#addDistribution(metric, parts);
   }
 
-  /** Whether these are the metrics of that registry. */
+  /** Returns whether these are the metrics of that registry. */
   isOf({ engine }: RegistryInternals): boolean {
     return this.#keeper.deref()?.parts.engine === engine;
   }
 
-  /** Whether nobody uses the registry any more and it was collected. */
+  /** True if nobody uses the registry any more and it was collected. */
   get isOrphaned(): boolean {
     return this.#keeper.deref() === undefined;
   }
@@ -108,7 +114,7 @@ export class MetricsRegistration {
   ): void {
     this.#collect(
       (parts) => {
-        // Read before the reset: where that fails, the values of the last scrape stay.
+        // Read before the reset: if that fails, the values of the last scrape stay.
         const samples = read(parts);
         metric.reset();
         for (const sample of samples) write(sample);
@@ -122,7 +128,7 @@ export class MetricsRegistration {
   }
 
   #addDistribution(
-    { name, help, isByMap, buckets, observer }: DistributionMetric,
+    { name, help, isByMap, buckets, measurements }: DistributionMetric,
     parts: RegistryInternals,
   ): void {
     const { Histogram } = promClient();
@@ -141,10 +147,9 @@ export class MetricsRegistration {
     });
     const series = new DistributionSeries(histogram, isByMap);
     this.#add(histogram, this.#prefix + name);
-    this.#observeBy(
-      observer((seconds, map) => series.observe(seconds, map)),
-      parts,
-    );
+    const own = measurements((seconds, map) => series.observe(seconds, map));
+    parts.engine.measurements.add(own);
+    this.#measurements.push(own);
   }
 
   /** Runs a collector, which must never throw: that would break the whole scrape. */
@@ -166,10 +171,5 @@ export class MetricsRegistration {
     // prom-client's registers of different formats are different types, and do the same here.
     (this.#register as { registerMetric(metric: OwnMetric): void }).registerMetric(metric);
     this.#metrics.set(name, metric);
-  }
-
-  #observeBy(observer: Measurements, { engine }: RegistryInternals): void {
-    engine.observers.add(observer);
-    this.#observers.push(observer);
   }
 }

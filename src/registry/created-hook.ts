@@ -1,6 +1,6 @@
 import type { Engine } from '../sweeping/engine.js';
 
-/** Called for every registry that is made, before it has a map. */
+/** A listener is called for every registry that is made, before it has a map. */
 export type RegistryCreatedListener = (engine: Engine) => void;
 
 // On the global object and by a registered symbol: the registry may come from another copy of this package than the

@@ -4,12 +4,12 @@ import type { Weights } from '../diagnosis/weights.js';
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
 import type { Tombstones } from '../endings/tombstones.js';
-import type { Restoration } from '../restart/restoration.js';
+import type { Restart } from '../restart/restart.js';
 import type { Engine } from '../sweeping/engine.js';
 
 /**
- * Where a registry keeps its parts for the other entry points of this package. By a registered symbol, since these may
- * have been loaded from another copy of it.
+ * The property that holds the parts of a registry, for the other entry points of this package. Its symbol is registered,
+ * since these may have been loaded from another copy of it.
  */
 export const internals: unique symbol = Symbol.for('mapsweep.internals') as never;
 
@@ -22,10 +22,10 @@ export interface RegistryInternals {
   readonly endings: Endings | undefined;
   readonly tombstones: Tombstones | undefined;
   readonly deliveries: Deliveries | undefined;
-  readonly restoration: Restoration;
+  readonly restart: Restart;
 }
 
-/** The parts of a registry, or `undefined` where the value is none. */
+/** Returns the parts of a registry, `undefined` if the value is none. */
 export function internalsOf(value: unknown): RegistryInternals | undefined {
   if (value === null || typeof value !== 'object') return undefined;
   return (value as { [internals]?: RegistryInternals })[internals];

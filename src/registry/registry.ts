@@ -7,24 +7,27 @@ import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
 import type { AnyMap, CollectionOf, KeyOf, RegistryMaps } from '../maps/collection-types.js';
 import { MapHandle } from '../maps/map-handle.js';
+import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
 import { compilePolicy } from '../policy/compile-policy.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import type { Policy } from '../policy/policy.js';
 import { optionPath, readInteger, readName, readOneOf, readOptions } from '../policy/read-options.js';
-import type { RegistrySnapshot } from '../restart/snapshot-format.js';
+import { closeUntaken } from '../restart/persist-to.js';
+import type { RegistrySnapshot } from '../restart/snapshot.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
 import { checkFollows, compileRegistryOptions } from './compile-options.js';
+import { type Health, healthOf } from './health.js';
 import { internals, type RegistryInternals } from './internals.js';
 import type { PolicyOf, RegistryOptions } from './registry-options.js';
 import { type RegistryReport, reportOf } from './report.js';
 
 /** What `close()` could not deliver. */
 export interface CloseResult {
-  /** How many endings were not delivered: still pending, which a snapshot holds, or made dead letters by the deadline. */
+  /** How many endings were not delivered: still pending, which a journal holds, or made dead letters by the deadline. */
   readonly undelivered: number;
 }
 
@@ -58,13 +61,13 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   /**
    * Adopts a map that appeared later, under a name that is free, in place.
    *
-   * @throws MapsweepTypeError where the name is taken, the map cannot be adopted or is tracked already, the policy is
+   * @throws MapsweepTypeError if the name is taken, the map cannot be adopted or is tracked already, the policy is
    *   wrong, or it follows a map that is not there; nothing has changed then
    */
   adopt<A extends AnyMap>(name: string, map: A, policy: PolicyOf<A> = {}): MapHandle<A, KeyOf<A>> {
     this.#assertOpen('adopt');
     readName(name, 'name');
-    const { engine, sites, restoration } = this.#parts;
+    const { engine, sites, restart } = this.#parts;
     const path = optionPath('maps', name);
     const target = checkAdoptable('map', map);
     if (engine.trackers.has(name)) {
@@ -79,11 +82,12 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const policies = [...engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
     checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
     const { adoptions } = this.#assembly;
-    const adoption = adoptInto(engine, name, compiled, target);
+    const adoption = adoptInto(engine, name, compiled, target, (tracker) => restart.watch(tracker));
     adoptions.set(name, adoption);
     sites.watch(adoption.tracker);
-    restoration.greet(adoption.tracker);
+    restart.expect(adoption.tracker);
     const release = (): void => {
+      restart.recorder?.unwatch(adoption.tracker);
       adoption.release();
       if (adoptions.get(name) === adoption) adoptions.delete(name);
     };
@@ -94,7 +98,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * Says that the run of a key has ended. The first who says so claims the ending, whichever path that is; then it is
    * emitted as `subagent-ended` and delivered. The entry stays until its lifetime is over.
    *
-   * @returns `claimed`; `duplicate` where it was claimed before; `unknown` where no such run was ever registered, or
+   * @returns `claimed`; `duplicate` if it was claimed before; `unknown` if no such run was ever registered, or
    *   its tombstone is forgotten, or the registry has no `ended`. A duplicate and an unknown key notify nobody
    */
   end(key: unknown, options?: EndOptions): EndResult {
@@ -106,18 +110,18 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * ended without anybody being told, and the end of `to` is the end of both. Both entries stay; `to` keeps its own
    * stamps and id.
    *
-   * @returns `duplicate` where `from` has ended before; `unknown` where either is not registered
+   * @returns `duplicate` if `from` has ended before; `unknown` if either is not registered
    */
   transfer(fromKey: unknown, toKey: unknown): TransferResult {
     return this.#parts.endings?.transfer(fromKey, toKey) ?? 'unknown';
   }
 
-  /** Counts as activity of the entry, as a `set` does. False where there is no such entry. */
+  /** Counts as activity of the entry, as a `set` does. Returns false if there is no such entry. */
   touch(map: MapName<M>, key: unknown): boolean {
-    return this.#tracker(map).touch(key);
+    return touch(this.#tracker(map), key);
   }
 
-  /** When an entry was registered and last active; `undefined` where there is no such entry. */
+  /** Says when an entry was registered and last active; returns `undefined` if there is no such entry. */
   stamps(map: MapName<M>, key: unknown): EntryStamps | undefined {
     return stampsOf(this.#tracker(map), this.#parts.engine.timeline, key);
   }
@@ -153,41 +157,55 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     return this.#parts.engine.bus.on(type, handler);
   }
 
-  /** What is in every map, how old it is, what is overdue and why, and how the endings are doing. */
+  /** Says what is in every map, how old it is, what is overdue and why, and how the endings are doing. */
   report(): RegistryReport {
     return reportOf(this.#parts);
   }
 
-  /**
-   * What has to survive a restart, as plain JSON: stamps, generations, claims, tombstones, pending endings with their
-   * attempts, dead letters. Values are in it only with `encodeValue`. Taking it changes nothing. After `close()` adopted
-   * maps are released and no longer in it; `persistTo` writes before that.
-   *
-   * @throws MapsweepError `ERR_SNAPSHOT_KEY` for a key that JSON cannot carry, without a `keyCodec`
-   */
-  snapshot(): RegistrySnapshot {
-    return this.#assembly.takeSnapshot();
+  /** How it is doing, in a word and in sentences: for a health check, and for whoever is called at night. */
+  health(): Health {
+    return healthOf(this.#parts);
   }
 
   /**
-   * Takes over what an earlier life of the process left, before or after the maps are filled again. The first `set` of
-   * a key takes the stamps, id and claim that the snapshot holds for it; within `restoreWindow` a run that was announced
-   * and comes back is not announced again, and after it a run that has not come back ends as `lost`. Ages go on by the
-   * wall clock. Restoring the same snapshot again changes nothing.
+   * What has to survive a restart, by hand and whole, as plain JSON: stamps, generations, claims, pending endings with
+   * their attempts, dead letters; of all maps. Values are in it only with `persist: { encode }`. It takes as long as
+   * there are entries, on the caller's time: `persistTo` does the same as things happen. An entry whose key is no
+   * string, number, boolean or null is left out, counted and said once. Taking it changes nothing. After `close()` adopted
+   * maps are released and no longer in it.
+   */
+  snapshot(): RegistrySnapshot {
+    return this.#parts.restart.snapshot();
+  }
+
+  /**
+   * Takes over a snapshot that an earlier life of the process took, of this version or the first, before or after the
+   * maps are filled again. The first `set` of a key takes the stamps, id and claim of its entry; a run that has not come
+   * back within `restoreWindow` ends as `lost`. Ages go on by the clock of the machine's boot if it is still the same
+   * boot, else by the wall clock. A registry takes one snapshot; the same again changes nothing.
    *
-   * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, saying where it is damaged; nothing was restored then
+   * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, saying where it is damaged, or that another one was restored before;
+   *   nothing was restored then
    */
   restore(snapshot: RegistrySnapshot): void {
     this.#assertOpen('restore');
-    this.#parts.restoration.restore(snapshot);
+    this.#parts.restart.restore(snapshot);
   }
 
-  /** The endings that will not be delivered by themselves any more, the oldest first. */
+  /**
+   * Resolves when all that was said before is in the journal: with `sync: 'kernel'`, a kill -9 from then on loses none
+   * of it. Rejects with the journal's error while it cannot be written. Resolves at once without a journal.
+   */
+  async flushed(): Promise<void> {
+    await this.#parts.restart.recorder?.writer.flushed();
+  }
+
+  /** Returns the endings that will not be delivered by themselves any more, the oldest first. */
   deadLetters(): DeadLetter[] {
     return this.#parts.deliveries?.notifier.deadLetters() ?? [];
   }
 
-  /** Gives a dead letter a new round of attempts. False where it is unknown, or an attempt still runs. */
+  /** Gives a dead letter a new round of attempts. Returns false if it is unknown, or an attempt still runs. */
   redeliver(id: string): boolean {
     return this.#parts.deliveries?.notifier.redeliver(id) ?? false;
   }
@@ -221,15 +239,17 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   async #close(deadlineMs: number): Promise<CloseResult> {
     this.stop();
     // A run that has not come back is no ending: this life's end must not make it one.
-    this.#parts.restoration.stop();
+    const { restart } = this.#parts;
+    restart.stop();
     const { timers, timeline } = this.#parts.engine;
     // The notifier needs it for its time-outs and for the deadline.
     timers.resume();
-    const undelivered = (await this.#parts.deliveries?.notifier.settleAll(timeline.now() + deadlineMs)) ?? 0;
+    const deadlineAt = timeline.now() + deadlineMs;
+    const undelivered = (await this.#parts.deliveries?.notifier.finish(deadlineAt)) ?? 0;
     timers.pause();
     timers.clear();
-    const { persistence, adoptions } = this.#assembly;
-    await persistence?.close();
+    const { adoptions } = this.#assembly;
+    await restart.close(deadlineAt);
     for (const adoption of adoptions.values()) adoption.release();
     adoptions.clear();
     return { undelivered };
@@ -255,8 +275,14 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 /**
  * Makes a registry: tracks the maps, and sweeps them from now on.
  *
- * @throws MapsweepTypeError or MapsweepRangeError where an option is wrong; nothing has been made or adopted then
+ * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then, and an
+ *   open journal that was handed over is closed
  */
 export function createRegistry<M extends RegistryMaps>(options: RegistryOptions<M>): Registry<M> {
-  return new Registry<M>(assemble(compileRegistryOptions(options)));
+  try {
+    return new Registry<M>(assemble(compileRegistryOptions(options)));
+  } catch (error) {
+    closeUntaken(options?.persistTo);
+    throw error;
+  }
 }

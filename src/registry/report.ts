@@ -67,8 +67,6 @@ export interface RegistryReport {
     readonly callback: string;
     readonly count: number;
   }>;
-  /** Restored stamps that lay in the future by the wall clock, and were taken as of now. */
-  readonly restoredFromFuture: number;
   toString(): string;
 }
 
@@ -93,7 +91,6 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
       tombstones: tombstones?.size ?? 0,
       tombstonesEvicted: tombstones?.evictedTotal ?? 0,
     },
-    restoredFromFuture: parts.restoration.clampedTotal,
     callbackErrors: [...engine.failures.entries()].map(([map, callback, count]) => ({
       map,
       callback,
@@ -111,7 +108,7 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
 function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker: Tracker): MapReport {
   const { name, policy } = tracker;
   const now = engine.timeline.now();
-  const oldestRegisteredAt = tracker.oldestRegisteredAt();
+  const oldestRegisteredAt = tracker.stamps.oldestRegisteredAt();
   const verdict = leaks.verdictOf(tracker);
   return {
     name,
@@ -120,11 +117,11 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     mode: tracker.observing ? 'observe' : 'sweep',
     oldestAgeMs: oldestRegisteredAt === undefined ? undefined : now - oldestRegisteredAt,
     excess: Math.max(0, tracker.native.size() - policy.maxEntries),
-    overdue: tracker.overdueCount,
-    guarded: tracker.guardedCount,
+    overdue: tracker.due.overdueCount,
+    guarded: tracker.due.guardedCount,
     waiting: engine.hooks.countOf(tracker),
     registered: tracker.registeredTotal,
-    removed: { ...tracker.removals.total },
+    removed: { ...tracker.removedTotal },
     leakSuspected: verdict.suspected,
     entriesPerMinute: verdict.entriesPerMinute,
     estimatedBytes: weights.estimatedBytes(tracker),

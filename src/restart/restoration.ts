@@ -1,365 +1,354 @@
-import type { Endings, EndOptions } from '../endings/endings.js';
-import type { NotifierState } from '../endings/notifier.js';
-import type { Tombstones } from '../endings/tombstones.js';
-import { MapsweepError } from '../errors.js';
-import type { DeadLetter } from '../events/dead-letter.js';
+import type { AbsentRuns, Endings, EndOptions } from '../endings/endings.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import type { TimerTicket } from '../time/timer-queue.js';
-import { checkSnapshot, type KeyCodec, type SnapshotEntry, type SnapshotEvent } from './snapshot-format.js';
-
-/** An entry of an earlier life that has not come back. */
-export interface AbsentEntry {
-  readonly key: unknown;
-  readonly entry: Omit<SnapshotEntry, 'key'>;
-}
+import { Awaited } from './awaited.js';
+import { decoded } from './decode.js';
+import type { Left, PastEntry } from './left.js';
+import type { AbsentParts } from './live-records.js';
+import type { Recorder } from './recorder.js';
+import { RestoreWindow } from './restore-window.js';
 
 /** What a restoration changes. */
 export interface RestorationHost {
   readonly engine: Engine;
-  endings(): Endings | undefined;
-  readonly tombstones: Tombstones | undefined;
-  readonly keyCodec: KeyCodec | undefined;
   readonly restoreWindowMs: number;
-  /** Whether the end of an entry that came back was announced before, by its value. */
+  /** Whether the owner says which run is which, beside the keys. */
+  readonly hasOwnIds: boolean;
+  endings(): Endings | undefined;
+  /** Whether runs that do not come back end as lost: not so if this life only observes, or has nobody to tell. */
+  mayConclude(): boolean;
+  /** Whether the owner says which runs were announced before. */
+  readonly asksSettled: boolean;
+  /** Whether the end of an entry was announced before, by its value. */
   isSettled(value: unknown, key: unknown): boolean;
-  /** Takes over deliveries that an earlier life left. */
-  resume(state: NotifierState<unknown, unknown>): void;
+  /** Whoever writes down what happens, if there is a journal. */
+  recorder(): Recorder | undefined;
+  /** Remembers what `encode` had given for the value of an ending. */
+  keepPastValue(event: EndedEvent, json: unknown): void;
 }
 
-/** How one key of the map of the endings was left. */
-interface Ended {
-  readonly id: string;
-}
-
-/** The instants of a held entry, monotonic ms, none later than the restore. */
-interface HeldInstants {
-  readonly registeredAt: number;
-  readonly lastActiveAt: number;
-  readonly borrowedAt: number | undefined;
+/** How the entries of earlier lives are taken over. */
+export interface Taking {
+  /** What has to be added to their instants to have them in the monotonic time of this life, ms. */
+  readonly shift: number;
+  /** How much later than it was written the last activity may have been, ms. */
+  readonly lateMs: number;
+  /** Whether the journal of this registry has them. */
+  readonly isRecorded: boolean;
 }
 
 /**
- * What an earlier life of the process left, until it has come back: entries whose key has not been set again, and runs
- * that were announced.
+ * The entries of earlier lives until they come back: until their key is set again.
  *
- * The first `set` of a key takes what is held for it. When the window closes, runs that have not come back end as
- * `lost`, and everything else that is still held is forgotten.
+ * The first `set` of a key takes the stamps, the id and the claim of its entry. A run that has not come back when its
+ * window closes ends as `lost`; any other entry is forgotten then.
  */
-export class Restoration {
+export class Restoration implements AbsentRuns, AbsentParts {
   readonly #host: RestorationHost;
-  readonly #entries = new Map<string, Map<unknown, SnapshotEntry>>();
-  // Translated when they are restored: a jump of the wall clock until an entry comes back must not age it.
-  readonly #instants = new WeakMap<SnapshotEntry, HeldInstants>();
-  readonly #announced = new Map<unknown, Ended>();
-  // Generations, by map: as many as the snapshots had, and kept so that a second restore changes nothing.
-  readonly #taken = new Map<string, Set<number>>();
-  readonly #restoredIds = new Set<string>();
-  readonly #restoredTombstones = new Set<string>();
-  readonly #restoredDeliveries = new Set<string>();
-  #ticket: TimerTicket | undefined;
-  #clamped = 0;
+  readonly #awaited = new Map<string, Awaited>();
+  readonly #lastGenerations = new Map<string, number>();
+  /** Maps that were filled before anybody knew of earlier generations. */
+  readonly #unnumbered = new Set<string>();
+  readonly #window: RestoreWindow;
+  #settlesUntil = Number.NEGATIVE_INFINITY;
 
   constructor(host: RestorationHost) {
     this.#host = host;
-  }
-
-  /** How many restored stamps lay in the future, by the wall clock, and were taken as of now. */
-  get clampedTotal(): number {
-    return this.#clamped;
-  }
-
-  /** Whether an ending came out of a snapshot. */
-  isRestored(id: string): boolean {
-    return this.#restoredIds.has(id);
-  }
-
-  /** What has not come back to a map. */
-  absentFrom(map: string): AbsentEntry[] {
-    return [...(this.#entries.get(map) ?? [])].map(([key, { key: _, ...entry }]) => ({ key, entry }));
-  }
-
-  /** The maps of which something has not come back. */
-  mapsThatAreAbsent(): string[] {
-    return [...this.#entries.keys()];
+    const { engine, restoreWindowMs } = host;
+    this.#window = new RestoreWindow(engine, restoreWindowMs, {
+      awaited: () => this.entries(),
+      close: (map, entry) => this.#close(map, entry),
+    });
   }
 
   /**
-   * Takes over a snapshot: all of it, or nothing where it is damaged. What is in it and known already is left alone, so
-   * that a second time changes nothing.
-   *
-   * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, saying where it is damaged
+   * How long this life has waited, ms of running time; `undefined` if nothing is awaited. A life in which nothing can end
+   * as lost leaves the next one the time that it found.
    */
-  restore(snapshot: unknown): void {
-    const { maps, ended } = checkSnapshot(snapshot);
-    const endings = this.#host.endings();
-    if (ended !== undefined && endings?.tracker.name !== ended.map) {
-      throw new MapsweepError(
-        'ERR_INVALID_SNAPSHOT',
-        `snapshot.ended.map: it holds endings of '${ended.map}', this registry announces ` +
-          `${endings === undefined ? 'none' : `those of '${endings.tracker.name}'`}. Nothing was restored`,
-      );
-    }
-    // Everything that can throw comes before the first change.
-    const decoded = Object.entries(maps).map(([map, { lastGeneration, entries }]) => ({
-      map,
-      lastGeneration,
-      entries: entries.map((entry, index) => ({
-        key: this.#decode(entry.key, map, `entries[${index}]`),
-        entry,
-      })),
-    }));
-    const tombstones = (ended?.tombstones ?? []).map((tombstone, index) => ({
-      ...tombstone,
-      key: this.#decode(tombstone.key, ended?.map as string, `tombstones[${index}]`),
-    }));
-    const pending = (ended?.pending ?? []).map(({ event, attempts }) => ({
-      event: this.#event(event, ended?.map as string),
-      attempts,
-    }));
-    const letters = (ended?.deadLetters ?? []).map(({ event, error, ...letter }) => ({
-      ...letter,
-      id: event.id,
-      event: this.#event(event, ended?.map as string),
-      error: error === undefined ? undefined : new MapsweepError('ERR_RESTORED', error),
-    }));
-
-    this.#host.engine.timeline.observe();
-    for (const { map, lastGeneration, entries } of decoded) this.#takeMap(map, lastGeneration, entries);
-    // Tombstones are forgotten in the order in which they are kept, which has to be that of their age. A wall clock that
-    // was set back leaves some that are of the future, and count as of now.
-    tombstones.sort((one, other) => one.at - other.at);
-    for (const tombstone of tombstones) this.#takeTombstone(tombstone);
-    this.#takeDeliveries(pending, letters);
-    for (const tracker of this.#host.engine.trackers.values()) this.greet(tracker);
-    this.#openWindow();
+  get windowMs(): number | undefined {
+    return this.#host.mayConclude() ? this.#window.elapsedMs : undefined;
   }
 
-  /** Gives a map that has just been added, or filled, what is held for its keys. */
-  greet(tracker: Tracker): void {
-    const { stamps } = tracker;
-    if (!this.#isAwaited(tracker)) return;
+  /** The names of the maps that have ever had an entry. */
+  get mapNames(): Iterable<string> {
+    return this.#lastGenerations.keys();
+  }
+
+  /** Takes over the entries that earlier lives left. To be called before the maps are filled, or after. */
+  take(left: Left, { shift, lateMs, isRecorded }: Taking): void {
+    const { engine, restoreWindowMs, hasOwnIds } = this.#host;
+    const now = engine.timeline.now();
+    const present = (instant: number): number => Math.min(instant + shift, now);
+    const isKnown = this.#knownRuns();
+    const waitedMs = this.#window.runningMs;
+    for (const [map, { lastGeneration, entries }] of left.maps) {
+      const tracker = engine.trackers.get(map);
+      const stamped = tracker?.stamps.lastGeneration ?? 0;
+      // What was taken over before has generations of its own.
+      const known = this.lastGenerationOf(map);
+      const offset = known === 0 ? 0 : Math.max(known, stamped);
+      if (known === 0 && stamped > 0) this.#unnumbered.add(map);
+      this.#lastGenerations.set(map, offset + lastGeneration);
+      const awaited = this.#awaited.get(map) ?? new Awaited(hasOwnIds);
+      for (const entry of entries.values()) {
+        if (isKnown(awaited, entry)) continue;
+        entry.generation += offset;
+        entry.registeredAt = present(entry.registeredAt);
+        entry.lastActiveAt = present(entry.lastActiveAt);
+        entry.usedAt = present(entry.usedAt);
+        entry.absentMs -= waitedMs;
+        entry.lateMs = lateMs;
+        if (!isRecorded) entry.isUnrecorded = true;
+        const dropped = awaited.add(entry);
+        if (dropped !== undefined) this.#forgotten(map, dropped);
+      }
+      entries.clear();
+      if (awaited.size > 0) this.#awaited.set(map, awaited);
+    }
+    this.#settlesUntil = now + restoreWindowMs;
+    this.#window.open();
+  }
+
+  /** A map is there: its generations go on where an earlier life left off. To be called before its entries are stamped. */
+  number(tracker: Tracker): void {
+    tracker.stamps.raiseGeneration(this.lastGenerationOf(tracker.name));
+  }
+
+  /** Has what is in a map compared with what is awaited there, and what is set in it from now on. */
+  expect(tracker: Tracker): void {
+    const { stamps, native } = tracker;
+    this.number(tracker);
+    if (this.#unnumbered.delete(tracker.name)) this.#renumber(tracker);
+    if (!this.#isExpecting(tracker)) return;
     tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value);
-    for (const [key, slot] of [...stamps.entries()])
-      this.#comeBack(tracker, slot, key, tracker.native.get(key));
+    for (const [key, slot] of [...stamps.entries()]) {
+      if (stamps.slotOf(key) === slot) this.#comeBack(tracker, slot, key, native.get(key));
+    }
+  }
+
+  /** Sets the entries of a map whose policy can decode them. To be called when all maps are there. */
+  fill(tracker: Tracker): void {
+    const decode = tracker.policy.persist?.decode;
+    const awaited = this.#awaited.get(tracker.name);
+    if (decode === undefined || awaited === undefined) return;
+    const { failures } = this.#host.engine;
+    let isSaid = false;
+    for (const entry of awaited) {
+      const { key, value } = entry;
+      if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
+      const result = decoded(decode, value, key);
+      const error = result.error ?? setThrough(tracker, key, result.value);
+      if (error === undefined) continue;
+      if (isSaid) failures.count(tracker.name, 'persist.decode');
+      else failures.report(tracker.name, 'persist.decode', key, error);
+      isSaid = true;
+    }
   }
 
   /** Leaves the window open for good: what has not come back is for the next life to decide about. */
   stop(): void {
-    if (this.#ticket !== undefined) this.#host.engine.timers.cancel(this.#ticket);
-    this.#ticket = undefined;
+    this.#window.stop();
   }
 
-  /** Claims the end of a run that has not come back. `undefined` where none is held under the key. */
+  // --- what is awaited ------------------------------------------------------------------------------------------------
+
+  count(): number {
+    let count = 0;
+    for (const { size } of this.#awaited.values()) count += size;
+    return count;
+  }
+
+  *entries(): Generator<readonly [map: string, entry: PastEntry]> {
+    for (const [map, awaited] of this.#awaited) for (const entry of awaited) yield [map, entry];
+  }
+
+  /** The highest generation that was ever given out in a map that is not there. */
+  lastGenerationOf(map: string): number {
+    return this.#lastGenerations.get(map) ?? 0;
+  }
+
+  /** Claims the end of a run that has not come back. `undefined` if none is awaited under the key. */
   endAbsent(
     key: unknown,
     { reason = 'completed', detail, generation }: EndOptions,
   ): 'claimed' | 'duplicate' | undefined {
-    const endings = this.#host.endings();
-    const held = endings === undefined ? undefined : this.#entries.get(endings.tracker.name);
-    const entry = held?.get(key);
-    if (endings === undefined || entry === undefined) return undefined;
-    if (generation !== undefined && generation !== entry.generation) return undefined;
-    if (entry.claimed) return 'duplicate';
-    this.#conclude(endings, key, entry, reason, detail);
+    const found = this.#runOf(key);
+    if (found === undefined) return undefined;
+    if (generation !== undefined && generation !== found.entry.generation) return undefined;
+    if (found.entry.claimed) return 'duplicate';
+    this.#conclude(found.endings, found.entry, reason, detail);
     return 'claimed';
   }
 
   /** Marks a run that has not come back as ended, without telling anybody. */
   settleAbsent(key: unknown): 'settled' | 'duplicate' | undefined {
-    const endings = this.#host.endings();
-    const entry = endings && this.#entries.get(endings.tracker.name)?.get(key);
-    if (endings === undefined || entry === undefined) return undefined;
+    const found = this.#runOf(key);
+    if (found === undefined) return undefined;
+    const { endings, entry } = found;
     if (entry.claimed) return 'duplicate';
     entry.claimed = true;
-    this.#entomb(key, entry);
+    const run = { key: entry.key, id: entry.id as string, generation: entry.generation };
+    endings.rememberAbsent(run);
+    this.#host.recorder()?.quiet(run);
     return 'settled';
   }
 
-  #takeMap(
-    map: string,
-    lastGeneration: number,
-    entries: Array<{ key: unknown; entry: SnapshotEntry }>,
-  ): void {
-    const tracker = this.#host.engine.trackers.get(map);
-    const held = this.#entries.get(map) ?? new Map<unknown, SnapshotEntry>();
-    this.#entries.set(map, held);
-    const taken = this.#taken.get(map) ?? new Set<number>();
-    this.#taken.set(map, taken);
-    if (tracker !== undefined) this.#renumber(tracker, lastGeneration, taken);
-    for (const { key, entry } of entries) {
-      // Taken before, from this snapshot or an earlier one: it has come back, is held, or has ended.
-      if (taken.has(entry.generation)) continue;
-      taken.add(entry.generation);
-      if (entry.id !== undefined) this.#restoredIds.add(entry.id);
-      const own = { ...entry };
-      this.#instants.set(own, this.#instantsOf(entry));
-      held.set(key, own);
-    }
-    if (held.size === 0) this.#entries.delete(map);
+  // --- inside -------------------------------------------------------------------------------------------------------
+
+  /** Returns the question whether an entry is known already, by an earlier take: that is asked about snapshots alone. */
+  #knownRuns(): (awaited: Awaited, entry: PastEntry) => boolean {
+    if (this.#lastGenerations.size === 0) return () => false;
+    const endings = this.#host.endings();
+    const ids = new Set<string>();
+    for (const [, { id }] of this.entries()) if (id !== undefined) ids.add(id);
+    for (const [, slot] of endings?.tracker.stamps.entries() ?? []) ids.add((endings as Endings).idOf(slot));
+    return (awaited, { id, key }) => (id === undefined ? awaited.at(key) !== undefined : ids.has(id));
+  }
+
+  /** Whether entries of earlier lives may come back into a map. */
+  #isExpecting(tracker: Tracker): boolean {
+    if (this.#awaited.has(tracker.name)) return true;
+    return this.#host.endings()?.tracker === tracker && this.#isSettling();
+  }
+
+  /** Whether a run may be set again that had ended and left before. */
+  #isSettling(): boolean {
+    return this.#host.asksSettled && this.#host.engine.timeline.now() < this.#settlesUntil;
+  }
+
+  #runOf(key: unknown): { endings: Endings; entry: PastEntry } | undefined {
+    const endings = this.#host.endings();
+    const entry = endings && this.#awaited.get(endings.tracker.name)?.at(key);
+    return endings === undefined || entry?.id === undefined ? undefined : { endings, entry };
   }
 
   /**
-   * Entries that were set before the restore are later registrations than any in the snapshot, while the counter that
-   * numbered them knew nothing of those. Their ids stay.
+   * Entries that were set before the restore are later registrations than any of an earlier life, while the counter
+   * that numbered them knew nothing of those. Their ids stay.
    */
-  #renumber(tracker: Tracker, lastGeneration: number, taken: ReadonlySet<number>): void {
+  #renumber(tracker: Tracker): void {
     const { stamps } = tracker;
-    stamps.raiseGeneration(lastGeneration);
+    const lastGeneration = this.lastGenerationOf(tracker.name);
     const endings = this.#host.endings();
     for (const [, slot] of stamps.entries()) {
-      const generation = stamps.generation[slot] as number;
-      if (generation > lastGeneration || taken.has(generation)) continue;
+      const before = stamps.generation[slot] as number;
+      if (before > lastGeneration) continue;
       if (endings?.tracker === tracker) endings.restoreId(slot, endings.idOf(slot));
       stamps.renumber(slot);
+      this.#host.recorder()?.renumbered(tracker, slot, before);
     }
   }
 
-  #takeTombstone({
-    key,
-    id,
-    generation,
-    at,
-  }: {
-    key: unknown;
-    id: string;
-    generation: number;
-    at: number;
-  }): void {
-    const { tombstones, engine } = this.#host;
-    // One that was restored before and forgotten since stays forgotten.
-    if (this.#restoredTombstones.has(id)) return;
-    this.#restoredTombstones.add(id);
-    const known = tombstones?.get(key);
-    if (known !== undefined && known.generation >= generation) return;
-    const { timeline } = engine;
-    tombstones?.set(key, { id, generation, at: Math.min(timeline.toMonotonic(at), timeline.now()) });
-    if (tombstones?.get(key) !== undefined && !this.#restoredIds.has(id)) this.#announced.set(key, { id });
-  }
-
-  #takeDeliveries(pending: NotifierState<unknown, unknown>['pending'], letters: DeadLetter[]): void {
-    const isNew = (id: string): boolean => {
-      if (this.#restoredDeliveries.has(id)) return false;
-      this.#restoredDeliveries.add(id);
-      return true;
-    };
-    this.#host.resume({
-      pending: pending.filter(({ event }) => isNew(event.id)),
-      deadLetters: letters.filter(({ id }) => isNew(id)),
-    });
-  }
-
+  /** An entry is set: takes over what is awaited for it. Returns whether anything was. */
   #comeBack(tracker: Tracker, slot: number, key: unknown, value: unknown): boolean {
     const endings = this.#host.endings();
     const ofEnded = endings?.tracker === tracker ? endings : undefined;
-    const held = this.#entries.get(tracker.name);
-    const entry = held?.get(key);
-    if (held !== undefined && entry !== undefined) {
-      held.delete(key);
-      if (held.size === 0) this.#entries.delete(tracker.name);
-      this.#restamp(tracker, slot, entry);
-      if (entry.id !== undefined) ofEnded?.restoreId(slot, entry.id);
-      if (entry.claimed || this.#host.isSettled(value, key)) ofEnded?.settleSilently(slot, key);
+    const { stamps } = tracker;
+    const generation = stamps.generation[slot] as number;
+    const id = ofEnded?.askId(slot, key, value);
+    // What the owner was asked may have removed the entry.
+    if (!stamps.holds(slot, generation)) return false;
+    const entry = this.#awaited.get(tracker.name)?.find(key, id);
+    // A run whose ends are not announced in this life stays as it is, for one in which they are.
+    if (entry === undefined || (entry.id !== undefined && ofEnded === undefined)) {
+      if (ofEnded !== undefined && this.#isSettling()) this.#settle(ofEnded, slot, key, value);
+      if (!this.#isExpecting(tracker)) tracker.onReturn = undefined;
+      return false;
     }
-    const announced = entry === undefined && ofEnded !== undefined ? this.#announced.get(key) : undefined;
-    if (announced !== undefined) {
-      ofEnded?.restoreId(slot, announced.id);
-      ofEnded?.settleSilently(slot, key);
-    }
-    if (ofEnded !== undefined) this.#announced.delete(key);
-    if (!this.#isAwaited(tracker)) tracker.onReturn = undefined;
-    return entry !== undefined;
+    this.#remove(tracker.name, entry);
+    this.#restamp(tracker, slot, entry);
+    if (entry.id !== undefined) ofEnded?.restoreId(slot, entry.id);
+    const isSame = entry.isUnrecorded !== true && Object.is(entry.key, stamps.keyOf(slot));
+    const isClaimWritten =
+      this.#host.recorder()?.cameBack(tracker, slot, { before: generation, isSame }) ?? true;
+    if (ofEnded === undefined) return true;
+    if (entry.claimed) ofEnded.settleAgain(slot, key, isClaimWritten);
+    else this.#settle(ofEnded, slot, key, value);
+    return true;
   }
 
-  #restamp(tracker: Tracker, slot: number, entry: SnapshotEntry): void {
-    const { registeredAt, lastActiveAt, borrowedAt } = this.#instants.get(entry) as HeldInstants;
+  #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {
     tracker.stamps.raiseGeneration(entry.generation);
     tracker.stamps.generation[slot] = entry.generation;
-    tracker.restamp(slot, registeredAt, lastActiveAt, borrowedAt);
+    const now = this.#host.engine.timeline.now();
+    // It may have been active after that was written.
+    const late = (at: number): number => Math.min(at + entry.lateMs, now);
+    tracker.restamp(slot, entry.registeredAt, late(entry.lastActiveAt), late(entry.usedAt));
   }
 
-  #instantsOf({ registeredAt, lastActiveAt, borrowedAt }: SnapshotEntry): HeldInstants {
-    const { timeline } = this.#host.engine;
-    const now = timeline.now();
-    const past = (epoch: number): number => Math.min(timeline.toMonotonic(epoch), now);
-    if (timeline.toMonotonic(registeredAt) > now) this.#clamped += 1;
-    return {
-      registeredAt: past(registeredAt),
-      lastActiveAt: past(lastActiveAt),
-      borrowedAt: borrowedAt === undefined ? undefined : past(borrowedAt),
-    };
+  /** Marks a run as ended whose value says that its end was announced before. */
+  #settle(endings: Endings, slot: number, key: unknown, value: unknown): void {
+    const { stamps } = endings.tracker;
+    const generation = stamps.generation[slot] as number;
+    if (this.#host.isSettled(value, key) && stamps.holds(slot, generation)) endings.settleSilently(slot, key);
   }
 
-  #openWindow(): void {
-    const { engine, restoreWindowMs } = this.#host;
-    this.stop();
-    this.#ticket = engine.timers.schedule(engine.timeline.now() + restoreWindowMs, () => this.#closeWindow());
+  #remove(map: string, entry: PastEntry): void {
+    const awaited = this.#awaited.get(map);
+    if (awaited === undefined) return;
+    awaited.remove(entry);
+    if (awaited.size > 0) return;
+    this.#awaited.delete(map);
+    const tracker = this.#host.engine.trackers.get(map);
+    if (tracker !== undefined && !this.#isExpecting(tracker)) tracker.onReturn = undefined;
   }
 
-  #closeWindow(): void {
-    this.#ticket = undefined;
-    const { engine } = this.#host;
+  /** The window of an entry has closed. */
+  #close(map: string, entry: PastEntry): void {
     const endings = this.#host.endings();
-    if (endings !== undefined && !endings.tracker.observing) {
-      for (const [key, entry] of [...(this.#entries.get(endings.tracker.name) ?? [])]) {
-        // A listener may have set one that comes later in the row.
-        const isAbsent = this.#entries.get(endings.tracker.name)?.get(key) === entry;
-        if (isAbsent && !entry.claimed) this.#conclude(endings, key, entry, 'lost', undefined);
-      }
-    }
-    this.#entries.clear();
-    this.#announced.clear();
-    for (const tracker of engine.trackers.values()) tracker.onReturn = undefined;
+    if (entry.id !== undefined && !entry.claimed) {
+      if (endings === undefined || !this.#host.mayConclude()) return;
+      this.#remove(map, entry);
+      this.#conclude(endings, entry, 'lost', undefined);
+    } else this.#remove(map, entry);
+    this.#forgotten(map, entry);
   }
 
-  #conclude(endings: Endings, key: unknown, entry: SnapshotEntry, reason: string, detail: unknown): void {
+  #forgotten(map: string, { generation, isUnrecorded }: PastEntry): void {
+    if (isUnrecorded !== true) this.#host.recorder()?.forgotten(map, generation);
+  }
+
+  #conclude(endings: Endings, entry: PastEntry, reason: string, detail: unknown): void {
+    const { engine, keepPastValue } = this.#host;
+    const { timeline } = engine;
     entry.claimed = true;
-    this.#entomb(key, entry);
-    const { id, generation, value } = entry;
-    const endedAt = this.#host.engine.timeline.clock.now();
-    // The wall clock may have been set back since.
-    const registeredAt = Math.min(entry.registeredAt, endedAt);
-    const lastActiveAt = Math.min(entry.lastActiveAt, endedAt);
-    const event = {
-      id: id as string,
+    const { key, generation } = entry;
+    const id = entry.id as string;
+    endings.rememberAbsent({ key, id, generation });
+    const endedAt = timeline.clock.now();
+    const event: EndedEvent = {
+      id,
       key,
       generation,
       reason,
-      registeredAt,
-      lastActiveAt,
+      registeredAt: timeline.toEpoch(entry.registeredAt, endedAt),
+      lastActiveAt: timeline.toEpoch(entry.lastActiveAt, endedAt),
       endedAt,
-      value,
+      value: this.valueOf(endings.tracker, entry.value, key),
       detail,
     };
+    keepPastValue(event, entry.value);
     endings.conclude(event);
   }
 
-  #entomb(key: unknown, { id, generation }: SnapshotEntry): void {
-    this.#host.tombstones?.set(key, { id: id as string, generation, at: this.#host.engine.timeline.now() });
+  /** The value that `encode` had given, decoded if the policy can do that. */
+  valueOf(tracker: Tracker, json: unknown, key: unknown): unknown {
+    const decode = tracker.policy.persist?.decode;
+    if (decode === undefined || json === undefined) return json;
+    const { error, value } = decoded(decode, json, key);
+    if (error !== undefined) this.#host.engine.failures.count(tracker.name, 'persist.decode');
+    return value;
   }
+}
 
-  #isAwaited(tracker: Tracker): boolean {
-    const isEnded = this.#host.endings()?.tracker === tracker;
-    return this.#entries.has(tracker.name) || (isEnded && this.#announced.size > 0);
-  }
-
-  #decode(json: unknown, map: string, path: string): unknown {
-    const { keyCodec } = this.#host;
-    if (keyCodec === undefined) return json;
-    try {
-      return keyCodec.decode(json, map);
-    } catch (cause) {
-      throw new MapsweepError(
-        'ERR_INVALID_SNAPSHOT',
-        `snapshot.maps["${map}"].${path}.key: keyCodec.decode failed. Nothing was restored`,
-        { cause },
-      );
-    }
-  }
-
-  #event(event: SnapshotEvent, map: string): EndedEvent {
-    const { value, detail, ...rest } = event;
-    return { ...rest, key: this.#decode(event.key, map, 'pending'), value, detail };
+/** By the owner's own method, so that a class of his keeps its indexes. Returns what it threw. */
+function setThrough({ native }: Tracker, key: unknown, value: unknown): unknown {
+  try {
+    if (native.kind === 'map') (native.target as Map<unknown, unknown>).set(key, value);
+    else (native.target as Set<unknown>).add(key);
+    return undefined;
+  } catch (error) {
+    return error ?? new Error('set threw nothing');
   }
 }

@@ -2,6 +2,16 @@ import type { IdleOrder } from './idle-order.js';
 import type { StampStore } from './stamp-store.js';
 import { resized } from './typed-arrays.js';
 
+/** Whoever has to know that entries are active. None of its methods may throw or call back. */
+export interface ActivityListener {
+  /** The entry itself is active. */
+  active(slot: number): void;
+  /** Its companions are. */
+  used(slot: number): void;
+  /** It was active at other instants than was known. */
+  restored(slot: number): void;
+}
+
 /**
  * The last activity of each entry of one map: its own, and what it borrows from its companions. Kept apart, since the
  * stamps of an entry show its own alone.
@@ -12,6 +22,7 @@ export class Activity {
   // Made at the first loan: most maps have no companions.
   #borrowed: Float64Array | undefined;
   #writes = 0;
+  listener: ActivityListener | undefined;
 
   constructor(stamps: StampStore<unknown>, order: IdleOrder | undefined) {
     this.#stamps = stamps;
@@ -41,6 +52,7 @@ export class Activity {
   restore(slot: number, borrowedAt: number): void {
     this.#writes += 1;
     if (this.#borrowed !== undefined || borrowedAt > Number.NEGATIVE_INFINITY) this.#lend(slot, borrowedAt);
+    this.listener?.restored(slot);
   }
 
   /** The entry itself is set or touched now. */
@@ -48,6 +60,7 @@ export class Activity {
     this.#writes += 1;
     this.#stamps.activity.refresh(slot);
     this.#order?.touch(slot);
+    this.listener?.active(slot);
   }
 
   /** The entry itself was set or touched at this instant, which is known already. */
@@ -55,6 +68,7 @@ export class Activity {
     this.#writes += 1;
     this.#stamps.activity.set(slot, at);
     this.#order?.touch(slot);
+    this.listener?.active(slot);
   }
 
   /** A companion was registered, set or touched. */
@@ -64,6 +78,7 @@ export class Activity {
     this.#writes += 1;
     this.#lend(slot, at);
     this.#order?.touch(slot);
+    this.listener?.used(slot);
   }
 
   /** All entries are gone. */

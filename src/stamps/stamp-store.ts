@@ -15,6 +15,8 @@ export const HOOKED = 8;
 export const COMPLAINED = 16;
 /** A companion whose leader left while its own `delete` refused: it leaves at the next look. */
 export const LEAVING = 32;
+/** The entry was written into the journal. */
+export const RECORDED = 64;
 
 const initialCapacity = 16;
 

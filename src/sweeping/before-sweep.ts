@@ -1,11 +1,13 @@
 import { MapsweepError } from '../errors.js';
-import type { CallbackFailures } from '../events/callback-failures.js';
 import type { LibraryReason } from '../events/reasons.js';
 import type { BeforeSweepContext } from '../policy/policy.js';
 import { HOOKED } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
-import type { Timeline } from '../time/timeline.js';
-import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
+import type { TimerTicket } from '../time/timer-queue.js';
+import { TurnBudget } from '../time/turn-budget.js';
+import { look } from './look.js';
+import { evict } from './removals.js';
+import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
 const timeoutMs = 30_000;
@@ -30,36 +32,21 @@ interface Hook {
   isCancelled: boolean;
 }
 
-/** What the gate has to know of the sweeper. */
-export interface HookHost {
-  readonly timeline: Timeline;
-  readonly timers: TimerQueue;
-  readonly failures: CallbackFailures;
-  /** The pause after a first failure, ms; it doubles with each further one. */
-  readonly firstPauseMs: number;
-  /** While the sweeper is stopped nothing is removed. */
-  isStopped(): boolean;
-  /** The hook has succeeded and the entry is as it was: to be judged again, and removed if it still is to be. */
-  proceed(tracker: Tracker, slot: number, reason: LibraryReason): void;
-}
-
 /**
  * Runs `beforeSweep` beside the sweeps: at most 32 at once over all maps, the others in order of arrival; one an entry;
  * 30 s each. A failure keeps the entry and makes it wait, a touch aborts.
  */
 export class BeforeSweepGate {
-  readonly #host: HookHost;
+  readonly #shared: Shared;
   readonly #hooks = new Map<Tracker, Map<number, Hook>>();
   readonly #queue = new Set<Hook>();
-  #running = 0;
+  readonly #running = new Set<Hook>();
+  readonly #turn: TurnBudget;
 
-  constructor(host: HookHost) {
-    this.#host = host;
-  }
-
-  /** How many run at this moment. */
-  get running(): number {
-    return this.#running;
+  constructor(shared: Shared) {
+    this.#shared = shared;
+    // Hooks that settle without I/O start one another from microtask to microtask.
+    this.#turn = new TurnBudget(shared.timeline.clock, shared.sliceBudgetMs, () => this.#startQueued());
   }
 
   /** How many run, wait for a free place, or wait for their next attempt, in one map. */
@@ -78,11 +65,7 @@ export class BeforeSweepGate {
   /** Starts the hook of a due entry, or its next attempt if that is due; else does nothing. */
   request(tracker: Tracker, slot: number, reason: LibraryReason): void {
     const generation = tracker.stamps.generation[slot] as number;
-    let ofTracker = this.#hooks.get(tracker);
-    if (ofTracker === undefined) {
-      ofTracker = new Map();
-      this.#hooks.set(tracker, ofTracker);
-    }
+    const ofTracker = this.#hooksOf(tracker);
     let hook = ofTracker.get(slot);
     if (hook !== undefined && hook.generation !== generation) hook = undefined;
     if (hook === undefined) {
@@ -101,7 +84,7 @@ export class BeforeSweepGate {
       ofTracker.set(slot, hook);
       tracker.stamps.setFlag(slot, HOOKED, true);
     }
-    if (hook.state !== 'paused' || this.#host.timeline.now() < hook.notBefore) return;
+    if (hook.state !== 'paused' || this.#shared.timeline.now() < hook.notBefore) return;
     hook.state = 'queued';
     this.#queue.add(hook);
     this.#startQueued();
@@ -110,24 +93,43 @@ export class BeforeSweepGate {
   /** The entry was touched, replaced or removed: what runs is told to stop, and what it answers will not count. */
   cancel(tracker: Tracker, slot: number): void {
     const hook = this.#hooks.get(tracker)?.get(slot);
-    if (hook === undefined || hook.isCancelled) return;
+    if (hook !== undefined) this.#cancel(hook);
+  }
+
+  #cancel(hook: Hook): void {
+    if (hook.isCancelled) return;
     hook.isCancelled = true;
     this.#queue.delete(hook);
     // One that runs stays known until it has ended, so that no second one runs for the same entry.
-    if (hook.state !== 'running' || !tracker.stamps.holds(slot, hook.generation)) this.#forget(hook);
+    if (hook.state !== 'running' || !hook.tracker.stamps.holds(hook.slot, hook.generation))
+      this.#forget(hook);
     hook.controller?.abort(new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'));
   }
 
-  /** Tells every running hook to stop, and forgets all. */
+  /** Tells every running hook to stop, and forgets the others. */
   close(): void {
-    for (const ofTracker of [...this.#hooks.values()]) {
-      for (const hook of [...ofTracker.values()]) this.cancel(hook.tracker, hook.slot);
+    this.#queue.clear();
+    // At once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
+    this.#hooks.clear();
+    for (const hook of this.#running) {
+      const { tracker, slot, generation } = hook;
+      if (tracker.stamps.holds(slot, generation)) this.#hooksOf(tracker).set(slot, hook);
+      this.#cancel(hook);
     }
+  }
+
+  #hooksOf(tracker: Tracker): Map<number, Hook> {
+    let hooks = this.#hooks.get(tracker);
+    if (hooks === undefined) {
+      hooks = new Map();
+      this.#hooks.set(tracker, hooks);
+    }
+    return hooks;
   }
 
   #startQueued(): void {
     for (const hook of this.#queue) {
-      if (this.#running >= concurrency || this.#host.isStopped()) return;
+      if (this.#running.size >= concurrency || this.#shared.isStopped || !this.#turn.hasTime()) return;
       this.#queue.delete(hook);
       this.#start(hook);
     }
@@ -135,21 +137,21 @@ export class BeforeSweepGate {
 
   #start(hook: Hook): void {
     const { tracker, slot } = hook;
-    const { timeline, timers } = this.#host;
+    const { timeline, timers } = this.#shared;
     const key = tracker.stamps.keyOf(slot);
     const value = tracker.native.get(key);
     const controller = new AbortController();
     hook.state = 'running';
     hook.attempt += 1;
     hook.controller = controller;
-    this.#running += 1;
+    this.#running.add(hook);
     let isSettled = false;
     let ticket: TimerTicket | undefined;
     const settle = (error: unknown, failed: boolean): void => {
       if (isSettled) return;
       isSettled = true;
       if (ticket !== undefined) timers.cancel(ticket);
-      this.#running -= 1;
+      this.#running.delete(hook);
       this.#settled(hook, key, failed, error);
       this.#startQueued();
     };
@@ -178,14 +180,26 @@ export class BeforeSweepGate {
       return;
     }
     if (failed) {
-      const pause = Math.min(this.#host.firstPauseMs * 2 ** (hook.attempt - 1), longestPauseMs);
-      hook.notBefore = this.#host.timeline.now() + pause;
+      const pause = Math.min(this.#shared.sweepEveryMs * 2 ** (hook.attempt - 1), longestPauseMs);
+      hook.notBefore = this.#shared.timeline.now() + pause;
       hook.state = 'paused';
-      this.#host.failures.report(tracker.name, 'beforeSweep', key, error);
+      this.#shared.failures.report(tracker.name, 'beforeSweep', key, error);
       return;
     }
     this.#forget(hook);
-    if (!this.#host.isStopped()) this.#host.proceed(tracker, slot, hook.reason);
+    if (!this.#shared.isStopped) this.#proceed(hook);
+  }
+
+  /** The hook has succeeded and the entry is as it was: judges it again, and removes it if it still is to be. */
+  #proceed({ tracker, slot, generation, reason }: Hook): void {
+    if (reason === 'swept' || tracker.native.size() <= tracker.policy.maxEntries) {
+      tracker.due.buckets.remove(slot);
+      look(tracker, slot, this.#shared.timeline.now(), true);
+      return;
+    }
+    const isFree = !tracker.due.isGuarded(slot);
+    // The guard may have removed the entry itself.
+    if (isFree && tracker.stamps.holds(slot, generation)) evict(tracker, slot, 'maxEntries');
   }
 
   #forget(hook: Hook): void {

@@ -1,5 +1,8 @@
-import { type Clock, giveWay } from '../time/clock.js';
-import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
+import { Slices } from '../time/slices.js';
+import type { TimerTicket } from '../time/timer-queue.js';
+import type { BeforeSweepGate } from './before-sweep.js';
+import { evict } from './removals.js';
+import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
 /** How many entries a pass asks whether they are due: the bound of its work, not of what it evicts. */
@@ -8,24 +11,6 @@ const mostJudged = 1_000;
 /** A pass that found nothing left to evict is repeated at most so often that it takes this share of the time. */
 const shareOfFruitlessPasses = 0.05;
 
-/** What capacity passes have to know of their surroundings. */
-export interface CapacityHost {
-  readonly clock: Clock;
-  readonly timers: TimerQueue;
-  readonly sliceBudgetMs: number;
-  /** Monotonic ms. */
-  now(): number;
-  isStopped(): boolean;
-  /** The sweep tick up to which entries may be due now. */
-  currentTick(): number;
-  /** Whether a `beforeSweep` of the entry is under way. */
-  isWaiting(tracker: Tracker, slot: number): boolean;
-  /** How many entries wait for their `beforeSweep`. */
-  waitingCount(tracker: Tracker): number;
-  /** Starts the `beforeSweep` of an entry that is to be evicted, or its next attempt if that is due. */
-  runHook(tracker: Tracker, slot: number): void;
-}
-
 /**
  * Brings maps down to their `maxEntries`, after the current macrotask and in one pass however many sets there were.
  *
@@ -33,21 +18,23 @@ export interface CapacityHost {
  * how often depends on how long that takes, since a look at a million guarded entries must not follow every `set`.
  */
 export class CapacityPasses {
-  readonly #host: CapacityHost;
+  readonly #shared: Shared;
+  readonly #hooks: BeforeSweepGate;
   readonly #requested = new Set<Tracker>();
   readonly #notBefore = new WeakMap<Tracker, number>();
   #ticket: TimerTicket | undefined;
   #ticketAt = Number.POSITIVE_INFINITY;
   #isRunning = false;
 
-  constructor(host: CapacityHost) {
-    this.#host = host;
+  constructor(shared: Shared, hooks: BeforeSweepGate) {
+    this.#shared = shared;
+    this.#hooks = hooks;
   }
 
   /** Has a map brought down, unless it is not too large. */
   request(tracker: Tracker): void {
     if (tracker.native.size() <= tracker.policy.maxEntries || tracker.observing) return;
-    if (this.#requested.has(tracker) || this.#host.isStopped()) return;
+    if (this.#requested.has(tracker) || this.#shared.isStopped) return;
     this.#requested.add(tracker);
     this.#schedule();
   }
@@ -66,18 +53,18 @@ export class CapacityPasses {
   #schedule(): void {
     if (this.#isRunning || this.#requested.size === 0) return;
     const earliest = Math.min(...[...this.#requested].map((tracker) => this.#earliestFor(tracker)));
-    const at = Math.max(earliest, this.#host.now());
+    const at = Math.max(earliest, this.#shared.timeline.now());
     if (this.#ticketAt <= at) return;
     this.#unschedule();
     this.#ticketAt = at;
-    this.#ticket = this.#host.timers.schedule(at, () => {
+    this.#ticket = this.#shared.timers.schedule(at, () => {
       this.#ticketAt = Number.POSITIVE_INFINITY;
       void this.#run();
     });
   }
 
   #unschedule(): void {
-    this.#host.timers.cancel(this.#ticket);
+    this.#shared.timers.cancel(this.#ticket);
     this.#ticket = undefined;
     this.#ticketAt = Number.POSITIVE_INFINITY;
   }
@@ -88,30 +75,24 @@ export class CapacityPasses {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    const { clock, sliceBudgetMs } = this.#host;
-    let sliceBegan = this.#host.now();
-    const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= sliceBegan);
+    const { timeline, sliceBudgetMs } = this.#shared;
+    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
+    const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= slices.now);
     // Out first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop here.
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
-      let spentMs = 0;
-      const steps = evictExcess(tracker, this.#host);
-      while (!steps.next().done && !this.#host.isStopped()) {
-        const sliceMs = this.#host.now() - sliceBegan;
-        if (sliceMs < sliceBudgetMs) continue;
-        spentMs += sliceMs;
-        await giveWay(clock);
-        sliceBegan = this.#host.now();
+      const spentBeforeMs = slices.spentMs;
+      const steps = evictExcess(tracker, this.#hooks);
+      while (!steps.next().done && !this.#shared.isStopped) {
+        if (slices.isOver()) await slices.giveWay();
       }
-      const now = this.#host.now();
-      spentMs += now - sliceBegan;
-      const isFruitless =
-        tracker.native.size() - this.#host.waitingCount(tracker) > tracker.policy.maxEntries;
-      if (isFruitless) this.#notBefore.set(tracker, now + spentMs / shareOfFruitlessPasses);
+      const isFruitless = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
+      const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
+      if (isFruitless) this.#notBefore.set(tracker, slices.now + pauseMs);
       else this.#notBefore.delete(tracker);
     }
     this.#isRunning = false;
-    if (!this.#host.isStopped()) this.#schedule();
+    if (!this.#shared.isStopped) this.#schedule();
   }
 }
 
@@ -121,50 +102,64 @@ export class CapacityPasses {
  *
  * A generator, one step an entry, so that the caller can pause between any two.
  */
-function* evictExcess(tracker: Tracker, host: CapacityHost): Generator<void> {
+function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void> {
   if (tracker.order === undefined || tracker.observing) return;
+  const { stamps, due, shared } = tracker;
   // Where `beforeSweep` runs first, an entry that waits for it is as good as gone.
   const going = new Set<number>();
   const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries;
 
-  const evict = (slot: number, rule: string): void => {
-    if (tracker.policy.beforeSweep === undefined) tracker.removals.evict(slot, rule);
+  const remove = (slot: number, rule: string): void => {
+    if (tracker.policy.beforeSweep === undefined) evict(tracker, slot, rule);
     else {
-      host.runHook(tracker, slot);
+      hooks.request(tracker, slot, 'evicted');
       going.add(slot);
     }
   };
   const isGoing = (slot: number): boolean => {
-    if (!going.has(slot) && host.isWaiting(tracker, slot)) {
+    if (!going.has(slot) && hooks.stateOf(tracker, slot) !== undefined) {
       // One that has failed waits for somebody to ask for its next attempt.
-      host.runHook(tracker, slot);
+      hooks.request(tracker, slot, 'evicted');
       going.add(slot);
     }
     return going.has(slot);
   };
 
-  const { stamps } = tracker;
-  for (const [slot, generation] of tracker.mayBeDueBy(host.currentTick(), mostJudged)) {
+  const mayBeDue = due.buckets.mayBeDueBy(shared.grid.tickOf(shared.timeline.now()), mostJudged);
+  for (const [slot, generation] of mayBeDue.map((at) => [at, stamps.generation[at] as number] as const)) {
     if (!isOver()) return;
     if (!stamps.holds(slot, generation) || isGoing(slot)) continue;
-    const isDue = tracker.judgeOnly(slot, host.now()) === 'due';
-    if (isDue && stamps.holds(slot, generation)) evict(slot, tracker.filing.judge.rule);
+    const isDue = due.judgeAt(slot, shared.timeline.now()) === 'due';
+    if (isDue && stamps.holds(slot, generation)) remove(slot, due.judge.rule);
     yield;
   }
-  for (const candidates of [tracker.endedSlots(), longestIdleFirst(tracker)]) {
+  for (const candidates of [firstEndedFirst(tracker), longestIdleFirst(tracker)]) {
     for (const [slot, generation] of candidates) {
       if (!isOver()) return;
       // A callback may have removed it, and its slot may be another entry's.
       if (!stamps.holds(slot, generation) || isGoing(slot)) continue;
-      if (!tracker.isGuarded(slot) && stamps.holds(slot, generation)) evict(slot, 'maxEntries');
+      if (!due.isGuarded(slot) && stamps.holds(slot, generation)) remove(slot, 'maxEntries');
       yield;
     }
   }
 }
 
+/** The entries whose end was announced, the first ended first. One that was registered since the first was asked for ends the row. */
+function* firstEndedFirst({
+  claims,
+  stamps,
+}: Tracker): Generator<readonly [slot: number, generation: number]> {
+  const last = stamps.lastGeneration;
+  for (const slot of claims?.endedSlots() ?? []) {
+    const generation = stamps.generation[slot] as number;
+    if (generation > last) return;
+    yield [slot, generation];
+  }
+}
+
 /** The entries by idle time, the longest first, as they were when asked: what callbacks add does not come up. */
 function* longestIdleFirst(tracker: Tracker): Generator<readonly [slot: number, generation: number]> {
-  const { order, stamps } = tracker;
+  const { order, stamps, activity } = tracker;
   if (order === undefined) return;
   const last = stamps.lastGeneration;
   // The last one that was passed over: what comes next is what follows it now, however entries moved meanwhile.
@@ -173,12 +168,12 @@ function* longestIdleFirst(tracker: Tracker): Generator<readonly [slot: number, 
     const isInPlace =
       passed !== undefined &&
       stamps.holds(passed.slot, passed.generation) &&
-      tracker.activeAt(passed.slot) === passed.activeAt;
+      activity.latest(passed.slot) === passed.activeAt;
     const following = isInPlace && passed !== undefined ? order.next(passed.slot) : -1;
     const slot = following < 0 ? order.oldest : following;
     if (slot < 0) return;
     const generation = stamps.generation[slot] as number;
-    const activeAt = tracker.activeAt(slot);
+    const activeAt = activity.latest(slot);
     if (generation <= last) yield [slot, generation];
     if (stamps.holds(slot, generation)) passed = { slot, generation, activeAt };
   }

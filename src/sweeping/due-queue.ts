@@ -1,21 +1,21 @@
 import { Answers, asksFunctions } from '../policy/answers.js';
-import { type EntryView, Judge, type JudgedState } from '../policy/judge.js';
+import { Judge, type JudgedState } from '../policy/judge.js';
 import type { CompiledPolicy } from '../policy/policy.js';
-import type { NativeCollection } from '../stamps/native-collection.js';
-import { COMPLAINED, GUARDED, LEAVING, OVERDUE, type StampStore } from '../stamps/stamp-store.js';
+import type { Activity } from '../stamps/activity.js';
+import type { StampedMap } from '../stamps/entry-stamps.js';
+import { COMPLAINED, GUARDED, LEAVING, OVERDUE } from '../stamps/stamp-store.js';
+import type { TickGrid } from '../time/tick-grid.js';
 import type { Timeline } from '../time/timeline.js';
+import type { Companions } from './companions.js';
+import type { Shared } from './shared.js';
 import { TickBuckets } from './tick-buckets.js';
 
-/** What filing needs to know of the rest of a map's bookkeeping. */
-export interface DueQueueHost extends EntryView<unknown> {
+/** A map as its due queue knows it. */
+export interface QueuedMap extends StampedMap {
+  readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
-  readonly native: NativeCollection<unknown, unknown>;
-  readonly stamps: StampStore<unknown>;
-  readonly timeline: Timeline;
-  /** The first sweep tick at which something due at this instant is removed. */
-  tickOf(deadline: number): number;
-  /** A policy function failed; `isFirst` for the first time that one fails for this entry. */
-  policyFailed(callback: string, key: unknown, error: unknown, isFirst: boolean): void;
+  readonly activity: Activity;
+  readonly companions: Companions<StampedMap>;
 }
 
 /**
@@ -25,7 +25,11 @@ export interface DueQueueHost extends EntryView<unknown> {
 export class DueQueue {
   readonly buckets = new TickBuckets();
   readonly judge: Judge<unknown, unknown>;
-  readonly #host: DueQueueHost;
+  /** Nothing but durations decides when an entry of this map leaves: no function of the owner's has to be asked. */
+  readonly isByStampsAlone: boolean;
+  readonly #map: QueuedMap;
+  readonly #timeline: Timeline;
+  readonly #grid: TickGrid;
   readonly #answers: Answers<unknown, unknown>;
   readonly #asksFunctions: boolean;
   readonly #fromRegistrationMs: number;
@@ -35,25 +39,24 @@ export class DueQueue {
   #judging = 0;
   #writesWhileJudging = 0;
 
-  constructor(host: DueQueueHost) {
-    const { policy, stamps, timeline } = host;
-    this.#host = host;
+  constructor(map: QueuedMap, { timeline, grid, failures }: Shared) {
+    const { name, policy, stamps } = map;
+    this.#map = map;
+    this.#timeline = timeline;
+    this.#grid = grid;
     this.#answers = new Answers(timeline, (callback, key, slot, error) => {
-      const isFirst = !stamps.hasFlag(slot, COMPLAINED);
-      stamps.setFlag(slot, COMPLAINED, true);
-      host.policyFailed(callback, key, error, isFirst);
+      const isFirst = stamps.setFlag(slot, COMPLAINED, true);
+      if (isFirst) failures.report(name, callback, key, error);
+      else failures.count(name, callback);
     });
-    this.judge = new Judge(policy, this.#answers, host);
+    this.judge = new Judge(policy, this.#answers);
     this.#asksFunctions = asksFunctions(policy);
+    this.isByStampsAlone = !this.#asksFunctions && policy.keepWhile === undefined;
     const { own } = policy;
     const sinceActive = own.since === 'lastActiveAt';
     this.#fromRegistrationMs = Math.min(own.maxAgeMs, sinceActive ? Number.POSITIVE_INFINITY : own.ttlMs);
     this.#fromActivityMs = Math.min(own.maxIdleMs, sinceActive ? own.ttlMs : Number.POSITIVE_INFINITY);
-    this.isByStampsAlone = !this.#asksFunctions && policy.keepWhile === undefined;
   }
-
-  /** Nothing but durations decides when an entry of this map leaves: no function of the owner's has to be asked. */
-  readonly isByStampsAlone: boolean;
 
   /** How many entries a sweep found due that are still there. */
   get overdueCount(): number {
@@ -65,46 +68,39 @@ export class DueQueue {
     return this.#guarded;
   }
 
-  /** Files an entry that has just been registered. */
-  fileNew(slot: number, key: unknown, at: number): void {
+  /** Files an entry that was registered at this instant, which is now. */
+  fileNew(slot: number, at: number): void {
     if (this.#asksFunctions) {
-      this.refile(slot, key);
+      this.refile(slot);
       return;
     }
-    const deadline = at + Math.min(this.#fromRegistrationMs, this.#fromActivityMs, this.#orphanMs(key));
-    if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#host.tickOf(deadline));
+    const deadline = at + Math.min(this.#fromRegistrationMs, this.#fromActivityMs, this.#orphanMs(slot));
+    if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#grid.tickOf(deadline));
   }
 
-  /** The deadline of an entry where nothing but durations decides, as the judge would find it. Monotonic ms. */
-  deadlineByStamps(slot: number, key: unknown): number {
+  /** The deadline of an entry for which nothing but durations decides, as the judge would find it. Monotonic ms. */
+  deadlineByStamps(slot: number): number {
     return Math.min(
-      (this.#host.stamps.registeredAt[slot] as number) + this.#fromRegistrationMs,
-      this.#host.activeAt(slot) + Math.min(this.#fromActivityMs, this.#orphanMs(key)),
+      (this.#map.stamps.registeredAt[slot] as number) + this.#fromRegistrationMs,
+      this.#map.activity.latest(slot) + Math.min(this.#fromActivityMs, this.#orphanMs(slot)),
     );
   }
 
   /** Files an entry in the bucket of a deadline, monotonic ms; `Infinity` in none. */
   fileAt(slot: number, deadline: number): void {
-    if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#host.tickOf(deadline));
+    if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#grid.tickOf(deadline));
     else this.buckets.remove(slot);
   }
 
-  #orphanMs(key: unknown): number {
-    const { orphanAfterMs } = this.#host.policy;
-    return orphanAfterMs < Number.POSITIVE_INFINITY && this.#host.isOrphan(key)
-      ? orphanAfterMs
-      : Number.POSITIVE_INFINITY;
-  }
-
   /** Files an entry that was set or touched. By stamps alone its deadline has only moved away, which its bucket finds. */
-  fileActive(slot: number, key: unknown): void {
+  fileActive(slot: number): void {
     // While a policy function runs too: the judgement that it is part of must not go by what was before the touch.
-    if (this.#asksFunctions || this.#judging > 0) this.refile(slot, key);
+    if (this.#asksFunctions || this.#judging > 0) this.refile(slot);
   }
 
   /** Files an entry by what its policy says now. */
-  refile(slot: number, key: unknown): void {
-    const { stamps, timeline } = this.#host;
+  refile(slot: number): void {
+    const { stamps } = this.#map;
     if (this.#judging > 0) {
       // A policy function writes to the map. To ask it about that at once could go on for ever; the next sweep does.
       this.#writesWhileJudging += 1;
@@ -113,7 +109,7 @@ export class DueQueue {
     }
     const generation = stamps.generation[slot] as number;
     const writes = this.#writesWhileJudging;
-    const state = this.judgeAt(slot, key, timeline.now());
+    const state = this.judgeAt(slot, this.#timeline.now());
     // A policy function may have removed the entry.
     if (!stamps.holds(slot, generation)) return;
     if (writes === this.#writesWhileJudging) this.file(slot, state);
@@ -127,41 +123,67 @@ export class DueQueue {
     else this.fileAt(slot, deadline.at);
   }
 
-  /** Judges an entry as of `now`; the particulars stand in `judge`. */
-  judgeAt(slot: number, key: unknown, now: number): JudgedState {
-    const { native, stamps } = this.#host;
+  /** Judges an entry as of `now`, without consequences; the particulars stand in `judge`. */
+  judgeAt(slot: number, now: number): JudgedState {
+    const { native, stamps, activity, companions } = this.#map;
+    const key = stamps.keyOf(slot);
     if (stamps.hasFlag(slot, LEAVING)) {
-      if (this.#host.isOrphan(key)) return 'due';
+      if (companions.isOrphan(key)) return 'due';
       stamps.setFlag(slot, LEAVING, false);
     }
+    const value = this.judge.needsValue ? native.get(key) : undefined;
+    const registeredAt = stamps.registeredAt[slot] as number;
     this.#judging += 1;
     try {
-      return this.judge.judge(slot, key, this.judge.needsValue ? native.get(key) : undefined, now);
+      return this.judge.judge(
+        slot,
+        key,
+        value,
+        now,
+        registeredAt,
+        activity.latest(slot),
+        this.#orphanMs(slot),
+      );
     } finally {
       this.#judging -= 1;
     }
   }
 
+  /** Returns whether `keepWhile` holds an entry. */
+  isGuarded(slot: number): boolean {
+    const key = this.#map.stamps.keyOf(slot);
+    return this.judge.isGuarded(slot, key, this.#map.native.get(key));
+  }
+
   /** Remembers that a look found an entry due, or not. */
   mark(slot: number, state: JudgedState): void {
-    const { stamps } = this.#host;
+    const { stamps } = this.#map;
     const isOverdue = state === 'due' || state === 'guarded';
     if (stamps.setFlag(slot, OVERDUE, isOverdue)) this.#overdue += isOverdue ? 1 : -1;
     const isGuarded = state === 'guarded';
     if (stamps.setFlag(slot, GUARDED, isGuarded)) this.#guarded += isGuarded ? 1 : -1;
   }
 
-  /** All entries are gone, and no answer of theirs is remembered. */
-  clear(): void {
-    this.#overdue = 0;
-    this.#guarded = 0;
-    this.buckets.clear();
-  }
-
-  /** The entry is gone. */
+  /** The entry has left. */
   forget(slot: number): void {
     this.mark(slot, 'live');
     this.buckets.remove(slot);
     this.#answers.forget(slot);
+  }
+
+  /** All entries have left. */
+  clear(): void {
+    this.#overdue = 0;
+    this.#guarded = 0;
+    this.buckets.clear();
+    this.#answers.clear();
+  }
+
+  #orphanMs(slot: number): number {
+    const { orphanAfterMs } = this.#map.policy;
+    if (orphanAfterMs === Number.POSITIVE_INFINITY) return orphanAfterMs;
+    return this.#map.companions.isOrphan(this.#map.stamps.keyOf(slot))
+      ? orphanAfterMs
+      : Number.POSITIVE_INFINITY;
   }
 }

@@ -11,7 +11,6 @@ export interface Departure {
   readonly key: unknown;
   readonly value: unknown;
   readonly reason: RemovalReason;
-  /** `undefined` where the value is not known: it left past the wrapper. */
   readonly dispose: CompiledPolicy<unknown, unknown>['dispose'];
   /** The event of an entry that the library removed. */
   readonly removed: RemovedEvent | undefined;
@@ -32,7 +31,10 @@ export const newRemoval = (): Removal => ({ departures: [], ended: undefined, ru
  * Tells of a removal, after all state has changed: each `dispose`, then `subagent-ended`, then `swept` and `evicted`.
  * Whatever the callbacks do or throw, all of them are called.
  */
-export function announce(removal: Removal, bus: EventBus, failures: CallbackFailures): void {
+export function announce(
+  removal: Removal,
+  { bus, failures }: { readonly bus: EventBus; readonly failures: CallbackFailures },
+): void {
   for (const departure of removal.departures) callDispose(departure, failures);
   if (removal.ended !== undefined) bus.emit('subagent-ended', removal.ended);
   for (const { removed, reason } of removal.departures) {

@@ -1,22 +1,16 @@
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
-import { giveWay } from '../time/clock.js';
-import type { Timeline } from '../time/timeline.js';
-import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
+import { Slices } from '../time/slices.js';
+import type { TimerTicket } from '../time/timer-queue.js';
+import { MapPass } from './map-pass.js';
+import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
 /** How many entries are looked at between two looks at the clock, where nothing of the owner's runs in between. */
 const stepsPerClockReading = 8;
 
-/** What a sweeper works on, and whom it tells. */
-export interface SweeperHost {
-  readonly timeline: Timeline;
-  readonly timers: TimerQueue;
-  readonly sweepEveryMs: number;
-  readonly sliceBudgetMs: number;
-  /** The maps to sweep, as they are now. */
-  trackers(): Iterable<Tracker>;
-  /** Called with each slice's duration in ms. */
-  sliceFinished(durationMs: number): void;
+/** The maps to sweep, and whom to tell. */
+export interface SweeperHost extends Shared {
+  readonly trackers: ReadonlyMap<string, Tracker>;
   /** Called when a pass is through, with state settled. */
   passFinished(report: SweepReport): void;
 }
@@ -29,16 +23,17 @@ export interface SweeperHost {
  */
 export class Sweeper {
   readonly #host: SweeperHost;
-  readonly #origin: number;
+  // Weakly, so that a pass goes with its map.
+  readonly #passes = new WeakMap<Tracker, MapPass>();
   #ticket: TimerTicket | undefined;
   #inFlight: Promise<SweepReport> | undefined;
   #lastFinishedAt: number | undefined;
+  #lastTickAt = Number.NEGATIVE_INFINITY;
   #isStopped = true;
   #interrupted = false;
 
   constructor(host: SweeperHost) {
     this.#host = host;
-    this.#origin = host.timeline.now();
   }
 
   /** When the last pass that went through ended, epoch ms; `undefined` before the first. */
@@ -46,20 +41,21 @@ export class Sweeper {
     return this.#lastFinishedAt;
   }
 
-  get isStopped(): boolean {
-    return this.#isStopped;
+  /** When it ticked last, or was started; monotonic ms. */
+  get lastTickAt(): number {
+    return this.#lastTickAt;
   }
 
-  /** The first tick at or after an instant, monotonic ms. */
-  tickOf(at: number): number {
-    return Math.ceil((at - this.#origin) / this.#host.sweepEveryMs);
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   /** Begins ticking. */
   start(): void {
     if (!this.#isStopped) return;
     this.#isStopped = false;
-    this.#schedule(this.#host.timeline.now() + this.#host.sweepEveryMs);
+    this.#lastTickAt = this.#host.timeline.now();
+    this.#schedule(this.#lastTickAt + this.#host.sweepEveryMs);
   }
 
   /** Ends ticking; a pass that is under way ends at its next pause. */
@@ -72,7 +68,7 @@ export class Sweeper {
 
   /** Removes everything that is due now, to the millisecond. While a pass is under way, gives that pass. */
   sweep(): Promise<SweepReport> {
-    return this.#pass(this.tickOf(this.#host.timeline.now()));
+    return this.#pass(this.#host.grid.tickOf(this.#host.timeline.now()));
   }
 
   #schedule(at: number): void {
@@ -80,15 +76,16 @@ export class Sweeper {
   }
 
   #tick(scheduledAt: number): void {
-    const { timeline, sweepEveryMs } = this.#host;
+    const { timeline, grid, sweepEveryMs } = this.#host;
     const now = timeline.now();
+    this.#lastTickAt = now;
     const isLate = now - scheduledAt > sweepEveryMs;
     this.#schedule(
       isLate || scheduledAt + sweepEveryMs <= now ? now + sweepEveryMs : scheduledAt + sweepEveryMs,
     );
     if (isLate) this.#skip();
     // What becomes due between this tick and now waits for the next one: its bucket holds later deadlines too.
-    else void this.#pass(Math.floor((scheduledAt - this.#origin) / sweepEveryMs + 1e-9));
+    else void this.#pass(grid.lastTickBy(scheduledAt));
   }
 
   // The process was stopped, the machine slept, or the loop was blocked: runs look idle whose events are queued.
@@ -121,47 +118,41 @@ export class Sweeper {
   }
 
   async #run(tick: number): Promise<SweepReport> {
-    const { timeline } = this.#host;
+    const { timeline, measurements, trackers } = this.#host;
     timeline.observe();
     const began = timeline.now();
     const startedAt = timeline.clock.now();
     const totals = { examined: 0, swept: 0, slices: 0, longestSliceMs: 0 };
     const maps: Record<string, MapSweepReport> = {};
-    let sliceBegan = began;
+    const slices = new Slices({
+      clock: timeline.clock,
+      budgetMs: this.#host.sliceBudgetMs,
+      sliceFinished: (durationMs) => {
+        totals.slices += 1;
+        totals.longestSliceMs = Math.max(totals.longestSliceMs, durationMs);
+        measurements.tell((listener) => listener.sliceFinished?.(durationMs));
+      },
+    });
 
-    const endSlice = (): void => {
-      const durationMs = timeline.now() - sliceBegan;
-      totals.slices += 1;
-      totals.longestSliceMs = Math.max(totals.longestSliceMs, durationMs);
-      this.#host.sliceFinished(durationMs);
-    };
-
-    for (const tracker of [...this.#host.trackers()]) {
+    for (const tracker of [...trackers.values()]) {
+      const pass = this.#passOf(tracker);
       const tally = { examined: 0, swept: 0 };
       const { policy } = tracker;
       // Where callbacks of the owner run for every entry, each may be slow: look at the clock after each.
-      const stepsPerReading =
-        policy.dispose !== undefined || tracker.filing.judge.needsValue || tracker.claims !== undefined
+      slices.stepsPerReading =
+        policy.dispose !== undefined || tracker.due.judge.needsValue || tracker.claims !== undefined
           ? 1
           : stepsPerClockReading;
-      let now = timeline.now();
-      tracker.pass.begin(tick);
-      for (let steps = 1; !this.#interrupted; steps += 1) {
-        if (!tracker.pass.step(now, tally)) break;
-        if (steps % stepsPerReading !== 0) continue;
-        now = timeline.now();
-        if (now - sliceBegan < this.#host.sliceBudgetMs) continue;
-        endSlice();
-        await giveWay(timeline.clock);
-        sliceBegan = timeline.now();
-        now = sliceBegan;
+      pass.begin(tick);
+      while (!this.#interrupted && pass.step(slices.now, tally)) {
+        if (slices.isOver()) await slices.giveWay();
       }
-      tracker.pass.end();
+      pass.end();
       totals.examined += tally.examined;
       totals.swept += tally.swept;
-      maps[tracker.name] = { swept: tally.swept, overdue: tracker.overdueCount };
+      maps[tracker.name] = { swept: tally.swept, overdue: tracker.due.overdueCount };
     }
-    endSlice();
+    slices.end();
     const skipped = this.#interrupted ? 'stopped' : undefined;
     const durationMs = timeline.now() - began;
     const report: SweepReport = { startedAt, durationMs, ...totals, maps, skipped };
@@ -169,5 +160,14 @@ export class Sweeper {
     if (skipped === undefined) this.#lastFinishedAt = timeline.clock.now();
     this.#host.passFinished(report);
     return report;
+  }
+
+  #passOf(tracker: Tracker): MapPass {
+    let pass = this.#passes.get(tracker);
+    if (pass === undefined) {
+      pass = new MapPass(tracker);
+      this.#passes.set(tracker, pass);
+    }
+    return pass;
   }
 }

@@ -1,18 +1,7 @@
-import type { NativeCollection } from '../stamps/native-collection.js';
-import type { StampStore } from '../stamps/stamp-store.js';
-import type { DueQueue } from './due-queue.js';
+import type { Tracker } from './tracker.js';
 
 /** Smaller maps have their entries removed one by one, as all others have: that takes less than a slice. */
 export const worthwhileSize = 1_000;
-
-/** A map as seen by an attempt to empty it. */
-export interface EmptiableMap {
-  readonly native: NativeCollection<unknown, unknown>;
-  readonly stamps: StampStore<unknown>;
-  readonly filing: DueQueue;
-  /** A number that is another one after any registration, activity, or change of stamps. */
-  readonly writes: number;
-}
 
 /**
  * Finds out whether a map may be emptied at once: whether each of its entries is due. To be asked of a map that is
@@ -22,13 +11,13 @@ export interface EmptiableMap {
  * Looks at one entry a step and changes nothing, so that a pass can pause in between. Two things could go wrong while it
  * does, and either ends the attempt:
  *
- * - An entry is registered, set, touched or gets other stamps: the store counts these.
+ * - An entry is registered, set, touched or gets other stamps: its activity counts these.
  * - Something is written past the wrapper, which the sizes do not show where as much is added as removed. Both the map
  *   and the stamps list their keys in the order of insertion, and an iterator that has not come to its end sees what is
  *   added later: so a key without a stamp stands in the place of another, or after the last.
  */
 export class WholeSweep {
-  readonly #map: EmptiableMap;
+  readonly #tracker: Tracker;
   #keys: Iterator<unknown> | undefined;
   #stamped: Iterator<[key: unknown, slot: number]> | undefined;
   #writes = 0;
@@ -36,28 +25,28 @@ export class WholeSweep {
   #lateMs: Float64Array | undefined;
 
   // One for each map, and used again: with the last of them the compiled code would be thrown away between two sweeps.
-  constructor(map: EmptiableMap) {
-    this.#map = map;
+  constructor(tracker: Tracker) {
+    this.#tracker = tracker;
   }
 
-  /** Whether an attempt is being made. */
+  /** An attempt is being made. */
   get isUnderway(): boolean {
     return this.#keys !== undefined;
   }
 
-  /** How late each entry was when it was looked at, ms; `undefined` where nobody wants to know. */
+  /** How late each entry was when it was looked at, ms; `undefined` if nobody wants to know. */
   get lateMs(): Float64Array | undefined {
     return this.#lateMs;
   }
 
-  /** @param isTimed whether to note how late each entry is */
-  begin(isTimed: boolean): void {
-    const { native, stamps, writes } = this.#map;
+  /** Begins an attempt. */
+  begin(): void {
+    const { native, stamps, activity, shared } = this.#tracker;
     this.#keys = native.keys();
     this.#stamped = stamps.entries();
-    this.#writes = writes;
+    this.#writes = activity.writes;
     this.#left = stamps.size;
-    this.#lateMs = isTimed ? new Float64Array(stamps.size) : undefined;
+    this.#lateMs = shared.measurements.size > 0 ? new Float64Array(stamps.size) : undefined;
   }
 
   /** Lets go of everything: an iterator would keep alive what has left the map since. */
@@ -73,7 +62,7 @@ export class WholeSweep {
     const { value: key } = this.#keys.next();
     const { value: stamped } = this.#stamped.next() as { value: [unknown, number] | undefined };
     if (stamped === undefined || !Object.is(stamped[0], key)) return false;
-    const lateMs = now - this.#map.filing.deadlineByStamps(stamped[1], key);
+    const lateMs = now - this.#tracker.due.deadlineByStamps(stamped[1]);
     if (lateMs < 0) return false;
     this.#left -= 1;
     if (this.#lateMs !== undefined) this.#lateMs[this.#left] = lateMs;
@@ -81,7 +70,7 @@ export class WholeSweep {
   }
 
   #isAsItWas(keys: Iterator<unknown>): boolean {
-    const { native, stamps, writes } = this.#map;
-    return writes === this.#writes && native.size() === stamps.size && keys.next().done === true;
+    const { native, stamps, activity } = this.#tracker;
+    return activity.writes === this.#writes && native.size() === stamps.size && keys.next().done === true;
   }
 }

@@ -108,8 +108,8 @@ function lastDeadline(subject: Subject, baseline: Baseline): number | undefined 
 
 /** When the sweeper may remove an entry, as far as is known, monotonic ms. */
 function removableAt(tracker: Tracker, slot: number, now: number): number {
-  const state = tracker.judgeOnly(slot, now);
-  const { deadline, lifetimes } = tracker.filing.judge;
+  const state = tracker.due.judgeAt(slot, now);
+  const { deadline, lifetimes } = tracker.due.judge;
   if (state !== 'guarded') return deadline.at;
   return (tracker.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
 }
@@ -120,6 +120,6 @@ function mayComeWithTime(subject: Subject): boolean {
     pendingOf(subject) > 0 ||
     subject
       .trackers()
-      .some((tracker) => tracker.filing.guardedCount > 0 || subject.engine.hooks.countOf(tracker) > 0)
+      .some((tracker) => tracker.due.guardedCount > 0 || subject.engine.hooks.countOf(tracker) > 0)
   );
 }

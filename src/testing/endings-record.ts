@@ -41,7 +41,7 @@ export function recordEndings(): () => void {
     engine.bus.on('subagent-ended', (event) => {
       entryFor(event).announced += 1;
     });
-    engine.observers.add({
+    engine.measurements.add({
       delivered: (_durationMs, event) => {
         entryFor(event).delivered += 1;
       },

@@ -1,30 +1,32 @@
-import { yieldToEventLoop } from './clock.js';
+import { type Clock, yieldToEventLoop } from './clock.js';
+import { Slices } from './slices.js';
 
 /**
- * Time that work may take of one turn of the event loop, however many microtasks it comes in. Work that settles
- * without I/O chains from microtask to microtask and would otherwise block the loop until it is done.
+ * A slice for work that is no loop but comes in many microtasks, each started by what the one before settled: such work
+ * would otherwise block the event loop until all of it is done.
  */
 export class TurnBudget {
+  readonly #clock: Clock;
   readonly #budgetMs: number;
   readonly #nextTurn: () => void;
-  #turnStartedAt: number | undefined;
+  #slice: Slices | undefined;
 
   /** `nextTurn` is called in a new turn after each turn that asked for time, and must not throw. */
-  constructor(budgetMs: number, nextTurn: () => void) {
+  constructor(clock: Clock, budgetMs: number, nextTurn: () => void) {
+    this.#clock = clock;
     this.#budgetMs = budgetMs;
     this.#nextTurn = nextTurn;
   }
 
-  /** Whether there is time left in this turn. `now` is monotonic, ms. The first question starts the turn's time. */
-  hasTimeAt(now: number): boolean {
-    if (this.#turnStartedAt === undefined) {
-      this.#turnStartedAt = now;
-      // Nothing else tells one turn from the next. The clock's own `yield` is not asked: a user's may never resolve.
-      void yieldToEventLoop().then(() => {
-        this.#turnStartedAt = undefined;
-        this.#nextTurn();
-      });
-    }
-    return now - this.#turnStartedAt < this.#budgetMs;
+  /** Returns whether there is time left in this turn. The first question begins the slice. */
+  hasTime(): boolean {
+    if (this.#slice !== undefined) return !this.#slice.isOver();
+    this.#slice = new Slices({ clock: this.#clock, budgetMs: this.#budgetMs });
+    // Nothing else tells one turn from the next. The clock's own `yield` is not asked: a user's may never resolve.
+    void yieldToEventLoop().then(() => {
+      this.#slice = undefined;
+      this.#nextTurn();
+    });
+    return true;
   }
 }

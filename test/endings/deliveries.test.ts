@@ -17,7 +17,7 @@ test('listeners and observers that throw stop no delivery: each throw is told, a
     told.push([map, callback, error]);
     throw 'callback-failed';
   });
-  engine.observers.add({ delivered: failing('delivered') });
+  engine.measurements.add({ delivered: failing('delivered') });
   engine.bus.on('delivery-failed', failing('delivery-failed'));
   engine.bus.on('dead-letter', ({ dropped }) => failing(dropped ? 'dropped' : 'dead letter')());
   const deliver: Deliver<unknown, unknown> = ({ id }) => {

@@ -3,10 +3,10 @@ import { describe, expect, test } from 'vitest';
 import type { DeadLetter } from '../../src/events/dead-letter.js';
 import { endedEvent, recordedNotifier } from './recorded-notifier.js';
 
-describe('settleAll', () => {
+describe('finish', () => {
   test('with nothing pending resolves to 0 and leaves no timer', async () => {
     const { notifier, clock } = recordedNotifier();
-    await expect(notifier.settleAll(clock.monotonic() + 10_000)).resolves.toBe(0);
+    await expect(notifier.finish(clock.monotonic() + 10_000)).resolves.toBe(0);
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -15,7 +15,7 @@ describe('settleAll', () => {
     await push('a', 'b');
     calls[0]!.fail('no');
     await clock.advance(0);
-    const undelivered = notifier.settleAll(clock.monotonic() + 10_000);
+    const undelivered = notifier.finish(clock.monotonic() + 10_000);
     await clock.advance(0);
     expect(calls.map(({ id, attempt }) => [id, attempt])).toEqual([
       ['a', 1],
@@ -35,7 +35,7 @@ describe('settleAll', () => {
       },
     });
     await push('a');
-    const undelivered = notifier.settleAll(clock.monotonic() + 10_000);
+    const undelivered = notifier.finish(clock.monotonic() + 10_000);
     await clock.advance(4_000);
     await expect(undelivered).resolves.toBe(0);
     expect([delivered, clock.pendingTimers]).toEqual([['a'], 0]);
@@ -46,7 +46,7 @@ describe('settleAll', () => {
       limits: { concurrency: 2, minDelayMs: 60_000 },
     });
     await push('running', 'waiting', 'queued');
-    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    const undelivered = notifier.finish(clock.monotonic() + 5_000);
     calls[1]!.fail('no');
     await clock.advance(4_999);
     expect(calls.map(({ id }) => id)).toEqual(['running', 'waiting', 'queued']);
@@ -71,7 +71,7 @@ describe('settleAll', () => {
     await push('before');
     calls[0]!.fail('no');
     await push('fails', 'late', 'pending', 'fails too');
-    const undelivered = notifier.settleAll(clock.monotonic() + 15_000);
+    const undelivered = notifier.finish(clock.monotonic() + 15_000);
     calls[1]!.fail('no');
     calls[4]!.fail('no');
     await clock.advance(10_000);
@@ -81,7 +81,7 @@ describe('settleAll', () => {
 
     const other = recordedNotifier({ limits: { attempts: 1 } });
     await other.push('late', 'fails', 'runs on');
-    const rest = other.notifier.settleAll(other.clock.monotonic() + 15_000);
+    const rest = other.notifier.finish(other.clock.monotonic() + 15_000);
     other.calls[1]!.fail('no');
     await other.clock.advance(9_000);
     await other.push('after');
@@ -97,7 +97,7 @@ describe('settleAll', () => {
     await push('a');
     calls[0]!.fail('no');
     await clock.advance(2_000);
-    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    const undelivered = notifier.finish(clock.monotonic() + 5_000);
     await clock.advance(0);
     expect(calls.map(({ attempt }) => attempt)).toEqual([1, 2]);
     calls[1]!.succeed();
@@ -107,7 +107,7 @@ describe('settleAll', () => {
   test('once over, refuses to redeliver', async () => {
     const { notifier, calls, clock, push } = recordedNotifier({ limits: { attempts: 1 } });
     await push('a');
-    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    const undelivered = notifier.finish(clock.monotonic() + 5_000);
     calls[0]!.fail('no');
     await expect(undelivered).resolves.toBe(1);
     expect([notifier.redeliver('a'), notifier.deadLetterCount]).toEqual([false, 1]);
@@ -127,7 +127,7 @@ describe('settleAll', () => {
       const notifier = new Notifier({ clock: systemClock, timers, deliver, limits, sink });
       const start = systemClock.monotonic();
       notifier.push({ id: 'a' });
-      notifier.settleAll(start + 20_000).then((undelivered) => console.log(undelivered));
+      notifier.finish(start + 20_000).then((undelivered) => console.log(undelivered));
       process.on('exit', () => console.log(systemClock.monotonic() - start < 10_000 ? 'early' : 'late'));`;
     const output = execFileSync(
       process.execPath,
@@ -143,7 +143,7 @@ describe('settleAll', () => {
   test('with a deadline that has passed starts nothing and resolves to all of them', async () => {
     const { notifier, calls, clock } = recordedNotifier();
     notifier.push(endedEvent('a'));
-    await expect(notifier.settleAll(clock.monotonic())).resolves.toBe(1);
+    await expect(notifier.finish(clock.monotonic())).resolves.toBe(1);
     await clock.advance(60_000);
     expect([calls.length, clock.pendingTimers]).toEqual([0, 0]);
   });
@@ -151,17 +151,17 @@ describe('settleAll', () => {
   test('called again returns the first promise, whatever its deadline', async () => {
     const { notifier, clock, push, calls } = recordedNotifier();
     await push('a');
-    const first = notifier.settleAll(clock.monotonic() + 5_000);
-    expect(notifier.settleAll(clock.monotonic() + 50_000)).toBe(first);
+    const first = notifier.finish(clock.monotonic() + 5_000);
+    expect(notifier.finish(clock.monotonic() + 50_000)).toBe(first);
     calls[0]!.succeed();
     await expect(first).resolves.toBe(0);
-    expect(notifier.settleAll(clock.monotonic())).toBe(first);
+    expect(notifier.finish(clock.monotonic())).toBe(first);
   });
 
   test('late settlements after the deadline change what is owed, and are not retried', async () => {
     const { notifier, calls, clock, delivered, push, told } = recordedNotifier({ limits: { attempts: 2 } });
     await push('succeeds', 'fails');
-    const undelivered = notifier.settleAll(clock.monotonic() + 1_000);
+    const undelivered = notifier.finish(clock.monotonic() + 1_000);
     await clock.advance(1_000);
     await expect(undelivered).resolves.toBe(2);
     calls[0]!.succeed();
@@ -175,7 +175,7 @@ describe('settleAll', () => {
   test('a dead letter that is redelivered meanwhile and delivered counts no more', async () => {
     const { notifier, calls, clock, push } = recordedNotifier({ limits: { attempts: 1 } });
     await push('a', 'b');
-    const undelivered = notifier.settleAll(clock.monotonic() + 5_000);
+    const undelivered = notifier.finish(clock.monotonic() + 5_000);
     calls[0]!.fail('no');
     await clock.advance(0);
     expect(notifier.redeliver('a')).toBe(true);
@@ -203,7 +203,7 @@ describe('pauseRetries', () => {
     expect([notifier.pendingCount, notifier.deadLetterCount, clock.pendingTimers]).toEqual([4, 0, 0]);
     calls[2]!.succeed();
     calls[3]!.succeed();
-    const undelivered = notifier.settleAll(clock.monotonic() + 10_000);
+    const undelivered = notifier.finish(clock.monotonic() + 10_000);
     await clock.advance(0);
     expect(calls.slice(4).map(({ id, attempt }) => [id, attempt])).toEqual([
       ['waits', 2],
@@ -227,12 +227,12 @@ describe('pauseRetries', () => {
     expect(calls.map(({ id }) => id)).toEqual(['retried', 'blocker', 'fresh']);
   });
 
-  test('settleAll afterwards brings the time-outs back', async () => {
+  test('finish afterwards brings the time-outs back', async () => {
     const { notifier, clock, push } = recordedNotifier();
     await push('a');
     notifier.pauseRetries();
     await clock.advance(5_000);
-    const undelivered = notifier.settleAll(clock.monotonic() + 60_000);
+    const undelivered = notifier.finish(clock.monotonic() + 60_000);
     notifier.pauseRetries();
     await clock.advance(5_000);
     await expect(undelivered).resolves.toBe(1);

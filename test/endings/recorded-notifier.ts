@@ -1,4 +1,5 @@
-import { Notifier, type NotifierLimits, type NotifierSink } from '../../src/endings/notifier.js';
+import { Notifier } from '../../src/endings/notifier.js';
+import type { NotifierLimits, NotifierSink } from '../../src/endings/notifier-options.js';
 import type { Deliver, DeliveryContext, EndedEvent } from '../../src/events/ended-event.js';
 import { createManualClock } from '../../src/testing/manual-clock.js';
 import type { Clock } from '../../src/time/clock.js';

@@ -2,15 +2,9 @@ import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checkAdoptable } from '../../src/policy/adoptable.js';
+import { refusalOf } from './refusal.js';
 
-const refusal = (value: unknown) => {
-  try {
-    checkAdoptable('maps.sessions.adopt', value);
-  } catch (error) {
-    return error as Error & { code: string };
-  }
-  throw new Error('nothing was thrown');
-};
+const refusal = (value: unknown) => refusalOf(() => checkAdoptable('maps.sessions.adopt', value));
 
 class IndexedMap extends Map<string, number> {
   override delete(key: string): boolean {

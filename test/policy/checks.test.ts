@@ -15,15 +15,7 @@ import {
   truth,
 } from '../../src/policy/checks.js';
 import type { Reader } from '../../src/policy/read-options.js';
-
-const refusal = (act: () => unknown) => {
-  try {
-    act();
-  } catch (error) {
-    return error as Error & { code: string };
-  }
-  throw new Error('nothing was thrown');
-};
+import { refusalOf } from './refusal.js';
 
 const damaged = (path: string, allowed: string) =>
   new MapsweepError('ERR_INVALID_SNAPSHOT', `${path} is not ${allowed}`);
@@ -35,7 +27,7 @@ describe('callback', () => {
   });
 
   it('rejects the name of a function, with the signature', () => {
-    const error = refusal(() => callback('(value, key) => void')('onEnd', 'maps.a.dispose'));
+    const error = refusalOf(() => callback('(value, key) => void')('onEnd', 'maps.a.dispose'));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.code).toBe('ERR_INVALID_OPTION');
     expect(error.message).toBe('maps.a.dispose must be a function (value, key) => void; received "onEnd"');
@@ -50,10 +42,10 @@ describe('kind', () => {
   });
 
   it('refuses any other as an option, unless it is told what makes the error', () => {
-    expect(refusal(() => even(3, 'size'))).toEqual(
+    expect(refusalOf(() => even(3, 'size'))).toEqual(
       new MapsweepTypeError('ERR_INVALID_OPTION', 'size must be an even number; received 3'),
     );
-    expect(refusal(() => even(3, 'size', damaged))).toEqual(damaged('size', 'an even number'));
+    expect(refusalOf(() => even(3, 'size', damaged))).toEqual(damaged('size', 'an even number'));
   });
 });
 
@@ -73,12 +65,12 @@ describe('the kinds of JSON', () => {
   ])('%s is told from everything else', (_name, reader, fitting, others) => {
     for (const value of fitting) expect(reader(value, 'it', damaged)).toBe(value);
     for (const value of others)
-      expect(refusal(() => reader(value, 'it', damaged)).code).toBe('ERR_INVALID_SNAPSHOT');
+      expect(refusalOf(() => reader(value, 'it', damaged)).code).toBe('ERR_INVALID_SNAPSHOT');
   });
 
   it('names the place inside of arrays and records, with an index and a name', () => {
     const reader = record({ maps: recordOf(arrayOf(record({ at: instant }))) });
-    const where = (value: unknown) => refusal(() => reader(value, 'journal', damaged)).message;
+    const where = (value: unknown) => refusalOf(() => reader(value, 'journal', damaged)).message;
     expect(where({ maps: { 'a b': [{ at: 1 }, { at: 'now' }] } })).toBe(
       'journal.maps["a b"][1].at is not epoch milliseconds',
     );

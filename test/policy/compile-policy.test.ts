@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, expectTypeOf, it, vi } from 'vitest';
 import { compilePolicy } from '../../src/policy/compile-policy.js';
 import { type CompiledPolicy, hasLifetime, type Policy } from '../../src/policy/policy.js';
+import { refusalOf } from './refusal.js';
 
 interface Session {
   endedAt?: number;
@@ -13,14 +14,7 @@ type SessionPolicy = Policy<string, Session>;
 const compile = (policy: unknown): CompiledPolicy<string, Session> =>
   compilePolicy('maps.sessions', policy as SessionPolicy);
 
-const refusal = (policy: unknown) => {
-  try {
-    compile(policy);
-  } catch (error) {
-    return error as Error & { code: string };
-  }
-  throw new Error('nothing was thrown');
-};
+const refusal = (policy: unknown) => refusalOf(() => compile(policy));
 
 const lifetimeDefaults = {
   label: '',

@@ -2,15 +2,10 @@ import fc from 'fast-check';
 import ms, { type StringValue } from 'ms';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { type Duration, durationMs, LONGEST_DURATION_MS } from '../../src/policy/duration.js';
+import { refusalOf } from './refusal.js';
 
-const refusal = (value: unknown, limits?: Parameters<typeof durationMs>[2]) => {
-  try {
-    durationMs(value, 'maps.sessions.ttl', limits);
-  } catch (error) {
-    return error as Error & { code: string };
-  }
-  throw new Error(`accepted ${String(value)}`);
-};
+const refusal = (value: unknown, limits?: Parameters<typeof durationMs>[2]) =>
+  refusalOf(() => durationMs(value, 'maps.sessions.ttl', limits));
 
 describe('durationMs', () => {
   it.each<[Duration, number]>([

@@ -10,15 +10,7 @@ import {
   readOptions,
   suggestion,
 } from '../../src/policy/read-options.js';
-
-const refusal = (act: () => unknown) => {
-  try {
-    act();
-  } catch (error) {
-    return error as Error & { code: string };
-  }
-  throw new Error('nothing was thrown');
-};
+import { refusalOf } from './refusal.js';
 
 const schema = {
   maxIdle: (value: unknown, option: string) => readInteger(value, option),
@@ -74,7 +66,7 @@ describe('readOptions', () => {
         throw cause;
       },
     };
-    expect(refusal(() => readOptions('maps.a', input, schema))).toMatchObject({
+    expect(refusalOf(() => readOptions('maps.a', input, schema))).toMatchObject({
       code: 'ERR_INVALID_OPTION',
       message: 'maps.a.maxIdle cannot be read: its getter threw',
       cause,
@@ -101,7 +93,7 @@ describe('readOptions', () => {
 
     it('still rejects a name that is polluted too', () => {
       Reflect.set(Object.prototype, 'maxIdel', readInteger);
-      expect(refusal(() => readOptions('', { maxIdel: 1 }, schema)).code).toBe('ERR_UNKNOWN_OPTION');
+      expect(refusalOf(() => readOptions('', { maxIdel: 1 }, schema)).code).toBe('ERR_UNKNOWN_OPTION');
     });
   });
 
@@ -134,20 +126,20 @@ describe('readOptions', () => {
     [new String(''), 'an instance of String'],
     [new Uint8Array(0), 'an instance of Uint8Array'],
   ])('rejects %o as options', (input, shown) => {
-    const error = refusal(() => readOptions('maps.sessions', input, schema));
+    const error = refusalOf(() => readOptions('maps.sessions', input, schema));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.code).toBe('ERR_INVALID_OPTION');
     expect(error.message).toBe(`maps.sessions must be an object of options; received ${shown}`);
   });
 
   it('calls the top "options"', () => {
-    expect(refusal(() => readOptions('', null, schema)).message).toBe(
+    expect(refusalOf(() => readOptions('', null, schema)).message).toBe(
       'options must be an object of options; received null',
     );
   });
 
   it('rejects an unknown name with the nearest one and all that are allowed', () => {
-    const error = refusal(() => readOptions('maps.sessions', { maxIdel: '5m' }, schema));
+    const error = refusalOf(() => readOptions('maps.sessions', { maxIdel: '5m' }, schema));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.code).toBe('ERR_UNKNOWN_OPTION');
     expect(error.message).toBe(
@@ -156,27 +148,27 @@ describe('readOptions', () => {
   });
 
   it('rejects an unknown name without a suggestion when none is near', () => {
-    expect(refusal(() => readOptions('', { colour: 1 }, schema)).message).toBe(
+    expect(refusalOf(() => readOptions('', { colour: 1 }, schema)).message).toBe(
       'colour is not an option. Allowed here: maxIdle, maxAge, follows',
     );
   });
 
   it('rejects an unknown name whose value is undefined', () => {
-    expect(refusal(() => readOptions('', { maxIdel: undefined }, schema)).code).toBe('ERR_UNKNOWN_OPTION');
+    expect(refusalOf(() => readOptions('', { maxIdel: undefined }, schema)).code).toBe('ERR_UNKNOWN_OPTION');
   });
 
   it('rejects an unknown name before it reads any value', () => {
     const getter = vi.fn();
     const input = Object.defineProperty({}, 'maxIdle', { get: getter, enumerable: true });
     Object.defineProperty(input, 'typo', { value: 1, enumerable: true });
-    expect(refusal(() => readOptions('', input, schema)).code).toBe('ERR_UNKNOWN_OPTION');
+    expect(refusalOf(() => readOptions('', input, schema)).code).toBe('ERR_UNKNOWN_OPTION');
     expect(getter).not.toHaveBeenCalled();
   });
 
   it.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty'])(
     'rejects %s from a JSON config',
     (name) => {
-      const error = refusal(() =>
+      const error = refusalOf(() =>
         readOptions('maps.a', JSON.parse(`{ "${name}": { "maxIdle": 1 } }`), schema),
       );
       expect(error.code).toBe('ERR_UNKNOWN_OPTION');
@@ -185,7 +177,9 @@ describe('readOptions', () => {
   );
 
   it('keeps the message short for a name of a million characters', () => {
-    expect(refusal(() => readOptions('', { ['x'.repeat(1e6)]: 1 }, schema)).message.length).toBeLessThan(250);
+    expect(refusalOf(() => readOptions('', { ['x'.repeat(1e6)]: 1 }, schema)).message.length).toBeLessThan(
+      250,
+    );
   });
 });
 
@@ -261,7 +255,7 @@ describe('readInteger', () => {
   });
 
   it.each([0, 4, 1.5, Number.NaN, Infinity, 2 ** 53])('rejects %d as out of 1 to 3', (value) => {
-    const error = refusal(() => readInteger(value, 'ended.attempts', { min: 1, max: 3 }));
+    const error = refusalOf(() => readInteger(value, 'ended.attempts', { min: 1, max: 3 }));
     expect(error).toBeInstanceOf(RangeError);
     expect(error.code).toBe('ERR_INVALID_OPTION');
     expect(error.message).toBe(`ended.attempts must be an integer from 1 to 3; received ${value}`);
@@ -269,14 +263,14 @@ describe('readInteger', () => {
 
   it('rejects 2 ** 53 and Infinity without a maximum', () => {
     for (const value of [2 ** 53, Infinity]) {
-      expect(refusal(() => readInteger(value, 'n', { min: 1 })).message).toBe(
+      expect(refusalOf(() => readInteger(value, 'n', { min: 1 })).message).toBe(
         `n must be an integer of at least 1; received ${value}`,
       );
     }
   });
 
   it.each(['2', null, false, 2n, [2]])('rejects %o as no number', (value) => {
-    const error = refusal(() => readInteger(value, 'n'));
+    const error = refusalOf(() => readInteger(value, 'n'));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.code).toBe('ERR_INVALID_OPTION');
   });
@@ -290,7 +284,7 @@ describe('readOneOf', () => {
   });
 
   it('rejects another string with the choices and the nearest one', () => {
-    const error = refusal(() => readOneOf('Observe', 'mode', ['sweep', 'observe']));
+    const error = refusalOf(() => readOneOf('Observe', 'mode', ['sweep', 'observe']));
     expect(error).toBeInstanceOf(TypeError);
     expect(error.code).toBe('ERR_INVALID_OPTION');
     expect(error.message).toBe(
@@ -299,13 +293,13 @@ describe('readOneOf', () => {
   });
 
   it('rejects a thing whose string form is a choice', () => {
-    expect(refusal(() => readOneOf(['sweep'], 'mode', ['sweep', 'observe'])).message).toBe(
+    expect(refusalOf(() => readOneOf(['sweep'], 'mode', ['sweep', 'observe'])).message).toBe(
       "mode must be 'sweep' or 'observe'; received an array of length 1",
     );
   });
 
   it('names what else the option takes', () => {
-    expect(refusal(() => readOneOf(5, 'x', ['now', 'expired'], 'a function')).message).toBe(
+    expect(refusalOf(() => readOneOf(5, 'x', ['now', 'expired'], 'a function')).message).toBe(
       "x must be 'now', 'expired' or a function; received 5",
     );
   });
@@ -318,14 +312,14 @@ describe('readName', () => {
   });
 
   it.each(['', 'a'.repeat(129)])('rejects a string of another length: %j', (value) => {
-    const error = refusal(() => readName(value, 'maps.a.follows'));
+    const error = refusalOf(() => readName(value, 'maps.a.follows'));
     expect(error).toBeInstanceOf(RangeError);
     expect(error.code).toBe('ERR_INVALID_OPTION');
     expect(error.message).toContain('maps.a.follows must be a string of 1 to 128 characters; received "');
   });
 
   it.each([undefined, null, 5, Symbol('a'), ['a'], new String('a')])('rejects %o as no string', (value) => {
-    expect(refusal(() => readName(value, 'follows'))).toBeInstanceOf(TypeError);
+    expect(refusalOf(() => readName(value, 'follows'))).toBeInstanceOf(TypeError);
   });
 });
 

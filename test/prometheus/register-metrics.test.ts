@@ -393,7 +393,7 @@ describe('the register', () => {
     undo();
     undo();
     expect(await register.metrics()).toBe('# HELP mine mine\n# TYPE mine gauge\nmine 1\n');
-    expect(registry[internals].engine.observers.size).toBe(0);
+    expect(registry[internals].engine.measurements.size).toBe(0);
     await clock.advance(60_000);
     runs.set('a', {});
     const second = createRegistry({ maps: { others: {} }, clock });

@@ -51,7 +51,7 @@ export async function runMutants(
       const copy = join(directory, `mutant-${index}`);
       await cp(join(root, 'src'), copy, { recursive: true });
       await writeFile(join(copy, mutant.file), await patched(copy, mutant));
-      const library: Library = await import(pathToFileURL(join(copy, 'registry', 'registry.ts')).href);
+      const library = await load(copy);
       const result = { name: mutant.name, ...(await hunt(library)) };
       results.push(result);
       told(result);
@@ -69,11 +69,18 @@ export async function runMutants(
 /** Without a bug in it a copy has to pass the seeds that caught one: else they would catch anything. */
 async function checkControl(copy: string, seeds: number): Promise<void> {
   await cp(join(root, 'src'), copy, { recursive: true });
-  const library: Library = await import(pathToFileURL(join(copy, 'registry', 'registry.ts')).href);
+  const library = await load(copy);
   for (let seed = 1; seed <= seeds; seed += 1) {
     const { findings } = await new Simulation(library, seed).run();
     if (findings.length > 0) throw new Error(`without a planted bug, seed ${seed} finds ${findings[0]}`);
   }
+}
+
+async function load(copy: string): Promise<Library> {
+  const part = (path: string): Promise<Library> => import(pathToFileURL(join(copy, path)).href);
+  const { createRegistry } = await part('registry/registry.ts');
+  const { openNow } = await part('restart/open-journal.ts');
+  return { createRegistry, openNow };
 }
 
 async function hunt(library: Library): Promise<Omit<MutantResult, 'name'>> {

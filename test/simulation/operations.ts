@@ -77,7 +77,10 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const from = random.pick(keys);
     const to = random.pick(keys);
     if (random.chance(0.8) && from !== to) {
-      setKey(simulation, simulation.plan('runs'), to, simulation.owner.newItem());
+      // A run that was started anew under another key may have kept its name.
+      const previous = random.chance(0.5) ? model.get('runs', from)?.value : undefined;
+      const item = simulation.owner.newItem();
+      setKey(simulation, simulation.plan('runs'), to, { ...item, runId: previous?.runId ?? item.runId });
     }
     if (process.isDead) return;
     const source = model.get('runs', from);
@@ -138,6 +141,33 @@ const operations: Readonly<Record<OperationName, Operation>> = {
   persist(simulation) {
     simulation.persist();
   },
+  flush(simulation) {
+    const { process, findings } = simulation;
+    const { model, registry, journal } = process;
+    model.notice();
+    const { count } = model.facts;
+    void registry.flushed().then(
+      () => {
+        if (process.isDead) return;
+        simulation.log('flushed');
+        model.facts.certain = Math.max(model.facts.certain, count);
+      },
+      () => {
+        findings.check((journal?.failures ?? 0) > 0, 'journal', () => 'flushed() rejects, and nothing has failed');
+      },
+    );
+  },
+  breakDisk({ volume, random }) {
+    volume.breaks(random.pick(['slow', 'full', 'hangs']));
+  },
+  healDisk({ volume }) {
+    volume.heals();
+  },
+  takeAway({ volume, process, hasJournal }) {
+    if (!hasJournal || process.isStopped) return;
+    process.wasRobbed = true;
+    volume.takeAway();
+  },
   redeliver(simulation) {
     const { process, random } = simulation;
     const letters = process.registry.deadLetters();
@@ -188,6 +218,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     simulation.log(`suspended for ${ms}`);
     time.now += ms;
     for (const registration of model.all()) model.disturb(registration);
+    model.suspended(ms);
     model.overLimitSince.clear();
     if (ms > 2 * scenario.sweepEveryMs && clock.pendingYields === 0) {
       model.noSweepBefore = time.now + scenario.sweepEveryMs;
@@ -201,7 +232,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const { process } = simulation;
     process.isStopped = true;
     process.model.endings.deliveries.isStopped = true;
-    process.model.endings.windowEndsAt = Number.POSITIVE_INFINITY;
+    process.model.awaited.stop();
     process.registry.stop();
     process.registry.stop();
     for (const { hook } of process.model.all()) if (hook !== undefined) hook.isOutdated = true;

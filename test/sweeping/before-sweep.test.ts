@@ -2,6 +2,7 @@ import { adopt, type BeforeSweepContext, createRegistry, type PolicyOf } from 'm
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { StubbornMap } from '../maps/owner-maps.js';
+import { slowClock } from '../time/slow-clock.js';
 
 type Numbers = Map<string, number>;
 
@@ -442,6 +443,36 @@ describe('how many run at once', () => {
     end();
   });
 
+  it('100,000 that answer at once let the event loop have its turns: no turn has more than its budget of them', async () => {
+    const clock = createManualClock();
+    let [calls, mostInATurn, isOver] = [0, 0, false];
+    const registry = createRegistry<{ map: Map<number, number> }>({
+      maps: {
+        map: {
+          ttl: '1m',
+          beforeSweep: () => {
+            calls += 1;
+          },
+        },
+      },
+      clock: slowClock(clock, 0.1),
+    });
+    for (let n = 0; n < 100_000; n += 1) registry.maps.map.set(n, n);
+    await clock.advance(59_999);
+    const turn = (before: number): void => {
+      mostInATurn = Math.max(mostInATurn, calls - before);
+      if (!isOver) setImmediate(turn, calls);
+    };
+    setImmediate(turn, calls);
+    void registry.sweep();
+    while (registry.maps.map.size > 0) await new Promise((resolve) => setImmediate(resolve));
+    isOver = true;
+    expect(calls).toBe(100_000);
+    // Each takes a reading of 0.1 ms at least, of a budget of 5 ms; those that ran when it was used up come on top.
+    expect(mostInATurn).toBeLessThanOrEqual(50 + 32);
+    registry.stop();
+  }, 30_000);
+
   it('one that was touched while it was queued does not start', async () => {
     const { clock, map, calls, registry, end } = hooked({ ttl: false, maxIdle: '1m' });
     for (let n = 0; n < 34; n += 1) map.set(`k${n}`, n);
@@ -466,6 +497,22 @@ describe('stop() and release()', () => {
     await clock.advance(0);
     expect(map.size).toBe(1);
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('forget those that wait: nothing more starts, and none of 100 entries is said to wait but the 32 that run', async () => {
+    const { clock, registry, map, calls, report } = hooked();
+    for (let n = 0; n < 100; n += 1) map.set(`k${n}`, n);
+    await clock.advance(300_000);
+    registry.stop();
+    expect(calls.map(({ signal }) => signal.aborted)).toEqual(Array.from({ length: 32 }, () => true));
+    expect(report()?.waiting).toBe(32);
+    for (const call of calls) call.fail();
+    await registry.sweep();
+    await clock.advance(0);
+    expect(calls.length).toBe(32);
+    expect(map.size).toBe(100);
+    map.delete('k99');
+    expect(map.size).toBe(99);
   });
 
   it('release() aborts those of its map', async () => {

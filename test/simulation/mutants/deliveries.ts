@@ -37,7 +37,7 @@ export const deliveryMutants: readonly Mutant[] = [
   },
   {
     name: 'a dead letter is told twice',
-    file: 'endings/notifier.ts',
+    file: 'endings/dead-letters.ts',
     find: 'this.#untold.push({ letter, dropped: false });',
     replace: 'this.#untold.push({ letter, dropped: false }); this.#untold.push({ letter, dropped: false });',
   },

@@ -11,17 +11,17 @@ export const endingMutants: readonly Mutant[] = [
   },
   {
     name: 'the removal comes before the claim',
-    file: 'sweeping/removals.ts',
-    find: `const claim = isOurs ? undefined : this.#map.claims?.claim(slot, key, value, 'deleted');
-    try {
-      return run();
-    } finally {`,
+    file: 'maps/owner-removals.ts',
+    find: `const claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
+  try {
+    return run();
+  } finally {`,
     replace: `let claim: Claim | undefined;
-    try {
-      const result = run();
-      claim = isOurs ? undefined : this.#map.claims?.claim(slot, key, value, 'deleted');
-      return result;
-    } finally {`,
+  try {
+    const result = run();
+    claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
+    return result;
+  } finally {`,
   },
   {
     name: 'an end for an earlier generation claims the present one',

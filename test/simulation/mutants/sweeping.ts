@@ -11,11 +11,11 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a companion leaves with the next tick',
     file: 'sweeping/removals.ts',
-    find: `    this.total[reason] += 1;
-    for (const follower of`,
-    replace: `    this.total[reason] += 1;
-    for (const follower of this.#map.followers) follower.refileAll();
-    if (reason === ('never' as string)) for (const follower of`,
+    find: `  tracker.removedTotal[reason] += 1;
+  for (const follower of`,
+    replace: `  tracker.removedTotal[reason] += 1;
+  for (const follower of tracker.companions.followers) follower.refileAll();
+  if (reason === ('never' as string)) for (const follower of`,
   },
   {
     name: 'a guard is asked only once',
@@ -33,28 +33,27 @@ export const sweepingMutants: readonly Mutant[] = [
   },
   {
     name: 'a touch does not abort a beforeSweep',
-    file: 'sweeping/tracker.ts',
-    find: 'if (this.policy.beforeSweep !== undefined && this.stamps.hasFlag(slot, HOOKED)) {',
+    file: 'maps/owner-writes.ts',
+    find: 'if (policy.beforeSweep !== undefined && tracker.stamps.hasFlag(slot, HOOKED)) {',
     replace: 'if (slot < 0) {',
   },
   {
     name: 'after its beforeSweep an entry is removed without another look',
-    file: 'sweeping/map-pass.ts',
-    find: "if (state === 'due' && !observing) removals.sweepOut(slot, key, now);",
-    replace: 'if (!observing) removals.sweepOut(slot, key, now);',
+    file: 'sweeping/look.ts',
+    find: "if (state !== 'due' || tracker.observing) {",
+    replace: "if ((state !== 'due' && !isHookDone) || tracker.observing) {",
   },
   {
     name: 'replacing does not dispose',
-    file: 'sweeping/tracker.ts',
-    find: 'if (policy.dispose === undefined || Object.is(previous, value)) {',
-    replace: 'if (policy.dispose === undefined || previous !== value) {',
+    file: 'maps/owner-writes.ts',
+    find: 'if (dispose === undefined || Object.is(previous, value)) {',
+    replace: 'if (dispose === undefined || previous !== value) {',
   },
   {
     name: 'a companion does not keep its leader alive',
-    file: 'sweeping/tracker.ts',
-    find: `      this.#activity.refreshAt(slot, at);
-      this.leader.borrow(key, at);`,
-    replace: '      this.#activity.refreshAt(slot, at);',
+    file: 'maps/owner-writes.ts',
+    find: 'leader.companionActive(key, at);',
+    replace: '',
   },
   {
     name: 'a jump of the wall clock moves deadlines',
@@ -72,7 +71,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'an eviction takes a guarded entry',
     file: 'sweeping/capacity.ts',
-    find: 'if (!tracker.isGuarded(slot) && stamps.holds(slot, generation))',
+    find: 'if (!due.isGuarded(slot) && stamps.holds(slot, generation))',
     replace: 'if (stamps.holds(slot, generation))',
   },
   {

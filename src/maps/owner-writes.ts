@@ -1,0 +1,118 @@
+import { HOOKED } from '../stamps/stamp-store.js';
+import { reconcileIfBypassed, reconcileKey } from '../sweeping/reconcile.js';
+import { callDispose } from '../sweeping/removal-callbacks.js';
+import type { Tracker } from '../sweeping/tracker.js';
+
+/*
+ * What the owner sets and touches, as the wrappers tell of it. What the owner deletes is in `owner-removals.ts`.
+ */
+
+const nativeSet = Map.prototype.set;
+
+/** Sets a key of a Map whose class has no `set` of its own. */
+export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unknown, value: unknown): void {
+  reconcileIfBypassed(tracker, key);
+  const slot = tracker.stamps.slotOf(key);
+  if (slot === undefined) {
+    nativeSet.call(target, key, value);
+    tracker.register(key, value);
+  } else {
+    // Looked up only for whoever is told of it.
+    const previous = tracker.policy.dispose === undefined ? undefined : tracker.native.get(key);
+    nativeSet.call(target, key, value);
+    overwritten(tracker, slot, key, value, previous);
+  }
+}
+
+/** Runs a `set` or `add` of a class that has its own, whatever that does, and sees what came of it. */
+export function setThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
+  const { native, stamps } = tracker;
+  reconcileIfBypassed(tracker, key);
+  const slot = stamps.slotOf(key);
+  const generation = slot === undefined ? 0 : (stamps.generation[slot] as number);
+  const previous = slot === undefined ? undefined : native.get(key);
+  try {
+    return run();
+  } finally {
+    if (slot !== undefined && stamps.holds(slot, generation) && native.has(key)) {
+      overwritten(tracker, slot, key, native.get(key), previous);
+    } else reconcileKey(tracker, key);
+  }
+}
+
+/** Runs a `getOrInsert` of the owner: it registers a key that was not there, and is a plain read of one that was. */
+export function insertThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
+  reconcileIfBypassed(tracker, key);
+  try {
+    return run();
+  } finally {
+    reconcileKey(tracker, key);
+  }
+}
+
+/** Runs a `getOrInsertComputed` of the owner, whose callback may itself set the key: then its value is replaced. */
+export function computeThrough<Result>(
+  tracker: Tracker,
+  key: unknown,
+  compute: (key: unknown) => unknown,
+  run: (compute: (key: unknown) => unknown) => Result,
+): Result {
+  const { native, stamps } = tracker;
+  let setMeanwhile: { slot: number; generation: number; value: unknown } | undefined;
+  const compared = (given: unknown): unknown => {
+    const computed = compute(given);
+    const slot = stamps.slotOf(key);
+    if (slot !== undefined) {
+      setMeanwhile = { slot, generation: stamps.generation[slot] as number, value: native.get(key) };
+    }
+    return computed;
+  };
+  try {
+    return insertThrough(tracker, key, () => run(compared));
+  } finally {
+    if (setMeanwhile !== undefined && stamps.holds(setMeanwhile.slot, setMeanwhile.generation)) {
+      overwritten(tracker, setMeanwhile.slot, key, native.get(key), setMeanwhile.value);
+    }
+  }
+}
+
+/** Counts as activity of the entry. Returns `false` if there is no such entry. */
+export function touch(tracker: Tracker, key: unknown): boolean {
+  const slot = tracker.stamps.slotOf(key);
+  if (slot === undefined) return false;
+  refresh(tracker, slot, key);
+  return true;
+}
+
+/** A value was set on a key that had an entry. */
+function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknown, previous: unknown): void {
+  const { dispose } = tracker.policy;
+  tracker.recorder?.overwritten(slot);
+  if (dispose === undefined || Object.is(previous, value)) {
+    refresh(tracker, slot, key);
+    return;
+  }
+  // The key as the map keeps it, which is 0 where -0 was given.
+  const kept = tracker.stamps.keyOf(slot);
+  refresh(tracker, slot, key);
+  const departure = { map: tracker.name, key: kept, value: previous, reason: 'replaced', dispose } as const;
+  callDispose(departure, tracker.shared.failures, value);
+}
+
+/** The entry is active now. */
+function refresh(tracker: Tracker, slot: number, key: unknown): void {
+  const { policy, activity, shared } = tracker;
+  const leader = policy.follows === undefined ? undefined : tracker.companions.leader;
+  if (leader === undefined) activity.refresh(slot);
+  else {
+    const at = shared.timeline.now();
+    activity.refreshAt(slot, at);
+    leader.companionActive(key, at, true);
+  }
+  tracker.recorder?.active(slot);
+  // By the policy first: a flag is one more place in memory to go to.
+  if (policy.beforeSweep !== undefined && tracker.stamps.hasFlag(slot, HOOKED)) {
+    shared.hooks.cancel(tracker, slot);
+  }
+  tracker.due.fileActive(slot);
+}

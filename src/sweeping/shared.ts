@@ -1,0 +1,49 @@
+import { CallbackFailures } from '../events/callback-failures.js';
+import { EventBus } from '../events/event-bus.js';
+import type { Clock } from '../time/clock.js';
+import { TickGrid } from '../time/tick-grid.js';
+import { Timeline } from '../time/timeline.js';
+import { TimerQueue } from '../time/timer-queue.js';
+import { MeasurementListeners } from './measurement-listeners.js';
+
+/** What an engine is made of. */
+export interface EngineOptions {
+  readonly clock: Clock;
+  readonly sweepEveryMs: number;
+  readonly sliceBudgetMs: number;
+  /** The mode of all maps: `true` removes, evicts and claims nothing. */
+  readonly observing: boolean;
+}
+
+/** What all maps of an engine share: time, timers, and whom to tell. Knows of no map. */
+export class Shared {
+  readonly sweepEveryMs: number;
+  readonly sliceBudgetMs: number;
+  readonly observing: boolean;
+  readonly timeline: Timeline;
+  readonly timers: TimerQueue;
+  readonly grid: TickGrid;
+  readonly bus: EventBus;
+  readonly failures: CallbackFailures;
+  readonly measurements: MeasurementListeners;
+  /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
+  isStopped = false;
+
+  constructor({ clock, sweepEveryMs, sliceBudgetMs, observing }: EngineOptions) {
+    this.sweepEveryMs = sweepEveryMs;
+    this.sliceBudgetMs = sliceBudgetMs;
+    this.observing = observing;
+    this.timeline = new Timeline(clock, (jump) => this.bus.emit('clock-jumped', jump));
+    this.grid = new TickGrid(this.timeline.now(), sweepEveryMs);
+    this.failures = new CallbackFailures((event) => this.bus.emit('callback-failed', event));
+    this.measurements = new MeasurementListeners(this.failures);
+    this.bus = new EventBus((type, error) => {
+      // To tell a listener of `callback-failed` that it has failed itself, now or in a rejection, would never end.
+      if (type === 'callback-failed') this.failures.count('', 'listener');
+      else this.failures.report('', 'listener', type, error);
+    });
+    this.timers = new TimerQueue(clock, {
+      onError: (error) => this.failures.report('', 'timer', undefined, error),
+    });
+  }
+}

@@ -1,0 +1,95 @@
+import { type Clock, giveWay } from './clock.js';
+
+/** How long work is sliced. */
+export interface SlicesOptions {
+  /** Is read to find out whether a slice is over, and is asked for the turn between two slices. */
+  readonly clock: Clock;
+  /** The time after which a slice is over, in ms. */
+  readonly budgetMs: number;
+  /** Says whether whoever began the work has stopped meanwhile. Default: never. */
+  readonly isStopped?: () => boolean;
+  /** How many steps come between two looks at the clock, from 1. Default 1. */
+  readonly stepsPerReading?: number;
+  /** Is told of each slice, right after it, how long it took in ms. Must not throw. */
+  readonly sliceFinished?: (durationMs: number) => void;
+}
+
+/**
+ * Cuts work whose length depends on a number of entries into slices, between which the event loop has a turn:
+ *
+ *     const slices = new Slices({ clock, budgetMs, isStopped });
+ *     for (const entry of entries) {
+ *       work(entry);
+ *       if (slices.isOver() && !(await slices.giveWay())) break;
+ *     }
+ *     slices.end();
+ *
+ * The first slice begins with the object. What was true before `giveWay` may be false after it.
+ */
+export class Slices {
+  /** How many steps come between two looks at the clock. May be changed while the work goes on. */
+  stepsPerReading: number;
+  readonly #clock: Clock;
+  readonly #budgetMs: number;
+  readonly #isStopped: () => boolean;
+  readonly #sliceFinished: (durationMs: number) => void;
+  #steps = 0;
+  #beganAt: number;
+  #now: number;
+  #spentBeforeMs = 0;
+
+  constructor({
+    clock,
+    budgetMs,
+    isStopped = () => false,
+    stepsPerReading = 1,
+    sliceFinished = () => {},
+  }: SlicesOptions) {
+    this.stepsPerReading = stepsPerReading;
+    this.#clock = clock;
+    this.#budgetMs = budgetMs;
+    this.#isStopped = isStopped;
+    this.#sliceFinished = sliceFinished;
+    this.#beganAt = clock.monotonic();
+    this.#now = this.#beganAt;
+  }
+
+  /** The clock as it was last read, monotonic ms. */
+  get now(): number {
+    return this.#now;
+  }
+
+  /** The time that all slices have taken so far, by the clock as it was last read, in ms. */
+  get spentMs(): number {
+    return this.#spentBeforeMs + this.#now - this.#beganAt;
+  }
+
+  /** Counts a step, and returns whether the slice has used up its time. To be called after each step. */
+  isOver(): boolean {
+    this.#steps += 1;
+    if (this.#steps < this.stepsPerReading) return false;
+    this.#steps = 0;
+    this.#now = this.#clock.monotonic();
+    return this.#now - this.#beganAt >= this.#budgetMs;
+  }
+
+  /**
+   * Ends the slice, gives the event loop a turn, and begins the next slice. Resolves to `false` if the work was stopped
+   * meanwhile: it must not go on then.
+   */
+  async giveWay(): Promise<boolean> {
+    this.end();
+    this.#spentBeforeMs = this.spentMs;
+    await giveWay(this.#clock);
+    this.#steps = 0;
+    this.#beganAt = this.#clock.monotonic();
+    this.#now = this.#beganAt;
+    return !this.#isStopped();
+  }
+
+  /** Ends the last slice. */
+  end(): void {
+    this.#now = this.#clock.monotonic();
+    this.#sliceFinished(this.#now - this.#beganAt);
+  }
+}
