@@ -1,4 +1,4 @@
-export type { BaselineCourse, BaselineMap, BaselineResult } from './testing/baseline-result.js';
+export type { BaselineCourse, BaselineMap, BaselineResult } from './testing/baseline-outcome.js';
 export { isCollectable } from './testing/collectable.js';
 export { type DrainResult, type DrainWithinOptions, drainWithin } from './testing/drain-within.js';
 export { assertDrained } from './testing/drained.js';

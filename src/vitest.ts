@@ -1,4 +1,4 @@
-import { expect, type TestContext, vi } from 'vitest';
+import { expect, onTestFinished, type TestContext, vi } from 'vitest';
 import type { Duration } from './policy/duration.js';
 import type { DrainWithinOptions } from './testing/drain-within.js';
 import { recordEndings } from './testing/endings-record.js';
@@ -54,7 +54,7 @@ declare module 'vitest' {
 
 /** What the matchers read of vitest's own context. */
 interface VitestContext extends MatcherContext {
-  /** The test that the assertion belongs to; `undefined` outside of one. */
+  /** The test that the assertion belongs to; `undefined` outside of one, and always before vitest 4. */
   readonly task?: { readonly context?: Pick<TestContext, 'onTestFinished'> };
 }
 
@@ -65,9 +65,10 @@ const runner: TestRunner<VitestContext> = {
   },
   atTestEnd: ({ task }, call) => {
     try {
-      task?.context?.onTestFinished(call);
+      if (task?.context === undefined) onTestFinished(call);
+      else task.context.onTestFinished(call);
     } catch {
-      // In a hook of the same kind, which vitest lets add none. The next check or close() tells then.
+      // Outside of a test, or in a hook of the same kind. The next check or close() tells then.
     }
   },
 };

@@ -22,6 +22,7 @@ export default defineConfig({
       'test/simulation/**',
       'test/bench/**',
       'test/crash/**',
+      'test/runners/**',
       'test/prometheus-e2e/**',
       'test/openclaw-gateway/**',
     ],

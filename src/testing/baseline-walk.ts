@@ -1,16 +1,16 @@
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Course, longStretch, mostStretches } from './course.js';
-import { drainTo, leavesAt } from './drain.js';
+import { drainTo } from './drain.js';
 import { pendingOf } from './drained.js';
 import { GrowthWatch } from './explosion.js';
+import { FirstStay } from './first-stay.js';
 import { type Leavings, LeavingWatch } from './leaving.js';
 import { Ledger, type MapLedger } from './ledger.js';
 import { Levels } from './levels.js';
 import type { RunningCheck } from './running-check.js';
 import type { Scenario } from './scenario.js';
 import type { Subject } from './subject.js';
-import { type Survivor, survivorsOf } from './survivors.js';
 import type { TestTime } from './test-time.js';
 
 /** How a check of a scenario goes about it. */
@@ -31,19 +31,6 @@ export interface Explosion {
   readonly runs: number;
 }
 
-/** Entries of the first stretch that would leave by themselves, later than they had time to. */
-export interface Dated {
-  readonly entries: ReadonlyArray<{ readonly key: unknown; readonly generation: number }>;
-  /** How much time the last of them needs from the end of the runs, ms. */
-  readonly needMs: number;
-}
-
-/** The state of one map at the end of its first stretch, where something had stayed in it. */
-interface Capture {
-  readonly survivors: readonly Survivor[];
-  readonly dated: Dated;
-}
-
 /**
  * Runs a scenario in stretches: as many runs each, and after each the time that its entries need to leave. The first
  * tells whether anything stays; a second and further ones whether that goes on.
@@ -51,7 +38,7 @@ interface Capture {
 export class BaselineWalk {
   readonly #subject: Subject;
   readonly #plan: WalkPlan;
-  readonly #captures = new Map<MapLedger, Capture>();
+  readonly #stays = new Map<MapLedger, FirstStay>();
   readonly #left = new Map<Tracker, Leavings>();
   readonly #died = new Set<string>();
   #watches = new Map<Tracker, GrowthWatch>();
@@ -106,38 +93,24 @@ export class BaselineWalk {
     return this.#runs - this.#plan.warmup;
   }
 
-  survivorsOf(map: MapLedger): readonly Survivor[] {
-    const captured = this.#captures.get(map)?.survivors ?? [];
-    const { native } = map.tracker;
-    // Some may have been of those that left in the end, where others of the same stretch have not.
-    if (captured.every(({ key }) => native.has(key) && map.stretchOf(key) === map.firstStretch))
-      return captured;
-    const lasting = survivorsOf(this.#subject, map.tracker, (key) => map.stretchOf(key) === map.firstStretch);
-    return lasting.length > 0 ? lasting : captured;
-  }
-
-  datedOf(map: MapLedger): Dated | undefined {
-    return this.#captures.get(map)?.dated;
+  /** What had stayed in a map at first; `undefined` where nothing ever did. */
+  firstStayOf(map: MapLedger): FirstStay | undefined {
+    return this.#stays.get(map);
   }
 
   /** Whether entries of the first stretch were swept, or wait for it still, after the time they were given. */
   areLate(map: MapLedger): boolean {
     const { drain, time } = this.#plan;
-    const dated = this.datedOf(map);
-    if (typeof drain !== 'number' || time === undefined || dated === undefined) return false;
-    const { stamps } = map.tracker;
-    return dated.entries.some(({ key, generation }): boolean => {
-      const slot = stamps.slotOf(key);
-      const isThere = slot !== undefined && stamps.holds(slot, generation);
-      return isThere || this.#leavings?.wasSwept(map.tracker, generation) === true;
-    });
+    if (typeof drain !== 'number' || time === undefined) return false;
+    const wasSwept = (generation: number) => this.#leavings?.wasSwept(map.tracker, generation) === true;
+    return this.firstStayOf(map)?.waitedForTime(wasSwept) ?? false;
   }
 
   /** Whether nobody knows if entries would leave: they need time that could not, or was not let, pass. */
   areUndecided(map: MapLedger): boolean {
     const { drain, time } = this.#plan;
     const isTimed = drain === true || (typeof drain === 'number' && time === undefined);
-    return isTimed && (this.datedOf(map)?.entries.length ?? 0) > 0;
+    return isTimed && (this.firstStayOf(map)?.dated.length ?? 0) > 0;
   }
 
   /** @throws what the scenario throws in its warm-up or its first stretch */
@@ -188,7 +161,7 @@ export class BaselineWalk {
       this.passedMs = this.#drainedMs;
     }
     this.stretches += 1;
-    for (const map of this.ledger.maps) this.#capture(map);
+    for (const map of this.ledger.maps) this.#noteFirstStay(map);
   }
 
   async #runTimes(times: number, ledger: Ledger): Promise<void> {
@@ -256,26 +229,10 @@ export class BaselineWalk {
     return [...maps, ...this.levels.all].map(({ course }) => course);
   }
 
-  /** Notes of a map what is there at the end of the first stretch of which something stayed. */
-  #capture(map: MapLedger): void {
+  #noteFirstStay(map: MapLedger): void {
     if (map.looks.length === 1) this.#left.set(map.tracker, this.#leavings?.of(map.tracker) ?? {});
-    if (this.#captures.has(map) || map.firstStretch < 0) return;
-    const now = this.#subject.engine.timeline.now();
-    const { stamps, native } = map.tracker;
-    const stayed = [...native.keys()].filter((key) => map.stretchOf(key) === map.firstStretch);
-    const entries: Array<{ key: unknown; generation: number }> = [];
-    let last = now;
-    for (const key of stayed) {
-      const slot = stamps.slotOf(key);
-      const at = leavesAt(map.tracker, key, now);
-      if (slot === undefined || at <= now || at === Number.POSITIVE_INFINITY) continue;
-      entries.push({ key, generation: stamps.generation[slot] as number });
-      last = Math.max(last, at);
-    }
-    this.#captures.set(map, {
-      survivors: survivorsOf(this.#subject, map.tracker, (key) => map.stretchOf(key) === map.firstStretch),
-      dated: { entries, needMs: last - now + this.#drainedMs },
-    });
+    if (this.#stays.has(map) || map.firstStretch < 0) return;
+    this.#stays.set(map, new FirstStay(this.#subject, map, this.#drainedMs));
   }
 
   #listen(): () => void {

@@ -41,15 +41,15 @@ afterAll(() => {
 });
 
 describe('examples/leak-test', () => {
-  it('passes its three tests under vitest', { timeout: 60_000 }, async () => {
+  it('passes its four tests under vitest', { timeout: 60_000 }, async () => {
     const { exitStatus, output } = await run(bin('vitest/vitest.mjs'), 'run');
-    expect(output).toMatch(/Tests {2}3 passed \(3\)/);
+    expect(output).toMatch(/Tests {2}4 passed \(4\)/);
     expect(exitStatus).toBe(0);
   });
 
-  it('passes its three tests under node:test', { timeout: 60_000 }, async () => {
+  it('passes its four tests under node:test', { timeout: 60_000 }, async () => {
     const { exitStatus, output } = await run('--test', '--test-reporter', 'tap', 'leak.node-test.mjs');
-    expect(output).toMatch(/# pass 3\n# fail 0/);
+    expect(output).toMatch(/# pass 4\n# fail 0/);
     expect(exitStatus).toBe(0);
   });
 });
@@ -103,7 +103,7 @@ describe("import 'mapsweep/testing'", () => {
   it('works where vitest is not installed', { timeout: 60_000 }, async () => {
     rmSync(join(project, 'node_modules/vitest'));
     const { exitStatus, output } = await run('--test', '--test-reporter', 'tap', 'leak.node-test.mjs');
-    expect(output).toMatch(/# pass 3\n# fail 0/);
+    expect(output).toMatch(/# pass 4\n# fail 0/);
     expect(exitStatus).toBe(0);
   });
 });

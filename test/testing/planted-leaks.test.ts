@@ -6,7 +6,7 @@ import type { Service } from './planted-leaks/service.js';
 
 const check = ({ registry, run, options }: Service) => returnToBaseline(run, { ...options, registry });
 
-describe('the kit finds a service that', () => {
+describe('the kit finds a service that', { timeout: 60_000 }, () => {
   it.each(leaks)('%s', async (_claim, says, start) => {
     const { held, decided, message } = await check(start());
     expect(message).toMatch(says);
@@ -19,7 +19,7 @@ describe('the kit finds a service that', () => {
   });
 });
 
-describe('the kit accuses no service that', () => {
+describe('the kit accuses no service that', { timeout: 60_000 }, () => {
   it.each(healthy)('%s', async (_claim, start) => {
     const { held, message } = await check(start());
     expect(message).toMatch(/returned to its baseline after \d+ runs/);

@@ -1,0 +1,180 @@
+import { span } from '../diagnosis/explain.js';
+import { type Asked, type BaselineMap, isToBlame, type JudgedMap } from './baseline-outcome.js';
+import type { BaselineWalk } from './baseline-walk.js';
+import { observedLines } from './drained.js';
+import { countNets, isNet, leavingsText } from './leaving.js';
+import type { MapLedger } from './ledger.js';
+import type { Level } from './levels.js';
+import { counted, survivorLines } from './survivors.js';
+
+/** Something that speaks against the scenario: a clause for the head of the message, and its lines. */
+export interface Finding {
+  readonly clause: string;
+  readonly lines: readonly string[];
+  /** Whether it is one for certain: not so where only time was lacking. */
+  readonly isCertain: boolean;
+}
+
+/** Finds what speaks against the scenario, the worst first. */
+export function findingsOf(walk: BaselineWalk, maps: readonly JudgedMap[], asked: Asked): Finding[] {
+  return [
+    ...explosionFinding(walk),
+    ...entriesFinding(walk, maps, asked),
+    ...walk.levels.all.flatMap((level) => levelFinding(walk, level, asked)),
+    ...releasedFinding(walk),
+    ...pendingFinding(walk, asked),
+    ...deadLettersFinding(walk),
+    ...netsFinding(maps, asked),
+    ...untouchedFinding(walk),
+  ];
+}
+
+function explosionFinding({ explosion }: BaselineWalk): Finding[] {
+  if (explosion === undefined) return [];
+  const { name, before, after, runs } = explosion;
+  const how = `${before} -> ${counted(after, 'entry', 'entries')} in ${counted(runs, 'run')}`;
+  return [
+    {
+      clause: `'${name}' grows faster and faster`,
+      lines: [`  ${name}: ${how}, more at each run than at the one before: the check has stopped there`],
+      isCertain: true,
+    },
+  ];
+}
+
+function entriesFinding(walk: BaselineWalk, maps: readonly JudgedMap[], asked: Asked): Finding[] {
+  const grown = maps.filter(({ result }) => isToBlame(result.course));
+  if (grown.length === 0) return [];
+  const lines = grown.flatMap((map) => grownLines(map, asked));
+  const { brokeOff } = walk;
+  if (brokeOff !== undefined) {
+    lines.push(
+      `  Run ${brokeOff.run}, which would have told whether that goes on, failed: ${shownError(brokeOff.error)}`,
+    );
+  } else if (grown.some(({ result }) => result.course === 'grows')) lines.push(fillsUp);
+  if (grown.some(({ result }) => result.course === 'undecided')) {
+    lines.push(asked.isTimed ? needsLonger(walk, grown) : timeStoodStill);
+  }
+  const isCertain = grown.some(({ result: { course } }) => course === 'late' || course === 'grows');
+  return [
+    {
+      clause: maps.length === 1 ? 'it grew' : `${grown.length} of its ${counted(maps.length, 'map')} grew`,
+      lines,
+      isCertain: isCertain && brokeOff === undefined,
+    },
+  ];
+}
+
+function grownLines({ ledger, result }: JudgedMap, asked: Asked): string[] {
+  const { name, before, after, perRun, survivors, course } = result;
+  const { atFirst, now } = ledger.stayed;
+  return [
+    `  ${name}: ${before} -> ${counted(after, 'entry', 'entries')}, ${shownRate(perRun)} per run`,
+    ...evidence(ledger, result, asked).map((line) => `    ${line}`),
+    ...survivorLines(survivors, course === 'grows' ? now : atFirst),
+    ...observedLines(ledger.tracker),
+  ];
+}
+
+/** What shows that a growth is no coincidence, and that it is one where the size does not show it. */
+function evidence({ looks, firstStretch, stayed }: MapLedger, result: BaselineMap, asked: Asked): string[] {
+  const { before, after, course } = result;
+  if (course === 'late') return [`due later than a drain of ${span(asked.drain as number)} allows`];
+  if (course !== 'grows') return [];
+  const lines: string[] = [];
+  if (after - before < stayed.atFirst) {
+    const came = `${counted(stayed.now, 'entry', 'entries')} that came in ${counted(asked.times, 'run')}`;
+    lines.push(`${came} stay, and others made room`);
+  }
+  const further = looks.at(-1)?.stayed.slice(firstStretch + 1) ?? [];
+  if (further.length === 0) return lines;
+  const counts = further.map((count, index) => {
+    const runs = looks[firstStretch + 1 + index]?.runs;
+    return `+${count}${runs === looks[firstStretch]?.runs ? '' : ` (in ${runs} runs)`}`;
+  });
+  return [...lines, `then ${counts.join(' and ')} in as many runs again`];
+}
+
+function levelFinding(walk: BaselineWalk, level: Level, { times }: Asked): Finding[] {
+  if (walk.finalCourse(level) !== 'grows') return [];
+  const { called, before, after } = level;
+  const line = `  ${called}: ${shown(before)} -> ${shown(after)}, ${shownRate((after - before) / times)} per run, and it goes on`;
+  return [{ clause: `${called} grew`, lines: [line], isCertain: walk.brokeOff === undefined }];
+}
+
+function releasedFinding({ ledger: { released } }: BaselineWalk): Finding[] {
+  if (released.length === 0) return [];
+  const lines = released.map(
+    ({ name, before, after }) =>
+      `  ${name}: ${before} -> ${counted(after, 'entry', 'entries')}, and then it was released: nobody can say which of them leave`,
+  );
+  return [{ clause: 'a map was released with entries in it', lines, isCertain: false }];
+}
+
+function pendingFinding({ pending: { before, after } }: BaselineWalk, { times }: Asked): Finding[] {
+  if (after <= before) return [];
+  const rate = shownRate((after - before) / times);
+  const line = `  pending notifications: ${before} -> ${after}, ${rate} per run`;
+  return [{ clause: 'notifications piled up', lines: [line], isCertain: true }];
+}
+
+function deadLettersFinding({ deadLetters, countedRuns }: BaselineWalk): Finding[] {
+  if (deadLetters === 0) return [];
+  const line = `  dead letters: ${counted(deadLetters, 'ending')} of ${counted(countedRuns, 'run')} given up, so that nobody heard of them`;
+  return [{ clause: 'deliveries were given up', lines: [line], isCertain: true }];
+}
+
+function netsFinding(maps: readonly JudgedMap[], asked: Asked): Finding[] {
+  const nets = maps.reduce((total, { result }) => total + countNets(result.left), 0);
+  if (asked.nets === 'pass' || nets === 0) return [];
+  const lines = maps.flatMap(({ result: { name, left } }) => {
+    const caught = Object.fromEntries(Object.entries(left).filter(([rule]) => isNet(rule)));
+    return countNets(left) === 0 ? [] : [`  ${name}: ${leavingsText(caught)}`];
+  });
+  return [
+    { clause: `${counted(nets, 'entry', 'entries')} left only by a safety net`, lines, isCertain: true },
+  ];
+}
+
+function untouchedFinding({ isTouched, explosion, ledger }: BaselineWalk): Finding[] {
+  if (ledger.maps.length === 0) {
+    return [{ clause: 'it has no maps any more, which proves nothing', lines: [], isCertain: false }];
+  }
+  if (isTouched || explosion !== undefined) return [];
+  const line =
+    '  Nothing was registered, set, touched, deleted or ended in any run. Does the scenario run what it should, ' +
+    'return its promise, and use these maps?';
+  return [
+    { clause: 'the scenario touched no map of it, which proves nothing', lines: [line], isCertain: false },
+  ];
+}
+
+const fillsUp =
+  '  If something of your own removes them later, set drain to the time that it takes; if this is a cache that fills, ' +
+  'set warmup to as many runs as fill it, or its maxEntries.';
+
+const timeStoodStill =
+  '  Some of these leave by themselves after a time, and here nothing makes time pass: make the registry with ' +
+  "{ clock: createManualClock() } of 'mapsweep/testing', or use fake timers.";
+
+const dayMs = 24 * 60 * 60_000;
+
+function needsLonger(walk: BaselineWalk, grown: readonly JudgedMap[]): string {
+  const needMs = Math.max(...grown.map(({ ledger }) => walk.firstStayOf(ledger)?.needMs ?? 0));
+  return (
+    '  Some of these leave by themselves later than the 7d that are let pass at most, so that this decides nothing: ' +
+    `set drain: '${Math.ceil(needMs / dayMs)}d'.`
+  );
+}
+
+function shownRate(perRun: number): string {
+  return `+${shown(perRun)}`;
+}
+
+function shown(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+function shownError(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

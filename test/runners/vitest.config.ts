@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+import base from '../vitest.config.ts';
+
+export default defineConfig({
+  ...base,
+  test: {
+    ...base.test,
+    include: ['test/runners/*.test.ts'],
+    exclude: ['**/node_modules/**'],
+    testTimeout: 120_000,
+    // What is not in the cache yet is installed first.
+    hookTimeout: 300_000,
+  },
+});
