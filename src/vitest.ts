@@ -17,18 +17,20 @@ import type { BaselineOptions } from './testing/return-to-baseline.js';
 /** The matchers that `import 'mapsweep/vitest'` adds to `expect`. */
 export interface MapsweepMatchers {
   /**
-   * Of a registry: every map that has a lifetime or a leader is empty, and no notification is pending. Of a TrackedMap,
-   * an adopted map or its handle: it is empty. Sweeps nothing.
+   * Of a registry: every map that has a lifetime or a leader is empty, and no notification is pending; throws if it has
+   * none such, or is closed. Of a TrackedMap, an adopted map or its handle: it is empty. Sweeps nothing.
    */
   toBeDrained(): void;
   /**
-   * Lets time pass, sweeping on the way, until a registry or a map is drained; fails where it is not after `duration`.
-   * Advances the manual clock that it was made with, else vitest's fake timers; throws where neither is in force.
+   * Lets all of `duration` pass, sweeping on the way, and sees whether a registry or a map is drained at the end of it.
+   * Advances the manual clock that it was made with, else vitest's fake timers; throws if neither is in force.
    */
   toDrainWithin(duration: Duration, options?: DrainWithinOptions): Promise<void>;
   /**
-   * Runs a scenario again and again and compares every map of the registry before and after. Fails where one has grown,
-   * naming it, its growth per run, and its first survivors: why they are still there, and where they were registered.
+   * Runs a scenario again and again, and follows the entries that it makes. Fails if more and more of them stay, naming
+   * the map, its growth per run, and its first survivors: why they are still there, and where they were registered. Fails
+   * too if values, or the maps themselves, pile up, if deliveries are owed or were given up, if the scenario
+   * touches no map and, with `nets: 'fail'`, if entries left only by a safety net.
    */
   toReturnToBaseline(options: BaselineOptions): Promise<void>;
   /**
@@ -37,10 +39,13 @@ export interface MapsweepMatchers {
    * several times has had several runs, each of which must have ended once.
    */
   toHaveEndedExactlyOnce(key: unknown): void;
-  /** Every run that was ever registered ended exactly once, and there was one. */
+  /**
+   * Every run that was ever registered ended exactly once, and there was one. What became of each is recorded from the
+   * moment that 'mapsweep/vitest' is loaded: a dead letter that was dropped, or a tombstone that is gone, hides nothing.
+   */
   toHaveEndedEveryRunOnce(): void;
   /**
-   * The value behind a WeakRef gets collected, so that nothing holds it any more. Fails where this runtime cannot be
+   * The value behind a WeakRef gets collected, so that nothing holds it any more. Fails if this runtime cannot be
    * made to collect garbage.
    */
   toBecomeCollectable(): Promise<void>;

@@ -76,7 +76,7 @@ function grownLines({ ledger, result }: JudgedMap, asked: Asked): string[] {
   ];
 }
 
-/** What shows that a growth is no coincidence, and that it is one where the size does not show it. */
+/** What shows that a growth is no coincidence, and that it is one even if the size does not show it. */
 function evidence({ looks, firstStretch, stayed }: MapLedger, result: BaselineMap, asked: Asked): string[] {
   const { before, after, course } = result;
   if (course === 'late') return [`due later than a drain of ${span(asked.drain as number)} allows`];

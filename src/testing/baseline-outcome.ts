@@ -25,12 +25,12 @@ export interface BaselineMap {
   readonly before: number;
   /** Entries after the first stretch. */
   readonly after: number;
-  /** Of a map that grows, the entries that came and stayed, per run; of others, the growth; negative where it shrank. */
+  /** Of a map that grows, the entries that came and stayed, per run; of others, the growth; negative if it shrank. */
   readonly perRun: number;
   readonly course: BaselineCourse;
   /** By which rules entries left that came in the first stretch, and how many. */
   readonly left: Leavings;
-  /** The first of the entries that came and stayed; empty where the map is not to blame. */
+  /** The first of the entries that came and stayed; empty if the map is not to blame. */
   readonly survivors: readonly Survivor[];
 }
 
@@ -51,7 +51,7 @@ export interface BaselineResult {
   /** How often the scenario ran after the warm-up. */
   readonly runs: number;
   /**
-   * `false` where nobody can say: no map was touched; or entries would leave by themselves, and no time could be let
+   * `false` if nobody can say: no map was touched; or entries would leave by themselves, and no time could be let
    * pass, or not enough of it. The outcome says little then.
    */
   readonly decided: boolean;

@@ -93,12 +93,12 @@ export class BaselineWalk {
     return this.#runs - this.#plan.warmup;
   }
 
-  /** What had stayed in a map at first; `undefined` where nothing ever did. */
+  /** What had stayed in a map at first; `undefined` if nothing ever did. */
   firstStayOf(map: MapLedger): FirstStay | undefined {
     return this.#stays.get(map);
   }
 
-  /** Whether entries of the first stretch were swept, or wait for it still, after the time they were given. */
+  /** Returns whether entries of the first stretch were swept, or wait for it still, after the time they were given. */
   areLate(map: MapLedger): boolean {
     const { drain, time } = this.#plan;
     if (typeof drain !== 'number' || time === undefined) return false;
@@ -106,7 +106,7 @@ export class BaselineWalk {
     return this.firstStayOf(map)?.waitedForTime(wasSwept) ?? false;
   }
 
-  /** Whether nobody knows if entries would leave: they need time that could not, or was not let, pass. */
+  /** Returns whether nobody knows if entries would leave: they need time that could not, or was not let, pass. */
   areUndecided(map: MapLedger): boolean {
     const { drain, time } = this.#plan;
     const isTimed = drain === true || (typeof drain === 'number' && time === undefined);

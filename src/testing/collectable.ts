@@ -13,8 +13,8 @@ const collections = 10;
  *
  * The value must not stand in a variable that is still in use: make the WeakRef in a function of its own.
  *
- * @throws MapsweepTypeError where it is no WeakRef
- * @throws MapsweepError `ERR_NO_GC` where this runtime cannot be made to collect: nothing is proved then
+ * @throws MapsweepTypeError if it is no WeakRef
+ * @throws MapsweepError `ERR_NO_GC` if this runtime cannot be made to collect: nothing is proved then
  */
 export async function isCollectable(reference: WeakRef<WeakKey>): Promise<boolean> {
   return collected(derefOf('isCollectable', reference));

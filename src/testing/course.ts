@@ -48,7 +48,7 @@ export const longStretch = 4;
  * Judges the entries of a map by those that stayed, not by its size, in which what leaves makes room for what leaks.
  *
  * @param looks one for each stretch so far
- * @param bound how many entries its policy allows; `Infinity` where it names no bound
+ * @param bound how many entries its policy allows; `Infinity` if it names no bound
  */
 export function courseOfEntries(looks: readonly Look[], bound = Number.POSITIVE_INFINITY): Course {
   // A stretch of which nothing stayed at its own end tells nothing about a leak that is rarer than that.
@@ -72,7 +72,7 @@ export function courseOfEntries(looks: readonly Look[], bound = Number.POSITIVE_
   return mayGoByTime(now) ? courseOfFew(now, before, looks.length) : 'grows';
 }
 
-/** Whether nothing speaks for an end of the growth: no stretch has lost any, and none was smaller than the one before. */
+/** Returns whether nothing speaks for an end of the growth: no stretch has lost any, and none was smaller than the one before. */
 function isSteady(now: Look, before: Look): boolean {
   const others = (look: Look): number => look.size - sum(look.stayed);
   // What fills a cache to its cap begins to drive out what was there before all stretches, or in the first of them.

@@ -23,7 +23,7 @@ export interface DrainResult {
   readonly drained: boolean;
   /**
    * After how much time it was drained for good, ms, to a sweep interval or a 2,000th of the duration, whichever is
-   * longer; the whole duration where it was not.
+   * longer; the whole duration if it was not.
    */
   readonly elapsedMs: number;
   /** By map: by which rules entries left meanwhile, and how many. */
@@ -44,9 +44,9 @@ const looksWhileDrained = 50;
  * exactly `duration` is swept.
  *
  * @param duration from 0 to 100 years, such as `'5m'`
- * @throws MapsweepTypeError where the value is neither a registry nor a map that something tracks, or an option is wrong
- * @throws MapsweepError `ERR_NO_CLOCK` where nothing can make time pass; `ERR_CLOSED` where the registry is closed;
- *   `ERR_NOTHING_PROVED` where it has no map that could drain; `ERR_NOT_AWAITED` where another check of it runs
+ * @throws MapsweepTypeError if the value is neither a registry nor a map that something tracks, or an option is wrong
+ * @throws MapsweepError `ERR_NO_CLOCK` if nothing can make time pass; `ERR_CLOSED` if the registry is closed;
+ *   `ERR_NOTHING_PROVED` if it has no map that could drain; `ERR_NOT_AWAITED` if another check of it runs
  */
 export function drainWithin(
   mapOrRegistry: unknown,

@@ -72,7 +72,7 @@ async function drainAsNeeded(subject: Subject, time: TestTime, draining: Drainin
   }
 }
 
-/** Whether everything has left that has to. */
+/** Returns whether everything has left that has to. */
 function isBack(subject: Subject, draining: Draining): boolean {
   if (pendingOf(subject) > draining.pending) return false;
   return subject.trackers().every((tracker) => remaining(tracker, draining).next().done === true);
@@ -82,7 +82,7 @@ function* remaining(tracker: Tracker, { counts }: Draining): Generator<unknown> 
   for (const key of tracker.native.keys()) if (counts(tracker, key)) yield key;
 }
 
-/** When the last of the entries that have to leave becomes due, monotonic ms; `undefined` where none will. */
+/** When the last of the entries that have to leave becomes due, monotonic ms; `undefined` if none will. */
 function lastDeadline(subject: Subject, draining: Draining): number | undefined {
   const now = subject.engine.timeline.now();
   let last: number | undefined;
@@ -96,7 +96,7 @@ function lastDeadline(subject: Subject, draining: Draining): number | undefined 
   return last;
 }
 
-/** When time alone will remove an entry, as far as is known, monotonic ms; `Infinity` where it will not. */
+/** When time alone will remove an entry, as far as is known, monotonic ms; `Infinity` if it will not. */
 export function leavesAt(tracker: Tracker, key: unknown, now: number): number {
   const slot = tracker.stamps.slotOf(key);
   if (tracker.observing || slot === undefined) return Number.POSITIVE_INFINITY;
@@ -108,7 +108,7 @@ export function leavesAt(tracker: Tracker, key: unknown, now: number): number {
   return leader?.native.has(key) ? Math.min(own, leavesAt(leader, key, now)) : own;
 }
 
-/** Whether something may leave at a time that nobody can say: a guard lets go, a retry succeeds. */
+/** Returns whether something may leave at a time that nobody can say: a guard lets go, a retry succeeds. */
 function mayComeWithTime(subject: Subject, { pending }: Draining): boolean {
   if (pendingOf(subject) > pending) return true;
   return subject

@@ -33,7 +33,7 @@ export function pendingOf({ registry }: Subject): number {
   return (registry.deliveries?.notifier.pendingCount ?? 0) + openAbsentees(registry).length;
 }
 
-/** Whether nothing is left to drain. */
+/** Returns whether nothing is left to drain. */
 export function isDrained(subject: Subject): boolean {
   const { trackers, pending } = remainderOf(subject);
   return trackers.length === 0 && pending === 0;
@@ -62,7 +62,7 @@ export function observedLines(tracker: Tracker): string[] {
 /**
  * Sees that a registry or map can be asked whether it is drained.
  *
- * @throws MapsweepError `ERR_CLOSED`, `ERR_NOT_AWAITED`, or `ERR_NOTHING_PROVED` where there is nothing that could drain
+ * @throws MapsweepError `ERR_CLOSED`, `ERR_NOT_AWAITED`, or `ERR_NOTHING_PROVED` if there is nothing that could drain
  */
 export function assertDrainable(check: string, subject: Subject): void {
   assertCheckable(check, subject);
@@ -95,9 +95,9 @@ export function notDrainable(check: string, value: unknown): MapsweepTypeError {
  * is pending. A single map is drained when it is empty. Sweeps nothing.
  *
  * @throws AssertionError of `node:assert`, whose message names each map, its first keys, and why they are still there
- * @throws MapsweepTypeError where the value is neither a registry nor a map that something tracks
- * @throws MapsweepError `ERR_CLOSED` where the registry is closed, `ERR_NOTHING_PROVED` where it has no map that could
- *   drain, `ERR_NOT_AWAITED` where another check of it runs
+ * @throws MapsweepTypeError if the value is neither a registry nor a map that something tracks
+ * @throws MapsweepError `ERR_CLOSED` if the registry is closed, `ERR_NOTHING_PROVED` if it has no map that could
+ *   drain, `ERR_NOT_AWAITED` if another check of it runs
  */
 export function assertDrained(mapOrRegistry: unknown): void {
   const subject = subjectOf(mapOrRegistry);

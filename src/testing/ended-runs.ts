@@ -15,7 +15,7 @@ export interface EndedRun {
   readonly generation: number;
   /** `subagent-ended` events on the bus. */
   readonly announced: number;
-  /** Deliveries that succeeded; `undefined` where the registry has no `deliver`. */
+  /** Deliveries that succeeded; `undefined` if the registry has no `deliver`. */
   readonly delivered: number | undefined;
   /**
    * - `once`: it has ended, and whoever is to hear of that has heard once
@@ -127,7 +127,7 @@ function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
  * tombstones, and dead letters when there are too many; a closed one has forgotten what was open in an adopted map.
  *
  * @param runs all that it knows of
- * @throws MapsweepError `ERR_NOTHING_PROVED` where some are unknown, or more ended than were delivered
+ * @throws MapsweepError `ERR_NOTHING_PROVED` if some are unknown, or more ended than were delivered
  */
 function assertKnown(check: string, parts: RegistryInternals, runs: readonly EndedRun[]): void {
   const { endings, deliveries, engine } = parts;
@@ -161,11 +161,11 @@ export function openAbsentees({ endings, restoration }: RegistryInternals): read
 }
 
 /**
- * Why the run of a key has not ended exactly once, in full; `undefined` where it has. A key that was registered several
+ * Why the run of a key has not ended exactly once, in full; `undefined` if it has. A key that was registered several
  * times has had several runs: each must have ended once.
  *
- * @throws MapsweepTypeError where the value is no registry, or has no `ended`
- * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ * @throws MapsweepTypeError if the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` if it has forgotten some of its runs; `ERR_NOT_AWAITED` if another
  *   check of it runs
  */
 export function notEndedOnce(check: string, registry: unknown, key: unknown): string | undefined {
@@ -185,11 +185,11 @@ export function notEndedOnce(check: string, registry: unknown, key: unknown): st
 const runsNamed = 5;
 
 /**
- * Which runs of a registry have not ended exactly once, in full; `undefined` where all have. Runs that were settled
+ * Which runs of a registry have not ended exactly once, in full; `undefined` if all have. Runs that were settled
  * without a word do not count: they are told of under another key, or were before.
  *
- * @throws MapsweepTypeError where the value is no registry, or has no `ended`
- * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ * @throws MapsweepTypeError if the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` if it has forgotten some of its runs; `ERR_NOT_AWAITED` if another
  *   check of it runs
  */
 export function notAllEndedOnce(check: string, registry: unknown): string | undefined {
@@ -229,8 +229,8 @@ export function endedOnceSummary(registry: unknown, key: unknown): string {
  * was registered several times has had several runs, each of which must have ended once.
  *
  * @throws AssertionError of `node:assert`, whose message names the counts
- * @throws MapsweepTypeError where the value is no registry, or has no `ended`
- * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ * @throws MapsweepTypeError if the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` if it has forgotten some of its runs; `ERR_NOT_AWAITED` if another
  *   check of it runs
  */
 export function assertEndedExactlyOnce(registry: object, key: unknown): void {
@@ -241,8 +241,8 @@ export function assertEndedExactlyOnce(registry: object, key: unknown): void {
  * Asserts that every run that was ever registered ended exactly once, and that there was one.
  *
  * @throws AssertionError of `node:assert`, whose message names the runs and their counts
- * @throws MapsweepTypeError where the value is no registry, or has no `ended`
- * @throws MapsweepError `ERR_NOTHING_PROVED` where it has forgotten some of its runs; `ERR_NOT_AWAITED` where another
+ * @throws MapsweepTypeError if the value is no registry, or has no `ended`
+ * @throws MapsweepError `ERR_NOTHING_PROVED` if it has forgotten some of its runs; `ERR_NOT_AWAITED` if another
  *   check of it runs
  */
 export function assertEndedEveryRunOnce(registry: object): void {

@@ -4,7 +4,7 @@ import type { Engine } from '../sweeping/engine.js';
 
 /** How often one registration was spoken of. */
 export interface RecordedEnding {
-  /** The key; `undefined` where it is an object that was collected. */
+  /** The key; `undefined` if it is an object that was collected. */
   key(): unknown;
   readonly generation: number;
   readonly reason: string;
@@ -53,7 +53,7 @@ export function recordEndings(): () => void {
   };
 }
 
-/** What was recorded of a registry, by the id of the ending; `undefined` where it was made before anybody recorded. */
+/** What was recorded of a registry, by the id of the ending; `undefined` if it was made before anybody recorded. */
 export function endingsRecordOf(engine: Engine): ReadonlyMap<string, RecordedEnding> | undefined {
   return records.get(engine);
 }

@@ -50,7 +50,7 @@ export class FirstStay {
     return lasting.length > 0 ? lasting : this.#survivors;
   }
 
-  /** Whether any of the dated ones is there still, or was swept meanwhile and not removed by its owner. */
+  /** Returns whether any of the dated ones is there still, or was swept meanwhile and not removed by its owner. */
   waitedForTime(wasSwept: (generation: number) => boolean): boolean {
     const { stamps } = this.#map.tracker;
     return this.dated.some(({ key, generation }) => {

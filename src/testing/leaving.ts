@@ -87,7 +87,7 @@ export class LeavingWatch {
   }
 }
 
-/** Whether a lifetime that an event begins has begun for a value; true too where there is none such, as in a cache. */
+/** Returns whether a lifetime that an event begins has begun for a value; true too if there is none such, as in a cache. */
 function hasBegun({ rules, own }: CompiledPolicy<unknown, unknown>, value: unknown, key: unknown): boolean {
   try {
     const { ttlMs, since, expiresAt } = rules.find(({ match }) => match(key))?.lifetimes ?? own;
@@ -100,7 +100,7 @@ function hasBegun({ rules, own }: CompiledPolicy<unknown, unknown>, value: unkno
   }
 }
 
-/** Says by which rules entries left, such as `200 by ttl, 3 deleted`; empty where none did. */
+/** Says by which rules entries left, such as `200 by ttl, 3 deleted`; empty if none did. */
 export function leavingsText(left: Leavings): string {
   return Object.entries(left)
     .map(([rule, count]) => {

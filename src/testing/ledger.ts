@@ -38,7 +38,7 @@ export class MapLedger {
     return courseOfEntries(this.looks, isManaged ? Number.POSITIVE_INFINITY : policy.maxEntries);
   }
 
-  /** The first stretch of which something had stayed at its end, from 0; below 0 where there is none. */
+  /** The first stretch of which something had stayed at its end, from 0; below 0 if there is none. */
   get firstStretch(): number {
     return this.looks.findIndex(({ stayed }, stretch) => (stayed[stretch] as number) > 0);
   }
@@ -55,14 +55,14 @@ export class MapLedger {
     return this.looks.at(-1)?.size ?? this.before;
   }
 
-  /** The stretch in which an entry came, from 0; below 0 where it was there before. */
+  /** The stretch in which an entry came, from 0; below 0 if it was there before. */
   stretchOf(key: unknown): number {
     const generation = this.#generationOf(key);
     if (generation === 0) return this.#untracked.get(key) ?? this.#marks.length - 1;
     return this.#stretchOfGeneration(generation);
   }
 
-  /** Whether a registration, that may have left, came in a stretch. */
+  /** Returns whether a registration, that may have left, came in a stretch. */
   hasCome(generation: number): boolean {
     return this.#stretchOfGeneration(generation) >= 0;
   }
@@ -90,7 +90,7 @@ export class MapLedger {
     this.#marks.push(this.tracker.stamps.lastGeneration);
   }
 
-  /** 0 where an entry has no stamps yet. */
+  /** 0 if an entry has no stamps yet. */
   #generationOf(key: unknown): number {
     const { stamps } = this.tracker;
     const slot = stamps.slotOf(key);

@@ -49,9 +49,9 @@ export interface BaselineOptions {
  *
  * @param scenario called with the number of the run, from 0; a promise is awaited before the next run. What it throws
  *   rejects the result
- * @throws MapsweepTypeError or MapsweepRangeError where an option is wrong
- * @throws MapsweepError `ERR_NO_CLOCK` where a clock is given that the maps do not follow, or the scenario waits for a
- *   clock that stands still; `ERR_CLOSED` where the registry is closed; `ERR_NOT_AWAITED` where another check of it runs
+ * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong
+ * @throws MapsweepError `ERR_NO_CLOCK` if a clock is given that the maps do not follow, or the scenario waits for a
+ *   clock that stands still; `ERR_CLOSED` if the registry is closed; `ERR_NOT_AWAITED` if another check of it runs
  */
 export function returnToBaseline(
   scenario: (run: number) => unknown,

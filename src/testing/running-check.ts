@@ -47,7 +47,7 @@ export class RunningCheck {
   /**
    * To be called between its steps.
    *
-   * @throws MapsweepError where there is nothing to check any more
+   * @throws MapsweepError if there is nothing to check any more
    */
   assertGoingOn(): void {
     if (this.#isAbandoned) throw this.#notAwaited;
@@ -85,7 +85,7 @@ export class RunningCheck {
 /**
  * Runs a check that takes time.
  *
- * @throws MapsweepError `ERR_CLOSED` where the registry is closed; `ERR_NOT_AWAITED` where another check of it runs
+ * @throws MapsweepError `ERR_CLOSED` if the registry is closed; `ERR_NOT_AWAITED` if another check of it runs
  */
 export async function whileChecking<Result>(
   check: string,
@@ -107,14 +107,14 @@ export async function whileChecking<Result>(
 /**
  * Sees that a registry or map can be asked about at all.
  *
- * @throws MapsweepError `ERR_CLOSED` where the registry is closed; `ERR_NOT_AWAITED` where another check of it runs
+ * @throws MapsweepError `ERR_CLOSED` if the registry is closed; `ERR_NOT_AWAITED` if another check of it runs
  */
 export function assertCheckable(check: string, subject: Subject): void {
   assertOpen(check, subject);
   assertNoOther(check, subject);
 }
 
-/** @throws MapsweepError `ERR_NOT_AWAITED` where another check of the registry runs, and this one is no part of it */
+/** @throws MapsweepError `ERR_NOT_AWAITED` if another check of the registry runs, and this one is no part of it */
 export function assertNoOther(check: string, { engine }: Pick<Subject, 'engine'>): void {
   const other = running.get(engine);
   if (other === undefined || insideOf.getStore() === other) return;

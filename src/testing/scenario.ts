@@ -118,7 +118,7 @@ export class Scenario {
     return failed > this.#deliveriesBefore.failed && pending > this.#deliveriesBefore.pending;
   }
 
-  /** How many timers wait for the fake clock; `undefined` where time is real, or nobody can say. */
+  /** How many timers wait for the fake clock; `undefined` if time is real, or nobody can say. */
   #fakeTimers(): number | undefined {
     const { advancer, engine } = this.#options;
     const clocks: unknown[] = [advancer, engine.timeline.clock];

@@ -24,7 +24,7 @@ export interface Subject {
 /**
  * Finds what tracks a value, whichever copy of this package made it.
  *
- * @returns `undefined` where it is neither a registry nor something tracked
+ * @returns `undefined` if it is neither a registry nor something tracked
  */
 export function subjectOf(value: unknown): Subject | undefined {
   const registry = internalsOf(value);

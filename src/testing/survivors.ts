@@ -9,7 +9,7 @@ export const survivorsNamed = 3;
 /** An entry that is still there. */
 export interface Survivor {
   readonly key: unknown;
-  /** Since its registration; `undefined` where it was written past the wrapper and has no stamp yet. */
+  /** Since its registration; `undefined` if it was written past the wrapper and has no stamp yet. */
   readonly ageMs: number | undefined;
   /** What the next sweep would do with it and why, in one sentence. */
   readonly why: string;

@@ -35,7 +35,7 @@ export class TestTime {
     this.advancer = advancer;
   }
 
-  /** @throws MapsweepError `ERR_NO_CLOCK` where the clock of the maps stood still meanwhile */
+  /** @throws MapsweepError `ERR_NO_CLOCK` if the clock of the maps stood still meanwhile */
   async pass(ms: number): Promise<void> {
     const { timeline } = this.#engine;
     const before = timeline.now();
@@ -55,7 +55,7 @@ export class TestTime {
  * The time of a test: that of the advancer that is given, else of the manual clock that the maps were made with, else
  * of the test runner's fake timers while these are in force.
  *
- * @returns `undefined` where there is none of these: time passes by itself, and cannot be waited for
+ * @returns `undefined` if there is none of these: time passes by itself, and cannot be waited for
  */
 export function testTimeOf(engine: Engine, ...candidates: (Advancer | undefined)[]): TestTime | undefined {
   const [given, ...others] = candidates;
