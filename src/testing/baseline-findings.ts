@@ -71,7 +71,7 @@ function grownLines({ ledger, result }: JudgedMap, asked: Asked): string[] {
   return [
     `  ${name}: ${before} -> ${counted(after, 'entry', 'entries')}, ${shownRate(perRun)} per run`,
     ...evidence(ledger, result, asked).map((line) => `    ${line}`),
-    ...survivorLines(survivors, course === 'grows' ? now : atFirst),
+    ...survivorLines(survivors, course === 'grows' && now > 0 ? now : atFirst),
     ...observedLines(ledger.tracker),
   ];
 }
@@ -81,6 +81,10 @@ function evidence({ looks, firstStretch, stayed }: MapLedger, result: BaselineMa
   const { before, after, course } = result;
   if (course === 'late') return [`due later than a drain of ${span(asked.drain as number)} allows`];
   if (course !== 'grows') return [];
+  if (stayed.now === 0 && looks.length > firstStretch + 1) {
+    const sizes = looks.slice(firstStretch + 1).map(({ size }) => size);
+    return [`then ${sizes.join(' and ')} after as many runs again: what comes leaves, but not as fast`];
+  }
   const lines: string[] = [];
   if (after - before < stayed.atFirst) {
     const came = `${counted(stayed.now, 'entry', 'entries')} that came in ${counted(asked.times, 'run')}`;

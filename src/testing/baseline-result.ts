@@ -48,7 +48,8 @@ function mapResult(walk: BaselineWalk, ledger: MapLedger, { times }: Asked): Bas
   const course = courseOf(walk, ledger);
   const isBlamed = isToBlame(course);
   const { atFirst, now } = ledger.stayed;
-  const stayed = course === 'grows' ? now : atFirst;
+  // Of a queue that only grows, nothing stays for good.
+  const stayed = course !== 'grows' ? atFirst : now > 0 ? now : after - before;
   return {
     name: ledger.tracker.name,
     before,

@@ -173,6 +173,7 @@ export class BaselineWalk {
         await this.#plan.scenario.once(this.#runs);
         this.#runs += 1;
         this.#levels?.sample();
+        this.#ledger?.sample();
         const suspect = this.#watchGrowth();
         if (suspect !== undefined) await this.#lookAtGrowth(suspect, ledger);
       }

@@ -4,6 +4,8 @@ export interface Look {
   readonly runs: number;
   /** How many entries the map had. */
   readonly size: number;
+  /** How few it had at any time since the stretch began. */
+  readonly low: number;
   /** How many of them came in each stretch so far, that one included. */
   readonly stayed: readonly number[];
   /** How many of those that came in this stretch came while the scenario ran, and not in the drain. */
@@ -61,22 +63,31 @@ export function courseOfEntries(looks: readonly Look[], bound = Number.POSITIVE_
   if (now.size <= bound && bound < Number.POSITIVE_INFINITY) return 'bounded';
   const before = seen.at(-2);
   if (before === undefined) return 'doubtful';
-  const newest = now.stayed.at(-1) as number;
-  if (newest === 0) return 'stopped';
-  const grown = total - sum(before.stayed);
-  if (now.stayed[0] === 0 || grown <= 0) return 'turns-over';
-  // Of a full cache that replaces entries at random some stay for long, but hardly more from stretch to stretch.
-  if (now.size <= before.size && grown * 20 < newest) return 'turns-over';
+  if (now.stayed.at(-1) === 0) return 'stopped';
+  if (now.stayed[0] === 0) return courseOfQueue(seen);
   if (seen.length < fewestStretches) return 'doubtful';
-  if (looks.length < mostStretches && !isSteady(now, before)) return 'doubtful';
+  const isLeaving = (now.stayed[0] as number) < (before.stayed[0] as number);
+  // A full cache that replaces entries at random keeps some of them for long, and its size all the time.
+  if (isLeaving && now.low === now.size && now.size === before.size) return 'turns-over';
+  if (looks.length < mostStretches && (isLeaving || !isSteady(now, before))) return 'doubtful';
+  if (isLeaving) return courseOfQueue(seen);
   return mayGoByTime(now) ? courseOfFew(now, before, looks.length) : 'grows';
 }
 
-/** Returns whether nothing speaks for an end of the growth: no stretch has lost any, and none was smaller than the one before. */
+/** What comes leaves again, but perhaps not as fast: then the map is never again as small as it was. */
+function courseOfQueue(seen: readonly Look[]): Course {
+  const course = courseOfLevel(
+    seen.map(({ low }) => low),
+    (seen.at(-1) as Look).size,
+  );
+  return course === 'grows' || course === 'doubtful' ? course : 'turns-over';
+}
+
+/** Returns whether nothing speaks for an end of the growth: none of the last stretches has left fewer than the one before. */
 function isSteady(now: Look, before: Look): boolean {
   const others = (look: Look): number => look.size - sum(look.stayed);
-  // What fills a cache to its cap begins to drive out what was there before all stretches, or in the first of them.
-  if (others(now) < others(before) || (now.stayed[0] as number) < (before.stayed[0] as number)) return false;
+  // What fills a cache to its cap begins to drive out what was there before all stretches.
+  if (others(now) < others(before)) return false;
   const [earlier, late, newest] = now.stayed.slice(-fewestStretches) as [number, number, number];
   return isNoLess(late, earlier) && isNoLess(newest, late);
 }

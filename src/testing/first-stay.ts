@@ -47,7 +47,10 @@ export class FirstStay {
     const { native } = this.#map.tracker;
     if (this.#survivors.every(({ key }) => native.has(key) && this.#isOfIt(key))) return this.#survivors;
     const lasting = survivorsOf(this.#subject, this.#map.tracker, this.#isOfIt);
-    return lasting.length > 0 ? lasting : this.#survivors;
+    if (lasting.length > 0) return lasting;
+    // Of a queue that grows all of them may have left, and others have come.
+    const later = survivorsOf(this.#subject, this.#map.tracker, (key) => this.#map.stretchOf(key) >= 0);
+    return later.length > 0 ? later : this.#survivors;
   }
 
   /** Returns whether any of the dated ones is there still, or was swept meanwhile and not removed by its owner. */

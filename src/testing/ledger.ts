@@ -20,12 +20,14 @@ export class MapLedger {
   readonly #untracked = new Map<unknown, number>();
   // The last generation when the runs of the present stretch were over.
   #drainMark: number | undefined;
+  #low: number;
 
   constructor(tracker: Tracker, isLate: boolean) {
     this.tracker = tracker;
     this.isLate = isLate;
     this.before = tracker.native.size();
     this.after = this.before;
+    this.#low = this.before;
     this.#marks.push(tracker.stamps.lastGeneration);
     for (const key of this.#unstamped()) this.#untracked.set(key, -1);
   }
@@ -67,6 +69,11 @@ export class MapLedger {
     return this.#stretchOfGeneration(generation) >= 0;
   }
 
+  /** A run is over. */
+  sample(): void {
+    this.#low = Math.min(this.#low, this.tracker.native.size());
+  }
+
   /** The runs of a stretch are over, and what comes now comes in its drain. */
   endRuns(): void {
     this.#drainMark = this.tracker.stamps.lastGeneration;
@@ -86,7 +93,8 @@ export class MapLedger {
     }
     const size = this.tracker.native.size();
     if (stretch === 0) this.after = size;
-    this.looks.push({ runs, size, stayed, cameInRuns });
+    this.looks.push({ runs, size, low: Math.min(this.#low, size), stayed, cameInRuns });
+    this.#low = size;
     this.#marks.push(this.tracker.stamps.lastGeneration);
   }
 
@@ -127,6 +135,11 @@ export class Ledger {
 
   of(tracker: Tracker): MapLedger | undefined {
     return this.#open.get(tracker);
+  }
+
+  /** A run is over. */
+  sample(): void {
+    for (const ledger of this.#open.values()) ledger.sample();
   }
 
   /** The runs of a stretch are over, and its drain begins. */

@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { courseOfEntries, courseOfLevel, type Look } from '../../src/testing/course.js';
 
-/** Looks at a map that had `others` beside what came; the runs of a stretch are 100 but where it says otherwise. */
-const looks = (stayed: number[][], others: number[] = [], runs: number[] = []): Look[] =>
+/** Looks at a map that had `others` beside what came; it was empty once in each stretch, and a stretch had 100 runs. */
+const looks = (stayed: number[][], others: number[] = [], more: Partial<Look>[] = []): Look[] =>
   stayed.map((counts, stretch) => ({
-    runs: runs[stretch] ?? 100,
+    runs: 100,
     size: counts.reduce((sum, count) => sum + count, others[stretch] ?? 0),
+    low: 0,
     stayed: counts,
     cameInRuns: counts.at(-1) as number,
+    ...more[stretch],
   }));
+
+const lows = (...sizes: number[]) => sizes.map((low) => ({ low }));
+const longLast = [{}, {}, {}, { runs: 400 }];
 
 describe('courseOfEntries(looks)', () => {
   it.each<[string, string, Look[], number?]>([
@@ -17,7 +22,18 @@ describe('courseOfEntries(looks)', () => {
     ['doubtful', 'something stayed once', looks([[5]])],
     ['stopped', 'nothing stayed of the second stretch', looks([[22], [22, 0]])],
     ['turns-over', 'nothing is left of the first stretch', looks([[14], [0, 18]])],
-    ['turns-over', 'no more is there than after the stretch before', looks([[30], [12, 18]])],
+    [
+      'turns-over',
+      'it fills up to the latest 150',
+      looks([[100], [50, 100], [0, 50, 100]], [10], lows(10, 110, 150)),
+    ],
+    ['doubtful', 'a queue is longer than before', looks([[110], [0, 210]], [], lows(10, 110))],
+    [
+      'grows',
+      'a queue was longer throughout',
+      looks([[110], [10, 200], [0, 110, 200]], [], lows(10, 110, 210)),
+    ],
+    ['doubtful', 'two stretches have left no more than one', looks([[30], [12, 18]])],
     ['doubtful', 'two stretches have left as much', looks([[100], [100, 100]])],
     ['grows', 'three stretches have left as much', looks([[100], [100, 100], [100, 100, 100]])],
     ['grows', 'one of three left one fewer', looks([[9], [9, 8], [9, 8, 9]])],
@@ -27,20 +43,25 @@ describe('courseOfEntries(looks)', () => {
     ['doubtful', 'what was there before leaves', looks([[100], [100, 100], [100, 100, 100]], [10, 10, 0])],
     ['grows', 'it was used up before', looks([[100], [100, 100], [100, 100, 100]], [90, 10, 10])],
     ['grows', 'the first stretch left nothing', looks([[0], [0, 5], [0, 5, 5], [0, 5, 5, 5]])],
-    ['turns-over', 'a full cache replaces at random', looks([[110], [60, 58], [35, 40, 44]], [10, 2, 1])],
+    [
+      'turns-over',
+      'a full cache replaces at random',
+      looks([[110], [60, 59], [35, 40, 44]], [10, 1, 1], lows(10, 120, 120)),
+    ],
+    [
+      'doubtful',
+      'as much is there, and less was in between',
+      looks([[110], [60, 59], [35, 40, 44]], [10, 1, 1], lows(10, 110, 110)),
+    ],
     ['bounded', 'it is within its cap', looks([[40]], [10]), 50],
     ['doubtful', 'it is above its cap', looks([[41]], [10]), 50],
     ['sparse', 'one came in each stretch', looks([[1], [1, 1], [1, 1, 1]])],
     [
       'grows',
       'four came at four times the runs',
-      looks([[1], [1, 1], [1, 1, 1], [1, 1, 1, 4]], [], [100, 100, 100, 400]),
+      looks([[1], [1, 1], [1, 1, 1], [1, 1, 1, 4]], [], longLast),
     ],
-    [
-      'paced',
-      'one came at four times the runs',
-      looks([[1], [1, 1], [1, 1, 1], [1, 1, 1, 1]], [], [100, 100, 100, 400]),
-    ],
+    ['paced', 'one came at four times the runs', looks([[1], [1, 1], [1, 1, 1], [1, 1, 1, 1]], [], longLast)],
     [
       'grows',
       'the one of each stretch came in its drain',

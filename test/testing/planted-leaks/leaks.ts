@@ -398,6 +398,42 @@ export const leaks: ReadonlyArray<readonly [claim: string, says: RegExp, start: 
     },
   ],
   [
+    'leaks into a map that takes the place of another',
+    /late: \d+ -> \d+ entries, \+1 per run/,
+    () => {
+      const { registry, maps } = startOn({ maps: { runs: {} } });
+      const early = registry.adopt('early', new Map(), {});
+      const late = new Map<number, object>();
+      return {
+        registry,
+        run: (run) => {
+          maps.runs.set(run, {});
+          maps.runs.delete(run);
+          if (run === 50) {
+            early.release();
+            registry.adopt('late', late, {});
+          }
+          if (run >= 50) late.set(run, {});
+        },
+      };
+    },
+  ],
+  [
+    'takes two jobs in while one is done',
+    /backlog: 10 -> 110 entries, \+1 per run\n {4}then 210 and 310 after as many runs again/,
+    () => {
+      const { registry, maps } = startOn({ maps: { backlog: {} } });
+      return {
+        registry,
+        run: (run) => {
+          maps.backlog.set(`${run}/1`, {});
+          maps.backlog.set(`${run}/2`, {});
+          maps.backlog.delete(maps.backlog.keys().next().value);
+        },
+      };
+    },
+  ],
+  [
     'adopts a map for each connection and never releases it',
     /the number of tracked maps: 11 -> 111, \+1 per run/,
     () => {
