@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 /**
  * Time as an interface, so that a whole registry runs on a manual or simulated clock.
  *
@@ -13,6 +15,11 @@ export interface Clock {
   setTimeout(fn: () => void, ms: number): unknown;
   /** Cancels a timer. Unknown and fired handles are ignored. */
   clearTimeout(handle: unknown): void;
+  /**
+   * What compares with another process of the same boot of the machine: which boot it is, and a monotonic clock of that
+   * boot, ms. Ages go on by it over a restart. `undefined`, and the default: nobody knows, and the wall clock decides.
+   */
+  boot?(): { readonly id: string; readonly at: number } | undefined;
   /** Resolves after the event loop had a turn. Default: two real `setImmediate`, between which all its phases lie. */
   yield?(): Promise<void>;
   /** Returns a number in [0, 1) for the jitter of retries. Default: `Math.random`. */
@@ -43,6 +50,17 @@ export async function giveWay(clock: Clock): Promise<void> {
   }
 }
 
+let bootId: string | undefined;
+
+/** Linux alone has a name for each boot. */
+function readBootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
 /** The clock of the running process. It reads the globals at call time, so that fake timers of test runners work. */
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -51,6 +69,10 @@ export const systemClock: Clock = {
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
   yield: yieldWholeTurn,
   random: () => Math.random(),
+  boot: () => {
+    bootId ??= readBootId();
+    return bootId === '' ? undefined : { id: bootId, at: Number(process.hrtime.bigint() / 1_000n) / 1_000 };
+  },
 };
 
 const realPerformance = performance;

@@ -1,0 +1,8 @@
+import { MapsweepError } from '../../errors.js';
+import { codeOf } from './system-calls.js';
+
+/** Something that the system refused: a full disk, a folder that cannot be written to. */
+export const systemFailure = (what: string, cause: unknown): MapsweepError =>
+  cause instanceof MapsweepError
+    ? cause
+    : new MapsweepError('ERR_JOURNAL_IO', `persistTo: ${what}: ${codeOf(cause) ?? String(cause)}`, { cause });
