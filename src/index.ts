@@ -8,6 +8,7 @@ export type {
   CallbackFailedEvent,
   DeadLetterEvent,
   DeliveryFailedEvent,
+  JournalFailedEvent,
   LeakSuspectedEvent,
   RegistryEvents,
   RemovedEvent,
@@ -29,10 +30,13 @@ export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
 export type { BeforeSweepContext, Lifetimes, Policy, Rule } from './policy/policy.js';
+export type { Health } from './registry/health.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type { PolicyOf, RegistryOptions } from './registry/registry-options.js';
 export type { EndingsReport, MapReport, RegistryReport } from './registry/report.js';
-export type { KeyCodec, RegistrySnapshot } from './restart/snapshot-format.js';
+export type { OpenJournal } from './restart/open-journal.js';
+export { type JournalFolder, openJournal, type PersistTo } from './restart/persist-to.js';
+export type { RegistrySnapshot } from './restart/snapshot.js';
 export type { EntryStamps } from './stamps/entry-stamps.js';
 export type { Clock } from './time/clock.js';
 export type { ClockJump } from './time/timeline.js';

@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import * as library from '../src/registry/registry.js';
+
+import { library } from './simulation/library.js';
 import { Simulation } from './simulation/simulation.js';
 
 const main = fileURLToPath(new URL('./simulation/main.ts', import.meta.url));

@@ -1,13 +1,13 @@
 /**
  * What the kills left behind, and what the context engine heard of it all.
  *
- * Counted from files: the snapshot, the gateway's own store, and the log of what the context engine heard. No process
+ * Counted from files: mapsweep's journal, the gateway's own store, and the log of what the context engine heard. No process
  * that was killed is asked.
  */
-import type { RegistrySnapshot } from 'mapsweep';
 import type { Batch, Run } from './batch.ts';
 import { type EntryCounts, isSubagent } from './figures.ts';
 import { MAP_NAMES } from './gateway.ts';
+import type { HeldAs } from './journal-reader.ts';
 import type { StoredRuns } from './run-store.ts';
 import { counted } from './units.ts';
 
@@ -24,13 +24,12 @@ export interface Delivery {
 export interface Crash {
   /** By the gateway clock, since the start of the batch. */
   killedAtMs: number;
-  snapshotAgeMs: number;
-  /** Requests that the gateway answered after the snapshot. */
-  requestsSinceSnapshot: number;
+  /** Requests that the gateway had answered. */
+  answered: number;
   /** Runs whose end nobody has heard of yet, by who knows of them when the gateway starts again. */
-  open: { inBoth: number; inStoreAlone: number; inSnapshotAlone: number; inNeither: number };
-  /** Runs whose end was heard of, and which the snapshot takes for open. */
-  heardSinceSnapshot: number;
+  open: { inBoth: number; inStoreAlone: number; inJournalAlone: number; inNeither: number };
+  /** Runs whose end was heard of, which the journal does not know yet. */
+  heardUnwritten: number;
 }
 
 /** How many runs were heard of how often. */
@@ -51,7 +50,7 @@ export interface CrashFigures {
   heard: Times;
   /** The same, for a recipient that drops what bears an id that it has seen. */
   heardById: Times;
-  /** Runs in no snapshot that the gateway's store lost as well; not counted in the two above. */
+  /** Runs in no journal that the gateway's store lost as well; not counted in the two above. */
   knownToNobody: number;
   /** Runs that did not come back, and ended as `lost`. */
   endedAsLost: number;
@@ -63,11 +62,11 @@ export interface CrashFigures {
 /** What is on disk after a kill, and where the batch was. */
 export interface Remains {
   batch: Batch;
-  snapshot: RegistrySnapshot;
+  /** The runs whose end the journal has mapsweep announce. */
+  held: ReadonlyMap<string, HeldAs>;
   store: StoredRuns;
   deliveries: readonly Delivery[];
-  /** When the snapshot was taken and when the gateway was killed, by the gateway clock. */
-  snapshotAtMs: number;
+  /** When the gateway was killed, by the gateway clock. */
   killedAtMs: number;
   /** Requests that had been answered. */
   answered: number;
@@ -79,19 +78,13 @@ export interface Autopsy {
   open: ReadonlySet<string>;
   heard: ReadonlySet<string>;
   /** Runs whose end mapsweep is going to announce unless it learns better. */
-  held: ReadonlySet<string>;
+  held: ReadonlyMap<string, HeldAs>;
 }
 
 /** Lays the three files side by side. */
-export function examine({ snapshot, store, deliveries }: Remains): Autopsy {
-  const entries = snapshot.maps.subagentRuns?.entries ?? [];
-  const pending = snapshot.ended?.pending ?? [];
-  const held = new Set([
-    ...entries.filter((entry) => entry.claimed === undefined).map((entry) => String(entry.key)),
-    ...pending.map(({ event }) => String(event.key)),
-  ]);
+export function examine({ held, store, deliveries }: Remains): Autopsy {
   const heard = new Set(deliveries.map(({ runId }) => runId));
-  const open = [...new Set([...store.runs.keys(), ...held])].filter(
+  const open = [...new Set([...store.runs.keys(), ...held.keys()])].filter(
     (runId) => !heard.has(runId) && !store.restarts.has(runId),
   );
   return { open: new Set(open), heard, held };
@@ -99,7 +92,7 @@ export function examine({ snapshot, store, deliveries }: Remains): Autopsy {
 
 /** The figures of one kill, when the store has lost `lost`. */
 export function countCrash(
-  { batch, store, snapshotAtMs, killedAtMs, answered }: Remains,
+  { store, killedAtMs, answered }: Remains,
   { open, heard, held }: Autopsy,
   lost: ReadonlySet<string>,
 ): Crash {
@@ -109,24 +102,22 @@ export function countCrash(
     ).length;
   return {
     killedAtMs,
-    snapshotAgeMs: killedAtMs - snapshotAtMs,
-    requestsSinceSnapshot: batch.operations.slice(0, answered).filter(({ atMs }) => atMs > snapshotAtMs)
-      .length,
+    answered,
     open: {
       inBoth: openWhere(true, true),
       inStoreAlone: openWhere(true, false),
-      inSnapshotAlone: openWhere(false, true),
+      inJournalAlone: openWhere(false, true),
       inNeither: openWhere(false, false),
     },
-    heardSinceSnapshot: [...held].filter((runId) => heard.has(runId)).length,
+    heardUnwritten: [...held.keys()].filter((runId) => heard.has(runId)).length,
   };
 }
 
 /** What was left of the runs that the store lost. */
 export interface LostRuns {
-  /** A snapshot held them, so they have to end as `lost`. */
+  /** The journal held them as open, so they have to end as `lost`. */
   held: ReadonlySet<string>;
-  /** No snapshot held them, and nobody had heard of them. */
+  /** No journal held them, and nobody had heard of them. */
   knownToNobody: ReadonlySet<string>;
 }
 

@@ -1,7 +1,7 @@
 /** The second table of the output: what two kills left behind, what was heard of it all, and what to see in that. */
 import type { Crash, CrashFigures, Times } from './crash-figures.ts';
 import { createTable, indented, type Paint, paragraphs } from './table.ts';
-import { counted, gatewayTime, grouped, seconds } from './units.ts';
+import { counted, gatewayTime, grouped } from './units.ts';
 
 type Cells = readonly [string, string];
 
@@ -24,15 +24,14 @@ export function renderCrashTable(figures: CrashFigures, paint: Paint): string {
 
   section([
     ['killed at (gateway clock)', ofEach(({ killedAtMs }) => gatewayTime(killedAtMs))],
-    ['age of the last snapshot', ofEach(({ snapshotAgeMs }) => seconds(snapshotAgeMs))],
-    ['requests answered since then', ofEach((crash) => grouped(crash.requestsSinceSnapshot))],
-    ['endings heard of since then', ofEach((crash) => grouped(crash.heardSinceSnapshot))],
+    ['requests answered by then', ofEach((crash) => grouped(crash.answered))],
+    ['endings heard of, and not written', ofEach((crash) => grouped(crash.heardUnwritten))],
   ]);
   section([
     [paint.strong('runs whose end was still to be told'), ['', '']],
-    ["  in snapshot and gateway's store", ofEach(({ open }) => grouped(open.inBoth))],
+    ["  in journal and gateway's store", ofEach(({ open }) => grouped(open.inBoth))],
     ["  in the gateway's store alone", ofEach(({ open }) => grouped(open.inStoreAlone))],
-    ['  in the snapshot alone', ofEach(({ open }) => grouped(open.inSnapshotAlone))],
+    ['  in the journal alone', ofEach(({ open }) => grouped(open.inJournalAlone))],
     ['  in neither, so known to nobody', ofEach(({ open }) => grouped(open.inNeither))],
   ]);
   section([
@@ -49,20 +48,18 @@ export function renderCrashTable(figures: CrashFigures, paint: Paint): string {
 /** Sentences that say what to see; made from the figures. */
 export function renderCrashSummary(figures: CrashFigures): string {
   const { tickets, crashes, deliveries, heardById, endedAsLost, knownToNobody, broken } = figures;
-  const heardSince = crashes.reduce((sum, crash) => sum + crash.heardSinceSnapshot, 0);
+  const heardUnwritten = crashes.reduce((sum, crash) => sum + crash.heardUnwritten, 0);
   return paragraphs(
-    `${grouped(tickets)} tickets, killed twice, each time with a request under way, and started again on two files: mapsweep's ` +
-      "snapshot, written every minute of gateway time, and the gateway's own store of its runs, which loses a few on " +
-      'purpose.',
+    `${grouped(tickets)} tickets, killed twice, each time with a request under way, and started again on what was ` +
+      "on disk: mapsweep's journal, and the gateway's own store of its runs, which loses a few on purpose.",
     ...(broken.length === 0
       ? [
-          `${counted(heardSince, 'ending was', 'endings were')} heard of after a snapshot that takes the run for ` +
-            `open. ${counted(deliveries.repeats, 'ending was', 'endings were')} told again, with the same id and at ` +
-            'most once more for each kill; for the others the gateway had its own word that they are done. A ' +
-            'recipient that drops what bears a known id heard of each of the ' +
-            `${grouped(heardById.once)} runs exactly once.`,
-          `${counted(endedAsLost, 'run')} that the snapshot held did not come back, and ended as lost. ` +
-            `${counted(knownToNobody, 'run')} began after it and ${knownToNobody === 1 ? 'was' : 'were'} lost by ` +
+          `${counted(heardUnwritten, 'ending was', 'endings were')} heard of in the last moment before a kill, when the ` +
+            `journal had not been told yet. ${counted(deliveries.repeats, 'ending was', 'endings were')} told again, with ` +
+            'the same id and at most once more for each kill. A recipient that drops what bears a known id heard of each of ' +
+            `the ${grouped(heardById.once)} runs exactly once.`,
+          `${counted(endedAsLost, 'run')} that the store had lost did not come back, and ended as lost. ` +
+            `${counted(knownToNobody, 'run')} began in the last moment and ${knownToNobody === 1 ? 'was' : 'were'} lost by ` +
             'the store too: nobody is left who could tell.',
         ]
       : ['This did not hold:', ...broken.map((sentence) => `- ${sentence}`)]),

@@ -2,15 +2,13 @@
  * The last act: a smaller batch on mapsweep, killed with SIGKILL in the middle of it, twice, and started again on what
  * is on disk.
  *
- * The seed says when to kill: at some time after a snapshot that has really been written, with a request under way. What
+ * The seed says when to kill, with a request under way. What
  * a process manages to do in its last milliseconds is up to the machine, so the figures differ a little from run to run.
  */
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { RegistrySnapshot } from 'mapsweep';
-import { BATCH_STARTS_AT, createBatch, createRandom, TICKETS_START_WITHIN_MS } from './batch.ts';
+import { createBatch, createRandom, TICKETS_START_WITHIN_MS } from './batch.ts';
 import type { Progress } from './client.ts';
 import {
   type Autopsy,
@@ -23,14 +21,8 @@ import {
   type Remains,
 } from './crash-figures.ts';
 import { readLines } from './durable-lines.ts';
-import {
-  filesIn,
-  type LifeProcess,
-  type LifeResult,
-  type LifeSetup,
-  SNAPSHOT_EVERY_MS,
-  startLife,
-} from './life-process.ts';
+import { heldRuns } from './journal-reader.ts';
+import { filesIn, type LifeProcess, type LifeResult, type LifeSetup, startLife } from './life-process.ts';
 import { loseRuns, readStore } from './run-store.ts';
 
 /** When the parent begins to look for a moment to kill, as a share of the time in which tickets start. */
@@ -42,20 +34,15 @@ const KILLED_FROM: readonly (readonly [from: number, to: number])[] = [
 const DOWN_MS: readonly [from: number, to: number] = [20_000, 60_000];
 /** How many runs the gateway's store loses of each sort, so that every sort is there to be seen. */
 const RUNS_LOST_OF_EACH_SORT = 2;
-/** The kill comes this long after a snapshot was taken, before the next one is due. */
-const KILLED_AFTER_SNAPSHOT_MS: readonly [from: number, to: number] = [15_000, 55_000];
 /** Of the requests from then on, so many may still be handled: some of one second are, and others are not. */
 const MOST_REQUESTS_MORE = 4;
-/** How long a request waits for a snapshot to be written, in real time; the next one waits again. */
-const PATIENCE_MS = 60;
-const POLL_MS = 5;
 
 /** What is played, and who watches. */
 export interface CrashAct {
   seed: number;
   tickets: number;
-  /** Test only: the second life starts without the snapshot. */
-  forgetSnapshot: boolean;
+  /** Test only: the second life starts without the journal. */
+  forgetJournal: boolean;
   onProgress(progress: Progress): void;
   /** Called with each process that is started. */
   onStart(life: LifeProcess): void;
@@ -99,18 +86,15 @@ async function playIn(folder: string, act: CrashAct): Promise<CrashFigures> {
     next = start();
     const life = crashes.length + 1;
     const watchFromMs = Math.round(between(share) * TICKETS_START_WITHIN_MS);
-    const killAfterMs = Math.round(between(KILLED_AFTER_SNAPSHOT_MS));
     const requestsMore = Math.floor(random() * MOST_REQUESTS_MORE);
     const setup = { life, seed, tickets, folder, startsAtMs, from, watchFromMs };
-    const { sent, gatewayMs } = await liveUntilKilled(current, setup, { killAfterMs, requestsMore }, act);
+    const { sent, gatewayMs } = await liveUntilKilled(current, setup, requestsMore, act);
 
-    const snapshot = readSnapshot(files.snapshot)!;
     const remains: Remains = {
       batch,
-      snapshot,
+      held: await heldRuns(files.journal),
       store: readStore(files.store),
       deliveries: readLines<Delivery>(files.deliveries),
-      snapshotAtMs: snapshot.takenAt - BATCH_STARTS_AT,
       killedAtMs: gatewayMs,
       answered: sent,
     };
@@ -118,11 +102,13 @@ async function playIn(folder: string, act: CrashAct): Promise<CrashFigures> {
     const losses = chooseLosses(remains, autopsy, random);
     crashes.push(countCrash(remains, autopsy, losses));
     for (const runId of losses) {
-      if (autopsy.held.has(runId)) lost.held.add(runId);
-      else lost.knownToNobody.add(runId);
+      const heldAs = autopsy.held.get(runId);
+      if (heldAs === undefined) lost.knownToNobody.add(runId);
+      // One that has ended is told again with the reason that it had.
+      else if (heldAs === 'open') lost.held.add(runId);
     }
     loseRuns(files.store, losses);
-    if (act.forgetSnapshot && life === 1) rmSync(files.snapshot);
+    if (act.forgetJournal && life === 1) rmSync(files.journal, { recursive: true });
     startsAtMs = gatewayMs + Math.round(between(DOWN_MS));
     from = sent;
   }
@@ -138,17 +124,12 @@ async function playIn(folder: string, act: CrashAct): Promise<CrashFigures> {
 async function liveUntilKilled(
   life: LifeProcess,
   setup: LifeSetup & { watchFromMs: number },
-  { killAfterMs, requestsMore }: { killAfterMs: number; requestsMore: number },
+  requestsMore: number,
   act: CrashAct,
 ): Promise<Progress> {
-  const { snapshot } = filesIn(setup.folder);
-  const takenAtMs = watchSnapshot(snapshot);
-  const isWritten = () => takenAtMs() >= setup.watchFromMs;
   life.begin(setup);
-  const lifeUntilWatchMs = setup.watchFromMs - setup.startsAtMs;
-  const dueAtMs = setup.startsAtMs + Math.ceil(lifeUntilWatchMs / SNAPSHOT_EVERY_MS) * SNAPSHOT_EVERY_MS;
   let reached: Progress | undefined;
-  let killAtMs: number | undefined;
+  let requestsLeft = requestsMore;
   for await (const message of life.messages) {
     if (message.type === 'step') {
       reached = message.progress;
@@ -156,15 +137,8 @@ async function liveUntilKilled(
       continue;
     }
     if (message.type === 'result' || reached === undefined) break;
-    const { gatewayMs } = reached;
-    if (killAtMs === undefined) {
-      // When the snapshot is due, the gateway gets the real time that it takes to write it: the request waits.
-      const isDue = gatewayMs > dueAtMs;
-      for (let waited = 0; isDue && !isWritten() && waited < PATIENCE_MS; waited += POLL_MS)
-        await sleep(POLL_MS);
-      if (isWritten()) killAtMs = takenAtMs() + killAfterMs;
-    }
-    if (killAtMs === undefined || gatewayMs < killAtMs || requestsMore-- > 0) life.nod();
+    // The gateway asks from then on, before it handles a request.
+    if (requestsLeft-- > 0) life.nod();
     else life.kill();
   }
   const endedBy = await life.gone;
@@ -187,7 +161,7 @@ async function liveToTheEnd(life: LifeProcess, setup: LifeSetup, act: CrashAct):
 }
 
 /**
- * The runs that the gateway's store loses: some at work that the snapshot holds, some that it does not, and some that
+ * The runs that the gateway's store loses: some at work that the journal holds, some that it does not, and some that
  * were heard of since. Runs that were restarted are left alone: half of such a run on disk is another story.
  */
 function chooseLosses(
@@ -215,23 +189,4 @@ function someOf<Item>(items: readonly Item[], count: number, random: () => numbe
   while (some.length < count && left.length > 0)
     some.push(...left.splice(Math.floor(random() * left.length), 1));
   return some;
-}
-
-/** Answers when the snapshot on disk was taken, by the gateway clock; reads it only where it has changed. */
-function watchSnapshot(path: string): () => number {
-  let seen: number | undefined;
-  let takenAtMs = Number.NEGATIVE_INFINITY;
-  return () => {
-    const changedAt = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
-    if (changedAt === seen) return takenAtMs;
-    seen = changedAt;
-    takenAtMs = (readSnapshot(path)?.takenAt ?? Number.NEGATIVE_INFINITY) - BATCH_STARTS_AT;
-    return takenAtMs;
-  };
-}
-
-/** It takes its place in one step, so what is there is whole. */
-function readSnapshot(path: string): RegistrySnapshot | undefined {
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
-  return JSON.parse(readFileSync(path, 'utf8')) as RegistrySnapshot;
 }

@@ -6,9 +6,6 @@ import { fileURLToPath } from 'node:url';
 import type { Progress } from './client.ts';
 import type { EntryCounts } from './figures.ts';
 
-/** Snapshots are this far apart here, on the gateway clock; six times the default, so that a kill costs something. */
-export const SNAPSHOT_EVERY_MS = 60_000;
-
 /** What a life is told when it begins. */
 export interface LifeSetup {
   /** 1 is the first. */
@@ -42,7 +39,7 @@ export type LifeMessage =
 /** The files of all lives. */
 export const filesIn = (folder: string) => ({
   /** Written by mapsweep. */
-  snapshot: join(folder, 'registry.json'),
+  journal: join(folder, 'journal'),
   /** Written by the gateway. */
   store: join(folder, 'runs.jsonl'),
   /** Written by the context engine, and flushed line by line. */

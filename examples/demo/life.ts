@@ -1,9 +1,9 @@
 /**
- * One life of a gateway on mapsweep that keeps a snapshot, in a process that is killed with SIGKILL; and the client that
+ * One life of a gateway on mapsweep that keeps a journal, in a process that is killed with SIGKILL; and the client that
  * plays the batch on from where the life before was killed.
  *
- * Each life has a manual clock of its own, which starts at the wall time of the kill and some time after. The snapshot's
- * interval is on that clock; the writes take the time that they take.
+ * Each life has a manual clock of its own, which starts at the wall time of the kill and some time after. The
+ * journal is written in real time.
  */
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -15,7 +15,7 @@ import type { Delivery } from './crash-figures.ts';
 import { DurableLines } from './durable-lines.ts';
 import { countEntries } from './figures.ts';
 import { createGateway, type Registries } from './gateway.ts';
-import { filesIn, type LifeMessage, type LifeSetup, SNAPSHOT_EVERY_MS } from './life-process.ts';
+import { filesIn, type LifeMessage, type LifeSetup } from './life-process.ts';
 import { createMapsweepRegistries } from './mapsweep-registries.ts';
 import { RunStore } from './run-store.ts';
 
@@ -31,11 +31,11 @@ const heard = new DurableLines<Delivery>(files.deliveries);
 const store = new RunStore(files.store);
 
 // The runs are loaded before the registry adopts them: it takes those that are complete for announced then, also those
-// that are in no snapshot.
+// that are in no journal.
 const { registry, registries } = createMapsweepRegistries({
   clock,
   subagentRuns: store.loaded.runs,
-  persistTo: { path: files.snapshot, every: SNAPSHOT_EVERY_MS },
+  persistTo: files.journal,
   tell: async ({ key: runId, id: ownId, reason }) => {
     const id = store.nameEnding(runId, ownId);
     await engine.subagentEnded(runId);
@@ -46,7 +46,7 @@ const { registry, registries } = createMapsweepRegistries({
     store.save(run);
   },
 });
-// A run that went on under another id after the last snapshot is not lost, which the snapshot cannot know.
+// A run that went on under another id before the kill is not lost, which the journal need not know.
 for (const [from, to] of store.loaded.restarts) registry.transfer(from, to);
 registry.on('swept', ({ map, key }) => {
   if (map === 'subagentRuns') store.remove(String(key));

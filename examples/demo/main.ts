@@ -148,7 +148,7 @@ function playKills({ seed, tickets, sabotage, json }: Options): Promise<CrashFig
     playCrashes({
       seed,
       tickets: Math.min(tickets, MOST_TICKETS_OF_KILLS),
-      forgetSnapshot: sabotage === 'forget-snapshot',
+      forgetJournal: sabotage === 'forget-journal',
       onProgress,
       onStart: (life) => running.push(life),
     }),

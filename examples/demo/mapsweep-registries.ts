@@ -14,8 +14,8 @@ export interface MapsweepSetup {
   tell: Deliver<string, RunRecord>;
   /** The runs that the gateway has loaded again. Default: none. */
   subagentRuns?: Map<string, RunRecord>;
-  /** Where the registry keeps its snapshot. Default: nowhere. */
-  persistTo?: { path: string; every: number };
+  /** The folder of its journal. Default: none. */
+  persistTo?: string;
 }
 
 export function createMapsweepRegistries({

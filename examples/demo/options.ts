@@ -14,13 +14,13 @@ kill -9, and starts it again. Exit status: 0 if mapsweep held, 1 if it did not,
   --serve       keep the mapsweep side serving, with /metrics and /report
   --port N      where --serve listens on 127.0.0.1 (default: any free port)
   --json        print the figures as JSON and nothing else
-  --sabotage no-sweep | forget-snapshot
+  --sabotage no-sweep | forget-journal
                 for the test, which wants the demo to fail: stops the registry at
-                once, or starts again without the snapshot
+                once, or starts again without the journal
   --help        this text
 `;
 
-const SABOTAGES = ['no-sweep', 'forget-snapshot'] as const;
+const SABOTAGES = ['no-sweep', 'forget-journal'] as const;
 export type Sabotage = (typeof SABOTAGES)[number];
 
 export interface Options {
@@ -32,7 +32,7 @@ export interface Options {
   json: boolean;
   /** The act of the kills is left out. */
   noCrash: boolean;
-  /** What the test breaks: the registry is stopped at once, or started again without the snapshot. */
+  /** What the test breaks: the registry is stopped at once, or started again without the journal. */
   sabotage: Sabotage | undefined;
   help: boolean;
 }
@@ -58,8 +58,8 @@ export function parseOptions(args: string[]): Options {
     const allowed = SABOTAGES.join(' or ');
     throw new TypeError(`--sabotage got ${JSON.stringify(values.sabotage)}; it takes ${allowed}`);
   }
-  if (noCrash && sabotage === 'forget-snapshot')
-    throw new TypeError('--no-crash leaves out what --sabotage forget-snapshot breaks');
+  if (noCrash && sabotage === 'forget-journal')
+    throw new TypeError('--no-crash leaves out what --sabotage forget-journal breaks');
   if (serve && json) throw new TypeError('--json prints the figures and ends; it does not go with --serve');
   if (port !== undefined && !serve)
     throw new TypeError('--port says where --serve listens; it does not go without it');

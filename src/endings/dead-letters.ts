@@ -1,8 +1,9 @@
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { DeadLetterEvent } from '../events/event-bus.js';
+import { boundedCache } from './bounded-cache.js';
 import { Fifo } from './fifo.js';
-import type { NotifierSink } from './notifier-options.js';
+import type { NotifierSink, ObligationLog } from './notifier-options.js';
 
 /** A dead letter as it is kept. */
 export interface LetterRecord<K, V> {
@@ -21,17 +22,19 @@ export interface LetterRecord<K, V> {
  */
 export class DeadLetters<K, V> {
   readonly #max: number;
-  readonly #sink: Pick<NotifierSink, 'deadLetter'>;
+  readonly #sink: NotifierSink;
+  readonly #log: ObligationLog | undefined;
   readonly #records: LRUCache<string, LetterRecord<K, V>>;
   readonly #untold = new Fifo<DeadLetterEvent>();
   #isCounting = false;
   #countedLosses = 0;
 
-  constructor(max: number, sink: Pick<NotifierSink, 'deadLetter'>) {
+  constructor(max: number, sink: NotifierSink, log: ObligationLog | undefined) {
     this.#max = max;
     this.#sink = sink;
+    this.#log = log;
     // 0 is an error to lru-cache.
-    this.#records = new LRUCache({ max: Math.max(max, 1) });
+    this.#records = boundedCache(Math.max(max, 1));
   }
 
   get size(): number {
@@ -54,13 +57,15 @@ export class DeadLetters<K, V> {
 
   /** Adds a new letter, whose id is not there, to be told. If there are `max`, the oldest is dropped for it. */
   add(letter: DeadLetter<K, V>): LetterRecord<K, V> {
+    this.#log?.dead(letter as DeadLetter);
     this.#untold.push({ letter, dropped: false });
     return this.#keep(letter);
   }
 
   /** Adds a copy of a letter that was told before, whose id is not there. If there are `max`, the oldest is dropped. */
   restore(letter: DeadLetter<K, V>): void {
-    this.#keep(copyOf(letter));
+    // The event stays the same object: what is known of it is known by that.
+    this.#keep({ ...letter });
   }
 
   /** True if {@link DeadLetters.tell} has something to tell. */
@@ -86,13 +91,14 @@ export class DeadLetters<K, V> {
     this.#isCounting = true;
   }
 
+  /** Yields the letters themselves, oldest first. */
+  *all(): Generator<DeadLetter<K, V>> {
+    for (const record of this.#records.rvalues()) if (record !== undefined) yield record.letter;
+  }
+
   /** Returns copies, oldest first. */
   list(): DeadLetter<K, V>[] {
-    const letters: DeadLetter<K, V>[] = [];
-    for (const record of this.#records.rvalues()) {
-      if (record !== undefined) letters.push(copyOf(record.letter));
-    }
-    return letters;
+    return [...this.all()].map(copyOf);
   }
 
   #keep(letter: DeadLetter<K, V>): LetterRecord<K, V> {
@@ -101,7 +107,10 @@ export class DeadLetters<K, V> {
     const oldest = this.#max > 0 && this.#records.size >= this.#max ? this.#records.pop() : undefined;
     if (this.#max > 0) this.#records.set(letter.id, record);
     const dropped = this.#max === 0 ? letter : oldest?.letter;
-    if (dropped !== undefined) this.#untold.push({ letter: dropped, dropped: true });
+    if (dropped !== undefined) {
+      this.#log?.done(dropped.id);
+      this.#untold.push({ letter: dropped, dropped: true });
+    }
     return record;
   }
 }

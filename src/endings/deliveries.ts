@@ -1,6 +1,7 @@
 import type { Engine } from '../sweeping/engine.js';
 import type { CompiledEnded } from './ended-policy.js';
 import { Notifier } from './notifier.js';
+import type { ObligationLog } from './notifier-options.js';
 
 /** How deliveries went. */
 export interface DeliveryOutcomes {
@@ -17,7 +18,12 @@ export class Deliveries {
   readonly notifier: Notifier<unknown, unknown>;
   readonly outcomes: DeliveryOutcomes = { delivered: 0, failed: 0, dead: 0 };
 
-  constructor(engine: Engine, ended: CompiledEnded, deliver: NonNullable<CompiledEnded['deliver']>) {
+  constructor(
+    engine: Engine,
+    ended: CompiledEnded,
+    deliver: NonNullable<CompiledEnded['deliver']>,
+    log?: ObligationLog,
+  ) {
     const { bus, failures, timers, timeline } = engine;
     const { outcomes } = this;
     this.notifier = new Notifier({
@@ -25,6 +31,7 @@ export class Deliveries {
       timers,
       deliver,
       limits: ended.limits,
+      log,
       // The bus, the failures and the observers are guarded: nothing that a listener throws reaches the notifier.
       sink: {
         delivered: (event, durationMs) => {

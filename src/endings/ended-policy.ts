@@ -20,8 +20,15 @@ export interface EndedPolicy<K, V, Name extends string = string> {
   /** Hands an ending to its recipient, again until it succeeds. Default: endings are emitted on the bus alone. */
   deliver?: Deliver<K, V>;
   /**
+   * The owner's own identity of a run, such as the id of a job: the id of its ending. Asked once, when an entry is
+   * registered. A registration with the id of a run that is open, or has ended and is remembered, is that run: it opens
+   * no obligation, and its `end` is a duplicate. Answers a string or a finite number of at most 256 characters; any
+   * other answer, and a throw, takes the default, counted and said once. Default: unique to each registration.
+   */
+  id?: (value: V, key: K) => string | number;
+  /**
    * Whether the end of an entry was announced before, as its value tells. Asked about every entry that is there at
-   * adoption, and about every one that the snapshot held when it comes back. Your word is taken for it: let a value say
+   * adoption, and about every one of an earlier life when it comes back. Your word is taken for it: let a value say
    * so on disk only when its delivery has succeeded. A throw counts as no. Default: none was.
    */
   settled?: (value: V, key: K) => boolean;
@@ -47,6 +54,7 @@ export interface EndedPolicy<K, V, Name extends string = string> {
 export interface CompiledEnded {
   readonly map: string;
   readonly deliver: Deliver<unknown, unknown> | undefined;
+  readonly id: ((value: unknown, key: unknown) => unknown) | undefined;
   readonly settled: ((value: unknown, key: unknown) => boolean) | undefined;
   readonly limits: NotifierLimits;
   readonly tombstones: TombstoneLimits;
@@ -60,6 +68,7 @@ export const readDeliver = callback<Deliver<unknown, unknown>>(
 const endedSchema = {
   map: readName,
   deliver: readDeliver,
+  id: callback<(value: unknown, key: unknown) => unknown>('(value, key) => string or number'),
   settled: callback<(value: unknown, key: unknown) => boolean>('(value, key) => boolean'),
   attempts: (given, path) => readInteger(given, path, { min: 1, max: 1_000 }),
   minDelay: (given, path) => durationMs(given, path, timerRange),
@@ -90,6 +99,7 @@ export const readEnded: Reader<CompiledEnded> = (value, option) => {
   return {
     map: ended.map,
     deliver: ended.deliver,
+    id: ended.id,
     settled: ended.settled,
     limits: {
       attempts: ended.attempts ?? 5,

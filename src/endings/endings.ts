@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { EndedEvent } from '../events/ended-event.js';
 import { type EndedReason, endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
@@ -7,6 +6,7 @@ import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Timeline } from '../time/timeline.js';
+import type { RunIds } from './run-ids.js';
 import type { Tombstone, Tombstones } from './tombstones.js';
 
 /** What came of `registry.end()`: the first claim wins, later ones are duplicates. */
@@ -29,6 +29,12 @@ export interface EndOptions {
 export interface EndingsHost {
   readonly timeline: Timeline;
   readonly tombstones: Tombstones;
+  /** Unique to this life of the process; with a generation, unique for ever. */
+  readonly lifeId: string;
+  /** Which run is which, if the owner says so. */
+  readonly ids: RunIds | undefined;
+  /** The end of a registration is claimed, and nobody is to be told. */
+  settledSilently(run: EndedRun): void;
   /** The ending is claimed and all state has changed: it has to be delivered. */
   obliged(event: EndedEvent): void;
   /** Tells the bus. */
@@ -42,6 +48,9 @@ export interface AbsentRuns {
   endAbsent(key: unknown, options: EndOptions): 'claimed' | 'duplicate' | undefined;
   settleAbsent(key: unknown): 'settled' | 'duplicate' | undefined;
 }
+
+/** A registration whose end is claimed. */
+export type EndedRun = Pick<EndedEvent, 'key' | 'id' | 'generation'>;
 
 interface OpenClaim extends Claim {
   readonly key: unknown;
@@ -59,12 +68,14 @@ interface OpenClaim extends Claim {
 export class Endings implements ClaimKeeper {
   readonly tracker: Tracker;
   readonly #host: EndingsHost;
-  // Unique to this life of the process; with a generation, unique for ever.
-  readonly #lifeId = randomUUID();
-  // By slot.
-  readonly #restoredIds = new Map<number, string>();
+  // By slot, those that are not made of the id of this life.
+  readonly #oddIds = new Map<number, string>();
   readonly #ended = new Set<number>();
+  // Slots of registrations whose run another one has, or had.
+  readonly #duplicates = new Set<number>();
   readonly #tentative = new Set<OpenClaim>();
+  /** Those of them whose entry is still there, by slot. */
+  readonly #underway = new Map<number, OpenClaim>();
   readonly endedTotal = zeroFor(endedReasons);
   duplicatesTotal = 0;
 
@@ -112,48 +123,128 @@ export class Endings implements ClaimKeeper {
       this.#duplicate();
       return 'duplicate';
     }
-    this.settleSilently(source, from);
+    if (this.#host.ids !== undefined && this.idOf(source) === this.idOf(target))
+      this.#moveOver(source, target);
+    else this.settleSilently(source, from);
     return 'transferred';
+  }
+
+  /** A run goes on under another key that was set with its id, and counted as nothing new: now that one is the run. */
+  #moveOver(source: number, target: number): void {
+    const { stamps } = this.tracker;
+    const { tombstones, ids } = this.#host;
+    const id = this.idOf(target);
+    stamps.setFlag(target, CLAIMED, false);
+    this.#ended.delete(target);
+    this.#duplicates.delete(target);
+    tombstones.delete(stamps.keyOf(target));
+    ids?.forget(id);
+    ids?.open(id, target);
+    // Before the other one is over: wherever records end, the run is open.
+    this.tracker.recorder?.registered(target);
+    this.settleSilently(source, stamps.keyOf(source));
   }
 
   /** Marks a registration as ended without telling anybody: that was done before, or is done under another key. */
   settleSilently(slot: number, key: unknown): void {
     if (this.isClaimed(slot)) return;
+    const run = this.#runOf(slot, key);
+    this.#write(slot, run);
+    this.#host.settledSilently(run);
+  }
+
+  /**
+   * Marks a registration as ended that had ended in an earlier life.
+   *
+   * @param isWritten whether the journal has its claim
+   */
+  settleAgain(slot: number, key: unknown, isWritten: boolean): void {
+    const run = this.#runOf(slot, key);
+    // One that was found in its map may count as a duplicate already.
+    if (!this.isClaimed(slot)) {
+      this.#mark(slot);
+      const { id, generation } = run;
+      this.#host.ids?.close(id, slot);
+      this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });
+    }
+    if (!isWritten) this.#host.settledSilently(run);
+  }
+
+  /**
+   * A registration has come back that had the run in an earlier life. If another one of the same id was found beside it,
+   * this one is the run, whichever of them was taken for the duplicate, and the other one is not.
+   */
+  isTheRun(slot: number): void {
     const { stamps } = this.tracker;
-    const generation = stamps.generation[slot] as number;
-    this.#mark(slot);
-    const tombstone = { id: this.idOf(slot), generation, at: this.#host.timeline.now() };
-    this.#host.tombstones.set(key, tombstone);
+    const { ids, tombstones } = this.#host;
+    if (this.#duplicates.delete(slot)) {
+      stamps.setFlag(slot, CLAIMED, false);
+      this.#ended.delete(slot);
+      tombstones.delete(stamps.keyOf(slot));
+    }
+    if (ids === undefined || this.isClaimed(slot)) return;
+    const id = this.idOf(slot);
+    const other = ids.slotOf(id);
+    ids.open(id, slot);
+    if (other !== undefined && other !== slot) this.#settleDuplicate(other, stamps.keyOf(other));
+  }
+
+  #settleDuplicate(slot: number, key: unknown): void {
+    if (this.isClaimed(slot)) return;
+    this.#duplicates.add(slot);
+    this.settleSilently(slot, key);
+  }
+
+  /** The owner's own id of a registration; `undefined` if there is none. Asked once. */
+  askId(slot: number, key: unknown, value: unknown): string | undefined {
+    const known = this.#oddIds.get(slot);
+    // One that was in the map when it was adopted has been asked about when it was stamped.
+    if (known !== undefined) return known.startsWith(`${this.#host.lifeId}:`) ? undefined : known;
+    const id = this.#host.ids?.ask(value, key);
+    if (this.#host.ids !== undefined) this.#oddIds.set(slot, id ?? this.idOf(slot));
+    return id;
+  }
+
+  /** A run that is not in the map has ended. */
+  rememberAbsent(run: EndedRun): void {
+    this.#remember(run);
+  }
+
+  /** Which run is which, if the owner says so. */
+  get ids(): RunIds | undefined {
+    return this.#host.ids;
   }
 
   /** The id of a registration: the idempotency key of its ending. */
   idOf(slot: number): string {
-    return this.#restoredIds.get(slot) ?? `${this.#lifeId}:${this.tracker.stamps.generation[slot]}`;
+    return this.#oddIds.get(slot) ?? `${this.#host.lifeId}:${this.tracker.stamps.generation[slot]}`;
+  }
+
+  /** A registration has another generation than it was given: what is remembered of its end goes by that one. */
+  renumbered(slot: number): void {
+    if (!this.isClaimed(slot)) return;
+    const key = this.tracker.stamps.keyOf(slot);
+    this.#host.tombstones.rename(key, this.#runOf(slot, key));
   }
 
   /** Gives a registration the id that it had before a restart. */
   restoreId(slot: number, id: string): void {
-    this.#restoredIds.set(slot, id);
+    this.#oddIds.set(slot, id);
   }
 
   isClaimed(slot: number): boolean {
     return this.tracker.stamps.hasFlag(slot, CLAIMED);
   }
 
-  /** The keys of claims that are being made at this moment, and may yet be taken back. */
-  tentativeKeys(): Set<unknown> {
-    return new Set(this.#tentativeClaims().map((claim) => claim.key));
-  }
-
-  /** Returns whether a claim is being made at this moment, and may yet be taken back: to a snapshot it is still open. */
-  isTentative(slot: number): boolean {
-    return this.#tentativeClaims().some((claim) => claim.slot === slot);
+  /** The claim that is being made on a registration at this moment, and may yet be taken back. */
+  tentativeAt(slot: number): EndedEvent | undefined {
+    return this.#underway.get(slot)?.event;
   }
 
   /** Endings whose entry has left while its companions are still leaving: claimed, and not handed over yet. */
   endingNow(): EndedEvent[] {
-    const claims = [...this.#tentative].filter((claim) => !this.#isUnderway(claim));
-    return claims.map((claim) => claim.event);
+    const underway = new Set(this.#underway.values());
+    return [...this.#tentative].filter((claim) => !underway.has(claim)).map(({ event }) => event);
   }
 
   /** Takes over a claimed ending: counts it, has it delivered, and tells the bus. */
@@ -164,19 +255,35 @@ export class Endings implements ClaimKeeper {
 
   // --- ClaimKeeper --------------------------------------------------------------------------------------------------
 
+  registered(slot: number, key: unknown, value: unknown): void {
+    const { ids } = this.#host;
+    if (ids === undefined) return;
+    if (!this.#oddIds.has(slot)) this.askId(slot, key, value);
+    const id = this.idOf(slot);
+    if (this.isClaimed(slot)) return;
+    const open = ids.slotOf(id);
+    // Another entry has that run, or had it: its end is not the end of the run.
+    if ((open !== undefined && open !== slot) || ids.hasEnded(id)) this.#settleDuplicate(slot, key);
+    else ids.open(id, slot);
+  }
+
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
     if (this.isClaimed(slot)) return undefined;
     const claim = this.#open(slot, key, value, reason, undefined);
     this.#tentative.add(claim);
+    this.#underway.set(slot, claim);
     return claim;
   }
 
   withdraw(claim: Claim): void {
     const open = claim as OpenClaim;
     this.#tentative.delete(open);
+    this.#underway.delete(open.slot);
     const { stamps } = this.tracker;
     stamps.setFlag(open.slot, CLAIMED, false);
     this.#ended.delete(open.slot);
+    this.#host.ids?.forget(open.event.id);
+    this.#host.ids?.open(open.event.id, open.slot);
     if (open.replaced === undefined) this.#host.tombstones.delete(open.key);
     else this.#host.tombstones.set(open.key, open.replaced);
   }
@@ -190,12 +297,19 @@ export class Endings implements ClaimKeeper {
 
   forget(slot: number): void {
     this.#ended.delete(slot);
-    this.#restoredIds.delete(slot);
+    this.#underway.delete(slot);
+    this.#duplicates.delete(slot);
+    const id = this.#oddIds.get(slot);
+    if (id !== undefined) this.#host.ids?.close(id, slot);
+    this.#oddIds.delete(slot);
   }
 
   forgetAll(): void {
     this.#ended.clear();
-    this.#restoredIds.clear();
+    this.#underway.clear();
+    this.#duplicates.clear();
+    for (const [slot, id] of this.#oddIds) this.#host.ids?.close(id, slot);
+    this.#oddIds.clear();
   }
 
   endedSlots(): Iterable<number> {
@@ -204,12 +318,8 @@ export class Endings implements ClaimKeeper {
 
   // --- inside -------------------------------------------------------------------------------------------------------
 
-  #tentativeClaims(): OpenClaim[] {
-    return [...this.#tentative].filter((claim) => this.#isUnderway(claim));
-  }
-
-  #isUnderway({ slot, generation }: OpenClaim): boolean {
-    return this.tracker.stamps.holds(slot, generation);
+  #runOf(slot: number, key: unknown): EndedRun {
+    return { key, id: this.idOf(slot), generation: this.tracker.stamps.generation[slot] as number };
   }
 
   #open(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
@@ -236,9 +346,18 @@ export class Endings implements ClaimKeeper {
   }
 
   /** Claims the end of a registration: from here on, whoever comes is a duplicate. */
-  #write(slot: number, { key, id, generation }: EndedEvent): void {
+  #write(slot: number, run: EndedRun): void {
     this.#mark(slot);
-    this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });
+    this.#host.ids?.close(run.id, slot);
+    this.#remember(run);
+  }
+
+  #remember({ key, id, generation }: EndedRun): void {
+    const { ids, timeline, tombstones } = this.#host;
+    const at = timeline.now();
+    tombstones.set(key, { id, generation, at });
+    // A second registration of one run ends at once, and the run itself is open.
+    if (ids?.slotOf(id) === undefined) ids?.remember(id, { key, generation, at });
   }
 
   #mark(slot: number): void {

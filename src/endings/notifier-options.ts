@@ -1,3 +1,4 @@
+import type { DeadLetter } from '../events/dead-letter.js';
 import type { Deliver, EndedEvent } from '../events/ended-event.js';
 import type { DeadLetterEvent, DeliveryFailedEvent } from '../events/event-bus.js';
 import type { Clock } from '../time/clock.js';
@@ -36,6 +37,19 @@ export interface NotifierSink {
   failedLate(error: unknown): void;
 }
 
+/** Whoever writes down what is owed, so that the next life of the process knows. None of its methods may throw. */
+export interface ObligationLog {
+  /** So many attempts of the round have failed, and another one is to come. */
+  attempted(id: string, attempts: number): void;
+  /** Nothing is owed any more: it was delivered, or its dead letter was dropped. */
+  done(id: string): void;
+  dead(letter: DeadLetter): void;
+  /** The attempt after whose time-out a letter was made has failed: its outcome is known. */
+  failedLate(letter: DeadLetter): void;
+  /** A dead letter has a new round of attempts. */
+  retried(event: EndedEvent): void;
+}
+
 /** What a notifier is made of. */
 export interface NotifierOptions<K, V> {
   clock: Clock;
@@ -44,4 +58,6 @@ export interface NotifierOptions<K, V> {
   deliver: Deliver<K, V>;
   limits: NotifierLimits;
   sink: NotifierSink;
+  /** Default: nothing is written down. */
+  log?: ObligationLog | undefined;
 }

@@ -9,7 +9,7 @@ import { AttemptContext, abortAttempt } from './attempt-context.js';
 import { DeadLetters, type LetterRecord } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
 import { InFlight } from './in-flight.js';
-import type { NotifierLimits, NotifierOptions, NotifierSink } from './notifier-options.js';
+import type { NotifierLimits, NotifierOptions, NotifierSink, ObligationLog } from './notifier-options.js';
 import { RetryWaits } from './retry-waits.js';
 
 /** What a {@link Notifier} owes, for a snapshot. */
@@ -27,6 +27,8 @@ interface Obligation<K, V> {
   readonly event: EndedEvent<K, V>;
   /** Attempts of this round, counted before they start. */
   attempts: number;
+  /** It waits for {@link Notifier.start}. */
+  isHeld: boolean;
 }
 
 interface Attempt<K, V> {
@@ -56,6 +58,7 @@ export class Notifier<K, V> {
   readonly #deliver: Deliver<K, V>;
   readonly #limits: NotifierLimits;
   readonly #sink: NotifierSink;
+  readonly #log: ObligationLog | undefined;
 
   readonly #pending = new Map<string, Obligation<K, V>>();
   readonly #queue = new FairQueue<Obligation<K, V>>();
@@ -66,15 +69,17 @@ export class Notifier<K, V> {
   #isPumpQueued = false;
   #finishing: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
   #isClosed = false;
+  #isHalted = false;
 
-  constructor({ clock, timers, deliver, limits, sink }: NotifierOptions<K, V>) {
+  constructor({ clock, timers, deliver, limits, sink, log }: NotifierOptions<K, V>) {
     this.#clock = clock;
     this.#turn = new TurnBudget(clock, TURN_BUDGET_MS, () => this.#pump());
     this.#timers = timers;
     this.#deliver = deliver;
     this.#limits = limits;
     this.#sink = sink;
-    this.#letters = new DeadLetters(limits.maxDeadLetters, sink);
+    this.#log = log;
+    this.#letters = new DeadLetters(limits.maxDeadLetters, sink, log);
     this.#inFlight = new InFlight(clock, timers, limits.attemptTimeoutMs, (attempt) =>
       this.#timeOut(attempt),
     );
@@ -93,13 +98,40 @@ export class Notifier<K, V> {
     return this.#letters.size;
   }
 
+  /** How many are pending, or have become dead letters since `finish` was called and were not delivered after all. */
+  get undelivered(): number {
+    return this.#pending.size + this.#letters.countedLosses;
+  }
+
   /**
    * Takes over an ending. Its first attempt starts in a microtask, outside the async context of the caller, as soon
    * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. An id that is pending or a dead letter
    * is ignored; once `finish` is over, an ending is kept for `export` and not tried.
+   *
+   * @param isHeld it is not tried before {@link Notifier.start}
    */
-  push(event: EndedEvent<K, V>): void {
-    this.#accept(event, 0);
+  push(event: EndedEvent<K, V>, isHeld = false): void {
+    this.#accept(event, 0, isHeld);
+  }
+
+  /** Has an ending tried that was held so far. */
+  start(id: string): void {
+    const obligation = this.#pending.get(id);
+    // An id may come a second time while it is still being delivered.
+    if (!obligation?.isHeld) return;
+    obligation.isHeld = false;
+    this.#queue.addFresh(obligation);
+    this.#queuePump();
+  }
+
+  /** What is queued, in flight or waiting for a retry, the oldest first; stays right while it changes between two steps. */
+  obligations(): Iterable<{ readonly event: EndedEvent<K, V>; readonly attempts: number }> {
+    return this.#pending.values();
+  }
+
+  /** The dead letters themselves, the oldest first; to be left as they are. */
+  letters(): Iterable<DeadLetter<K, V>> {
+    return this.#letters.all();
   }
 
   /** Copies, oldest first. */
@@ -114,9 +146,10 @@ export class Notifier<K, V> {
   redeliver(id: string): boolean {
     const record = this.#letters.get(id);
     if (record === undefined || record.isRunning) return false;
-    if (this.#isClosed || this.#pending.size >= this.#limits.maxPending) return false;
+    if (this.#isClosed || this.#isHalted || this.#pending.size >= this.#limits.maxPending) return false;
     this.#letters.withdraw(record);
-    this.#enqueue({ id, event: record.letter.event, attempts: 0 });
+    this.#log?.retried(record.letter.event as EndedEvent);
+    this.#enqueue({ id, event: record.letter.event, attempts: 0, isHeld: false });
     return true;
   }
 
@@ -138,7 +171,7 @@ export class Notifier<K, V> {
     const end = () => {
       this.#timers.cancel(deadline);
       releaseProcess();
-      resolve(this.#pending.size + this.#letters.countedLosses);
+      resolve(this.undelivered);
     };
     this.#finishing = { promise, end };
     this.#letters.countLosses();
@@ -159,6 +192,16 @@ export class Notifier<K, V> {
     this.#inFlight.pause();
   }
 
+  /**
+   * Starts nothing more, ever, and keeps what is owed: somebody else delivers it. An attempt that runs may come to its
+   * end.
+   */
+  halt(): void {
+    this.#isHalted = true;
+    this.pauseRetries();
+    this.#pump();
+  }
+
   /** Returns all that is owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
   export(): NotifierState<K, V> {
     const pending: NotifierState<K, V>['pending'] = [];
@@ -176,15 +219,15 @@ export class Notifier<K, V> {
       if (!this.#isKnown(letter.id)) this.#letters.restore(letter);
     }
     this.#letters.tell();
-    for (const { event, attempts } of state.pending) this.#accept(event, attempts);
+    for (const { event, attempts } of state.pending) this.#accept(event, attempts, false);
   }
 
   #isKnown(id: string): boolean {
     return this.#pending.has(id) || this.#letters.has(id);
   }
 
-  #accept(event: EndedEvent<K, V>, attempts: number): void {
-    const obligation = { id: event.id, event, attempts };
+  #accept(event: EndedEvent<K, V>, attempts: number, isHeld: boolean): void {
+    const obligation = { id: event.id, event, attempts, isHeld };
     if (this.#isKnown(event.id)) return;
     if (attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', undefined, true);
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
@@ -195,6 +238,7 @@ export class Notifier<K, V> {
 
   #enqueue(obligation: Obligation<K, V>): void {
     this.#pending.set(obligation.id, obligation);
+    if (obligation.isHeld) return;
     if (obligation.attempts === 0) this.#queue.addFresh(obligation);
     else this.#queue.addRetry(obligation);
     this.#queuePump();
@@ -214,14 +258,14 @@ export class Notifier<K, V> {
 
   /** Starts what there are slots for. To be called after every change that may free a slot or end the work. */
   #pump(): void {
-    while (!this.#isClosed && this.#inFlight.size < this.#limits.concurrency) {
+    while (!this.#isClosed && !this.#isHalted && this.#inFlight.size < this.#limits.concurrency) {
       const withRetries = !this.#retries.isPaused;
       if (!this.#queue.hasNext(withRetries)) break;
       if (!this.#turn.hasTime()) break;
       void this.#attempt(this.#queue.take(withRetries)!, this.#clock.monotonic());
     }
     this.#inFlight.rest();
-    if (this.#pending.size === 0) this.#close();
+    if (this.#pending.size === 0 || (this.#isHalted && this.#inFlight.size === 0)) this.#close();
   }
 
   // `await` treats a throw, a value, a promise and the oddest thenable alike, and is over in a microtask at the
@@ -246,6 +290,7 @@ export class Notifier<K, V> {
     const { obligation, startedAt, record } = attempt;
     if (this.#inFlight.delete(attempt)) this.#pending.delete(obligation.id);
     else if (record !== undefined) this.#letters.withdraw(record);
+    this.#log?.done(obligation.id);
     this.#sink.delivered(obligation.event, this.#clock.monotonic() - startedAt, obligation.attempts);
     this.#pump();
   }
@@ -253,6 +298,7 @@ export class Notifier<K, V> {
   #fail(obligation: Obligation<K, V>, error: unknown): void {
     const { event, attempts } = obligation;
     if (attempts < this.#limits.attempts) {
+      this.#log?.attempted(obligation.id, attempts);
       const retryInMs = this.#retries.add(obligation, attempts);
       this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: !this.#isClosed, retryInMs });
     } else {
@@ -282,6 +328,7 @@ export class Notifier<K, V> {
     record.isRunning = false;
     record.letter.ambiguous = false;
     record.letter.error = error;
+    this.#log?.failedLate(record.letter as DeadLetter);
     if (!isAbortion) this.#sink.failedLate(error);
   }
 

@@ -1,9 +1,10 @@
-import { LRUCache } from 'lru-cache';
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from './bounded-cache.js';
 
 /** Memory of one claimed ending. */
 export interface Tombstone {
-  readonly id: string;
-  readonly generation: number;
+  id: string;
+  generation: number;
   /** When it was claimed, monotonic ms. */
   readonly at: number;
 }
@@ -36,12 +37,9 @@ export class Tombstones {
   constructor(limits: TombstoneLimits, now: () => number) {
     this.#limits = limits;
     this.#now = now;
-    this.#cache = new LRUCache({
-      max: limits.max,
-      dispose: (tombstone, _key, reason) => {
-        // One whose time was over has only been in the way.
-        if (reason === 'evict' && !this.#isOver(tombstone)) this.#evicted += 1;
-      },
+    this.#cache = boundedCache(limits.max, (tombstone, _key, reason) => {
+      // One whose time was over has only been in the way.
+      if (reason === 'evict' && !this.#isOver(tombstone)) this.#evicted += 1;
     });
   }
 
@@ -63,6 +61,12 @@ export class Tombstones {
   set(key: unknown, tombstone: Tombstone): void {
     // One that is renewed becomes the youngest.
     this.#cache.set(this.#tokenOf(key, true) as NonNullable<unknown>, tombstone);
+  }
+
+  /** The registration that ended is known by another id or generation now. It stays as old as it was. */
+  rename(key: unknown, { id, generation }: Pick<Tombstone, 'id' | 'generation'>): void {
+    const tombstone = this.get(key);
+    if (tombstone !== undefined) Object.assign(tombstone, { id, generation });
   }
 
   delete(key: unknown): void {

@@ -13,7 +13,7 @@ export interface EndedEvent<K = unknown, V = unknown> {
   lastActiveAt: number;
   /** Epoch ms. */
   endedAt: number;
-  /** The value at its end; `undefined` if it is not known any more, as after a restore without `encodeValue`. */
+  /** The value at its end; `undefined` where it is not known any more, as after a restart without `persist: { encode }`. */
   value: V | undefined;
   /** What the owner gave to `end()`. */
   detail: unknown;

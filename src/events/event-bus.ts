@@ -61,6 +61,15 @@ export interface LeakSuspectedEvent {
   readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;
 }
 
+/** The journal could not be written. What was said since stays to be written, and is tried again by itself. */
+export interface JournalFailedEvent {
+  /** Where it is kept. */
+  readonly journal: string;
+  readonly error: unknown;
+  /** It is somebody else's now, or gone: this process writes and delivers nothing more. */
+  readonly isFinal: boolean;
+}
+
 /** What `registry.on` takes, and what its handlers get. */
 export interface RegistryEvents {
   'subagent-ended': EndedEvent;
@@ -72,6 +81,7 @@ export interface RegistryEvents {
   'dead-letter': DeadLetterEvent;
   'leak-suspected': LeakSuspectedEvent;
   'clock-jumped': ClockJump;
+  'journal-failed': JournalFailedEvent;
 }
 
 /** The names of the events, for checking at run time. */
@@ -85,6 +95,7 @@ export const eventNames: readonly (keyof RegistryEvents)[] = [
   'dead-letter',
   'leak-suspected',
   'clock-jumped',
+  'journal-failed',
 ];
 
 // mitt's typings say CommonJS while Node loads its ES module, whose default export is the function itself.

@@ -11,6 +11,8 @@ export interface Measurements {
   sliceFinished?(durationMs: number): void;
   /** An entry was removed this long after it became due, ms. */
   sweptLate?(map: string, lateMs: number): void;
+  /** The journal has taken an append, which took this long, ms. */
+  journalAppended?(durationMs: number): void;
   /** An ending was delivered, by an attempt that took this long, ms. */
   delivered?(durationMs: number, event: EndedEvent): void;
 }

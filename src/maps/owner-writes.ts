@@ -87,6 +87,7 @@ export function touch(tracker: Tracker, key: unknown): boolean {
 /** A value was set on a key that had an entry. */
 function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknown, previous: unknown): void {
   const { dispose } = tracker.policy;
+  tracker.recorder?.overwritten(slot);
   if (dispose === undefined || Object.is(previous, value)) {
     refresh(tracker, slot, key);
     return;
@@ -106,8 +107,9 @@ function refresh(tracker: Tracker, slot: number, key: unknown): void {
   else {
     const at = shared.timeline.now();
     activity.refreshAt(slot, at);
-    leader.companionActive(key, at);
+    leader.companionActive(key, at, true);
   }
+  tracker.recorder?.active(slot);
   // The policy is asked first: a flag is one more place in memory to go to.
   if (policy.beforeSweep !== undefined && tracker.stamps.hasFlag(slot, HOOKED)) {
     shared.hooks.cancel(tracker, slot);

@@ -3,8 +3,16 @@ import { MapsweepTypeError } from '../errors.js';
 import { checkAdoptable } from './adoptable.js';
 import { callback } from './checks.js';
 import { durationMs } from './duration.js';
-import type { CompiledLifetimes, CompiledPolicy, CompiledRule, Instant, Policy } from './policy.js';
-import { invalidType, optionPath, readInteger, readName, readOneOf, readOptions } from './read-options.js';
+import type { CompiledLifetimes, CompiledPolicy, CompiledRule, Instant, Persist, Policy } from './policy.js';
+import {
+  invalidType,
+  isObjectOfOptions,
+  optionPath,
+  readInteger,
+  readName,
+  readOneOf,
+  readOptions,
+} from './read-options.js';
 
 const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
 const VALUE_AND_KEY = '(value, key)';
@@ -40,6 +48,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     beforeSweep: options.beforeSweep,
     dispose: options.dispose,
     weigh: options.weigh,
+    persist: options.persist,
     mode: options.mode,
   };
 }
@@ -84,12 +93,24 @@ function policySchema<K, V>() {
       '(value, key, reason, replacement) => void',
     ),
     weigh: callback<(value: V, key: K) => number>(`${VALUE_AND_KEY} => bytes`),
+    persist: readPersist<K, V>,
     mode: (value: unknown, option: string) => readOneOf(value, option, ['sweep', 'observe']),
   };
 }
 
 /** The names of all options of a policy. */
 export const policyOptionNames: readonly string[] = Object.keys(policySchema());
+
+function readPersist<K, V>(value: unknown, option: string): Partial<Persist<K, V>> | undefined {
+  if (typeof value === 'boolean') return value ? {} : undefined;
+  if (!isObjectOfOptions(value)) throw invalidType(option, 'true, false or { encode, decode }', value);
+  const read = readOptions(option, value, {
+    encode: callback<Persist<K, V>['encode']>(`${VALUE_AND_KEY} => JSON`),
+    decode: callback<NonNullable<Persist<K, V>['decode']>>('(json, key) => value'),
+  });
+  if (read.encode !== undefined) return read;
+  throw invalidType(optionPath(option, 'encode'), `a function ${VALUE_AND_KEY} => JSON`, undefined);
+}
 
 function readRules<K, V>(value: unknown, option: string): ReadonlyArray<CompiledRule<K, V>> {
   if (!Array.isArray(value)) throw invalidType(option, 'an array of rules { match, … }', value);

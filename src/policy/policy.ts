@@ -124,8 +124,24 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * entry on which it throws is left out. Default: no weights.
    */
   weigh?: (value: V, key: K) => number;
+  /**
+   * Whether the entries survive a restart, in a registry with `persistTo`. `true` keeps their stamps: the first `set` of
+   * a key takes them. `encode` also keeps what it makes of a value, as far as JSON carries it; it runs soon after a
+   * registration or a `set` of another value, and again when an entry was active. With `decode` the entries themselves
+   * are back before `createRegistry` returns. An entry for which one of them throws is left out, counted and said once.
+   * The map of `ended` is always kept, its values only with `encode`. Default: `false`.
+   */
+  persist?: boolean | Persist<K, V>;
   /** `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry. */
   mode?: 'sweep' | 'observe';
+}
+
+/** How values survive a restart. */
+export interface Persist<K, V> {
+  /** What of a value is kept: anything that JSON carries. Synchronous; runs with state settled, and must not write to the map. */
+  encode: (value: V, key: K) => unknown;
+  /** The value that `encode` had given. Synchronous. Default: entries come back when their owner sets them. */
+  decode?: (json: unknown, key: K) => V;
 }
 
 /** A function of the owner that answers with an instant, epoch ms. */
@@ -167,6 +183,8 @@ export interface CompiledPolicy<K, V> {
   readonly beforeSweep: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | undefined;
   readonly dispose: ((value: V, key: K, reason: RemovalReason, replacement?: V) => void) | undefined;
   readonly weigh: ((value: V, key: K) => number) | undefined;
+  /** `undefined`: its entries are not kept, unless it is the map of the endings. */
+  readonly persist: Partial<Persist<K, V>> | undefined;
   /** `undefined`: that of the registry. */
   readonly mode: 'sweep' | 'observe' | undefined;
 }

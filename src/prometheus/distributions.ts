@@ -10,6 +10,8 @@ export interface DistributionMetric {
   readonly help: string;
   readonly isByMap: boolean;
   readonly buckets: readonly number[];
+  /** What the registry must have to have this metric. Default: nothing. */
+  readonly needs?: 'journal';
   /** Returns the measurements that hand their seconds to `observe`. */
   measurements(observe: (seconds: number, map?: string) => void): Measurements;
 }
@@ -46,6 +48,15 @@ export const distributionMetrics: readonly DistributionMetric[] = [
     // Up to the default attempt time-out of 10 s, and a late success after that.
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     measurements: (observe) => ({ delivered: (durationMs) => observe(durationMs / 1_000) }),
+  },
+  {
+    name: 'journal_append_seconds',
+    help: 'How long the journal took for one append.',
+    needs: 'journal',
+    isByMap: false,
+    // A write that the kernel takes at once, and up to a disk that is ill.
+    buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
+    measurements: (observe) => ({ journalAppended: (durationMs) => observe(durationMs / 1_000) }),
   },
 ];
 

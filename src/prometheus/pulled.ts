@@ -19,6 +19,8 @@ export interface PulledMetric {
   readonly labelNames?: readonly string[];
   /** How the workers of a cluster become one process. Default `'sum'`. */
   readonly aggregator?: Aggregator;
+  /** What the registry must have to have this metric. Default: nothing. */
+  readonly needs?: 'journal';
   /** Returns every series there is now. Costs a little for each map, whatever its size. */
   read(parts: RegistryInternals): Sample[];
 }

@@ -4,11 +4,17 @@ import type { RegistryInternals } from '../registry/internals.js';
 import { type DistributionMetric, DistributionSeries, distributionMetrics } from './distributions.js';
 import { metricsOfEndings } from './endings.js';
 import { metricsOfEngine } from './engine.js';
+import { metricsOfJournal } from './journal.js';
 import { metricsOfMaps } from './maps.js';
 import { type MetricsRegister, promClient } from './peer.js';
 import type { PulledMetric, Sample } from './pulled.js';
 
-const pulledMetrics: readonly PulledMetric[] = [...metricsOfMaps, ...metricsOfEngine, ...metricsOfEndings];
+const pulledMetrics: readonly PulledMetric[] = [
+  ...metricsOfMaps,
+  ...metricsOfEngine,
+  ...metricsOfEndings,
+  ...metricsOfJournal,
+];
 
 /** The names of all metrics, without the prefix. */
 export const metricNames: readonly string[] = [...pulledMetrics, ...distributionMetrics].map(
@@ -62,8 +68,10 @@ export class MetricsRegistration {
     this.#keeper = new WeakRef(keeper);
     this.#register = register;
     this.#prefix = prefix;
-    for (const metric of pulledMetrics) this.#addPulled(metric);
-    for (const metric of distributionMetrics) this.#addDistribution(metric, parts);
+    const isMeant = ({ needs }: PulledMetric | DistributionMetric): boolean =>
+      needs === undefined || parts.restart.recorder !== undefined;
+    for (const metric of pulledMetrics.filter(isMeant)) this.#addPulled(metric);
+    for (const metric of distributionMetrics.filter(isMeant)) this.#addDistribution(metric, parts);
   }
 
   /** Returns whether these are the metrics of that registry. */

@@ -3,17 +3,15 @@ import { RegistrationSites } from '../diagnosis/registration-sites.js';
 import { Weights } from '../diagnosis/weights.js';
 import { Deliveries } from '../endings/deliveries.js';
 import { Endings } from '../endings/endings.js';
+import { RunIds } from '../endings/run-ids.js';
 import { Tombstones } from '../endings/tombstones.js';
 import { type Adoption, adoptInto } from '../maps/adoption.js';
 import { TrackedMap, TrackedMapSetup } from '../maps/tracked-map.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { askWhether } from '../policy/ask.js';
 import { optionPath } from '../policy/read-options.js';
-import { Persistence } from '../restart/persistence.js';
-import { Restoration } from '../restart/restoration.js';
-import { takeSnapshot } from '../restart/snapshot.js';
-import { SnapshotFile } from '../restart/snapshot-file.js';
-import type { RegistrySnapshot } from '../restart/snapshot-format.js';
+import { openPersistTo } from '../restart/persist-to.js';
+import { Restart } from '../restart/restart.js';
 import { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { registryCreated } from './created-hook.js';
@@ -27,43 +25,61 @@ export interface Assembly {
   readonly maps: Readonly<Record<string, unknown>>;
   /** The adoptions by the name of their map, to be released when the registry closes. */
   readonly adoptions: Map<string, Adoption>;
-  readonly persistence: Persistence | undefined;
-  readonly takeSnapshot: () => RegistrySnapshot;
 }
 
 /**
  * Makes the parts of a registry, in the order in which they need each other, and starts its sweeper.
  *
  * @throws MapsweepTypeError `ERR_ALREADY_TRACKED` for a map that another registry tracks, and whatever opening and
- *   restoring the snapshot throws; nothing is adopted then
+ *   reading the journal throws; nothing is adopted then, and the journal is free
  */
 export function assemble(options: CompiledRegistryOptions): Assembly {
-  const { clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo } = options;
   for (const [name, { adopt }] of options.maps) {
     if (adopt !== undefined) assertNotTracked(optionPath(optionPath('maps', name), 'adopt'), adopt);
   }
-  // Before anything is adopted: the path may be locked, or the file damaged.
-  const { file, loaded } = openSnapshot(persistTo?.path, (error) =>
-    engine.failures.report('', 'persistTo', persistTo?.path, error),
-  );
+  const undo: (() => void)[] = [];
+  try {
+    return assembleParts(options, undo);
+  } catch (error) {
+    for (const step of undo.reverse()) step();
+    throw error;
+  }
+}
+
+/** @param undo gets what has to be done if a later part cannot be made */
+function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): Assembly {
+  const { clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo } = options;
+  // Before anything is adopted: somebody else may have the journal, or it is damaged.
+  const journal = persistTo && openPersistTo(persistTo);
+  undo.push(() => journal?.close());
   const engine = new Engine({ clock, sweepEveryMs, sliceBudgetMs, observing: mode === 'observe' });
+  undo.push(() => engine.stop());
   const sites = new RegistrationSites(engine, options.captureSites);
   const weights = new Weights(engine);
   const leaks = new LeakMonitor(engine, options.leakDetection, (tracker) => sites.of(tracker));
-  const tombstones = ended && new Tombstones(ended.tombstones, () => engine.timeline.now());
-  if (tombstones !== undefined) engine.afterPass.add(() => tombstones.purge());
-  const deliveries = ended?.deliver && new Deliveries(engine, ended, ended.deliver);
+  const now = () => engine.timeline.now();
+  const tombstones = ended && new Tombstones(ended.tombstones, now);
+  const ids = ended?.id && new RunIds(ended.id, ended.tombstones, now, failedOnce(engine, ended.map, 'id'));
+  engine.afterPass.add(() => {
+    tombstones?.purge();
+    ids?.purge();
+  });
   registryCreated(engine);
   const isSettled = settledBy(options, engine);
-  const restoration = new Restoration({
-    engine,
-    endings: () => parts.endings,
-    tombstones,
-    keyCodec: options.keyCodec,
-    restoreWindowMs: options.restoreWindowMs,
-    isSettled,
-    resume: (state) => deliveries?.notifier.import(state),
-  });
+  const restart = new Restart(
+    {
+      engine,
+      restoreWindowMs: options.restoreWindowMs,
+      endedMap: ended?.map,
+      ids,
+      endings: () => parts.endings,
+      notifier: () => parts.deliveries?.notifier,
+      asksSettled: ended?.settled !== undefined,
+      isSettled,
+    },
+    journal,
+  );
+  undo.push(() => restart.recorder?.release());
   const parts: { -readonly [Part in keyof RegistryInternals]: RegistryInternals[Part] } = {
     engine,
     leaks,
@@ -71,37 +87,45 @@ export function assemble(options: CompiledRegistryOptions): Assembly {
     weights,
     endings: undefined,
     tombstones,
-    deliveries,
-    restoration,
+    deliveries: ended?.deliver && new Deliveries(engine, ended, ended.deliver, restart.log),
+    restart,
     isClosed: false,
   };
   /** Runs for each map before its entries are stamped. */
   const prepare = (tracker: Tracker): void => {
-    if (tracker.name !== ended?.map) return;
-    parts.endings = new Endings(tracker, {
-      timeline: engine.timeline,
-      tombstones: tombstones as Tombstones,
-      obliged: (event) => deliveries?.notifier.push(event),
-      announce: (event) => engine.bus.emit('subagent-ended', event),
-      absent: restoration,
-    });
+    if (tracker.name === ended?.map) {
+      parts.endings = new Endings(tracker, {
+        timeline: engine.timeline,
+        tombstones: tombstones as Tombstones,
+        lifeId: restart.lifeId,
+        ids,
+        obliged: (event) => restart.obliged(event),
+        settledSilently: (run) => restart.recorder?.quiet(run),
+        announce: (event) => engine.bus.emit('subagent-ended', event),
+        absent: restart.restoration.absences,
+      });
+    }
+    restart.watch(tracker);
   };
-  const { maps, adoptions } = trackMaps(options, parts, prepare);
+  const adoptions = new Map<string, Adoption>();
+  undo.push(() => {
+    for (const adoption of adoptions.values()) adoption.release();
+  });
+  const maps = trackMaps(options, parts, adoptions, prepare);
+  restart.resume();
   if (ended?.settled !== undefined) settleAnnounced(parts.endings as Endings, isSettled);
-  const assembly = { parts, maps, adoptions, takeSnapshot: () => takeSnapshot(parts, options) };
-  const persistence = file && persist(assembly, file, loaded, persistTo?.everyMs as number);
   engine.sweeper.start();
-  return { ...assembly, persistence };
+  return { parts, maps, adoptions };
 }
 
 /** Makes the maps or adopts them, in the order of the options. */
 function trackMaps(
   options: CompiledRegistryOptions,
   { engine, sites }: RegistryInternals,
+  adoptions: Map<string, Adoption>,
   prepare: (tracker: Tracker) => void,
-): Pick<Assembly, 'maps' | 'adoptions'> {
+): Assembly['maps'] {
   const maps: Record<string, unknown> = Object.create(null);
-  const adoptions = new Map<string, Adoption>();
   for (const [name, policy] of options.maps) {
     if (policy.adopt === undefined) {
       maps[name] = new TrackedMap(undefined, new TrackedMapSetup(engine, name, policy) as never);
@@ -112,7 +136,7 @@ function trackMaps(
     }
     sites.watch(engine.trackers.get(name) as Tracker);
   }
-  return { maps, adoptions };
+  return maps;
 }
 
 /** Returns the question whether the end of an entry was announced before, by its value; a failure counts as no. */
@@ -135,34 +159,12 @@ function settleAnnounced(endings: Endings, isSettled: (value: unknown, key: unkn
   }
 }
 
-function openSnapshot(
-  path: string | undefined,
-  lockLost: (error: Error) => void,
-): { file?: SnapshotFile; loaded?: RegistrySnapshot | undefined } {
-  if (path === undefined) return {};
-  const file = new SnapshotFile(path, lockLost);
-  try {
-    return { file, loaded: file.read() };
-  } catch (error) {
-    file.abandon();
-    throw error;
-  }
-}
-
-/** Restores what an earlier life of the process left, and keeps the snapshot on disk from now on. */
-function persist(
-  { parts: { engine, restoration }, adoptions, takeSnapshot }: Omit<Assembly, 'persistence'>,
-  file: SnapshotFile,
-  loaded: RegistrySnapshot | undefined,
-  everyMs: number,
-): Persistence {
-  try {
-    if (loaded !== undefined) restoration.restore(loaded);
-  } catch (error) {
-    engine.stop();
-    for (const adoption of adoptions.values()) adoption.release();
-    file.abandon();
-    throw error;
-  }
-  return new Persistence(engine, file, everyMs, takeSnapshot);
+/** Reports the first failure of a callback of a map, and counts the others. */
+function failedOnce({ failures }: Engine, map: string, callback: string) {
+  let isSaid = false;
+  return (key: unknown, error: unknown): void => {
+    if (isSaid) failures.count(map, callback);
+    else failures.report(map, callback, key, error);
+    isSaid = true;
+  };
 }

@@ -3,7 +3,6 @@ import { readEnded } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import { shownKey } from '../events/shown.js';
 import { readClock } from '../maps/standalone.js';
-import { callback, kind } from '../policy/checks.js';
 import { compilePolicy } from '../policy/compile-policy.js';
 import { durationMs, longestTimerMs, timerRange } from '../policy/duration.js';
 import type { CompiledPolicy, Policy } from '../policy/policy.js';
@@ -19,12 +18,23 @@ import {
   readOptions,
   suggestion,
 } from '../policy/read-options.js';
-import type { KeyCodec } from '../restart/snapshot-format.js';
+import { readPersistTo } from '../restart/persist-to.js';
 import { systemClock } from '../time/clock.js';
 import type { CompiledRegistryOptions } from './registry-options.js';
 
+/** Options of the first edition, and what has taken their place. */
+const successors = {
+  keyCodec: 'keys are strings, numbers, booleans or null, and an entry with another key is left out',
+  encodeValue: 'say it for each map, as maps.sessions.persist = { encode }',
+};
+
 /** Checks everything that `createRegistry` takes, before anything is made of it. */
 export function compileRegistryOptions(input: unknown): CompiledRegistryOptions {
+  for (const [name, successor] of Object.entries(successors)) {
+    if (isObjectOfOptions(input) && Object.hasOwn(input, name)) {
+      throw new MapsweepTypeError('ERR_UNKNOWN_OPTION', `${name} is gone: ${successor}`);
+    }
+  }
   const options = readOptions('', input ?? {}, registrySchema);
   const maps = options.maps ?? new Map<string, CompiledPolicy<unknown, unknown>>();
   checkFollows(maps);
@@ -40,8 +50,6 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
     clock: options.clock ?? systemClock,
     captureSites: options.captureSites ?? 0,
     leakDetection: options.leakDetection ?? {},
-    keyCodec: options.keyCodec,
-    encodeValue: options.encodeValue,
     restoreWindowMs: options.restoreWindow ?? 600_000,
     persistTo: options.persistTo,
   };
@@ -126,30 +134,6 @@ const readLeakDetection: Reader<Omit<LeakDetectorOptions, 'longestLifetime'>> = 
   return { ...(value as LeakDetectorOptions) };
 };
 
-const readKeyCodec: Reader<KeyCodec> = (value, option) => {
-  const readEncode = callback<KeyCodec['encode']>('(key) => JSON');
-  const readDecode = callback<KeyCodec['decode']>('(json) => key');
-  const { encode, decode } = readOptions(option, value, { encode: readEncode, decode: readDecode });
-  return {
-    encode: readEncode(encode, `${option}.encode`),
-    decode: readDecode(decode, `${option}.decode`),
-  };
-};
-
-const readPersistTo: Reader<{ path: string; everyMs: number }> = (value, option) => {
-  if (typeof value === 'string') return { path: readPath(value, option), everyMs: 10_000 };
-  const read = readOptions(option, value, {
-    path: readPath,
-    every: (given, path) => durationMs(given, path, timerRange),
-  });
-  return { path: readPath(read.path, `${option}.path`), everyMs: read.every ?? 10_000 };
-};
-
-const readPath = kind<string>(
-  'the path of a file',
-  (value) => typeof value === 'string' && value.length > 0 && !value.includes('\0'),
-);
-
 const readNumber =
   (min: number, max: number): Reader<number> =>
   (value, option) => {
@@ -168,8 +152,6 @@ const registrySchema = {
   clock: readClock,
   captureSites: readNumber(0, 1),
   leakDetection: readLeakDetection,
-  keyCodec: readKeyCodec,
-  encodeValue: callback<(value: unknown, map: string) => unknown>('(value, map) => JSON'),
   restoreWindow: (value, option) => durationMs(value, option, { min: 0, max: longestTimerMs }),
   persistTo: readPersistTo,
 } satisfies OptionSchema;

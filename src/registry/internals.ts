@@ -4,7 +4,7 @@ import type { Weights } from '../diagnosis/weights.js';
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
 import type { Tombstones } from '../endings/tombstones.js';
-import type { Restoration } from '../restart/restoration.js';
+import type { Restart } from '../restart/restart.js';
 import type { Engine } from '../sweeping/engine.js';
 
 /**
@@ -22,7 +22,7 @@ export interface RegistryInternals {
   readonly endings: Endings | undefined;
   readonly tombstones: Tombstones | undefined;
   readonly deliveries: Deliveries | undefined;
-  readonly restoration: Restoration;
+  readonly restart: Restart;
   /** `close()` was called: adopted maps are given back, or are about to be. */
   isClosed: boolean;
 }

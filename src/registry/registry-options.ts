@@ -3,7 +3,7 @@ import type { CompiledEnded, EndedPolicy } from '../endings/ended-policy.js';
 import type { AnyMap, KeyOf, RegistryMaps, ValueOf } from '../maps/collection-types.js';
 import type { Duration } from '../policy/duration.js';
 import type { CompiledPolicy, Policy } from '../policy/policy.js';
-import type { KeyCodec } from '../restart/snapshot-format.js';
+import type { PersistTo, readPersistTo } from '../restart/persist-to.js';
 import type { Clock } from '../time/clock.js';
 
 /** The policy of one collection. */
@@ -32,14 +32,17 @@ export interface RegistryOptions<M extends RegistryMaps> {
   captureSites?: number;
   /** What the leak verdict takes for a cycle of the load, and for too small to mention. */
   leakDetection?: Omit<LeakDetectorOptions, 'longestLifetime'>;
-  /** Turns keys that JSON cannot carry into something it can, for snapshots. Default: strings, numbers, booleans, null. */
-  keyCodec?: KeyCodec;
-  /** Turns a value into JSON for snapshots. Default: values do not travel. */
-  encodeValue?: (value: unknown, map: string) => unknown;
-  /** How long after a restore a run has to come back before it ends as `lost`. From 0 to 24 days. Default `'10m'`. */
+  /**
+   * How long after a restart a run has to come back before it ends as `lost`, in running time, counted over lives. From
+   * 0 to 24 days. Default `'10m'`.
+   */
   restoreWindow?: Duration;
-  /** The file that the snapshot is kept in, or its path and how often it is written. Loaded at creation. Default: none. */
-  persistTo?: string | { path: string; every?: Duration };
+  /**
+   * A folder that a journal is kept in, so that a restart loses nothing: the stamps, claims and undelivered endings of
+   * the map of `ended`, and the entries of maps that `persist`. Taken for this process and read before `createRegistry`
+   * returns; an open journal (`openJournal`) was read before, in slices. Default: none.
+   */
+  persistTo?: PersistTo;
 }
 
 /** The options with every default applied. */
@@ -52,8 +55,6 @@ export interface CompiledRegistryOptions {
   readonly clock: Clock;
   readonly captureSites: number;
   readonly leakDetection: Omit<LeakDetectorOptions, 'longestLifetime'>;
-  readonly keyCodec: KeyCodec | undefined;
-  readonly encodeValue: ((value: unknown, map: string) => unknown) | undefined;
   readonly restoreWindowMs: number;
-  readonly persistTo: { readonly path: string; readonly everyMs: number } | undefined;
+  readonly persistTo: ReturnType<typeof readPersistTo> | undefined;
 }

@@ -15,18 +15,20 @@ import { compilePolicy } from '../policy/compile-policy.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import type { Policy } from '../policy/policy.js';
 import { optionPath, readInteger, readName, readOneOf, readOptions } from '../policy/read-options.js';
-import type { RegistrySnapshot } from '../restart/snapshot-format.js';
+import { closeUntaken } from '../restart/persist-to.js';
+import type { RegistrySnapshot } from '../restart/snapshot.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
 import { checkFollows, compileRegistryOptions } from './compile-options.js';
+import { type Health, healthOf } from './health.js';
 import { internals, type RegistryInternals } from './internals.js';
 import type { PolicyOf, RegistryOptions } from './registry-options.js';
 import { type RegistryReport, reportOf } from './report.js';
 
 /** What `close()` could not deliver. */
 export interface CloseResult {
-  /** How many endings were not delivered: still pending, which a snapshot holds, or made dead letters by the deadline. */
+  /** How many endings were not delivered: still pending, which a journal holds, or made dead letters by the deadline. */
   readonly undelivered: number;
 }
 
@@ -69,7 +71,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   adopt<A extends AnyMap>(name: string, map: A, policy: PolicyOf<A> = {}): MapHandle<A, KeyOf<A>> {
     this.#assertOpen('adopt');
     readName(name, 'name');
-    const { engine, sites, restoration } = this.#parts;
+    const { engine, sites, restart } = this.#parts;
     const path = optionPath('maps', name);
     const target = checkAdoptable('map', map);
     if (engine.trackers.has(name)) {
@@ -84,11 +86,12 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const policies = [...engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
     checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
     const { adoptions } = this.#assembly;
-    const adoption = adoptInto(engine, name, compiled, target);
+    const adoption = adoptInto(engine, name, compiled, target, (tracker) => restart.watch(tracker));
     adoptions.set(name, adoption);
     sites.watch(adoption.tracker);
-    restoration.greet(adoption.tracker);
+    restart.expect(adoption.tracker);
     const release = (): void => {
+      restart.recorder?.unwatch(adoption.tracker);
       adoption.release();
       if (adoptions.get(name) === adoption) adoptions.delete(name);
     };
@@ -163,28 +166,42 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     return reportOf(this.#parts);
   }
 
-  /**
-   * Returns what has to survive a restart, as plain JSON: stamps, generations, claims, tombstones, pending endings with
-   * their attempts, dead letters. Values are in it only with `encodeValue`. Taking it changes nothing. After `close()` adopted
-   * maps are released and no longer in it; `persistTo` writes before that.
-   *
-   * @throws MapsweepError `ERR_SNAPSHOT_KEY` for a key that JSON cannot carry, without a `keyCodec`
-   */
-  snapshot(): RegistrySnapshot {
-    return this.#assembly.takeSnapshot();
+  /** How it is doing, in a word and in sentences: for a health check, and for whoever is called at night. */
+  health(): Health {
+    return healthOf(this.#parts);
   }
 
   /**
-   * Takes over what an earlier life of the process left, before or after the maps are filled again. The first `set` of
-   * a key takes the stamps, id and claim that the snapshot holds for it; within `restoreWindow` a run that was announced
-   * and comes back is not announced again, and after it a run that has not come back ends as `lost`. Ages go on by the
-   * wall clock. Restoring the same snapshot again changes nothing.
+   * What has to survive a restart, by hand and whole, as plain JSON: stamps, generations, claims, pending endings with
+   * their attempts, dead letters; of all maps. Values are in it only with `persist: { encode }`. It takes as long as
+   * there are entries, on the caller's time: `persistTo` does the same as things happen. An entry whose key is no
+   * string, number, boolean or null is left out, counted and said once. Taking it changes nothing. After `close()` adopted
+   * maps are released and no longer in it.
+   */
+  snapshot(): RegistrySnapshot {
+    return this.#parts.restart.snapshot();
+  }
+
+  /**
+   * Takes over a snapshot that an earlier life of the process took, of this version or the first, before or after the
+   * maps are filled again. The first `set` of a key takes the stamps, id and claim of its entry; a run that has not come
+   * back within `restoreWindow` ends as `lost`. Ages go on by the clock of the machine's boot if it is still the same
+   * boot, else by the wall clock. A registry takes one snapshot; the same again changes nothing.
    *
-   * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, saying where it is damaged; nothing was restored then
+   * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, saying where it is damaged, or that another one was restored before;
+   *   nothing was restored then
    */
   restore(snapshot: RegistrySnapshot): void {
     this.#assertOpen('restore');
-    this.#parts.restoration.restore(snapshot);
+    this.#parts.restart.restore(snapshot);
+  }
+
+  /**
+   * Resolves when all that was said before is in the journal: with `sync: 'kernel'`, a kill -9 from then on loses none
+   * of it. Rejects with the journal's error while it cannot be written. Resolves at once without a journal.
+   */
+  async flushed(): Promise<void> {
+    await this.#parts.restart.recorder?.writer.flushed();
   }
 
   /** Returns the endings that will not be delivered by themselves any more, the oldest first. */
@@ -227,18 +244,22 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   async #close(deadlineMs: number): Promise<CloseResult> {
     this.stop();
     // A run that has not come back is no ending: this life's end must not make it one.
-    this.#parts.restoration.stop();
+    const { restart } = this.#parts;
+    restart.stop();
     const { timers, timeline } = this.#parts.engine;
     // The notifier needs it for its time-outs and for the deadline.
     timers.resume();
-    const undelivered = (await this.#parts.deliveries?.notifier.finish(timeline.now() + deadlineMs)) ?? 0;
+    const deadlineAt = timeline.now() + deadlineMs;
+    const notifier = this.#parts.deliveries?.notifier;
+    await notifier?.finish(deadlineAt);
     timers.pause();
     timers.clear();
-    const { persistence, adoptions } = this.#assembly;
-    await persistence?.close();
+    const { adoptions } = this.#assembly;
+    await restart.close(deadlineAt);
     for (const adoption of adoptions.values()) adoption.release();
     adoptions.clear();
-    return { undelivered };
+    // Not before: an attempt that had timed out may have succeeded while the journal was being written.
+    return { undelivered: notifier?.undelivered ?? 0 };
   }
 
   #assertOpen(method: string): void {
@@ -263,8 +284,14 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 /**
  * Makes a registry: tracks the maps, and sweeps them from now on.
  *
- * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then
+ * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then, and an
+ *   open journal that was handed over is closed
  */
 export function createRegistry<M extends RegistryMaps>(options: RegistryOptions<M>): Registry<M> {
-  return new Registry<M>(assemble(compileRegistryOptions(options)));
+  try {
+    return new Registry<M>(assemble(compileRegistryOptions(options)));
+  } catch (error) {
+    closeUntaken(options?.persistTo);
+    throw error;
+  }
 }

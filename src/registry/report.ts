@@ -68,8 +68,6 @@ export interface RegistryReport {
     readonly callback: string;
     readonly count: number;
   }>;
-  /** Restored stamps that lay in the future by the wall clock, and were taken as of now. */
-  readonly restoredFromFuture: number;
   toString(): string;
 }
 
@@ -94,7 +92,6 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
       tombstones: tombstones?.size ?? 0,
       tombstonesEvicted: tombstones?.evictedTotal ?? 0,
     },
-    restoredFromFuture: parts.restoration.clampedTotal,
     callbackErrors: [...engine.failures.entries()].map(([map, callback, count]) => ({
       map,
       callback,

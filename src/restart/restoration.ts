@@ -1,380 +1,257 @@
-import type { Endings, EndOptions } from '../endings/endings.js';
-import type { NotifierState } from '../endings/notifier.js';
-import type { Tombstones } from '../endings/tombstones.js';
-import { MapsweepError } from '../errors.js';
-import type { DeadLetter } from '../events/dead-letter.js';
-import type { EndedEvent } from '../events/ended-event.js';
-import type { Engine } from '../sweeping/engine.js';
+import type { Endings } from '../endings/endings.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { Slices } from '../time/slices.js';
-import type { TimerTicket } from '../time/timer-queue.js';
-import { checkSnapshot, type KeyCodec, type SnapshotEntry, type SnapshotEvent } from './snapshot-format.js';
-
-/** An entry of an earlier life that has not come back. */
-export interface AbsentEntry {
-  readonly key: unknown;
-  readonly entry: Omit<SnapshotEntry, 'key'>;
-}
+import { Absences, type AbsencesHost } from './absences.js';
+import { decoded } from './decode.js';
+import type { Left, PastEntry, Taking } from './left.js';
+import { RestoreWindow } from './restore-window.js';
 
 /** What a restoration changes. */
-export interface RestorationHost {
-  readonly engine: Engine;
-  endings(): Endings | undefined;
-  readonly tombstones: Tombstones | undefined;
-  readonly keyCodec: KeyCodec | undefined;
+export interface RestorationHost extends Omit<AbsencesHost, 'allBack'> {
   readonly restoreWindowMs: number;
-  /** Whether the end of an entry that came back was announced before, by its value. */
+  /** Whether the owner says which runs were announced before. */
+  readonly asksSettled: boolean;
+  /** Whether the end of an entry was announced before, by its value. */
   isSettled(value: unknown, key: unknown): boolean;
-  /** Takes over deliveries that an earlier life left. */
-  resume(state: NotifierState<unknown, unknown>): void;
-}
-
-/** How one key of the map of the endings was left. */
-interface Ended {
-  readonly id: string;
-}
-
-/** The instants of a held entry, monotonic ms, none later than the restore. */
-interface HeldInstants {
-  readonly registeredAt: number;
-  readonly lastActiveAt: number;
-  readonly borrowedAt: number | undefined;
 }
 
 /**
- * What an earlier life of the process left, until it has come back: entries whose key has not been set again, and runs
- * that were announced.
+ * The entries of earlier lives until they come back: until their key is set again.
  *
- * The first `set` of a key takes what is held for it. When the window closes, runs that have not come back end as
- * `lost`, and everything else that is still held is forgotten.
+ * The first `set` of a key takes the stamps, the id and the claim of its entry. A run that has not come back when its
+ * window closes ends as `lost`; any other entry is forgotten then.
  */
 export class Restoration {
+  /** What has not come back. */
+  readonly absences: Absences;
   readonly #host: RestorationHost;
-  readonly #entries = new Map<string, Map<unknown, SnapshotEntry>>();
-  // Translated when they are restored: a jump of the wall clock until an entry comes back must not age it.
-  readonly #instants = new WeakMap<SnapshotEntry, HeldInstants>();
-  readonly #announced = new Map<unknown, Ended>();
-  // Generations, by map: as many as the snapshots had, and kept so that a second restore changes nothing.
-  readonly #taken = new Map<string, Set<number>>();
-  readonly #restoredIds = new Set<string>();
-  readonly #restoredTombstones = new Set<string>();
-  readonly #restoredDeliveries = new Set<string>();
-  #ticket: TimerTicket | undefined;
-  /** Is another one after each `stop()`, which ends a closing that is under way. */
-  #windows = 0;
-  #clamped = 0;
+  readonly #lastGenerations = new Map<string, number>();
+  /** Maps that were filled before anybody knew of earlier generations. */
+  readonly #unnumbered = new Set<string>();
+  readonly #window: RestoreWindow;
+  #settlesUntil = Number.NEGATIVE_INFINITY;
 
   constructor(host: RestorationHost) {
     this.#host = host;
-  }
-
-  /** How many restored stamps lay in the future, by the wall clock, and were taken as of now. */
-  get clampedTotal(): number {
-    return this.#clamped;
-  }
-
-  /** Whether an ending came out of a snapshot. */
-  isRestored(id: string): boolean {
-    return this.#restoredIds.has(id);
-  }
-
-  /** What has not come back to a map. */
-  absentFrom(map: string): AbsentEntry[] {
-    return [...(this.#entries.get(map) ?? [])].map(([key, { key: _, ...entry }]) => ({ key, entry }));
-  }
-
-  /** The maps of which something has not come back. */
-  mapsThatAreAbsent(): string[] {
-    return [...this.#entries.keys()];
+    const { engine, restoreWindowMs } = host;
+    this.absences = new Absences({ ...host, allBack: (map) => this.#allBack(map) });
+    this.#window = new RestoreWindow(engine, restoreWindowMs, {
+      awaited: () => this.absences.entries(),
+      close: (map, entry) => this.absences.lose(map, entry),
+    });
   }
 
   /**
-   * Takes over a snapshot: all of it, or nothing where it is damaged. What is in it and known already is left alone, so
-   * that a second time changes nothing.
-   *
-   * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, saying where it is damaged
+   * How long this life has waited, ms of running time; `undefined` if nothing is awaited. A life in which nothing can end
+   * as lost leaves the next one the time that it found.
    */
-  restore(snapshot: unknown): void {
-    const { maps, ended } = checkSnapshot(snapshot);
-    const endings = this.#host.endings();
-    if (ended !== undefined && endings?.tracker.name !== ended.map) {
-      throw new MapsweepError(
-        'ERR_INVALID_SNAPSHOT',
-        `snapshot.ended.map: it holds endings of '${ended.map}', this registry announces ` +
-          `${endings === undefined ? 'none' : `those of '${endings.tracker.name}'`}. Nothing was restored`,
-      );
-    }
-    // Everything that can throw comes before the first change.
-    const decoded = Object.entries(maps).map(([map, { lastGeneration, entries }]) => ({
-      map,
-      lastGeneration,
-      entries: entries.map((entry, index) => ({
-        key: this.#decode(entry.key, map, `entries[${index}]`),
-        entry,
-      })),
-    }));
-    const tombstones = (ended?.tombstones ?? []).map((tombstone, index) => ({
-      ...tombstone,
-      key: this.#decode(tombstone.key, ended?.map as string, `tombstones[${index}]`),
-    }));
-    const pending = (ended?.pending ?? []).map(({ event, attempts }) => ({
-      event: this.#event(event, ended?.map as string),
-      attempts,
-    }));
-    const letters = (ended?.deadLetters ?? []).map(({ event, error, ...letter }) => ({
-      ...letter,
-      id: event.id,
-      event: this.#event(event, ended?.map as string),
-      error: error === undefined ? undefined : new MapsweepError('ERR_RESTORED', error),
-    }));
-
-    this.#host.engine.timeline.compareClocks();
-    for (const { map, lastGeneration, entries } of decoded) this.#takeMap(map, lastGeneration, entries);
-    // Tombstones are forgotten in the order in which they are kept, which has to be that of their age. A wall clock that
-    // was set back leaves some that are of the future, and count as of now.
-    tombstones.sort((one, other) => one.at - other.at);
-    for (const tombstone of tombstones) this.#takeTombstone(tombstone);
-    this.#takeDeliveries(pending, letters);
-    for (const tracker of this.#host.engine.trackers.values()) this.greet(tracker);
-    this.#openWindow();
+  get windowMs(): number | undefined {
+    return this.#host.mayConclude() ? this.#window.elapsedMs : undefined;
   }
 
-  /** Gives a map that has just been added, or filled, what is held for its keys. */
-  greet(tracker: Tracker): void {
-    const { stamps } = tracker;
-    if (!this.#isAwaited(tracker)) return;
+  /** The names of the maps that have ever had an entry. */
+  get mapNames(): Iterable<string> {
+    return this.#lastGenerations.keys();
+  }
+
+  /** Takes over the entries that earlier lives left. To be called before the maps are filled, or after. */
+  take(left: Left, taking: Taking): void {
+    const { engine, restoreWindowMs } = this.#host;
+    const isKnown = this.#knownEntries();
+    const waitedMs = Math.ceil(this.#window.runningMs);
+    const seconds: PastEntry[] = [];
+    for (const [map, { lastGeneration, entries }] of left.maps) {
+      const tracker = engine.trackers.get(map);
+      const stamped = tracker?.stamps.lastGeneration ?? 0;
+      // What was taken over before has generations of its own.
+      const known = this.lastGenerationOf(map);
+      const offset = known === 0 ? 0 : Math.max(known, stamped);
+      if (known === 0 && stamped > 0) this.#unnumbered.add(map);
+      this.#lastGenerations.set(map, offset + lastGeneration);
+      if (this.#host.hasOwnIds) for (const second of claimSeconds(entries.values())) seconds.push(second);
+      for (const entry of entries.values()) {
+        if (isKnown(map, entry)) continue;
+        entry.take(taking, offset);
+        entry.absentMs -= waitedMs;
+        this.absences.add(map, entry);
+      }
+      entries.clear();
+    }
+    if (taking.isRecorded) for (const { generation } of seconds) this.#host.recorder()?.settled(generation);
+    this.#settlesUntil = taking.at + restoreWindowMs;
+    this.#window.open();
+  }
+
+  /** The highest generation that was ever given out in a map, as far as earlier lives say. */
+  lastGenerationOf(map: string): number {
+    return this.#lastGenerations.get(map) ?? 0;
+  }
+
+  /** A map is there: its generations go on where an earlier life left off. To be called before its entries are stamped. */
+  number(tracker: Tracker): void {
+    tracker.stamps.raiseGeneration(this.lastGenerationOf(tracker.name));
+  }
+
+  /** Has what is in a map compared with what is awaited there, and what is set in it from now on. */
+  expect(tracker: Tracker): void {
+    const { stamps, native } = tracker;
+    this.number(tracker);
+    if (this.#unnumbered.delete(tracker.name)) this.#renumber(tracker);
+    if (!this.#isExpecting(tracker)) return;
     tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value);
-    for (const [key, slot] of [...stamps.entries()])
-      this.#comeBack(tracker, slot, key, tracker.native.get(key));
+    for (const [key, slot] of [...stamps.entries()]) {
+      if (stamps.slotOf(key) === slot) this.#comeBack(tracker, slot, key, native.get(key));
+    }
+  }
+
+  /** Sets the entries of a map whose policy can decode them. To be called when all maps are there. */
+  fill(tracker: Tracker): void {
+    const decode = tracker.policy.persist?.decode;
+    const awaited = this.absences.of(tracker.name);
+    if (decode === undefined || awaited === undefined) return;
+    const { failures } = this.#host.engine;
+    let isSaid = false;
+    for (const entry of awaited) {
+      const { key, value } = entry;
+      if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
+      const result = decoded(decode, value, key);
+      const error = result.error ?? setThrough(tracker, key, result.value);
+      if (error === undefined) continue;
+      if (isSaid) failures.count(tracker.name, 'persist.decode');
+      else failures.report(tracker.name, 'persist.decode', key, error);
+      isSaid = true;
+    }
   }
 
   /** Leaves the window open for good: what has not come back is for the next life to decide about. */
   stop(): void {
-    if (this.#ticket !== undefined) this.#host.engine.timers.cancel(this.#ticket);
-    this.#ticket = undefined;
-    this.#windows += 1;
+    this.#window.stop();
   }
 
-  /** Claims the end of a run that has not come back. `undefined` where none is held under the key. */
-  endAbsent(
-    key: unknown,
-    { reason = 'completed', detail, generation }: EndOptions,
-  ): 'claimed' | 'duplicate' | undefined {
-    const endings = this.#host.endings();
-    const held = endings === undefined ? undefined : this.#entries.get(endings.tracker.name);
-    const entry = held?.get(key);
-    if (endings === undefined || entry === undefined) return undefined;
-    if (generation !== undefined && generation !== entry.generation) return undefined;
-    if (entry.claimed) return 'duplicate';
-    this.#conclude(endings, key, entry, reason, detail);
-    return 'claimed';
+  // --- inside -------------------------------------------------------------------------------------------------------
+
+  /** Returns the question whether an entry is known already, by an earlier take: that is asked about snapshots alone. */
+  #knownEntries(): (map: string, entry: PastEntry) => boolean {
+    if (this.#lastGenerations.size === 0) return () => false;
+    const { engine, endings: current } = this.#host;
+    const endings = current();
+    const ids = new Set<string>();
+    for (const [, { id }] of this.absences.entries()) if (id !== undefined) ids.add(id);
+    for (const [, slot] of endings?.tracker.stamps.entries() ?? []) ids.add((endings as Endings).idOf(slot));
+    return (map, { id, key }) => {
+      if (id !== undefined) return ids.has(id);
+      const isThere = engine.trackers.get(map)?.stamps.slotOf(key) !== undefined;
+      return this.absences.of(map)?.at(key) !== undefined || (this.lastGenerationOf(map) > 0 && isThere);
+    };
   }
 
-  /** Marks a run that has not come back as ended, without telling anybody. */
-  settleAbsent(key: unknown): 'settled' | 'duplicate' | undefined {
-    const endings = this.#host.endings();
-    const entry = endings && this.#entries.get(endings.tracker.name)?.get(key);
-    if (endings === undefined || entry === undefined) return undefined;
-    if (entry.claimed) return 'duplicate';
-    entry.claimed = true;
-    this.#entomb(key, entry);
-    return 'settled';
+  /** Whether entries of earlier lives may come back into a map. */
+  #isExpecting(tracker: Tracker): boolean {
+    if (this.absences.of(tracker.name) !== undefined) return true;
+    return this.#host.endings()?.tracker === tracker && this.#isSettling();
   }
 
-  #takeMap(
-    map: string,
-    lastGeneration: number,
-    entries: Array<{ key: unknown; entry: SnapshotEntry }>,
-  ): void {
-    const tracker = this.#host.engine.trackers.get(map);
-    const held = this.#entries.get(map) ?? new Map<unknown, SnapshotEntry>();
-    this.#entries.set(map, held);
-    const taken = this.#taken.get(map) ?? new Set<number>();
-    this.#taken.set(map, taken);
-    if (tracker !== undefined) this.#renumber(tracker, lastGeneration, taken);
-    for (const { key, entry } of entries) {
-      // Taken before, from this snapshot or an earlier one: it has come back, is held, or has ended.
-      if (taken.has(entry.generation)) continue;
-      taken.add(entry.generation);
-      if (entry.id !== undefined) this.#restoredIds.add(entry.id);
-      const own = { ...entry };
-      this.#instants.set(own, this.#instantsOf(entry));
-      held.set(key, own);
-    }
-    if (held.size === 0) this.#entries.delete(map);
+  /** Whether a run may be set again that had ended and left before. */
+  #isSettling(): boolean {
+    return this.#host.asksSettled && this.#host.engine.timeline.now() < this.#settlesUntil;
   }
 
   /**
-   * Entries that were set before the restore are later registrations than any in the snapshot, while the counter that
-   * numbered them knew nothing of those. Their ids stay.
+   * Entries that were set before the restore are later registrations than any of an earlier life, while the counter
+   * that numbered them knew nothing of those. Their ids stay.
    */
-  #renumber(tracker: Tracker, lastGeneration: number, taken: ReadonlySet<number>): void {
+  #renumber(tracker: Tracker): void {
     const { stamps } = tracker;
-    stamps.raiseGeneration(lastGeneration);
+    const lastGeneration = this.lastGenerationOf(tracker.name);
     const endings = this.#host.endings();
     for (const [, slot] of stamps.entries()) {
-      const generation = stamps.generation[slot] as number;
-      if (generation > lastGeneration || taken.has(generation)) continue;
+      const before = stamps.generation[slot] as number;
+      if (before > lastGeneration) continue;
       if (endings?.tracker === tracker) endings.restoreId(slot, endings.idOf(slot));
       stamps.renumber(slot);
+      if (endings?.tracker === tracker) endings.renumbered(slot);
+      this.#host.recorder()?.renumbered(tracker, slot, before);
     }
   }
 
-  #takeTombstone({
-    key,
-    id,
-    generation,
-    at,
-  }: {
-    key: unknown;
-    id: string;
-    generation: number;
-    at: number;
-  }): void {
-    const { tombstones, engine } = this.#host;
-    // One that was restored before and forgotten since stays forgotten.
-    if (this.#restoredTombstones.has(id)) return;
-    this.#restoredTombstones.add(id);
-    const known = tombstones?.get(key);
-    if (known !== undefined && known.generation >= generation) return;
-    const { timeline } = engine;
-    tombstones?.set(key, { id, generation, at: Math.min(timeline.toMonotonic(at), timeline.now()) });
-    if (tombstones?.get(key) !== undefined && !this.#restoredIds.has(id)) this.#announced.set(key, { id });
-  }
-
-  #takeDeliveries(pending: NotifierState<unknown, unknown>['pending'], letters: DeadLetter[]): void {
-    const isNew = (id: string): boolean => {
-      if (this.#restoredDeliveries.has(id)) return false;
-      this.#restoredDeliveries.add(id);
-      return true;
-    };
-    this.#host.resume({
-      pending: pending.filter(({ event }) => isNew(event.id)),
-      deadLetters: letters.filter(({ id }) => isNew(id)),
-    });
-  }
-
+  /** An entry is set: takes over what is awaited for it. Returns whether anything was. */
   #comeBack(tracker: Tracker, slot: number, key: unknown, value: unknown): boolean {
     const endings = this.#host.endings();
     const ofEnded = endings?.tracker === tracker ? endings : undefined;
-    const held = this.#entries.get(tracker.name);
-    const entry = held?.get(key);
-    if (held !== undefined && entry !== undefined) {
-      held.delete(key);
-      if (held.size === 0) this.#entries.delete(tracker.name);
-      this.#restamp(tracker, slot, entry);
-      if (entry.id !== undefined) ofEnded?.restoreId(slot, entry.id);
-      if (entry.claimed || this.#host.isSettled(value, key)) ofEnded?.settleSilently(slot, key);
+    const { stamps } = tracker;
+    const generation = stamps.generation[slot] as number;
+    const id = ofEnded?.askId(slot, key, value);
+    // What the owner was asked may have removed the entry.
+    if (!stamps.holds(slot, generation)) return false;
+    const entry = this.absences.of(tracker.name)?.find(key, id);
+    // A run whose ends are not announced in this life stays as it is, for one in which they are.
+    if (entry === undefined || (entry.id !== undefined && ofEnded === undefined)) {
+      if (ofEnded !== undefined && this.#isSettling()) this.#settle(ofEnded, slot, key, value);
+      if (!this.#isExpecting(tracker)) tracker.onReturn = undefined;
+      return false;
     }
-    const announced = entry === undefined && ofEnded !== undefined ? this.#announced.get(key) : undefined;
-    if (announced !== undefined) {
-      ofEnded?.restoreId(slot, announced.id);
-      ofEnded?.settleSilently(slot, key);
+    this.absences.remove(tracker.name, entry);
+    this.#restamp(tracker, slot, entry);
+    if (entry.id !== undefined) ofEnded?.restoreId(slot, entry.id);
+    ofEnded?.renumbered(slot);
+    const isSame = !entry.isUnrecorded && Object.is(entry.key, stamps.keyOf(slot));
+    const isClaimWritten =
+      this.#host.recorder()?.cameBack(tracker, slot, { before: generation, isSame }) ?? true;
+    if (ofEnded === undefined) return true;
+    if (entry.claimed) ofEnded.settleAgain(slot, key, isClaimWritten);
+    else {
+      ofEnded.isTheRun(slot);
+      this.#settle(ofEnded, slot, key, value);
     }
-    if (ofEnded !== undefined) this.#announced.delete(key);
-    if (!this.#isAwaited(tracker)) tracker.onReturn = undefined;
-    return entry !== undefined;
+    return true;
   }
 
-  #restamp(tracker: Tracker, slot: number, entry: SnapshotEntry): void {
-    const { registeredAt, lastActiveAt, borrowedAt } = this.#instants.get(entry) as HeldInstants;
+  #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {
     tracker.stamps.raiseGeneration(entry.generation);
     tracker.stamps.generation[slot] = entry.generation;
-    tracker.restamp(slot, registeredAt, lastActiveAt, borrowedAt);
+    const now = this.#host.engine.timeline.now();
+    // It may have been active after that was written.
+    const late = (at: number): number => Math.min(at + entry.lateMs, now);
+    tracker.restamp(slot, entry.registeredAt, late(entry.lastActiveAt), late(entry.usedAt));
   }
 
-  #instantsOf({ registeredAt, lastActiveAt, borrowedAt }: SnapshotEntry): HeldInstants {
-    const { timeline } = this.#host.engine;
-    const now = timeline.now();
-    const past = (epoch: number): number => Math.min(timeline.toMonotonic(epoch), now);
-    if (timeline.toMonotonic(registeredAt) > now) this.#clamped += 1;
-    return {
-      registeredAt: past(registeredAt),
-      lastActiveAt: past(lastActiveAt),
-      borrowedAt: borrowedAt === undefined ? undefined : past(borrowedAt),
-    };
+  /** Marks a run as ended whose value says that its end was announced before. */
+  #settle(endings: Endings, slot: number, key: unknown, value: unknown): void {
+    const { stamps } = endings.tracker;
+    const generation = stamps.generation[slot] as number;
+    if (this.#host.isSettled(value, key) && stamps.holds(slot, generation)) endings.settleSilently(slot, key);
   }
 
-  #openWindow(): void {
-    const { engine, restoreWindowMs } = this.#host;
-    this.stop();
-    this.#ticket = engine.timers.schedule(
-      engine.timeline.now() + restoreWindowMs,
-      () => void this.#closeWindow(),
-    );
+  #allBack(map: string): void {
+    const tracker = this.#host.engine.trackers.get(map);
+    if (tracker !== undefined && !this.#isExpecting(tracker)) tracker.onReturn = undefined;
   }
+}
 
-  async #closeWindow(): Promise<void> {
-    this.#ticket = undefined;
-    const { engine } = this.#host;
-    const endings = this.#host.endings();
-    if (endings !== undefined && !endings.tracker.observing) {
-      const window = this.#windows;
-      const isStopped = (): boolean => window !== this.#windows || engine.isStopped;
-      const { clock } = engine.timeline;
-      const slices = new Slices({ clock, budgetMs: engine.sliceBudgetMs, isStopped });
-      // One that comes back meanwhile, because of a listener or in a pause, leaves the row.
-      const absent = this.#entries.get(endings.tracker.name) ?? new Map<unknown, SnapshotEntry>();
-      for (const [key, entry] of absent) {
-        if (entry.claimed) continue;
-        // Gone before anybody is told: what is set under this key from now on is a new run.
-        absent.delete(key);
-        this.#conclude(endings, key, entry, 'lost', undefined);
-        if (isStopped() || (slices.isOver() && !(await slices.giveWay()))) return;
-      }
-    }
-    this.#entries.clear();
-    this.#announced.clear();
-    for (const tracker of engine.trackers.values()) tracker.onReturn = undefined;
+/**
+ * A registration of a run that another one has is written as open, and then as ended. Where records end between the two,
+ * the first of them is the run: claims the others, and yields them.
+ */
+function* claimSeconds(entries: Iterable<PastEntry>): Generator<PastEntry> {
+  const runs = new Map<string, PastEntry>();
+  for (const entry of entries) {
+    if (entry.id === undefined || entry.claimed) continue;
+    const known = runs.get(entry.id);
+    const isFirst = known === undefined || entry.generation < known.generation;
+    if (isFirst) runs.set(entry.id, entry);
+    const second = isFirst ? known : entry;
+    if (second === undefined) continue;
+    second.claimed = true;
+    yield second;
   }
+}
 
-  #conclude(endings: Endings, key: unknown, entry: SnapshotEntry, reason: string, detail: unknown): void {
-    entry.claimed = true;
-    this.#entomb(key, entry);
-    const { id, generation, value } = entry;
-    const endedAt = this.#host.engine.timeline.clock.now();
-    // The wall clock may have been set back since.
-    const registeredAt = Math.min(entry.registeredAt, endedAt);
-    const lastActiveAt = Math.min(entry.lastActiveAt, endedAt);
-    const event = {
-      id: id as string,
-      key,
-      generation,
-      reason,
-      registeredAt,
-      lastActiveAt,
-      endedAt,
-      value,
-      detail,
-    };
-    endings.conclude(event);
-  }
-
-  #entomb(key: unknown, { id, generation }: SnapshotEntry): void {
-    this.#host.tombstones?.set(key, { id: id as string, generation, at: this.#host.engine.timeline.now() });
-  }
-
-  #isAwaited(tracker: Tracker): boolean {
-    const isEnded = this.#host.endings()?.tracker === tracker;
-    return this.#entries.has(tracker.name) || (isEnded && this.#announced.size > 0);
-  }
-
-  #decode(json: unknown, map: string, path: string): unknown {
-    const { keyCodec } = this.#host;
-    if (keyCodec === undefined) return json;
-    try {
-      return keyCodec.decode(json, map);
-    } catch (cause) {
-      throw new MapsweepError(
-        'ERR_INVALID_SNAPSHOT',
-        `snapshot.maps["${map}"].${path}.key: keyCodec.decode failed. Nothing was restored`,
-        { cause },
-      );
-    }
-  }
-
-  #event(event: SnapshotEvent, map: string): EndedEvent {
-    const { value, detail, ...rest } = event;
-    return { ...rest, key: this.#decode(event.key, map, 'pending'), value, detail };
+/** By the owner's own method, so that a class of his keeps its indexes. Returns what it threw. */
+function setThrough({ native }: Tracker, key: unknown, value: unknown): unknown {
+  try {
+    if (native.kind === 'map') (native.target as Map<unknown, unknown>).set(key, value);
+    else (native.target as Set<unknown>).add(key);
+    return undefined;
+  } catch (error) {
+    return error ?? new Error('set threw nothing');
   }
 }

@@ -17,6 +17,8 @@ export const COMPLAINED = 16;
 export const LEAVING = 32;
 /** The owner's own `delete` has refused to remove the entry, or has thrown, when the library last asked it to. */
 export const REFUSED = 64;
+/** The entry was written into the journal. */
+export const RECORDED = 128;
 
 const initialCapacity = 16;
 

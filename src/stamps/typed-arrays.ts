@@ -1,5 +1,5 @@
 /** Copies what fits of `from` into `to`, and returns that. */
-export function resized<A extends Float64Array | Int32Array | Uint8Array>(from: A, to: A): A {
+export function resized<A extends Float64Array | Int32Array | Uint32Array | Uint8Array>(from: A, to: A): A {
   to.set(from.length > to.length ? (from.subarray(0, to.length) as A) : from);
   return to;
 }

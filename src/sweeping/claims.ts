@@ -8,6 +8,8 @@ export interface Claim {
 
 /** Exactly-once endings, as the map that they are kept for sees them. */
 export interface ClaimKeeper {
+  /** An entry was registered: it opens an obligation, unless its run is known already. */
+  registered(slot: number, key: unknown, value: unknown): void;
   /** Claims the end of an entry that is about to be removed; `undefined` if it is claimed already. */
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined;
   /** The entry did not leave after all. */

@@ -84,8 +84,9 @@ export class MapPass {
     return !done;
   }
 
-  // Nothing has to be told of any entry, and none hangs on what another map does.
+  // Nothing has to be told or written of any entry, and none hangs on what another map does.
   get #isEmptiable(): boolean {
-    return this.#tracker.policy.follows === undefined && isSweptUntold(this.#tracker);
+    const { policy, recorder } = this.#tracker;
+    return policy.follows === undefined && recorder === undefined && isSweptUntold(this.#tracker);
   }
 }

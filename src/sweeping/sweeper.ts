@@ -30,6 +30,7 @@ export class Sweeper {
   #nextTickAt: number | undefined;
   #inFlight: Promise<SweepReport> | undefined;
   #lastFinishedAt: number | undefined;
+  #lastTickAt = Number.NEGATIVE_INFINITY;
   #isStopped = true;
   #interrupted = false;
 
@@ -40,6 +41,11 @@ export class Sweeper {
   /** When the last pass that went through ended, epoch ms; `undefined` before the first. */
   get lastFinishedAt(): number | undefined {
     return this.#lastFinishedAt;
+  }
+
+  /** When it ticked last, or was started; monotonic ms. */
+  get lastTickAt(): number {
+    return this.#lastTickAt;
   }
 
   /** It does not tick: it was stopped, or belongs to a map that is used alone. */
@@ -56,7 +62,8 @@ export class Sweeper {
   start(): void {
     if (!this.#isStopped) return;
     this.#isStopped = false;
-    this.#schedule(this.#host.timeline.now() + this.#host.sweepEveryMs);
+    this.#lastTickAt = this.#host.timeline.now();
+    this.#schedule(this.#lastTickAt + this.#host.sweepEveryMs);
   }
 
   /** Ends ticking; a pass that is under way ends at its next pause. */
@@ -85,6 +92,7 @@ export class Sweeper {
   #tick(scheduledAt: number): void {
     const { timeline, grid, sweepEveryMs } = this.#host;
     const now = timeline.now();
+    this.#lastTickAt = now;
     const isLate = this.#isLate(scheduledAt, now);
     this.#schedule(
       isLate || scheduledAt + sweepEveryMs <= now ? now + sweepEveryMs : scheduledAt + sweepEveryMs,

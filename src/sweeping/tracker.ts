@@ -7,6 +7,7 @@ import { HOOKED, StampStore } from '../stamps/stamp-store.js';
 import type { ClaimKeeper } from './claims.js';
 import { Companions } from './companions.js';
 import { DueQueue } from './due-queue.js';
+import type { EntryRecorder } from './entry-recorder.js';
 import type { Removal } from './removal-callbacks.js';
 import type { Shared } from './shared.js';
 
@@ -60,6 +61,8 @@ export class Tracker {
    * there were any.
    */
   onReturn: ((slot: number, key: unknown, value: unknown) => boolean) | undefined;
+  /** Set if what is in the map is to survive a restart. */
+  recorder: EntryRecorder | undefined;
   /** Called for every registration, with state settled. */
   onRegistered: ((slot: number, key: unknown, value: unknown) => void) | undefined;
   /** The map is tracked no more. */
@@ -119,24 +122,35 @@ export class Tracker {
     const slot = this.stamps.register(key, at);
     this.registeredTotal += 1;
     this.activity.begin(slot, at);
+    const generation = this.stamps.generation[slot] as number;
+    // Said first, since whatever is said of the entry below has to come after it.
+    this.recorder?.registered(slot);
     const isBack = this.onReturn?.(slot, key, value) ?? false;
+    // What the owner was asked may have removed the entry.
+    if (!isBack && !this.stamps.holds(slot, generation)) return;
     if (isBack) leader?.companionActive(key, this.stamps.lastActiveAt(slot));
     else {
-      if (isWritten) leader?.companionActive(key, at);
+      if (isWritten) leader?.companionActive(key, at, true);
       this.due.fileNew(slot, at);
     }
+    this.claims?.registered(slot, key, value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
     this.onRegistered?.(slot, key, value);
   }
 
-  /** Counts the activity of a companion as activity of its leader's entry here, if there is one, and on up the chain. */
-  companionActive(key: unknown, at: number): void {
+  /**
+   * Counts the activity of a companion as activity of its leader's entry here, if there is one, and on up the chain.
+   *
+   * @param isNow not so for a companion that has come back from an earlier life, where that was written down
+   */
+  companionActive(key: unknown, at: number, isNow = false): void {
     const slot = this.stamps.slotOf(key);
     if (slot !== undefined) {
       this.activity.companionActive(slot, at);
+      if (isNow) this.recorder?.used(slot);
       if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
     }
-    this.companions.leader?.companionActive(key, at);
+    this.companions.leader?.companionActive(key, at, isNow);
   }
 
   /**
@@ -152,6 +166,7 @@ export class Tracker {
   ): void {
     this.stamps.restamp(slot, registeredAt, Math.max(registeredAt, lastActiveAt));
     this.activity.restore(slot, companionAt);
+    this.recorder?.restamped(slot);
     this.due.refile(slot);
   }
 
@@ -162,6 +177,7 @@ export class Tracker {
 
   /** Drops everything that is kept about an entry. */
   forget(slot: number): void {
+    this.recorder?.left(slot);
     if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
     this.order?.remove(slot);

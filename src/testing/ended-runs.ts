@@ -3,7 +3,7 @@ import { explain } from '../diagnosis/explain.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { shownError, shownKey } from '../events/shown.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
-import type { AbsentEntry } from '../restart/restoration.js';
+import type { PastEntry } from '../restart/left.js';
 import { endingsRecordOf } from './endings-record.js';
 import { assertNoOther } from './running-check.js';
 import { notASubject, subjectOf } from './subject.js';
@@ -115,9 +115,9 @@ function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
     const generation = stamps.generation[slot] as number;
     runs.set(endings.idOf(slot), { key, generation, isOpen: !endings.isClaimed(slot) });
   }
-  for (const { key, entry } of openAbsentees(parts)) {
-    if (entry.id === undefined || runs.has(entry.id)) continue;
-    runs.set(entry.id, { key, generation: entry.generation, isOpen: true, isAbsent: true });
+  for (const { id, key, generation } of openAbsentees(parts)) {
+    if (id === undefined || runs.has(id)) continue;
+    runs.set(id, { key, generation, isOpen: true, isAbsent: true });
   }
   return runs;
 }
@@ -155,9 +155,12 @@ function assertKnown(check: string, parts: RegistryInternals, runs: readonly End
 }
 
 /** Runs that a snapshot held alive and that have not come back: they end as `lost` if they do not. */
-export function openAbsentees({ endings, restoration }: RegistryInternals): readonly AbsentEntry[] {
+export function openAbsentees({ endings, restart }: RegistryInternals): readonly PastEntry[] {
   if (endings === undefined) return [];
-  return restoration.absentFrom(endings.tracker.name).filter(({ entry }) => entry.claimed !== true);
+  const open = [...restart.restoration.absences.entries()].filter(
+    ([, { id, claimed }]) => id !== undefined && !claimed,
+  );
+  return open.map(([, entry]) => entry);
 }
 
 /**

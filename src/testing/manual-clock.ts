@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { MapsweepError } from '../errors.js';
 import { invalidRange, invalidType, readInteger, readOptions } from '../policy/read-options.js';
 import { type Clock, yieldToEventLoop } from '../time/clock.js';
@@ -31,6 +32,8 @@ export interface ManualClock extends Clock {
   readonly pendingTimers: number;
   /** A turn of the real event loop, whatever fake timers are installed. No time passes. */
   yield(): Promise<void>;
+  /** One boot for each manual clock: registries that share it see the same time pass between their lives. */
+  boot(): { readonly id: string; readonly at: number };
   /** A number in [0, 1). Clocks of the same seed give the same sequence. */
   random(): number;
   /**
@@ -66,6 +69,7 @@ export function createManualClock(options: ManualClockOptions = {}): ManualClock
   let monotonic = MONOTONIC_START;
   let wallOffset = startAt - MONOTONIC_START;
   let yields = 0;
+  const bootId = `manual clock ${randomUUID()}`;
   let lastAdvance: Promise<void> = Promise.resolve();
 
   const settle = async (): Promise<void> => {
@@ -137,6 +141,7 @@ export function createManualClock(options: ManualClockOptions = {}): ManualClock
       return yieldToEventLoop();
     },
     random: mulberry32(seed),
+    boot: () => ({ id: bootId, at: monotonic }),
   };
 }
 

@@ -1,52 +1,75 @@
 /**
  * One life of a service that is going to be killed: registers runs, ends some, and appends every ending that it is told
- * of to a log on disk. Arguments: folder, number of the life, `finish` for the last one, which ends by itself.
+ * of to a log on disk. It begins when the parent says so, and tells the parent what the journal has acknowledged.
  */
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createRegistry } from '../../src/index.js';
+import { FreeTime } from './free-time.js';
+import { type Begin, runsOfBatch, type Word } from './protocol.js';
 
-const [folder = '.', life = '0', mode] = process.argv.slice(2);
-const isLast = mode === 'finish';
-const log = openSync(join(folder, 'deliveries.log'), 'a');
+process.once('message', (begin: Begin) => void live(begin));
 
-const registry = createRegistry<{ runs: Map<string, { life: string }> }>({
-  maps: { runs: { maxIdle: '1h' } },
-  ended: {
-    map: 'runs',
-    deliver: async ({ id, key, generation, reason }) => {
-      // The effect, durable before the attempt counts as a success.
-      writeSync(log, `${JSON.stringify({ id, key, generation, reason, life })}\n`);
-      fsyncSync(log);
-      // Time in which a kill falls between the effect and its record.
-      await new Promise((resolve) => setTimeout(resolve, 2));
+async function live({ folder, life, isLast, comingBack }: Begin): Promise<void> {
+  const log = openSync(join(folder, 'deliveries.log'), 'a');
+  /** Endings whose delivery is over, as the registry knows too. */
+  let delivered: string[] = [];
+
+  const registry = createRegistry<{ runs: Map<string, { life: number }> }>({
+    maps: { runs: { maxIdle: '1h' } },
+    ended: {
+      map: 'runs',
+      deliver: async ({ id, key, generation, reason }) => {
+        // The effect, durable before the attempt counts as a success.
+        writeSync(log, `${JSON.stringify({ id, key, generation, reason, life })}\n`);
+        fsyncSync(log);
+        // Time in which a kill falls between the effect and its record.
+        await sleep(2);
+        setImmediate(() => delivered.push(id));
+      },
+      minDelay: '5ms',
+      maxDelay: '20ms',
     },
-    minDelay: '5ms',
-    maxDelay: '20ms',
-  },
-  sweepEvery: '50ms',
-  persistTo: { path: join(folder, 'state.json'), every: '10ms' },
-  // Runs of the lives before come back in half of the lives, and are lost in the others.
-  restoreWindow: isLast ? '50ms' : '40ms',
-});
+    sweepEvery: '50ms',
+    persistTo: join(folder, 'journal'),
+    // Less than most lives last: runs that do not come back end as lost in this life or the next.
+    restoreWindow: '40ms',
+  });
+  for (const key of comingBack) registry.maps.runs.set(key, { life });
+  // Some of them end now, so that their end is told in another life than their registration.
+  for (const [index, key] of comingBack.entries()) if (index % 3 === 0) registry.end(key);
 
-if (isLast) {
-  setTimeout(async () => {
+  if (isLast) {
+    await sleep(300);
     const { undelivered } = await registry.close({ deadline: '20s' });
     closeSync(log);
     process.disconnect();
     process.exitCode = undelivered === 0 ? 0 : 1;
-  }, 300);
-} else {
-  let count = 0;
+    return;
+  }
+
+  const word: Word = { batches: 0, flushed: 0, promised: 0, settled: [] };
+  const registeredAt: number[] = [];
+  const free = new FreeTime(folder);
   setInterval(() => {
-    for (let index = 0; index < 3; index += 1) {
-      const key = `life-${life}-run-${count++}`;
+    for (const { key, ends, leaves } of runsOfBatch(life, word.batches)) {
       registry.maps.runs.set(key, { life });
-      if (count % 3 === 0) registry.end(key);
-      if (count % 5 === 0) registry.maps.runs.delete(key);
+      if (ends) registry.end(key);
+      if (leaves) registry.maps.runs.delete(key);
     }
+    registeredAt.push(performance.now());
+    word.batches += 1;
+    const { batches } = word;
+    const settled = delivered;
+    delivered = [];
+    void registry.flushed().then(() => {
+      word.flushed = batches;
+      process.send?.({ ...word, settled });
+    });
+    while (word.promised < batches && free.since(registeredAt[word.promised] as number) >= 100)
+      word.promised += 1;
     // Work that is done, not time that has passed, says when to be killed: the machine may be slow.
-    process.send?.('batch');
+    process.send?.(word);
   }, 4);
 }

@@ -30,6 +30,18 @@ describe('Tombstones', () => {
     expect(kept.size).toBe(0);
   });
 
+  it('keeps the place of one that is renamed: the oldest still goes first', () => {
+    const { kept, claim } = tombstones({ max: 2 });
+    claim('a');
+    claim('b');
+    kept.rename('a', { id: 'another', generation: 7 });
+    expect(kept.get('a')).toEqual({ id: 'another', generation: 7, at: 0 });
+    claim('c');
+    expect([...kept.entries()].map(([key]) => key)).toEqual(['b', 'c']);
+    kept.rename('a', { id: 'gone', generation: 8 });
+    expect(kept.get('a')).toBe(undefined);
+  });
+
   it('tells keys apart as a Map does', () => {
     const { kept, claim } = tombstones();
     claim({});

@@ -92,7 +92,7 @@ describe('EventBus', () => {
 });
 
 describe('registry.on', () => {
-  it('takes the nine events of the contract and refuses all else, with a suggestion', () => {
+  it('takes the ten events of the contract and refuses all else, with a suggestion', () => {
     const registry = createRegistry({ clock: createManualClock() });
     expect(eventNames).toEqual([
       'subagent-ended',
@@ -104,6 +104,7 @@ describe('registry.on', () => {
       'dead-letter',
       'leak-suspected',
       'clock-jumped',
+      'journal-failed',
     ]);
     for (const name of eventNames) registry.on(name, () => {})();
     expect(() => registry.on('subagent-end' as never, () => {})).toThrow("Did you mean 'subagent-ended'");

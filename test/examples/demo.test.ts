@@ -84,11 +84,10 @@ describe.concurrent('npm run demo', () => {
 
     expect(broken).toEqual([]);
     expect(crash.crashes).toHaveLength(2);
-    for (const { snapshotAgeMs, requestsSinceSnapshot, open } of crash.crashes) {
-      expect(snapshotAgeMs).toBeGreaterThan(0);
-      expect(requestsSinceSnapshot).toBeGreaterThan(0);
-      // The store loses 2 runs that the snapshot holds.
-      expect(open.inSnapshotAlone).toBeGreaterThanOrEqual(2);
+    for (const { answered, open } of crash.crashes) {
+      expect(answered).toBeGreaterThan(0);
+      // The store loses 2 runs that the journal holds.
+      expect(open.inJournalAlone).toBeGreaterThanOrEqual(2);
     }
     expect(crash.endedAsLost).toBeGreaterThanOrEqual(4);
     // 40 tickets x 2 sessions, and 10 helpers.
@@ -102,8 +101,8 @@ describe.concurrent('npm run demo', () => {
     expect(outcome).toMatchObject({ exitStatus: 0, stderr: '' });
   }, 60_000);
 
-  it('says what got lost and exits with 1 when the second life starts without the snapshot', async () => {
-    const outcome = await demo('--tickets', '40', '--sabotage', 'forget-snapshot');
+  it('says what got lost and exits with 1 when the second life starts without the journal', async () => {
+    const outcome = await demo('--tickets', '40', '--sabotage', 'forget-journal');
 
     expect(outcome.stdout).toContain('This did not hold:');
     expect(outcome.stdout).toMatch(/never heard of the end of \d+ runs?\./);
@@ -157,7 +156,7 @@ describe('what the demo counts after its kills', () => {
     expect(counted(deliveries).broken).toEqual([expect.stringMatching(sentence)]);
   });
 
-  it('does not let pass a run that the snapshot held and that ended otherwise than lost', () => {
+  it('does not let pass a run that the journal held and that ended otherwise than lost', () => {
     expect(counted(once, [first.runId]).broken).toEqual(['1 run did not come back and did not end as lost.']);
   });
 });

@@ -10,6 +10,8 @@ import { createRegistry, TrackedMap } from '../../src/index.ts';
 import { promClient } from '../../src/prometheus/peer.ts';
 import { registerMetrics } from '../../src/prometheus.ts';
 import { internals } from '../../src/registry/internals.ts';
+import { MemoryVolume } from '../../src/restart/memory-journal.ts';
+import { openNow } from '../../src/restart/open-journal.ts';
 import { createManualClock } from '../../src/testing.ts';
 
 interface Run {
@@ -144,6 +146,32 @@ describe('registerMetrics', () => {
       ...of('runs', 'since', 'keepWhile', 'dispose', 'delete', 'settled', 'deliver'),
       ...of('contexts', 'weigh', 'delete'),
     ]);
+  });
+
+  it('has three metrics more with a journal, as zero from the first scrape on, and none of them without', async () => {
+    const own = {
+      journal_bytes: 'gauge',
+      journal_append_seconds: 'histogram',
+      journal_errors_total: 'counter',
+    };
+    const register = new Register();
+    const registry = createRegistry({
+      maps: { runs: {} },
+      ended: { map: 'runs' },
+      persistTo: openNow(new MemoryVolume().open(), { maxWaitMs: 5_000 }),
+    });
+    registerMetrics(registry, { register });
+    const types = (of: Register) =>
+      of
+        .getMetricsAsArray()
+        .filter(({ name }) => name.includes('journal'))
+        .map(({ name }) => [
+          name.replace('mapsweep_', ''),
+          (of.getSingleMetric(name) as never as { type: string }).type,
+        ]);
+    expect(Object.fromEntries(types(register))).toEqual(own);
+    expect(types(setup().register)).toEqual([]);
+    await registry.close();
   });
 
   it('shows the endings as zero without `ended`', async () => {

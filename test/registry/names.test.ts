@@ -3,6 +3,7 @@ import { registerMetrics } from 'mapsweep/prometheus';
 import { createManualClock } from 'mapsweep/testing';
 import { Registry as Register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
+import { heldBy } from '../restart/held-by.js';
 
 type Numbers = Map<string, number>;
 
@@ -60,12 +61,22 @@ describe.each(namesOfObjects)("a map that is called '%s'", (name) => {
     const { clock, registry, map } = started();
     map.set('a', 1);
     const snapshot = JSON.parse(JSON.stringify(registry.snapshot()));
-    expect(Object.hasOwn(snapshot.maps, name)).toBe(true);
-    const next = createRegistry({ clock });
-    next.restore({ ...snapshot, ended: undefined });
-    const again = JSON.parse(JSON.stringify(next.snapshot()));
-    expect(Object.getOwnPropertyDescriptor(again.maps, name)?.value.entries).toMatchObject([{ key: 'a' }]);
+    expect(heldBy(snapshot).entries(name)).toMatchObject([{ key: 'a' }]);
+    const next = createRegistry({ maps: { other: {} }, ended: { map: 'other' }, clock });
+    expect(() => next.restore(snapshot)).toThrow(name);
+    registry.stop();
+    next.stop();
+  });
+
+  it('comes back when it is adopted', () => {
+    const clock = createManualClock();
+    const policy = { persist: true };
+    const registry = createRegistry({ clock });
+    registry.adopt(name, new Map([['a', 1]]), policy);
     const stamps = registry.stamps(name, 'a');
+    const next = createRegistry({ clock });
+    next.restore(JSON.parse(JSON.stringify(registry.snapshot())));
+    expect(heldBy(JSON.parse(JSON.stringify(next.snapshot()))).entries(name)).toMatchObject([{ key: 'a' }]);
     const handle = next.adopt(name, new Map([['a', 1]]));
     expect(handle.stamps('a')).toEqual(stamps);
     registry.stop();

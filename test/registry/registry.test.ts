@@ -289,7 +289,36 @@ describe('createRegistry refuses at once, naming the option, what was received a
       ['ended.deliver', '"x"'],
     ],
     ['a share of 2', { captureSites: 2 }, 'ERR_INVALID_OPTION', ['captureSites', '2', '0 to 1']],
-    ['half a key codec', { keyCodec: { encode: () => '' } }, 'ERR_INVALID_OPTION', ['keyCodec.decode']],
+    [
+      'the key codec of the first edition',
+      { keyCodec: { encode: () => '', decode: () => '' } },
+      'ERR_UNKNOWN_OPTION',
+      ['keyCodec is gone', 'left out'],
+    ],
+    [
+      'the value encoder of the first edition',
+      { encodeValue: () => '' },
+      'ERR_UNKNOWN_OPTION',
+      ['encodeValue is gone', 'persist = { encode }'],
+    ],
+    [
+      'the interval of the first edition',
+      { persistTo: { path: '/tmp/never', every: '10s' } },
+      'ERR_UNKNOWN_OPTION',
+      ['persistTo.every is gone', 'maxWait'],
+    ],
+    [
+      'a promise of less than the kernel',
+      { persistTo: { path: '/tmp/never', sync: 'none' } },
+      'ERR_INVALID_OPTION',
+      ['persistTo.sync', '"none"', 'kernel'],
+    ],
+    [
+      'half a persist',
+      { maps: { runs: { persist: { decode: () => 1 } } } },
+      'ERR_INVALID_OPTION',
+      ['persist.encode'],
+    ],
     ['an empty path', { persistTo: '' }, 'ERR_INVALID_OPTION', ['persistTo', 'path']],
     ['a misspelt leak option', { leakDetection: { cycl: 1 } }, 'ERR_UNKNOWN_OPTION', ['leakDetection.cycl']],
   ];

@@ -2,6 +2,7 @@ import { createRegistry, type Registry, type RegistryOptions, type RegistrySnaps
 import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { slowClock } from '../time/slow-clock.js';
+import { heldBy } from './held-by.js';
 
 interface Run {
   done?: boolean;
@@ -43,12 +44,12 @@ function live(clock: ManualClock, options: Partial<RegistryOptions<Maps>> & { fa
 
 const throughJson = (snapshot: RegistrySnapshot): RegistrySnapshot => JSON.parse(JSON.stringify(snapshot));
 
-/** The clock of the next life: monotonic time starts anew, wall time goes on. */
+/** The clock of the next life, after the machine was booted: monotonic time starts anew, wall time goes on. */
 const clockAfter = (clock: ManualClock, downtimeMs = 0) =>
   createManualClock({ startAt: clock.now() + downtimeMs });
 
 describe('a snapshot', () => {
-  it('is plain JSON of version 1, unchanged by a round trip', async () => {
+  it('is plain JSON of version 2, unchanged by a round trip', async () => {
     const clock = createManualClock();
     const { registry } = live(clock, { fails: true });
     registry.maps.runs.set('a', {});
@@ -57,51 +58,34 @@ describe('a snapshot', () => {
     registry.end('b', { reason: 'error', detail: { code: 7 } });
     await clock.advance(3_000);
     const snapshot = registry.snapshot();
-    expect(snapshot).toMatchObject({ format: 'mapsweep-snapshot', version: 1, takenAt: clock.now() });
+    expect(snapshot).toMatchObject({ format: 'mapsweep-snapshot', version: 2 });
     expect(throughJson(snapshot)).toEqual(snapshot);
-    expect(snapshot.ended?.pending).toMatchObject([
-      { event: { key: 'b', reason: 'error', detail: { code: 7 } } },
-    ]);
-    expect(snapshot.ended?.pending[0]?.attempts).toBeGreaterThanOrEqual(2);
+    const held = heldBy(snapshot);
+    expect(held.entries('contexts')).toMatchObject([{ key: 'a' }]);
+    expect(held.pending).toMatchObject([{ key: 'b', reason: 'error', detail: { code: 7 } }]);
+    expect(held.pending[0]?.attempts).toBeGreaterThanOrEqual(2);
     await registry.close({ deadline: 0 });
   });
 
-  it('says which key JSON cannot carry, and carries it with a keyCodec', async () => {
+  it('leaves out an entry whose key JSON cannot carry, which is counted each time and said once', () => {
     const clock = createManualClock();
-    const key = { id: 4 };
-    const { registry } = live(clock);
-    registry.maps.runs.set(key, {});
-    expect(() => registry.snapshot()).toThrow(/maps\.runs: JSON cannot carry the key/);
-    const keyCodec = { encode: (k: unknown) => (k as { id: number }).id, decode: () => key };
-    const coded = live(clock, { keyCodec });
-    coded.registry.maps.runs.set(key, {});
-    const snapshot = throughJson(coded.registry.snapshot());
-    expect(snapshot.maps.runs?.entries[0]?.key).toBe(4);
-    const next = live(clockAfter(clock), { keyCodec });
-    next.registry.restore(snapshot);
-    next.registry.maps.runs.set(key, {});
-    expect(next.registry.stamps('runs', key)).toEqual(coded.registry.stamps('runs', key));
-  });
-
-  it('leaves out an entry whose key the keyCodec answers undefined for', () => {
-    const clock = createManualClock();
-    const { registry } = live(clock, {
-      keyCodec: { encode: (key) => (typeof key === 'string' ? key : undefined), decode: (json) => json },
-    });
+    const { registry, failures } = live(clock);
     registry.maps.runs.set('kept', {});
-    registry.maps.runs.set(Symbol('left out'), {});
-    expect(registry.snapshot().maps.runs?.entries.map(({ key }) => key)).toEqual(['kept']);
+    for (const key of [Symbol('left out'), { id: 4 }, undefined, 7n]) registry.maps.runs.set(key, {});
+    expect(heldBy(registry.snapshot()).entries('runs')).toMatchObject([{ key: 'kept' }]);
+    expect(failures).toEqual(['persist']);
+    expect(registry.report().callbackErrors).toContainEqual({ map: 'runs', callback: 'persist', count: 4 });
   });
 
-  it('holds values with encodeValue alone', () => {
+  it('holds values with encode alone, each as encode gives it', () => {
     const clock = createManualClock();
     const without = live(clock);
     without.registry.maps.runs.set('a', { text: 'secret' });
     expect(JSON.stringify(without.registry.snapshot())).not.toContain('secret');
-    const encodeValue = (run: unknown) => ({ shown: (run as Run).text });
-    const { registry } = live(clock, { encodeValue });
+    const encode = ({ text }: Run) => ({ shown: text });
+    const { registry } = live(clock, { maps: { runs: { persist: { encode } }, contexts: {} } });
     registry.maps.runs.set('a', { text: 'public' });
-    expect(registry.snapshot().maps.runs?.entries[0]?.value).toEqual({ shown: 'public' });
+    expect(heldBy(registry.snapshot()).entries('runs')).toMatchObject([{ value: { shown: 'public' } }]);
   });
 
   it('drops a detail that JSON cannot carry, and counts it', async () => {
@@ -118,9 +102,10 @@ describe('a snapshot', () => {
       registry.maps.runs.set(key, {});
       registry.end(key, { detail });
     }
-    const details = registry.snapshot().ended?.pending.map(({ event }) => event.detail);
+    const details = heldBy(registry.snapshot()).pending.map(({ detail }) => detail);
     expect(details).toEqual([undefined, undefined, undefined, { fine: true }]);
-    expect(failures.filter((callback) => callback === 'detail')).toHaveLength(3);
+    expect(failures.filter((callback) => callback === 'detail')).toHaveLength(1);
+    expect(registry.report().callbackErrors).toContainEqual({ map: 'runs', callback: 'detail', count: 3 });
     await registry.close({ deadline: 0 });
   });
 
@@ -136,10 +121,12 @@ describe('a snapshot', () => {
     const { registry } = live(clock, { maps: { runs: { adopt: new Owned(), maxIdle: '1h' }, contexts: {} } });
     registry.maps.runs.set('a', {});
     registry.maps.runs.delete('a');
-    expect(snapshots[0]?.maps.runs?.entries).toMatchObject([{ key: 'a' }]);
-    expect(snapshots[0]?.maps.runs?.entries[0]).not.toHaveProperty('claimed');
-    expect(snapshots[0]?.ended?.tombstones).toEqual([]);
-    expect(registry.snapshot().ended?.tombstones).toMatchObject([{ key: 'a' }]);
+    const inside = heldBy(snapshots[0] as RegistrySnapshot);
+    expect(inside.openKeys('runs')).toEqual(['a']);
+    expect(inside.pending).toEqual([]);
+    const after = heldBy(registry.snapshot());
+    expect(after.entries('runs')).toEqual([]);
+    expect(after.pending).toMatchObject([{ key: 'a', reason: 'deleted' }]);
   });
 
   it('taken inside dispose holds the ending as pending: a crash there loses nothing', () => {
@@ -158,7 +145,9 @@ describe('a snapshot', () => {
     });
     registry.maps.runs.set('a', {});
     registry.maps.runs.delete('a');
-    expect(inside?.ended?.pending).toMatchObject([{ event: { key: 'a', reason: 'deleted' }, attempts: 0 }]);
+    const held = heldBy(inside as RegistrySnapshot);
+    expect(held.pending).toMatchObject([{ key: 'a', reason: 'deleted', attempts: 0 }]);
+    expect(held.entries('runs')).toEqual([]);
   });
 });
 
@@ -181,7 +170,7 @@ describe('restore', () => {
       expect(next.registry.stamps('runs', 'a')).toEqual(stamps);
       next.registry.end('a');
       await Promise.resolve();
-      expect(next.registry.snapshot().ended?.tombstones[0]?.id).toBe(snapshot.maps.runs?.entries[0]?.id);
+      expect(next.told).toMatchObject([{ id: heldBy(snapshot).entries('runs')[0]?.id }]);
     },
   );
 
@@ -202,21 +191,56 @@ describe('restore', () => {
     expect(next.registry.maps.runs.has('a')).toBe(false);
   });
 
-  it('takes a stamp that lies in the future as of now, and counts it in the report', async () => {
+  it('counts no time between two boots if the wall clock was set back meanwhile: never below 0', async () => {
     const clock = createManualClock();
     const first = live(clock);
     first.registry.maps.runs.set('a', {});
+    await clock.advance(60_000);
     const snapshot = throughJson(first.registry.snapshot());
     const earlier = createManualClock({ startAt: clock.now() - 3_600_000 });
     const next = live(earlier);
     next.registry.restore(snapshot);
     next.registry.maps.runs.set('a', {});
     expect(next.registry.stamps('runs', 'a')).toMatchObject({
-      registeredAt: earlier.now(),
-      lastActiveAt: earlier.now(),
+      registeredAt: earlier.now() - 60_000,
+      lastActiveAt: earlier.now() - 60_000,
     });
-    expect(next.registry.report().restoredFromFuture).toBe(1);
   });
+
+  it('counts the time between two lives of one boot, whatever the wall clock did meanwhile', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    await clock.advance(60_000);
+    const snapshot = throughJson(first.registry.snapshot());
+    first.registry.stop();
+    clock.jumpWall(-12 * 3_600_000);
+    await clock.advance(30_000);
+    const next = live(clock);
+    next.registry.restore(snapshot);
+    next.registry.maps.runs.set('a', {});
+    expect(next.registry.stamps('runs', 'a')?.registeredAt).toBe(clock.now() - 90_000);
+  });
+
+  it.each([5, -12])(
+    'keeps ages over a jump of the wall clock by %i h that no tick has seen',
+    async (hours) => {
+      const clock = createManualClock();
+      const first = live(clock);
+      first.registry.maps.runs.set('a', {});
+      await clock.advance(61_000);
+      clock.jumpWall(hours * 3_600_000);
+      await clock.advance(1_000);
+      const snapshot = throughJson(first.registry.snapshot());
+      const later = clockAfter(clock);
+      const next = live(later);
+      next.registry.restore(snapshot);
+      next.registry.maps.runs.set('a', {});
+      expect(next.registry.stamps('runs', 'a')?.registeredAt).toBe(later.now() - 62_000);
+      await next.registry.sweep();
+      expect(next.registry.maps.runs.has('a')).toBe(true);
+    },
+  );
 
   it('gives later registrations greater generations than any before', () => {
     const clock = createManualClock();
@@ -227,6 +251,20 @@ describe('restore', () => {
     next.registry.restore(throughJson(first.registry.snapshot()));
     next.registry.maps.runs.set('new', {});
     expect(next.registry.stamps('runs', 'new')?.generation).toBeGreaterThan(before);
+  });
+
+  it('knows a run that had ended before the restore by the generation that it has since', () => {
+    const clock = createManualClock();
+    const first = live(clock).registry;
+    for (const key of ['a', 'b', 'c']) first.maps.runs.set(key, {});
+    const { registry } = live(clockAfter(clock));
+    registry.maps.runs.set('z', {});
+    registry.end('z');
+    registry.restore(throughJson(first.snapshot()));
+    const generation = registry.stamps('runs', 'z')?.generation as number;
+    expect(generation).toBeGreaterThan(3);
+    registry.maps.runs.delete('z');
+    expect(registry.end('z', { generation })).toBe('duplicate');
   });
 
   it('keeps a claim: an ended run that comes back is a duplicate, and nobody is told', async () => {
@@ -245,29 +283,36 @@ describe('restore', () => {
     expect(next.told).toEqual([]);
   });
 
-  it('bears a tombstoned key claimed within the window, and as a new run after it (openclaw#64071)', async () => {
+  it('takes a key that had left for a new run: no reused key loses an ending', async () => {
     const clock = createManualClock();
     const first = live(clock);
-    for (const key of ['a', 'b', 'c']) {
-      first.registry.maps.runs.set(key, {});
-      first.registry.maps.runs.delete(key);
-    }
+    first.registry.maps.runs.set('a', {});
+    first.registry.maps.runs.delete('a');
     await clock.advance(0);
-    const snapshot = throughJson(first.registry.snapshot());
     const later = clockAfter(clock);
     const next = live(later);
-    next.registry.restore(snapshot);
-    next.registry.maps.runs.set('a', {});
-    expect(next.registry.end('a')).toBe('duplicate');
-    // The claim is for the first set alone: a delete and a set make a new run.
-    next.registry.maps.runs.delete('a');
+    next.registry.restore(throughJson(first.registry.snapshot()));
     next.registry.maps.runs.set('a', {});
     expect(next.registry.end('a')).toBe('claimed');
-    await later.advance(10 * 60_000);
-    next.registry.maps.runs.set('b', {});
-    expect(next.registry.end('b')).toBe('claimed');
     await later.advance(0);
-    expect(next.told.map(({ key }) => key)).toEqual(['a', 'b']);
+    expect(next.told).toMatchObject([{ key: 'a', reason: 'completed' }]);
+    expect(next.told[0]?.id).not.toBe(first.told[0]?.id);
+  });
+
+  it('takes a key that had left for the announced run that settled says it is (openclaw#64071)', async () => {
+    const clock = createManualClock();
+    const settled = (run: Run) => run.done === true;
+    const first = live(clock, { ended: { settled } as never });
+    first.registry.maps.runs.set('a', {});
+    first.registry.maps.runs.delete('a');
+    await clock.advance(0);
+    const later = clockAfter(clock);
+    const next = live(later, { ended: { settled } as never });
+    next.registry.restore(throughJson(first.registry.snapshot()));
+    next.registry.maps.runs.set('a', { done: true });
+    expect(next.registry.end('a')).toBe('duplicate');
+    await later.advance(20 * 60_000);
+    expect(next.told).toEqual([]);
   });
 
   it('ends runs that have not come back when the window closes as lost, once, with their id', async () => {
@@ -282,7 +327,9 @@ describe('restore', () => {
     await later.advance(10 * 60_000 - 1);
     expect(next.told).toEqual([]);
     await later.advance(1);
-    const lostId = snapshot.maps.runs?.entries.find(({ key }) => key === 'lost')?.id;
+    const lostId = heldBy(snapshot)
+      .entries('runs')
+      .find(({ key }) => key === 'lost')?.id;
     expect(next.told).toMatchObject([{ key: 'lost', reason: 'lost', id: lostId }]);
     expect(next.registry.end('lost')).toBe('duplicate');
     await later.advance(20 * 60_000);
@@ -320,7 +367,7 @@ describe('restore', () => {
       expect(Math.max(...slices)).toBeLessThanOrEqual(50);
       expect(life.registry.end(99_999)).toBe('claimed');
       life.registry.stop();
-    }, 30_000);
+    }, 60_000);
 
     it('takes a key that is set after its run was lost for a new run, though the others are still being lost', async () => {
       const { clock, life, lost } = waiting(1_000, (registry) => {
@@ -339,19 +386,20 @@ describe('restore', () => {
       await clock.advance(10 * 60_000);
       expect(lost.length).toBeGreaterThan(0);
       expect(lost.length).toBeLessThanOrEqual(50);
-      expect(life.registry.snapshot().maps.runs?.entries).toHaveLength(1_000 - lost.length);
+      expect(heldBy(life.registry.snapshot()).openKeys('runs')).toHaveLength(1_000 - lost.length);
     });
 
-    it('opens the window anew when more is restored in a pause', async () => {
+    it('loses none of them twice when the same snapshot is restored in a pause', async () => {
       let restoredAfter: number | undefined;
       const { clock, life, lost, snapshot } = waiting(1_000, (registry) => {
         if (lost.length === 0 || restoredAfter !== undefined) return;
-        registry.restore(snapshot);
         restoredAfter = lost.length;
+        registry.restore(snapshot);
       });
       await clock.advance(10 * 60_000);
-      expect(lost).toHaveLength(restoredAfter as number);
-      await clock.advance(10 * 60_000);
+      expect(restoredAfter).toBeGreaterThan(0);
+      expect(lost).toHaveLength(1_000);
+      await clock.advance(20 * 60_000);
       expect(lost).toHaveLength(1_000);
       life.registry.stop();
     });
@@ -390,7 +438,7 @@ describe('restore', () => {
     await later.advance(5_000);
     expect(await closing).toEqual({ undelivered: 1 });
     expect(reasons).toEqual(['completed']);
-    expect(next.registry.snapshot().maps.runs?.entries.map(({ key }) => key)).toContain('absent');
+    expect(heldBy(next.registry.snapshot()).openKeys('runs')).toContain('absent');
   });
 
   it('keeps runs that have not come back in the next snapshot', async () => {
@@ -400,7 +448,30 @@ describe('restore', () => {
     const snapshot = throughJson(first.registry.snapshot());
     const second = live(clockAfter(clock));
     second.registry.restore(snapshot);
-    expect(second.registry.snapshot().maps.runs?.entries).toEqual(snapshot.maps.runs?.entries);
+    const held = heldBy(throughJson(second.registry.snapshot()));
+    const { generation, id } = heldBy(snapshot).entries('runs')[0] as { generation: number; id: string };
+    expect(held.entries('runs')).toMatchObject([{ key: 'a', generation, id, claimed: false }]);
+  });
+
+  it('awaits them no longer than the window, over all lives and snapshots of them', async () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    const snapshot = throughJson(first.registry.snapshot());
+    const clock2 = clockAfter(clock);
+    const life2 = live(clock2);
+    life2.registry.restore(snapshot);
+    await clock2.advance(7 * 60_000);
+    const snapshot2 = throughJson(life2.registry.snapshot());
+    life2.registry.stop();
+    const clock3 = clockAfter(clock2, 60 * 60_000);
+    const life3 = live(clock3);
+    life3.registry.restore(snapshot2);
+    await clock3.advance(3 * 60_000 - 1);
+    expect(life3.told).toEqual([]);
+    await clock3.advance(1);
+    expect(life3.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+    life3.registry.stop();
   });
 
   it('lets a run that has not come back be ended, once', async () => {
@@ -438,13 +509,13 @@ describe('restore', () => {
     first.registry.end('a');
     await clock.advance(2_500);
     const snapshot = throughJson(first.registry.snapshot());
-    const attempts = snapshot.ended?.pending[0]?.attempts as number;
+    const [pending] = heldBy(snapshot).pending;
     const later = clockAfter(clock);
     const next = live(later);
     next.registry.restore(snapshot);
     await later.advance(60_000);
     expect(next.told).toMatchObject([
-      { key: 'a', attempt: attempts + 1, id: snapshot.ended?.pending[0]?.event.id },
+      { key: 'a', attempt: (pending?.attempts as number) + 1, id: pending?.id },
     ]);
   });
 
@@ -455,7 +526,7 @@ describe('restore', () => {
     first.registry.end('a');
     await clock.advance(0);
     const snapshot = throughJson(first.registry.snapshot());
-    expect(snapshot.ended?.pending).toMatchObject([{ attempts: 1 }]);
+    expect(heldBy(snapshot).pending).toMatchObject([{ attempts: 1 }]);
     const next = live(clockAfter(clock), { ended: { attempts: 1 } as never });
     next.registry.restore(snapshot);
     expect(next.registry.deadLetters()).toMatchObject([{ event: { key: 'a' }, ambiguous: true }]);
@@ -498,6 +569,20 @@ describe('restore', () => {
     expect(next.told.map(({ key }) => key).sort()).toEqual(['open', 'pending']);
   });
 
+  it('refuses another snapshot than the one it has restored, and says so', () => {
+    const clock = createManualClock();
+    const first = live(clock);
+    first.registry.maps.runs.set('a', {});
+    const snapshot = throughJson(first.registry.snapshot());
+    first.registry.maps.runs.set('b', {});
+    const another = throughJson(first.registry.snapshot());
+    const next = live(clockAfter(clock));
+    next.registry.restore(snapshot);
+    const before = next.registry.snapshot();
+    expect(() => next.registry.restore(another)).toThrow(/another one was restored before/);
+    expect(next.registry.snapshot()).toEqual(before);
+  });
+
   it('gives a map that is adopted later what is held for it', async () => {
     const clock = createManualClock();
     const first = createRegistry({ clock, maps: {} });
@@ -536,53 +621,44 @@ describe('restore', () => {
 
 describe('a damaged snapshot', () => {
   const clock = createManualClock();
-  const { registry } = live(clock);
+  const { registry } = live(clock, { fails: true });
   registry.maps.runs.set('a', {});
   registry.maps.runs.set('b', {});
   registry.maps.runs.delete('b');
   const whole = throughJson(registry.snapshot());
+  registry.stop();
 
   it.each<[damage: string, where: RegExp, change: (snapshot: RegistrySnapshot) => unknown]>([
-    ['no object', /^snapshot: expected an object/, () => 'torn'],
+    ['no object', /^snapshot.*received (text|'torn'|"torn"|undefined)/, () => 'torn'],
     ['another format', /^snapshot\.format/, (snapshot) => ({ ...snapshot, format: 'other' })],
-    ['another version', /^snapshot\.version: expected 1/, (snapshot) => ({ ...snapshot, version: 2 })],
-    ['no maps', /^snapshot\.maps: expected an object/, ({ maps: _, ...rest }) => rest],
+    ['another version', /^snapshot\.version: expected 1 or 2/, (snapshot) => ({ ...snapshot, version: 3 })],
+    ['no records', /^snapshot\.records: expected an array/, ({ records: _, ...rest }) => rest],
     [
-      'an entry without a key',
-      /entries\[0\]\.key/,
-      (snapshot) => spoil(snapshot, (entry) => delete entry.key),
+      'a record that is none',
+      /records\[0\]: expected an array/,
+      (snapshot) => ({ ...snapshot, records: [7] }),
     ],
+    ['an entry without a key', /records\[\d+\].*expected a key/, spoil('set', 2, undefined)],
+    ['a stamp that is text', /records\[\d+\].*expected a number of ms, found "now"/, spoil('set', 4, 'now')],
+    ['a negative generation', /records\[\d+\].*at least 0, found -1/, spoil('set', 3, -1)],
+    ['an entry of an unknown map', /records\[\d+\].*no map of the index 9/, spoil('set', 1, 9)],
+    ['an ending without an id', /records\[\d+\].*expected a string, found undefined/, spoil('end', 7, {})],
+    ['a record of a later version', /records\[\d+\].*later version/, spoil('set', 0, 'hologram')],
     [
-      'a stamp that is text',
-      /entries\[0\]\.registeredAt: expected epoch milliseconds/,
-      (snapshot) => spoil(snapshot, (entry) => Object.assign(entry, { registeredAt: 'now' })),
-    ],
-    [
-      'a negative generation',
-      /entries\[0\]\.generation/,
-      (snapshot) => spoil(snapshot, (entry) => Object.assign(entry, { generation: -1 })),
-    ],
-    [
-      'tombstones that are no array',
-      /^snapshot\.ended\.tombstones/,
-      (snapshot) => ({
-        ...snapshot,
-        ended: { ...snapshot.ended, tombstones: {} },
-      }),
-    ],
-    [
-      'a pending event without an id',
-      /pending\[0\]\.event\.id/,
-      (snapshot) => ({
-        ...snapshot,
-        ended: { ...snapshot.ended, pending: [{ attempts: 0, event: { key: 'a' } }] },
-      }),
+      'an entry before its life',
+      /records\[0\]/,
+      (snapshot) => ({ ...snapshot, records: snapshot.records.slice(1) }),
     ],
   ])('with %s changes nothing, and says where', (_damage, where, change) => {
     const next = live(clockAfter(clock));
     const untouched = next.registry.snapshot();
-    expect(() => next.registry.restore(change(throughJson(whole)) as RegistrySnapshot)).toThrow(where);
-    expect({ ...next.registry.snapshot(), takenAt: 0 }).toEqual({ ...untouched, takenAt: 0 });
+    const damage = change(throughJson(whole)) as RegistrySnapshot;
+    expect(() => next.registry.restore(damage)).toThrow(
+      expect.objectContaining({ code: 'ERR_INVALID_SNAPSHOT', message: expect.stringMatching(where) }),
+    );
+    expect(next.registry.snapshot()).toEqual(untouched);
+    // It does not count as the one that a registry may restore.
+    next.registry.restore(throughJson(whole));
   });
 
   it('with endings of another map says which', () => {
@@ -592,11 +668,16 @@ describe('a damaged snapshot', () => {
     );
   });
 
+  /** Puts something else into the first record of a kind. */
   function spoil(
-    snapshot: RegistrySnapshot,
-    change: (entry: Record<string, unknown>) => void,
-  ): RegistrySnapshot {
-    change(snapshot.maps.runs?.entries[0] as unknown as Record<string, unknown>);
-    return snapshot;
+    kind: string,
+    place: number,
+    content: unknown,
+  ): (snapshot: RegistrySnapshot) => RegistrySnapshot {
+    return (snapshot) => {
+      const record = snapshot.records.find(([first]) => first === kind) as unknown[];
+      record[place] = content;
+      return snapshot;
+    };
   }
 });

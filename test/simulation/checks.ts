@@ -1,44 +1,87 @@
-import type { RegistrySnapshot, SnapshotEntry } from '../../src/restart/snapshot-format.js';
+import type { PastEntry } from '../../src/restart/left.js';
+import type { Past } from '../../src/restart/past.js';
 import type { Findings } from './findings.js';
+import type { LeftEntry } from './legacy.js';
 import type { Model } from './model.js';
 import type { Registration } from './registration.js';
-import type { MapPlan } from './scenario.js';
-import type { SimulatedTime } from './simulated-time.js';
+import type { MapName, MapPlan } from './scenario.js';
 
 /** What a check compares. */
 export interface Checked {
   readonly model: Model;
-  readonly snapshot: RegistrySnapshot;
-  readonly time: SimulatedTime;
+  /** What a snapshot or the journal holds, played. */
+  readonly past: Past;
+  /** Gives an instant of it as one of the simulated world. */
+  worldAt(instant: number): number;
+  readonly now: number;
   readonly findings: Findings;
-  /** The keys that are really in a map. */
-  keysOf(plan: MapPlan): string[];
 }
 
-/** Compares everything that a snapshot shows with the model, at rest. */
-export function compareWithSnapshot(checked: Checked): void {
-  for (const plan of checked.model.host.scenario.plans) compareMap(checked, plan);
-  checked.model.rememberGenerations();
-  compareEndings(checked);
+/** Compares everything that a snapshot shows with the model, at rest. `keysOf`: the keys that are really in a map. */
+export function compareWithSnapshot(checked: Checked, keysOf: (plan: MapPlan) => string[]): void {
+  const { model, findings } = checked;
+  for (const plan of model.host.plans) {
+    const keys = [...model.of(plan.name).keys()];
+    const real = keysOf(plan);
+    const isSame = real.length === keys.length && real.every((key, index) => key === keys[index]);
+    findings.check(
+      isSame,
+      2,
+      () => `${plan.name} holds ${real.join(' ')}, and should hold ${keys.join(' ')}`,
+    );
+    if (!isSame) continue;
+    compareMap(checked, plan.name, (registration, entry) => compareStamps(checked, registration, entry));
+  }
+  model.rememberGenerations();
+  compareEndings(checked, (id, attempts) => attempts === model.endings.deliveries.pending.get(id)?.attempts);
+  compareIds(checked);
+  const { told, deliveries } = model.endings;
+  if (model.host.isWithoutRecipient()) return;
+  for (const id of told) {
+    const isKept = deliveries.delivered.has(id) || deliveries.isKnown(id) || deliveries.dropped.has(id);
+    findings.check(isKept, 10, () => 'an ending was told, and neither delivered nor kept');
+  }
+}
+
+/** Compares the journal with the model, when everything that there is to say has been written. */
+export function compareWithJournal(checked: Checked, intervalMs: number): void {
+  const { model } = checked;
+  for (const { name, persistence } of model.host.plans) {
+    if (name !== 'runs' && persistence === 'none') continue;
+    compareMap(checked, name, (registration, entry) =>
+      compareWritten(checked, registration, entry, intervalMs),
+    );
+  }
+  compareEndings(checked, (id, attempts) => {
+    const failed = model.endings.deliveries.failedAttempts(id);
+    return attempts === failed || attempts === model.endings.deliveries.pending.get(id)?.attempts;
+  });
 }
 
 /** Checks that a snapshot, taken at whatever moment, holds every run that has yet to be told of or delivered. */
-export function checkNothingLost({ model, snapshot, findings }: Omit<Checked, 'keysOf'>): void {
-  const { held, deliveries } = model.endings;
-  const { pending, deadLetters } = snapshot.ended ?? { pending: [], deadLetters: [] };
+export function checkNothingLost({ model, past, findings }: Omit<Checked, 'now' | 'worldAt'>): void {
+  const { deliveries } = model.endings;
+  const endings = [...past.endings.values()];
+  const letters = endings.filter(({ letter }) => letter !== undefined);
   // Where there is no more room, the oldest letters are being dropped, and the model hears of it a little later.
-  if (deadLetters.length >= model.host.scenario.maxDeadLetters) return;
+  if (letters.length >= model.host.scenario.maxDeadLetters) return;
   const open = new Set<string>();
-  for (const { id, claimed } of held.values()) if (!claimed) open.add(id as string);
-  for (const { id, isClaimed } of model.of('runs').values()) if (id !== undefined && !isClaimed) open.add(id);
+  for (const { id, claimed } of model.awaited.of('runs')) if (!claimed) open.add(id as string);
+  for (const { key, id, isClaimed, isSpoilt } of model.of('runs').values()) {
+    // In its removal the end of a run is for nobody, if there is nobody.
+    const isLeaving = model.host.isWithoutRecipient() && !model.host.isPresent('runs', key);
+    if (id !== undefined && !isClaimed && !isSpoilt && !isLeaving) open.add(id);
+  }
   for (const id of deliveries.pending.keys()) open.add(id);
   for (const { id } of deliveries.letters) open.add(id);
-  for (const { id, claimed } of snapshot.maps.runs?.entries ?? []) if (!claimed) open.delete(id as string);
-  for (const { event } of [...pending, ...deadLetters]) open.delete(event.id);
-  for (const { event, attempts } of pending) {
-    const counted = deliveries.pending.get(event.id)?.attempts ?? 0;
+  for (const id of deliveries.carried.keys()) open.add(id);
+  for (const { id, claimed } of past.maps.get('runs')?.entries.values() ?? [])
+    if (!claimed) open.delete(id as string);
+  for (const { id } of endings) open.delete(id);
+  for (const { id, attempts, letter } of endings) {
+    const counted = deliveries.pending.get(id)?.attempts ?? 0;
     findings.check(
-      attempts >= counted,
+      attempts >= counted || letter !== undefined,
       10,
       () => `a snapshot counts ${attempts} attempts, and there were ${counted}`,
     );
@@ -46,137 +89,180 @@ export function checkNothingLost({ model, snapshot, findings }: Omit<Checked, 'k
   findings.check(open.size === 0, 14, () => `${open.size} endings are not in a snapshot`);
 }
 
-function compareMap({ model, snapshot, time, findings, keysOf }: Checked, plan: MapPlan): void {
-  const { name } = plan;
-  const entries = snapshot.maps[name]?.entries ?? [];
-  const registrations = [...model.of(name).values()];
-  const keys = registrations.map(({ key }) => key);
-  const real = keysOf(plan);
-  const isSame = real.length === keys.length && real.every((key, index) => key === keys[index]);
-  if (!isSame) {
-    findings.add(2, `${name} holds ${real.join(' ')}, and should hold ${keys.join(' ')}`);
-    return;
+/** Everything in a map, and everything that is awaited there, has to be there, and nothing else. */
+function compareMap(
+  checked: Checked,
+  name: MapName,
+  compare: (registration: Registration, entry: PastEntry) => void,
+): void {
+  const { model, past, findings } = checked;
+  const entries = new Map(past.maps.get(name)?.entries);
+  for (const left of model.awaited.of(name)) {
+    const entry = entries.get(left.generation);
+    entries.delete(left.generation);
+    if (entry === undefined) findings.add(14, `what is awaited for ${name} ${left.key} is gone`);
+    else compareLeft(checked, left, entry);
   }
-  const held = name === 'runs' ? model.endings.held : model.held.get(name);
-  const heldCount = held?.size ?? 0;
-  if (entries.length !== heldCount + keys.length) {
-    findings.add(
-      2,
-      `${entries.length} stamps in ${name} for ${keys.length} entries and ${heldCount} awaited`,
-    );
-    return;
-  }
-  for (const [index, [key, entry]] of [...(held ?? [])].entries()) {
-    const shown = entries[index] as SnapshotEntry;
-    const isAsLeft = shown.key === key && shown.id === entry.id && shown.claimed === entry.claimed;
-    findings.check(isAsLeft, 14, () => `what is held for ${name} ${key} has changed`);
-  }
-  for (const [index, registration] of registrations.entries()) {
-    const entry = entries[heldCount + index] as SnapshotEntry;
-    if (entry.key !== registration.key) {
-      findings.add(2, `the stamp of ${name} ${registration.key} stands under ${String(entry.key)}`);
+  for (const registration of model.of(name).values()) {
+    const entry = entryOf(registration, entries);
+    if (entry === undefined) {
+      if (!registration.isSpoilt) findings.add(2, `there is no stamp of ${name} ${registration.key}`);
       continue;
     }
+    entries.delete(entry.generation);
     model.checkGeneration(registration, entry.generation);
-    compareStamps(registration, entry, time, findings);
-    if (name === 'runs') compareClaim(registration, entry, findings);
+    findings.check(entry.life === past.lives, 14, () => `${name} ${registration.key} is taken for absent`);
+    compare(registration, entry);
+    if (name === 'runs') compareClaim(checked, registration, entry);
+  }
+  for (const entry of entries.values()) {
+    findings.check(
+      isSuperseded(past, name, entry),
+      2,
+      () => `a stamp of ${name} ${String(entry.key)}, which is not there`,
+    );
   }
 }
 
-function compareStamps(
-  of: Registration,
-  entry: SnapshotEntry,
-  time: SimulatedTime,
-  findings: Findings,
-): void {
-  const { registeredAt, lastActiveAt, borrowedAt } = entry;
-  const wall = time.wall();
+/** Returns whether a later entry has the key of one: that one is of no use any more, unless its end is still owed. */
+export function isSuperseded(
+  past: Past,
+  name: MapName,
+  { key, generation, id, claimed }: PastEntry,
+): boolean {
+  if (id !== undefined && !claimed) return false;
+  for (const other of past.maps.get(name)?.entries.values() ?? [])
+    if (other.key === key && other.generation > generation) return true;
+  return false;
+}
+
+/** The entry of a registration: the latest of its key, if its generation is not known yet. */
+export function entryOf(
+  { key, generation }: Registration,
+  entries: ReadonlyMap<number, PastEntry>,
+): PastEntry | undefined {
+  if (generation !== undefined) return entries.get(generation);
+  const ofKey = [...entries.values()].filter((entry) => entry.key === key);
+  return ofKey.toSorted((one, other) => other.generation - one.generation)[0];
+}
+
+function compareLeft({ worldAt, findings, now }: Checked, left: LeftEntry, entry: PastEntry): void {
+  const { map, key, lateMs } = left;
+  const isSame = entry.key === key && entry.id === left.id && entry.claimed === left.claimed;
+  findings.check(isSame, 14, () => `what is awaited for ${map} ${key} has changed`);
+  const registeredAt = Math.min(worldAt(entry.registeredAt), now);
+  findings.check(registeredAt === left.registeredAt, 3, () => `${map} ${key} is awaited with another age`);
+  const lastActiveAt = worldAt(entry.lastActiveAt);
+  const isActive =
+    lastActiveAt === left.lastActiveAt || lastActiveAt === Math.min(left.lastActiveAt + lateMs, now);
+  findings.check(isActive, 3, () => `${map} ${key} is awaited with another activity`);
+}
+
+function compareStamps({ worldAt, findings, now }: Checked, of: Registration, entry: PastEntry): void {
+  const registeredAt = worldAt(entry.registeredAt);
+  const lastActiveAt = worldAt(entry.lastActiveAt);
   const called = `${of.plan.name} ${of.key}`;
-  const isInOrder = registeredAt <= lastActiveAt && lastActiveAt <= wall;
-  findings.check(isInOrder, 3, () => `${called} shows ${registeredAt}, ${lastActiveAt} at ${wall}`);
-  // Between a jump and the moment that the library sees it, instants are shown by the clock as it was.
-  if (of.registeredAt >= time.unseenJumpAt) return;
-  const { shownRegisteredAt } = of;
-  if (registeredAt < wall) {
-    // An instant that the wall clock has not reached again since it was set back is shown as the time to which it was
-    // set, and stays there.
-    const isSetBack = time.setBacks > (of.shownSetBacks ?? 0) && registeredAt < (shownRegisteredAt ?? 0);
-    const isSame = shownRegisteredAt === undefined || shownRegisteredAt === registeredAt || isSetBack;
-    const movedMs = registeredAt - (shownRegisteredAt ?? 0);
-    findings.check(isSame, 3, () => `registeredAt of ${called} has moved by ${movedMs} ms`);
-    of.shownRegisteredAt = registeredAt;
-    of.shownSetBacks = time.setBacks;
-  } else {
-    const isPossible = shownRegisteredAt === undefined || shownRegisteredAt >= wall;
-    findings.check(isPossible, 3, () => `registeredAt of ${called} is now`);
-  }
-  if (time.jumps > 0) return;
-  const wallAt = (at: number): number => wall - (time.now - at);
-  const right = [wallAt(of.registeredAt), wallAt(of.lastActiveAt)];
-  const isRight = right[0] === registeredAt && right[1] === lastActiveAt;
+  const isInOrder = registeredAt <= lastActiveAt && lastActiveAt <= now;
+  findings.check(isInOrder, 3, () => `${called} shows ${registeredAt}, ${lastActiveAt} at ${now}`);
+  const isRight = of.registeredAt === registeredAt && of.lastActiveAt === lastActiveAt;
   findings.check(
     isRight,
     3,
-    () => `${called} shows ${registeredAt}, ${lastActiveAt}, not ${right.join(', ')}`,
+    () => `${called} shows ${registeredAt}, ${lastActiveAt}, not ${of.registeredAt}, ${of.lastActiveAt}`,
   );
-  const borrowed = of.borrowedAt > of.lastActiveAt ? wallAt(of.borrowedAt) : undefined;
-  findings.check(borrowedAt === borrowed, 4, () => `${called} borrowed at ${borrowedAt}, not at ${borrowed}`);
+  const borrowedAt = entry.usedAt === Number.NEGATIVE_INFINITY ? undefined : worldAt(entry.usedAt);
+  const right = of.borrowedAt > of.lastActiveAt ? of.borrowedAt : undefined;
+  findings.check(borrowedAt === right, 4, () => `${called} borrowed at ${borrowedAt}, not at ${right}`);
 }
 
-function compareClaim(registration: Registration, entry: SnapshotEntry, findings: Findings): void {
-  const { id, key, isClaimed } = registration;
+/** Activity is written at most once an interval, and counts as one interval later. */
+function compareWritten(checked: Checked, of: Registration, entry: PastEntry, intervalMs: number): void {
+  const { worldAt, findings, model } = checked;
+  const called = `${of.plan.name} ${of.key}`;
+  const registeredAt = worldAt(entry.registeredAt);
+  findings.check(
+    registeredAt === of.registeredAt,
+    3,
+    () => `${called} is written as of ${registeredAt}, not of ${of.registeredAt}`,
+  );
+  const writtenAt = Math.max(worldAt(entry.lastActiveAt), worldAt(entry.usedAt));
+  // A tick that comes late ends an interval late.
+  const isPunctual = of.toldActiveAt > model.punctualSince + 2 * intervalMs;
+  findings.check(
+    writtenAt + intervalMs + model.slackMs >= of.toldActiveAt || !isPunctual,
+    4,
+    () => `${called} was active at ${of.toldActiveAt}, and the journal says ${writtenAt}`,
+  );
+  findings.check(
+    writtenAt <= of.activeAt + intervalMs + model.slackMs || !isPunctual,
+    5,
+    () => `${called} was active at ${of.activeAt}, and the journal says ${writtenAt} already`,
+  );
+  const serial = (entry.value as { serial?: number } | undefined)?.serial;
+  const isWritten = of.plan.persistence === 'values' || of.plan.persistence === 'decoded';
+  // Of a run that has ended nobody needs the value but a map that can be filled with it.
+  const isNeeded = !of.isClaimed || of.plan.persistence === 'decoded';
+  if (!isWritten || of.isSpoilt || !isNeeded) return;
+  findings.check(serial === of.value.serial, 14, () => `${called} has another value in the journal`);
+}
+
+function compareClaim({ model, findings }: Checked, of: Registration, entry: PastEntry): void {
+  const { id, key, isClaimed } = of;
   findings.check(id === undefined || id === entry.id, 9, () => `the id of ${key} has changed`);
-  registration.id = entry.id;
-  const isShown = entry.claimed === true;
-  findings.check(isShown === isClaimed, 'endings', () => `${key} is ${isShown ? '' : 'not '}claimed`);
+  if (id === undefined) model.endings.named(of, entry.id as string);
+  findings.check(
+    entry.claimed === isClaimed,
+    'endings',
+    () => `${key} is ${entry.claimed ? '' : 'not '}claimed`,
+  );
 }
 
-function compareEndings({ model, snapshot: { ended }, findings }: Checked): void {
-  const { deliveries, told } = model.endings;
-  const remembered = model.endings.remembered();
-  const shown = ended?.tombstones ?? [];
-  const areSame =
-    shown.length === remembered.length &&
-    remembered.every(([key, { id, generation, of }], index) => {
-      const tombstone = shown[index];
-      const rightId = of?.id ?? id;
-      const rightGeneration = of?.generation ?? generation;
-      const isRight = rightId === undefined || tombstone?.id === rightId;
-      return (
-        tombstone?.key === key &&
-        isRight &&
-        tombstone.generation === (rightGeneration ?? tombstone.generation)
-      );
-    });
-  findings.check(areSame, 'endings', () => {
-    const right = remembered.map(([key, { of, generation }]) => `${key}/${of?.generation ?? generation}`);
-    const wrong = shown.map(({ key, generation }) => `${String(key)}/${generation}`);
-    return `the tombstones are ${wrong.join(' ')}, and should be ${right.join(' ')}`;
-  });
-  for (const [index, [, tombstone]] of remembered.entries()) {
-    const own = shown[index];
-    if (areSame && own !== undefined) model.endings.adjust(tombstone, own.at, own.generation);
-  }
-  const pending = ended?.pending ?? [];
+/** Everything that is owed has to be there, and nothing else. */
+function compareEndings(
+  { model, past, findings }: Checked,
+  isCounted: (id: string, attempts: number) => boolean,
+): void {
+  const { deliveries } = model.endings;
+  const endings = [...past.endings.values()];
+  const pending = endings.filter(({ id, letter }) => letter === undefined && !deliveries.carried.has(id));
   findings.check(pending.length === deliveries.pending.size, 10, () => {
     return `${pending.length} are pending, and ${deliveries.pending.size} should be`;
   });
-  for (const { event, attempts } of pending) {
-    const right = deliveries.pending.get(event.id)?.attempts;
-    findings.check(attempts === right, 10, () => `a pending ending has ${attempts} attempts, not ${right}`);
+  for (const { id, attempts } of pending) {
+    findings.check(deliveries.pending.has(id), 10, () => 'an ending is pending that should not be');
+    findings.check(
+      isCounted(id, attempts),
+      10,
+      () => `a pending ending has ${attempts} attempts, not ${deliveries.pending.get(id)?.attempts}`,
+    );
   }
-  const letters = (ended?.deadLetters ?? []).map((letter) => [
-    letter.event.id,
-    letter.cause,
-    letter.ambiguous,
-  ]);
-  const rightLetters = deliveries.letters.map((letter) => [letter.id, letter.cause, letter.ambiguous]);
+  const shown = endings.filter(({ id, letter }) => letter !== undefined && !deliveries.carried.has(id));
+  const called = (isAmbiguous: boolean | undefined): string => (isAmbiguous ? 'ambiguous' : '');
+  const letters = shown.map(({ id, letter }) => [id, letter?.cause, called(letter?.ambiguous)]);
+  const rightLetters = deliveries.letters.map(({ id, cause, ambiguous }) => [id, cause, called(ambiguous)]);
   findings.check(JSON.stringify(letters) === JSON.stringify(rightLetters), 10, () => {
     const view = (rows: unknown[][]): string => rows.map(([, ...row]) => row.join(' ')).join(', ');
     return `the dead letters are ${view(letters)}, and should be ${view(rightLetters)}`;
   });
-  for (const id of told) {
-    const isKept = deliveries.delivered.has(id) || deliveries.isKnown(id) || deliveries.dropped.has(id);
-    findings.check(isKept, 10, () => 'an ending was told, and neither delivered nor kept');
+  for (const [id, carried] of deliveries.carried) {
+    const ending = past.endings.get(id);
+    const isSame = ending?.attempts === carried.attempts && ending.letter?.cause === carried.letter?.cause;
+    findings.check(isSame, 10, () => 'an ending that is to be left open has changed');
   }
+}
+
+/** Runs that have ended are remembered by the owner's names for them. */
+function compareIds({ model, past, findings }: Checked): void {
+  const { scenario } = model.host;
+  const right = scenario.hasOwnIds ? model.endings.endedIds.all().map(([id]) => id) : [];
+  // Those of endings are there twice.
+  const shown = [...past.tombstones.keys()];
+  const isSame =
+    right.every((id) => id.startsWith('of registration') || shown.includes(id)) &&
+    shown.length >= right.length;
+  findings.check(
+    isSame,
+    'endings',
+    () => `${shown.length} ended runs are remembered by name, not ${right.length}`,
+  );
 }

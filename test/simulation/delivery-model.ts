@@ -1,12 +1,49 @@
 import type { DeadLetter } from '../../src/events/dead-letter.js';
 import type { DeliveryFailedEvent } from '../../src/events/event-bus.js';
-import type { SnapshotEndings } from '../../src/restart/snapshot-format.js';
+import type { PastEnding } from '../../src/restart/left.js';
+import type { Facts } from './facts.js';
 import type { Findings } from './findings.js';
+import type { Legacy } from './legacy.js';
 import type { Scenario } from './scenario.js';
 import type { SimulatedTime } from './simulated-time.js';
 
+/** What the model of deliveries has to see of the world. */
+export interface DeliveryHost {
+  readonly scenario: Scenario;
+  readonly time: SimulatedTime;
+  readonly findings: Findings;
+  /** Whether the journal has the claim of an ending; so it is without a journal. */
+  isClaimWritten(id: string): boolean;
+  /** Nothing is under way in the journal, and nothing has failed there. */
+  isJournalSettled(): boolean;
+  /** The journal belongs to somebody else, and the library has been told. */
+  isJournalLost(): boolean;
+  /** This process has nobody to deliver to. */
+  isWithoutRecipient(): boolean;
+  /** It delivers nothing of what earlier processes left. */
+  leavesOpen(): boolean;
+}
+
+/** What an ending has come to, by the facts of one process. */
+export interface EndingFacts {
+  /** It was claimed; 0 for one of an earlier process. */
+  readonly claimedBy: number;
+  /** Nobody has to be told any more. */
+  doneBy?: number;
+  /** It has become a dead letter. */
+  deadBy?: number;
+  /** It was taken back from there. */
+  retriedBy?: number;
+  /** An earlier run of its id was owed, and may be what the journal holds. */
+  isSecond?: boolean;
+  /** So many attempts had failed at the end of what is certain. */
+  certainAttempts: number;
+}
+
 interface Obligation {
   readonly id: string;
+  /** When it was claimed; long ago for one of an earlier process. */
+  readonly claimedAt: number;
   attempts: number;
   /** `settled`: the handler is through, and the library has not said what it makes of that. */
   state: 'queued' | 'running' | 'settled' | 'waiting';
@@ -36,8 +73,13 @@ export class DeliveryModel {
   readonly late = new Set<string>();
   /** Ids that this process has delivered. */
   readonly delivered = new Set<string>();
+  deliveredTotal = 0;
   /** Ids whose dead letter was dropped. */
   readonly dropped = new Set<string>();
+  /** Endings of earlier processes that this one leaves as they are. */
+  readonly carried = new Map<string, PastEnding>();
+  /** What has come of each ending since the journal was last known to have everything. */
+  readonly facts = new Map<string, EndingFacts>();
   readonly #running = new Set<string>();
   #expectedDrop: string | undefined;
   isStopped = false;
@@ -46,43 +88,79 @@ export class DeliveryModel {
   /** Dead letters that were made since `close()` and not taken back. */
   readonly losses = new Set<string>();
 
+  readonly #host: DeliveryHost;
   readonly #scenario: Scenario;
   readonly #time: SimulatedTime;
   readonly #findings: Findings;
+  readonly #facts: Facts;
 
-  constructor(scenario: Scenario, time: SimulatedTime, findings: Findings) {
+  constructor(host: DeliveryHost, facts: Facts) {
+    const { scenario, time, findings } = host;
+    this.#host = host;
     this.#scenario = scenario;
     this.#time = time;
     this.#findings = findings;
+    this.#facts = facts;
   }
 
   /**
    * An ending was claimed: it is pending, or is about to be a dead letter for want of room.
    *
    * @param untold how many others are claimed and will be told after this one
+   * @param claimedBy the fact of its claim
    */
-  push(id: string, untold: number): void {
-    const mayOverflow = this.pending.size + this.#justDelivered + untold >= this.#scenario.maxPending;
-    this.pending.set(id, { id, attempts: 0, state: 'queued', startedAt: 0, retryAt: 0, mayOverflow });
+  push(id: string, untold: number, claimedBy: number): void {
+    if (this.#host.isWithoutRecipient()) return;
+    if (this.isKnown(id)) return;
+    this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: this.facts.has(id) });
+    this.#owe(id, 0, untold);
   }
 
-  /** Takes over what a snapshot holds; called before the library does. */
-  restore({ pending, deadLetters }: SnapshotEndings): void {
-    for (const { event, attempts, ambiguous, cause } of deadLetters) {
-      if (this.isKnown(event.id)) continue;
-      this.letters.push({ id: event.id, attempts, ambiguous, cause });
+  /** Takes over what earlier processes left; called before the library does. */
+  restore({ endings }: Legacy): void {
+    for (const { id, attempts } of endings) this.facts.set(id, { claimedBy: 0, certainAttempts: attempts });
+    if (this.#host.leavesOpen()) {
+      for (const ending of endings) this.carried.set(ending.id, ending);
+      return;
     }
-    for (const { event, attempts } of pending) {
-      if (this.isKnown(event.id)) continue;
-      const { id } = event;
+    for (const { id, attempts, letter } of endings) {
+      if (letter !== undefined)
+        this.letters.push({ id, attempts, ambiguous: letter.ambiguous, cause: letter.cause });
+    }
+    // A crash may have come between a letter and the drop of another one.
+    while (this.letters.length > this.#scenario.maxDeadLetters)
+      this.#drop(this.letters.shift()?.id as string);
+    for (const { id, attempts, letter } of endings) {
+      if (letter !== undefined) continue;
       // One taken in the midst of a removal may hold one more than there is room for.
       const mayOverflow = this.pending.size >= this.#scenario.maxPending;
-      this.pending.set(id, { id, attempts, state: 'queued', startedAt: 0, retryAt: 0, mayOverflow });
+      const claimedAt = Number.NEGATIVE_INFINITY;
+      this.pending.set(id, {
+        id,
+        claimedAt,
+        attempts,
+        state: 'queued',
+        startedAt: 0,
+        retryAt: 0,
+        mayOverflow,
+      });
     }
+  }
+
+  /** To the library the run of this id is another one than before. */
+  isAnother(id: string): void {
+    this.delivered.delete(id);
+    this.dropped.delete(id);
+    this.late.delete(id);
   }
 
   isKnown(id: string): boolean {
     return this.pending.has(id) || this.letters.some((letter) => letter.id === id);
+  }
+
+  /** An ending of this id is owed, or was. */
+  hasMet(id: string): boolean {
+    return this.isKnown(id) || this.delivered.has(id) || this.dropped.has(id);
   }
 
   /** The handler is called. */
@@ -91,12 +169,15 @@ export class DeliveryModel {
     findings.check(!this.delivered.has(id), 9, () => 'delivered already, and tried again');
     findings.check(!this.#running.has(id) && !this.late.has(id), 9, () => 'two attempts overlap');
     findings.check(!this.isClosed, 10, () => 'an attempt after close() was over');
+    findings.check(!this.#host.isJournalLost(), 14, () => 'an attempt by an owner who has lost the journal');
     const obligation = this.pending.get(id);
     if (obligation === undefined) {
       findings.add(10, 'an attempt to deliver what is not pending');
       return;
     }
     findings.check(obligation.state === 'queued' || obligation.state === 'waiting', 9, () => 'not its turn');
+    const mayStart = obligation.attempts > 0 || this.#mayStart(obligation);
+    findings.check(mayStart, 14, () => 'delivered before the journal has its claim');
     const isEarly = obligation.state === 'waiting' && !this.isClosing && this.#time.now < obligation.retryAt;
     findings.check(!isEarly, 10, () => `a retry ${obligation.retryAt - this.#time.now} ms early`);
     const isRetryWhileStopped = obligation.attempts > 0 && this.isStopped && !this.isClosing;
@@ -177,8 +258,11 @@ export class DeliveryModel {
     const obligation = this.pending.get(id);
     findings.check(!this.letters.some((letter) => letter.id === id), 10, () => 'a dead letter twice');
     findings.check(!this.delivered.has(id), 9, () => 'delivered, and a dead letter');
-    if (obligation === undefined) findings.add(10, `a dead letter (${cause}) of what was not pending`);
-    else if (cause === 'overflow') {
+    // A second run of a name whose letter was about to be dropped.
+    const isSecond = this.#scenario.hasOwnIds && this.dropped.has(id) && cause === 'overflow';
+    if (obligation === undefined) {
+      findings.check(isSecond, 10, () => `a dead letter (${cause}) of what was not pending`);
+    } else if (cause === 'overflow') {
       findings.check(obligation.mayOverflow, 11, () => 'an overflow where there was room');
       findings.check(obligation.state === 'queued' && !ambiguous, 11, () => 'an overflow of what was tried');
     } else {
@@ -190,6 +274,8 @@ export class DeliveryModel {
     }
     this.pending.delete(id);
     this.letters.push({ id, cause, attempts, ambiguous });
+    const facts = this.facts.get(id);
+    if (facts !== undefined) facts.deadBy = this.#facts.next();
     if (this.isClosing) this.losses.add(id);
     if (this.letters.length > maxDeadLetters) this.#expectedDrop = this.letters.shift()?.id;
   }
@@ -202,7 +288,7 @@ export class DeliveryModel {
       () => 'another dead letter than the oldest was dropped',
     );
     this.#expectedDrop = undefined;
-    this.dropped.add(id);
+    this.#drop(id);
   }
 
   /** What `redeliver(id)` has to answer; true starts a new round. */
@@ -211,11 +297,18 @@ export class DeliveryModel {
       this.letters.some((letter) => letter.id === id) &&
       !this.late.has(id) &&
       !this.isClosed &&
+      !this.#host.isJournalLost() &&
       this.pending.size < this.#scenario.maxPending;
     if (!isPossible) return false;
     this.#remove(id);
     this.losses.delete(id);
-    this.push(id, 0);
+    this.facts.set(id, {
+      claimedBy: 0,
+      ...this.facts.get(id),
+      certainAttempts: 0,
+      retriedBy: this.#facts.next(),
+    });
+    this.#owe(id, 0, 0, Number.NEGATIVE_INFINITY);
     return true;
   }
 
@@ -234,9 +327,12 @@ export class DeliveryModel {
     findings.check(this.#expectedDrop === undefined, 11, () => 'the drop of a dead letter was not told');
     findings.check(this.letters.length <= maxDeadLetters, 11, () => 'too many dead letters');
     findings.check(this.pending.size <= maxPending, 11, () => 'too many pending');
-    for (const { id, state, attempts, startedAt, retryAt } of this.pending.values()) {
+    for (const obligation of this.pending.values()) {
+      const { id, state, attempts, startedAt, retryAt } = obligation;
       findings.check(state !== 'settled', 10, () => `the failed attempt of ${id} was not told`);
-      const mayWait = isFull || this.isClosed || (attempts > 0 && isPaused);
+      const isHeld = attempts === 0 && !this.#mustStart(obligation, isQuiet);
+      const isHalted = this.#host.isJournalLost();
+      const mayWait = isFull || this.isClosed || isHalted || (attempts > 0 && isPaused) || isHeld;
       findings.check(state !== 'queued' || mayWait, 10, () => 'an ending waits though there is a free place');
       const isOverdue = isQuiet && state === 'waiting' && this.#time.now > retryAt + 2;
       findings.check(!isOverdue || mayWait, 10, () => 'a retry does not come');
@@ -249,9 +345,55 @@ export class DeliveryModel {
   // A handler that returned still counts as pending until the library hears of it, a microtask later.
   #justDelivered = 0;
 
+  /** Everything that has come about is in the journal. */
+  isAllCertain(): void {
+    for (const [id, facts] of this.facts) {
+      if (facts.doneBy !== undefined) this.facts.delete(id);
+      else facts.certainAttempts = this.failedAttempts(id);
+    }
+  }
+
+  /** How many attempts the journal may know of: one that runs is counted when it has failed. */
+  failedAttempts(id: string): number {
+    const carried = this.carried.get(id);
+    if (carried !== undefined) return carried.attempts;
+    const obligation = this.pending.get(id);
+    if (obligation === undefined) return this.letters.find((letter) => letter.id === id)?.attempts ?? 0;
+    return obligation.attempts - (obligation.state === 'waiting' || obligation.state === 'queued' ? 0 : 1);
+  }
+
+  /** An ending may be delivered once its claim is written, or has not been for too long. */
+  #mayStart({ id, claimedAt }: Obligation): boolean {
+    // It may have waited for longer than since it was told: callbacks that came before take their time.
+    const slackMs = 60 * this.#scenario.slowestCallbackMs;
+    if (this.#host.isClaimWritten(id)) return true;
+    return !this.#host.isJournalLost() && this.#time.now + slackMs >= claimedAt + this.#scenario.maxWaitMs;
+  }
+
+  #mustStart({ id, claimedAt }: Obligation, isQuiet: boolean): boolean {
+    if (this.#host.isClaimWritten(id) && this.#host.isJournalSettled()) return true;
+    return (
+      isQuiet && !this.#host.isJournalLost() && this.#time.now > claimedAt + this.#scenario.maxWaitMs + 2
+    );
+  }
+
+  #owe(id: string, attempts: number, untold: number, claimedAt = this.#time.now): void {
+    const mayOverflow = this.pending.size + this.#justDelivered + untold >= this.#scenario.maxPending;
+    this.pending.set(id, { id, claimedAt, attempts, state: 'queued', startedAt: 0, retryAt: 0, mayOverflow });
+  }
+
+  #drop(id: string): void {
+    this.dropped.add(id);
+    const facts = this.facts.get(id);
+    if (facts !== undefined) facts.doneBy = this.#facts.next();
+  }
+
   #deliver(id: string): void {
     this.#findings.check(!this.delivered.has(id), 9, () => 'delivered twice in one process');
     this.delivered.add(id);
+    this.deliveredTotal += 1;
+    const facts = this.facts.get(id);
+    if (facts !== undefined) facts.doneBy = this.#facts.next();
     this.#justDelivered += 1;
   }
 

@@ -1,21 +1,19 @@
 import type { EndOptions, EndResult, TransferResult } from '../../src/endings/endings.js';
 import type { EndedEvent } from '../../src/events/ended-event.js';
-import type { RegistrySnapshot, SnapshotEntry } from '../../src/restart/snapshot-format.js';
-import { DeliveryModel } from './delivery-model.js';
+import type { Awaited } from './awaited.js';
+import { type DeliveryHost, DeliveryModel } from './delivery-model.js';
+import { EndedIds } from './ended-ids.js';
+import type { Facts } from './facts.js';
 import type { Findings } from './findings.js';
+import type { LeftEntry, Legacy } from './legacy.js';
 import type { Registration } from './registration.js';
 import type { Scenario } from './scenario.js';
 import type { SimulatedTime } from './simulated-time.js';
 
 /** One claimed end, by key. */
 interface Tombstone {
-  id: string | undefined;
-  generation: number | undefined;
-  at: number;
-  /** Of a run that came back: policy functions may take time before the library writes it, which a snapshot shows. */
-  isInexact?: boolean;
-  /** How long callbacks had taken by then, ms. */
-  spentBefore?: number;
+  readonly generation: number | undefined;
+  readonly at: number;
   readonly of: Registration | undefined;
 }
 
@@ -23,7 +21,15 @@ interface Tombstone {
 interface Announcement {
   readonly key: string;
   readonly reason: string;
-  readonly of: Registration | SnapshotEntry;
+  readonly of: Registration | LeftEntry;
+}
+
+/** What the model of endings has to see of the world. */
+export interface EndingHost extends DeliveryHost {
+  /** To the library the run of this id is another one than before: it remembers that no more. */
+  isAnother(id: string): void;
+  /** Names whose run is another one than the one that was told of, if any was; over all processes. */
+  readonly newRuns: Set<string>;
 }
 
 /** Which runs have ended, and who may say so: the promise of exactly one ending, as the contract words it. */
@@ -31,41 +37,89 @@ export class EndingModel {
   readonly deliveries: DeliveryModel;
   /** The first to be forgotten first. */
   readonly tombstones = new Map<string, Tombstone>();
-  /** Runs of an earlier life that have not come back. */
-  readonly held = new Map<string, SnapshotEntry>();
-  /** Runs that an earlier life announced: the first to come back under such a key is born claimed. */
-  readonly announcedBefore = new Map<string, string>();
-  windowEndsAt = Number.POSITIVE_INFINITY;
+  /** The same, by the owner's own names for the runs. */
+  readonly endedIds: EndedIds;
   /** Ids that this process has told on the bus. */
   readonly told = new Set<string>();
-  /** Ids that ended without anybody being told. */
-  readonly silent = new Set<string>();
   evictedTombstones = 0;
   readonly #expected: Announcement[] = [];
+  /** The open run of each of the owner's names. */
+  readonly #openIds = new Map<string, Registration>();
+  readonly #host: EndingHost;
   readonly #scenario: Scenario;
   readonly #time: SimulatedTime;
   readonly #findings: Findings;
+  readonly #awaited: Awaited;
+  readonly #facts: Facts;
 
-  constructor(scenario: Scenario, time: SimulatedTime, findings: Findings) {
+  constructor(host: EndingHost, awaited: Awaited, facts: Facts) {
+    const { scenario, time, findings } = host;
+    this.#host = host;
     this.#scenario = scenario;
     this.#time = time;
     this.#findings = findings;
-    this.deliveries = new DeliveryModel(scenario, time, findings);
+    this.#awaited = awaited;
+    this.#facts = facts;
+    this.deliveries = new DeliveryModel(host, facts);
+    this.endedIds = new EndedIds(time, scenario.tombstonesMax, scenario.tombstonesTtlMs);
+  }
+
+  /** A registration that has not come back is new: unless its run is known by the owner's name for it. */
+  registered(of: Registration): void {
+    if (!this.#scenario.hasOwnIds || of.isClaimed) return;
+    const id = this.#nameOf(of);
+    const open = this.#openIds.get(id);
+    if ((open !== undefined && open !== of) || this.endedIds.has(id)) {
+      this.#claimDuplicate(of);
+      return;
+    }
+    this.#openIds.set(id, of);
+    if (!of.isRestored || this.deliveries.hasMet(id)) this.#host.newRuns.add(id);
+  }
+
+  /** A registration has come back that had the run in an earlier life: another one of its name has not. */
+  isTheRun(of: Registration): void {
+    if (of.isDuplicate) {
+      of.isDuplicate = false;
+      of.isClaimed = false;
+      of.claimedBy = undefined;
+      this.tombstones.delete(of.key);
+    }
+    if (!this.#scenario.hasOwnIds || of.isClaimed) return;
+    const id = this.#nameOf(of);
+    const other = this.#openIds.get(id);
+    this.#openIds.set(id, of);
+    if (other !== undefined && other !== of) this.#claimDuplicate(other);
+  }
+
+  #claimDuplicate(of: Registration): void {
+    of.isDuplicate = true;
+    this.claimSilently(of);
   }
 
   /** The first claim of a registration: it has to be told, once, for this reason. */
   claim(of: Registration, reason: string): void {
-    of.isClaimed = true;
-    this.#entomb(of.key, { id: of.id, generation: of.generation, at: this.#time.now, of });
+    this.#mark(of);
+    this.#remember(this.#nameOf(of));
     this.#expected.push({ key: of.key, reason, of });
   }
 
   /** A registration ends and nobody is told. */
   claimSilently(of: Registration): void {
     if (of.isClaimed) return;
-    of.isClaimed = true;
-    if (of.id !== undefined) this.silent.add(of.id);
-    this.#entomb(of.key, { id: of.id, generation: of.generation, at: this.#time.now, of });
+    this.#mark(of);
+    this.#remember(this.#nameOf(of));
+  }
+
+  /** A registration comes back whose end was claimed before. */
+  claimAgain(of: Registration): void {
+    if (!of.isClaimed) this.#mark(of);
+  }
+
+  /** An entry has left its map. */
+  left(of: Registration): void {
+    const id = this.#nameOf(of);
+    if (this.#openIds.get(id) === of) this.#openIds.delete(id);
   }
 
   /** What `end()` has to answer; `claimed` claims. */
@@ -79,10 +133,10 @@ export class EndingModel {
       this.claim(there, reason);
       return 'claimed';
     }
-    const held = this.held.get(key);
-    if (held !== undefined && (generation === undefined || generation === held.generation)) {
-      if (held.claimed) return 'duplicate';
-      this.claimHeld(key, held, reason);
+    const left = this.#awaited.at('runs', key);
+    if (left !== undefined && (generation === undefined || generation === left.generation)) {
+      if (left.claimed) return 'duplicate';
+      this.#claimLeft(left, reason);
       return 'claimed';
     }
     const tombstone = this.tombstone(key);
@@ -96,11 +150,9 @@ export class EndingModel {
   /** What `transfer()` has to answer; `transferred` claims `from`. */
   transfer(from: string, there: Registration | undefined, target: Registration | undefined): TransferResult {
     if (there === undefined) {
-      const held = target === undefined ? undefined : this.held.get(from);
-      if (held !== undefined && !held.claimed) {
-        held.claimed = true;
-        this.silent.add(held.id as string);
-        this.#entombHeld(from, held);
+      const left = target === undefined ? undefined : this.#awaited.at('runs', from);
+      if (left !== undefined && !left.claimed) {
+        this.#markLeft(left);
         return 'transferred';
       }
       return this.tombstone(from) === undefined ? 'unknown' : 'duplicate';
@@ -108,47 +160,26 @@ export class EndingModel {
     if (target === undefined) return 'unknown';
     if (there === target) return 'transferred';
     if (there.isClaimed) return 'duplicate';
-    this.claimSilently(there);
+    const id = this.#nameOf(there);
+    if (this.#scenario.hasOwnIds && target.isClaimed && this.#nameOf(target) === id) {
+      // The same run under another key: its end is the end of that one.
+      this.endedIds.forget(id);
+      target.isClaimed = false;
+      target.isDuplicate = false;
+      target.claimedBy = undefined;
+      this.tombstones.delete(target.key);
+      this.#openIds.set(id, target);
+      this.claimSilently(there);
+    } else this.claimSilently(there);
     return 'transferred';
   }
 
   /** The end of a run that has not come back. */
-  claimHeld(key: string, held: SnapshotEntry, reason: string): void {
-    held.claimed = true;
-    this.#entombHeld(key, held);
-    this.#expected.push({ key, reason, of: held });
-  }
-
-  /** A key is registered: takes what an earlier life left for it. Whether its stamps are those of then. */
-  comesBack(registration: Registration): SnapshotEntry | undefined {
-    const { key, value } = registration;
-    const held = this.held.get(key);
-    this.held.delete(key);
-    const announcedId = this.announcedBefore.get(key);
-    this.announcedBefore.delete(key);
-    if (held !== undefined) {
-      registration.id = held.id;
-      registration.generation = held.generation;
-      if (held.claimed || value.announced) this.claimSilently(registration);
-    } else if (announcedId !== undefined) {
-      registration.id = announcedId;
-      this.claimSilently(registration);
-    }
-    const tombstone = this.tombstones.get(key);
-    if (tombstone !== undefined && registration.isClaimed) tombstone.isInexact = true;
-    return held;
-  }
-
-  /** A snapshot shows when a tombstone was written, and the generation of one that has come and gone meanwhile. */
-  adjust(tombstone: Tombstone, shownAt: number, generation: number): void {
-    if (tombstone.of !== undefined) tombstone.of.generation ??= generation;
-    const { now, unseenJumpAt } = this.#time;
-    if (!tombstone.isInexact) return;
-    tombstone.isInexact = false;
-    if (unseenJumpAt < Number.POSITIVE_INFINITY) return;
-    const at = now - (this.#time.wall() - shownAt);
-    const mostMs = this.#time.spent - (tombstone.spentBefore ?? this.#time.spent);
-    if (at > tombstone.at && at <= tombstone.at + mostMs) tombstone.at = at;
+  #claimLeft(left: LeftEntry, reason: string): void {
+    this.#markLeft(left);
+    const id = left.id as string;
+    if (this.#scenario.hasOwnIds && this.deliveries.hasMet(id)) this.#host.newRuns.add(id);
+    this.#expected.push({ key: left.key, reason, of: left });
   }
 
   tombstone(key: string): Tombstone | undefined {
@@ -156,36 +187,19 @@ export class EndingModel {
     return tombstone === undefined || this.#isOver(tombstone) ? undefined : tombstone;
   }
 
-  /** Those that have not been forgotten, the oldest first. */
-  remembered(): [key: string, tombstone: Tombstone][] {
-    return [...this.tombstones].filter(([, tombstone]) => !this.#isOver(tombstone));
-  }
-
   /** A pass of the sweeper is through: forgets from the oldest on, up to one that has time left. */
   purge(): void {
+    this.endedIds.purge();
     for (const [key, tombstone] of this.tombstones) {
       if (!this.#isOver(tombstone)) return;
       this.tombstones.delete(key);
     }
   }
 
-  /** Takes over a snapshot; called before the library does. */
-  restore({ maps, ended }: RegistrySnapshot): void {
-    if (ended === undefined) return;
-    const entries = maps[ended.map]?.entries ?? [];
-    for (const entry of entries) this.held.set(entry.key as string, { ...entry });
-    for (const { key, id, generation, at } of [...ended.tombstones].sort((one, other) => one.at - other.at)) {
-      const age = Math.max(0, this.#time.wall() - at);
-      this.#entomb(key as string, { id, generation, at: this.#time.now - age, of: undefined });
-      const isHeld = entries.some((entry) => entry.id === id);
-      if (!isHeld && this.tombstone(key as string) !== undefined) this.announcedBefore.set(key as string, id);
-    }
-    this.deliveries.restore(ended);
-  }
-
-  /** The library has taken over a snapshot: those it holds have so long to come back. */
-  openWindow(): void {
-    this.windowEndsAt = this.#time.now + this.#scenario.restoreWindowMs;
+  /** Takes over what earlier processes left; called before the library does. */
+  restore(legacy: Legacy): void {
+    for (const [id, at] of legacy.endedIds) if (this.#scenario.hasOwnIds) this.endedIds.remember(id, at);
+    this.deliveries.restore(legacy);
   }
 
   /**
@@ -195,16 +209,12 @@ export class EndingModel {
   wasRefused(of: Registration): void {
     if (of.isClaimed) return;
     const earlier = this.tombstone(of.key);
-    this.#entomb(of.key, { id: undefined, generation: undefined, at: this.#time.now, of: undefined });
+    this.#entomb(of.key, { generation: undefined, at: this.#time.now, of: undefined });
     this.tombstones.delete(of.key);
     if (earlier !== undefined) this.tombstones.set(of.key, earlier);
-  }
-
-  /** The time of those who could come back is over. */
-  closeWindow(): void {
-    this.windowEndsAt = Number.POSITIVE_INFINITY;
-    this.held.clear();
-    this.announcedBefore.clear();
+    if (!this.#scenario.hasOwnIds) return;
+    this.endedIds.remember(this.#nameOf(of));
+    this.endedIds.forget(this.#nameOf(of));
   }
 
   /** The library tells that a run has ended. */
@@ -219,6 +229,14 @@ export class EndingModel {
     }
     const [{ of, reason: right } = { of: undefined, reason: '' }] = this.#expected.splice(index, 1);
     findings.check(reason === right, 'endings', () => `ended as ${reason}, not as ${right}`);
+    if (this.#host.newRuns.delete(id)) {
+      this.told.delete(id);
+      // While the ending of the other one is still owed, that one stands for both.
+      if (!this.deliveries.isKnown(id)) {
+        this.deliveries.isAnother(id);
+        this.#host.isAnother(id);
+      }
+    }
     findings.check(!this.told.has(id), 9, () => 'the same id was told twice');
     findings.check(
       of?.generation === undefined || of.generation === generation,
@@ -232,7 +250,7 @@ export class EndingModel {
       this.#name(of, id, generation);
     }
     this.told.add(id);
-    this.deliveries.push(id, this.#expected.length);
+    this.deliveries.push(id, this.#expected.length, of?.claimedBy ?? this.#facts.next());
   }
 
   /** Everything has settled. `isQuiet`: no timer is due. */
@@ -257,8 +275,16 @@ export class EndingModel {
       9,
       () => 'the id of a registration has changed',
     );
-    of.id = id;
     of.generation = generation;
+    if (of.id === undefined) this.named(of, id);
+  }
+
+  /** The id of a registration has become known. */
+  named(of: Registration, id: string): void {
+    const before = this.#nameOf(of);
+    of.id = id;
+    this.endedIds.rename(before, id);
+    if (this.#openIds.delete(before)) this.#openIds.set(id, of);
   }
 
   #expectedIndex({ id, key, value }: EndedEvent): number {
@@ -269,26 +295,47 @@ export class EndingModel {
   }
 
   /** The library says that a run has not come back in time. */
-  #lose({ id, key }: EndedEvent): void {
-    const held = this.held.get(key as string);
-    const isOpen = held !== undefined && held.id === id && !held.claimed;
-    const isTime = this.#time.now >= this.windowEndsAt;
+  #lose({ id }: EndedEvent): void {
+    const left = this.#awaited.run(id);
+    const isOpen = left !== undefined && !left.claimed;
+    const isTime = left !== undefined && this.#awaited.mayBeClosed(left);
     this.#findings.check(
       isOpen && isTime,
       'endings',
       () => `lost, which ${isOpen ? 'comes early' : 'it is not'}`,
     );
-    if (held !== undefined && isOpen) this.claimHeld(key as string, held, 'lost');
+    if (left === undefined || !isOpen) return;
+    this.#awaited.remove(left);
+    this.#claimLeft(left, 'lost');
   }
 
-  #entombHeld(key: string, { id, generation }: SnapshotEntry): void {
-    this.#entomb(key, { id, generation, at: this.#time.now, of: undefined });
+  #mark(of: Registration): void {
+    of.isClaimed = true;
+    of.claimedBy = this.#facts.next();
+    const id = this.#nameOf(of);
+    if (this.#openIds.get(id) === of) this.#openIds.delete(id);
+    this.#entomb(of.key, { generation: of.generation, at: this.#time.now, of });
+  }
+
+  /** Another registration of the run may end while the run itself is open. */
+  #remember(id: string): void {
+    if (this.#scenario.hasOwnIds && !this.#openIds.has(id)) this.endedIds.remember(id);
+  }
+
+  #markLeft(left: LeftEntry): void {
+    this.#awaited.claim(left, this.#facts.next());
+    this.#entomb(left.key, { generation: left.generation, at: this.#time.now, of: undefined });
+    this.#remember(left.id as string);
+  }
+
+  /** The id of a run as far as it is known, or something that stands for it. */
+  #nameOf(of: Registration): string {
+    return of.id ?? `of registration ${of.number}`;
   }
 
   #entomb(key: string, tombstone: Tombstone): void {
     this.tombstones.delete(key);
     this.tombstones.set(key, tombstone);
-    tombstone.spentBefore = this.#time.spent;
     while (this.tombstones.size > this.#scenario.tombstonesMax) {
       const [oldest, { at }] = this.tombstones.entries().next().value as [string, Tombstone];
       this.tombstones.delete(oldest);

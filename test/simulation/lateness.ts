@@ -27,7 +27,7 @@ function checkSizes(simulation: Simulation): void {
   // Where callbacks add entries, or are slow enough to let others add some, the next pass takes its time.
   const isPrompt = scenario.reentrancy === 0 && scenario.slowestCallbackMs === 0;
   const graceMs = isPrompt ? 0 : 2 * scenario.sweepEveryMs;
-  for (const { name, maxEntries, hasGuard, hasHook, kind, isObserved } of scenario.plans) {
+  for (const { name, maxEntries, hasGuard, hasHook, kind, isObserved } of simulation.process.plans) {
     const { size } = model.of(name);
     const isFree = !hasGuard && !hasHook && kind !== 'owned' && !isObserved;
     if (!isFree || size <= maxEntries) model.overLimitSince.delete(name);

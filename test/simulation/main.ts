@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
-import * as library from '../../src/registry/registry.js';
+
 import failingSeeds from './failing-seeds.json' with { type: 'json' };
+import { library } from './library.js';
 import { mutants, runMutants, seedsPerMutant } from './mutation.js';
 import { type Outcome, Simulation } from './simulation.js';
 

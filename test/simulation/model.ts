@@ -1,17 +1,16 @@
 import type { EndedReason, LibraryReason, RemovalReason } from '../../src/events/reasons.js';
-import type { RegistrySnapshot, SnapshotEntry } from '../../src/restart/snapshot-format.js';
+import { Awaited } from './awaited.js';
 import { checkEvicted, checkSwept } from './departure-rules.js';
-import { EndingModel } from './ending-model.js';
-import type { Findings } from './findings.js';
+import { type EndingHost, EndingModel } from './ending-model.js';
+import { Facts } from './facts.js';
+import type { Legacy } from './legacy.js';
 import { Registration } from './registration.js';
-import type { Item, MapName, MapPlan, Scenario } from './scenario.js';
-import type { SimulatedTime } from './simulated-time.js';
+import type { Item, MapName, MapPlan } from './scenario.js';
 
 /** What the model has to see of the world besides what it is told. */
-export interface ModelHost {
-  readonly scenario: Scenario;
-  readonly time: SimulatedTime;
-  readonly findings: Findings;
+export interface ModelHost extends EndingHost {
+  /** How the maps are set up in this process. */
+  readonly plans: readonly MapPlan[];
   /** Counts what the owner does, calls from inside of callbacks included. */
   act(): number;
   /** The number that the event being simulated began with. */
@@ -43,8 +42,15 @@ const endOf: Readonly<Record<Departure, EndedReason>> = {
 export class Model {
   readonly maps = new Map<MapName, Map<string, Registration>>();
   readonly endings: EndingModel;
-  /** Runs of an earlier life that have not come back to the other maps. */
-  readonly held = new Map<MapName, Map<string, SnapshotEntry>>();
+  /** What earlier processes left and what has not come back. */
+  readonly awaited: Awaited;
+  readonly facts = new Facts();
+  /** Jumps of the wall clock that the library has seen. */
+  jumpedMs = 0;
+  /** Since when every tick has come in time. */
+  punctualSince = Number.NEGATIVE_INFINITY;
+  /** What has left since the journal was last known to have everything. */
+  readonly gone = new Set<Registration>();
   /** Registrations by the value that is in the map. */
   readonly #bySerial = new Map<number, Registration>();
   /** Values that have left and whose `dispose` has to be called before the event is over. */
@@ -52,8 +58,6 @@ export class Model {
   /** Values whose `swept` or `evicted` event has to come before the event is over. */
   readonly #removals = new Set<number>();
   readonly #disposed = new Set<number>();
-  /** Instants of a snapshot are taken for what they are when it is restored, however the wall clock jumps later. */
-  #restoredAt = { now: 0, wall: 0 };
   readonly #lastGeneration = new Map<MapName, number>();
   /** What the owner is removing at this moment. */
   deleting: { readonly map: MapName; readonly key: string } | undefined;
@@ -68,8 +72,11 @@ export class Model {
 
   constructor(host: ModelHost) {
     this.host = host;
-    this.endings = new EndingModel(host.scenario, host.time, host.findings);
-    for (const { name } of host.scenario.plans) this.maps.set(name, new Map());
+    const { restoreWindowMs, sweepEveryMs } = host.scenario;
+    this.awaited = new Awaited(host.time, restoreWindowMs, sweepEveryMs);
+    this.awaited.isLeftOpen = host.leavesOpen();
+    this.endings = new EndingModel(host, this.awaited, this.facts);
+    for (const { name } of host.plans) this.maps.set(name, new Map());
   }
 
   of(map: MapName): Map<string, Registration> {
@@ -95,6 +102,7 @@ export class Model {
       this.#bySerial.delete(known.value.serial);
       this.#bySerial.set(value.serial, known);
       known.value = value;
+      this.#isValued(known, value);
       this.#isActive(known);
     }
   }
@@ -112,20 +120,75 @@ export class Model {
     registration.removableSince = undefined;
   }
 
-  restore(snapshot: RegistrySnapshot): void {
-    this.#restoredAt = { now: this.host.time.now, wall: this.host.time.wall() };
-    this.endings.restore(snapshot);
-    for (const [name, { entries, lastGeneration }] of Object.entries(snapshot.maps)) {
-      const map = name as MapName;
+  /** Takes over what earlier processes left; called before the library does. */
+  restore(legacy: Legacy): void {
+    this.endings.restore(legacy);
+    for (const [map, lastGeneration] of legacy.lastGenerations)
       this.#lastGeneration.set(map, Math.max(lastGeneration, this.#lastGeneration.get(map) ?? 0));
-      if (name !== 'runs') this.held.set(map, new Map(entries.map((entry) => [entry.key as string, entry])));
-    }
-    for (const registration of this.all()) this.#comeBack(registration);
+    this.awaited.take(legacy, this.host.scenario.hasOwnIds, this.facts);
   }
 
+  /** What is in a map already is compared with what is awaited there. */
+  expect(map: MapName): void {
+    for (const registration of [...this.of(map).values()]) this.#comeBack(registration);
+  }
+
+  /** The registry finds an entry in a map that it adopts. */
+  find(plan: MapPlan, key: string, value: Item): void {
+    this.#register(plan, key, value, false);
+  }
+
+  /** All is there: runs that were announced in an earlier life count as ended. */
+  settleAnnounced(): void {
+    for (const registration of this.of('runs').values())
+      if (registration.value.announced) this.endings.claimSilently(registration);
+  }
+
+  /** The owner is asked which run an item is: once for each registration. */
+  identified(key: string, value: Item): void {
+    const registration = this.get('runs', key);
+    const isKnown = registration !== undefined && registration.value === value && !registration.isIdentified;
+    this.host.findings.check(isKnown, 'id', () => `the id of ${key} was asked for again`);
+    if (registration !== undefined) registration.isIdentified = true;
+  }
+
+  /** The library has seen the wall clock jump. */
+  jumped(byMs: number): void {
+    this.jumpedMs += byMs;
+  }
+
+  /** The process was stopped for so long. */
+  suspended(ms: number): void {
+    this.awaited.suspended(ms);
+    this.punctualSince = this.host.time.now;
+  }
+
+  /** What instants in the journal may be off by, since callbacks take time. */
+  get slackMs(): number {
+    return 1 + 60 * this.host.scenario.slowestCallbackMs;
+  }
+
+  /** Gives up what must have been given up by now. */
   closeWindow(): void {
-    this.endings.closeWindow();
-    this.held.clear();
+    for (const left of [...this.awaited.all()]) {
+      if (!this.awaited.mustBeClosed(left)) continue;
+      const isLost = left.map !== 'runs' || left.claimed;
+      this.host.findings.check(
+        isLost,
+        'endings',
+        () => `${left.key} did not come back and did not end as lost`,
+      );
+      this.awaited.remove(left);
+    }
+  }
+
+  /** Everything that has come about is in the journal. */
+  isAllCertain(): void {
+    this.facts.certain = this.facts.count;
+    this.gone.clear();
+    this.awaited.gone.clear();
+    for (const registration of this.all()) registration.certainActiveAt = registration.toldActiveAt;
+    this.endings.deliveries.isAllCertain();
   }
 
   // --- what the library tells ---------------------------------------------------------------------------------------
@@ -205,7 +268,7 @@ export class Model {
 
   /** Nobody tells of what leaves a quiet map: finds out what is gone, and by what right. */
   notice(): void {
-    for (const plan of this.host.scenario.plans) {
+    for (const plan of this.host.plans) {
       if (!plan.isQuiet) continue;
       for (const registration of [...this.of(plan.name).values()]) {
         const { key } = registration;
@@ -219,7 +282,7 @@ export class Model {
   }
 
   get #isListening(): boolean {
-    return !this.host.scenario.plans.some(({ isQuiet }) => isQuiet);
+    return !this.host.plans.some(({ isQuiet }) => isQuiet);
   }
 
   // --- what may happen ----------------------------------------------------------------------------------------------
@@ -277,7 +340,7 @@ export class Model {
     if (known !== undefined) return;
     const last = this.#lastGeneration.get(plan.name) ?? 0;
     findings.check(
-      isRestored || generation > last,
+      isRestored || registration.isSpoilt || generation > last,
       3,
       () => `generation ${generation} of ${key} after ${last}`,
     );
@@ -294,36 +357,61 @@ export class Model {
 
   readonly #fresh: { map: MapName; generation: number }[] = [];
 
-  #register(plan: MapPlan, key: string, value: Item): void {
+  #register(plan: MapPlan, key: string, value: Item, isWritten = true): void {
     const { time } = this.host;
-    const registration = new Registration(plan, key, value, time.now, this.host.act());
+    const registration = new Registration(plan, key, value, time.now, this.host.act(), this.facts.next());
     this.of(plan.name).set(key, registration);
     this.#bySerial.set(value.serial, registration);
-    if (this.#comeBack(registration)) this.#lend(plan, key, registration.lastActiveAt, true);
-    else this.#lend(plan, key, time.now);
+    this.#isValued(registration, value);
+    if (plan.name === 'runs' && this.host.scenario.hasOwnIds) registration.id = ownIdOf(value);
+    const isBack = isWritten && this.#comeBack(registration);
+    if (isWritten && isBack) this.#lend(plan, key, registration.lastActiveAt, true);
+    else if (isWritten) this.#lend(plan, key, time.now);
+    if (plan.name === 'runs') this.endings.registered(registration);
+  }
+
+  #isValued(registration: Registration, value: Item): void {
+    registration.serials.add(value.serial);
+    const isEncoded =
+      registration.plan.persistence === 'values' || registration.plan.persistence === 'decoded';
+    if (isEncoded && value.spoils === 'encode') registration.isSpoilt = true;
   }
 
   /** Takes the stamps and the claim that an earlier life left for a key. */
   #comeBack(registration: Registration): boolean {
-    const { plan, key } = registration;
-    const held =
-      plan.name === 'runs' ? this.endings.comesBack(registration) : this.held.get(plan.name)?.get(key);
-    this.held.get(plan.name)?.delete(key);
-    if (held === undefined) return false;
-    const { now, wall } = this.#restoredAt;
-    const at = (epoch: number): number => Math.min(now - (wall - epoch), now);
-    registration.registeredAt = at(held.registeredAt);
-    registration.lastActiveAt = Math.max(registration.registeredAt, at(held.lastActiveAt));
-    registration.borrowedAt = held.borrowedAt === undefined ? Number.NEGATIVE_INFINITY : at(held.borrowedAt);
-    registration.generation = held.generation;
+    const { plan, key, value } = registration;
+    const left = this.awaited.find(plan.name, key, registration.id);
+    if (left === undefined) {
+      const isAsked = plan.name === 'runs' && this.host.time.now < this.awaited.settlesUntil;
+      if (isAsked && value.announced) this.endings.claimSilently(registration);
+      return false;
+    }
+    this.awaited.remove(left);
+    const { now } = this.host.time;
+    const latest = (at: number): number => Math.min(at + left.lateMs, now);
+    registration.registeredAt = left.registeredAt;
+    registration.lastActiveAt = Math.max(left.registeredAt, latest(left.lastActiveAt));
+    registration.borrowedAt = latest(left.usedAt);
+    registration.toldActiveAt = registration.activeAt;
+    registration.certainActiveAt = registration.activeAt;
+    registration.generation = left.generation;
+    registration.cameFrom = left;
     registration.isRestored = true;
-    registration.shownRegisteredAt = undefined;
+    if (left.value !== undefined) registration.serials.add(left.value.serial);
+    if (plan.name !== 'runs') return true;
+    if (registration.id === undefined) registration.id = left.id;
+    if (left.claimed) this.endings.claimAgain(registration);
+    else {
+      this.endings.isTheRun(registration);
+      if (value.announced) this.endings.claimSilently(registration);
+    }
     return true;
   }
 
   #isActive(registration: Registration): void {
     const { plan, key } = registration;
     registration.lastActiveAt = this.host.time.now;
+    registration.toldActiveAt = this.host.time.now;
     this.#outdate(registration);
     this.#lend(plan, key, this.host.time.now);
   }
@@ -335,9 +423,11 @@ export class Model {
     if (leader !== undefined) {
       leader.borrowedAt = Math.max(leader.borrowedAt, at);
       if (isOfThen) leader.isOfThen = true;
+      // What has come back tells no leader of what it did then.
+      else leader.toldActiveAt = at;
       this.#outdate(leader);
     }
-    const leading = this.host.scenario.plans.find(({ name }) => name === follows) as MapPlan;
+    const leading = this.host.plans.find(({ name }) => name === follows) as MapPlan;
     this.#lend(leading, key, at, isOfThen);
   }
 
@@ -358,12 +448,15 @@ export class Model {
     this.of(plan.name).delete(key);
     this.#bySerial.delete(value.serial);
     registration.isThere = false;
+    registration.leftBy = this.facts.next();
+    this.gone.add(registration);
     if (registration.hook !== undefined) registration.hook.isOutdated = true;
     if (!plan.isQuiet) this.#disposals.set(value.serial, reason);
     if (plan.name === 'runs' && reason !== 'companion' && !registration.isClaimed) {
       this.endings.claim(registration, endOf[reason]);
     }
-    for (const follower of this.host.scenario.plans) {
+    if (plan.name === 'runs') this.endings.left(registration);
+    for (const follower of this.host.plans) {
       if (follower.follows !== plan.name || follower.isObserved) continue;
       const companion = this.get(follower.name, key);
       if (companion === undefined) continue;
@@ -371,4 +464,9 @@ export class Model {
       else this.#depart(companion, 'companion');
     }
   }
+}
+
+/** The owner's name of a run; `undefined` for an answer that is none. */
+export function ownIdOf({ runId }: Item): string | undefined {
+  return runId === '' ? undefined : runId;
 }

@@ -66,7 +66,13 @@ const operations: Readonly<Record<OperationName, Operation>> = {
   endStale(simulation) {
     const { random, process } = simulation;
     const key = random.pick(keys);
-    const current = process.model.get('runs', key)?.generation;
+    const registration = process.model.get('runs', key);
+    if (registration?.isSpoilt) {
+      // No snapshot shows one that cannot be encoded, and a generation that is guessed may be its own.
+      const shown = process.registry.stamps('runs', key)?.generation;
+      if (shown !== undefined) process.model.checkGeneration(registration, shown);
+    }
+    const current = registration?.generation;
     const other = process.model.endings.tombstone(key)?.of?.generation;
     const generation = random.pick([current, other, (current ?? 2) - 1, (current ?? 1) + 1]);
     if (generation !== undefined && generation >= 1) endKey(simulation, key, { generation });
@@ -77,7 +83,10 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const from = random.pick(keys);
     const to = random.pick(keys);
     if (random.chance(0.8) && from !== to) {
-      setKey(simulation, simulation.plan('runs'), to, simulation.owner.newItem());
+      // A run that was started anew under another key may have kept its name.
+      const previous = random.chance(0.5) ? model.get('runs', from)?.value : undefined;
+      const item = simulation.owner.newItem();
+      setKey(simulation, simulation.plan('runs'), to, { ...item, runId: previous?.runId ?? item.runId });
     }
     if (process.isDead) return;
     const source = model.get('runs', from);
@@ -138,6 +147,35 @@ const operations: Readonly<Record<OperationName, Operation>> = {
   persist(simulation) {
     simulation.persist();
   },
+  flush(simulation) {
+    const { process, findings } = simulation;
+    const { model, registry, journal } = process;
+    model.notice();
+    const { count } = model.facts;
+    void registry.flushed().then(
+      () => {
+        if (process.isDead) return;
+        simulation.log('flushed');
+        model.facts.certain = Math.max(model.facts.certain, count);
+      },
+      (error: unknown) => {
+        const isToldOf = (journal?.failures ?? 0) > 0 || process.isStopped;
+        findings.check(isToldOf, 'journal', () => 'flushed() rejects, and nothing has failed');
+        findings.check(error instanceof Error, 'journal', () => `flushed() rejects with ${String(error)}`);
+      },
+    );
+  },
+  breakDisk({ volume, random }) {
+    volume.breaks(random.pick(['slow', 'full', 'hangs']));
+  },
+  healDisk({ volume }) {
+    volume.heals();
+  },
+  takeAway({ volume, process, hasJournal }) {
+    if (!hasJournal || process.isStopped) return;
+    process.wasRobbed = true;
+    volume.takeAway();
+  },
   redeliver(simulation) {
     const { process, random } = simulation;
     const letters = process.registry.deadLetters();
@@ -153,9 +191,9 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     model.isReading = true;
     const { endings } = process.registry.report();
     model.isReading = false;
-    const delivered = model.endings.deliveries.delivered.size;
+    const delivered = model.endings.deliveries.deliveredTotal;
     findings.check(
-      endings?.delivered === delivered,
+      (endings?.delivered ?? 0) === delivered,
       9,
       () => `reports ${endings?.delivered}, not ${delivered}`,
     );
@@ -191,6 +229,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     simulation.log(`suspended for ${ms}`);
     time.now += ms;
     for (const registration of model.all()) model.disturb(registration);
+    model.suspended(ms);
     model.overLimitSince.clear();
     if (ms > 2 * scenario.sweepEveryMs && clock.pendingYields === 0) {
       model.noSweepBefore = time.now + scenario.sweepEveryMs;
@@ -204,7 +243,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const { process } = simulation;
     process.isStopped = true;
     process.model.endings.deliveries.isStopped = true;
-    process.model.endings.windowEndsAt = Number.POSITIVE_INFINITY;
+    process.model.awaited.stop();
     process.registry.stop();
     process.registry.stop();
     for (const { hook } of process.model.all()) if (hook !== undefined) hook.isOutdated = true;

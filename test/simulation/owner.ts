@@ -9,7 +9,8 @@ import type {
 import type { SweepReport } from '../../src/events/sweep-report.js';
 import type { BeforeSweepContext } from '../../src/policy/policy.js';
 import { endKey, setKey, smallOperations } from './acts.js';
-import type { ModelHost } from './model.js';
+import type { EncodedItem } from './legacy.js';
+import { type ModelHost, ownIdOf } from './model.js';
 import type { OwnerCallbacks } from './process.js';
 import type { Random } from './random.js';
 import type { RecipientHost } from './recipient.js';
@@ -21,6 +22,8 @@ export class Owner {
   readonly #simulation: Simulation;
   readonly #random: Random;
   #serial = 0;
+  /** Items that are about to be decoded, by map and key. */
+  readonly #decoded = new Map<string, Item>();
 
   constructor(simulation: Simulation, random: Random) {
     this.#simulation = simulation;
@@ -39,7 +42,16 @@ export class Owner {
       isGuarded: isFaulty && random.chance(0.1),
       failsPolicies: false,
       announced: previous?.announced ?? false,
+      runId: previous?.runId ?? this.#newRunId(),
+      spoils: isFaulty && random.chance(0.06) ? random.pick(['encode', 'decode']) : 'nothing',
     };
+  }
+
+  /** A name for a run: now and then none, or that of another run. */
+  #newRunId(): string {
+    const random = this.#random;
+    if (random.chance(0.05)) return '';
+    return `run ${random.chance(0.2) ? random.between(1, this.#serial) : this.#serial}`;
   }
 
   /** Loads into a new process what the owner remembers, some of it. */
@@ -53,6 +65,55 @@ export class Owner {
     }
   }
 
+  /** What is in the adopted maps before a registry is made. */
+  findAgain(): Map<MapName, Map<string, Item>> {
+    const { remembered, process } = this.#simulation;
+    const found = new Map<MapName, Map<string, Item>>();
+    for (const plan of process.plans) {
+      if (plan.kind === 'tracked') continue;
+      const entries = new Map<string, Item>();
+      for (const [name, item] of remembered) {
+        const [map, key] = name.split('/') as [MapName, string];
+        if (map !== plan.name || this.#random.chance(0.4)) continue;
+        const value = this.newItem(item);
+        entries.set(key, value);
+        remembered.set(name, value);
+        process.model.find(plan, key, value);
+      }
+      found.set(plan.name, entries);
+    }
+    return found;
+  }
+
+  /**
+   * The registry is about to look at what is in the maps, and to decode what earlier processes left: the model hears
+   * first of what comes of that.
+   */
+  prepareReturns(): void {
+    const { process, remembered } = this.#simulation;
+    const { awaited } = process.model;
+    this.#decoded.clear();
+    for (const plan of process.plans) {
+      process.model.expect(plan.name);
+      if (plan.persistence !== 'decoded') continue;
+      for (const left of [...awaited.of(plan.name)]) {
+        const { key, value } = left;
+        if (value === undefined || value.spoils === 'decode' || awaited.at(plan.name, key) !== left) continue;
+        if (process.model.get(plan.name, key) !== undefined) continue;
+        const item = this.#itemOf(value);
+        this.#decoded.set(`${plan.name}/${key}/${value.serial}`, item);
+        remembered.set(`${plan.name}/${key}`, item);
+        process.model.set(plan, key, item);
+      }
+    }
+  }
+
+  #itemOf({ endedAt, expiresAt, announced, runId }: EncodedItem): Item {
+    this.#serial += 1;
+    const settled = { isGuarded: false, failsPolicies: false, spoils: 'nothing' } as const;
+    return { serial: this.#serial, endedAt, expiresAt, announced, runId, ...settled };
+  }
+
   /** Takes back whatever keeps entries from leaving. */
   calm(): void {
     const { process } = this.#simulation;
@@ -64,9 +125,20 @@ export class Owner {
     }
   }
 
-  modelHost(): ModelHost {
+  modelHost(
+    process: SimulatedProcess,
+    kind: { readonly isWithoutRecipient: boolean; readonly leavesOpen: boolean },
+  ): ModelHost {
     const simulation = this.#simulation;
     return {
+      isWithoutRecipient: () => kind.isWithoutRecipient,
+      leavesOpen: () => kind.leavesOpen,
+      isClaimWritten: (id) => process.journal === undefined || simulation.volume.holdsClaim(id),
+      isJournalSettled: () => process.journal?.isSettled !== false,
+      isJournalLost: () => process.knowsOfRobbery,
+      isAnother: (id) => simulation.isAnother(id),
+      newRuns: simulation.newRuns,
+      plans: process.plans,
       scenario: simulation.scenario,
       time: simulation.time,
       findings: simulation.findings,
@@ -75,7 +147,8 @@ export class Owner {
         return simulation.act;
       },
       eventBeganWith: () => simulation.eventBeganWith,
-      isPresent: (map, key) => Map.prototype.has.call(simulation.process.registry.maps[map], key),
+      // While the registry is being made nothing leaves.
+      isPresent: (map, key) => process.isStarting || Map.prototype.has.call(process.registry.maps[map], key),
       refuses: (map, key) => simulation.process.refused.has(`${map}/${key}`),
       isSweepAsked: () => simulation.process.sweeps.size + simulation.process.startingSweeps > 0,
       hasPaused: () => simulation.hasPaused,
@@ -145,6 +218,22 @@ export class Owner {
           (outcome) => simulation.log(`${called} ${outcome}`),
         );
       },
+      encode: (value) => {
+        if (value.spoils === 'encode') return this.#refuseToEncode(value);
+        const { serial, endedAt, expiresAt, announced, runId, spoils } = value;
+        return { serial, endedAt, expiresAt, announced, runId, spoils };
+      },
+      decode: (map, json, key) => {
+        if (json.spoils === 'decode') throw new Error('a value that cannot be decoded');
+        return this.#decoded.get(`${map}/${key}/${json.serial}`) ?? this.#itemOf(json);
+      },
+      identify: (value, key) => {
+        model.identified(key, value);
+        const id = ownIdOf(value);
+        if (id !== undefined) return id;
+        if (value.serial % 2 === 0) throw new Error('an id that fails');
+        return { serial: value.serial };
+      },
       lets: (plan, key) => this.#lets(process, plan, key),
       told: (type, event) => this.#told(process, type, event),
     };
@@ -175,6 +264,16 @@ export class Owner {
       if (dropped) endings.deliveries.wasDropped(letter.id);
       else endings.deliveries.died(letter);
       this.#callBackIn();
+    } else if (type === 'clock-jumped') {
+      process.model.jumped((event as RegistryEvents['clock-jumped']).byMs);
+    } else if (type === 'journal-failed') {
+      const { isFinal } = event as RegistryEvents['journal-failed'];
+      simulation.log(`journal-failed${isFinal ? ', for good' : ''}`);
+      process.journalFailures += 1;
+      if (isFinal) {
+        process.knowsOfRobbery = true;
+        endings.deliveries.isStopped = true;
+      }
     } else if (type === 'callback-failed') {
       this.#callbackFailed(event as CallbackFailedEvent);
     } else if (type === 'sweep-finished') {
@@ -230,6 +329,11 @@ export class Owner {
     if (outcome === 'rejects') throw signal.aborted ? signal.reason : new Error('beforeSweep failed');
   }
 
+  #refuseToEncode({ serial }: Item): unknown {
+    if (serial % 3 === 0) throw new Error('a value that cannot be encoded');
+    return serial % 3 === 1 ? undefined : Promise.reject(new Error('not in time'));
+  }
+
   /** The `delete` of the owner's own class: may call back in, refuse and throw. */
   #lets(process: SimulatedProcess, plan: MapPlan, key: string): boolean {
     const { registry, model } = process;
@@ -251,6 +355,7 @@ export class Owner {
 
   #takeTime(): void {
     const { slowestCallbackMs } = this.#simulation.scenario;
+    if (this.#simulation.process.isStarting) return;
     if (slowestCallbackMs > 0 && this.#random.chance(0.4)) {
       this.#simulation.time.spend(this.#random.between(0, slowestCallbackMs));
     }

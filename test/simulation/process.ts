@@ -3,12 +3,27 @@ import type { RegistryEvents } from '../../src/events/event-bus.js';
 import type { RemovalReason } from '../../src/events/reasons.js';
 import type { BeforeSweepContext, Policy } from '../../src/policy/policy.js';
 import type { createRegistry, Registry } from '../../src/registry/registry.js';
+import type { OpenJournal, openNow } from '../../src/restart/open-journal.js';
 import type { Clock } from '../../src/time/clock.js';
+import type { EncodedItem } from './legacy.js';
 import type { Item, MapName, MapPlan, Scenario } from './scenario.js';
 
 /** The library under test: the real one, or a copy with a planted bug. */
 export interface Library {
   readonly createRegistry: typeof createRegistry;
+  readonly openNow: typeof openNow;
+}
+
+/** What sets a process apart from the others of a scenario. */
+export interface ProcessSetup {
+  readonly plans: readonly MapPlan[];
+  /** Nothing is removed, evicted or claimed. */
+  readonly isObserving: boolean;
+  /** Nobody is there to deliver to. */
+  readonly isWithoutRecipient: boolean;
+  readonly journal: OpenJournal | undefined;
+  /** What is in the adopted maps before the registry is made. */
+  readonly found: ReadonlyMap<MapName, ReadonlyMap<string, Item>>;
 }
 
 /** The maps of the simulated service. */
@@ -23,6 +38,10 @@ export interface OwnerCallbacks {
   dispose(plan: MapPlan, value: Item, key: string, reason: RemovalReason): void;
   beforeSweep(plan: MapPlan, value: Item, key: string, context: BeforeSweepContext): Promise<void>;
   deliver(event: EndedEvent<string, Item>, context: DeliveryContext): unknown;
+  encode(value: Item): unknown;
+  decode(map: MapName, json: EncodedItem, key: string): Item;
+  /** Which run an item of the runs is. */
+  identify(value: Item, key: string): unknown;
   /** Whether the owner's `delete` does what it is asked; may throw. */
   lets(plan: MapPlan, key: string): boolean;
   told<Name extends keyof RegistryEvents>(type: Name, event: RegistryEvents[Name]): void;
@@ -34,13 +53,29 @@ export function startRegistry(
   scenario: Scenario,
   clock: Clock,
   owner: OwnerCallbacks,
+  setup: ProcessSetup,
 ): Registry<SimulatedMaps> {
-  const policies = Object.fromEntries(scenario.plans.map((plan) => [plan.name, policyOf(plan, owner)]));
+  const { plans, journal, isObserving, isWithoutRecipient } = setup;
+  const found = (name: MapName): ReadonlyMap<string, Item> => setup.found.get(name) ?? new Map();
+  const policies = Object.fromEntries(
+    plans.map((plan) => [plan.name, policyOf(plan, owner, found(plan.name))]),
+  );
   const registry = library.createRegistry<SimulatedMaps>({
     maps: policies as Record<MapName, Policy<string, Item> & { adopt?: Map<string, Item> }>,
     ended: {
       map: 'runs',
-      deliver: (event, context) => (owner.isDead() ? new Promise(() => {}) : owner.deliver(event, context)),
+      ...(isWithoutRecipient
+        ? {}
+        : {
+            deliver: (event: EndedEvent<string, Item>, context: DeliveryContext) =>
+              owner.isDead() ? new Promise(() => {}) : owner.deliver(event, context),
+          }),
+      ...(scenario.hasOwnIds
+        ? {
+            id: (value: Item, key: string) =>
+              (owner.isDead() ? 'of nobody' : owner.identify(value, key)) as string,
+          }
+        : {}),
       settled: (value) => value.announced,
       attempts: scenario.attempts,
       minDelay: scenario.minDelayMs,
@@ -55,8 +90,10 @@ export function startRegistry(
     sliceBudget: scenario.sliceBudgetMs,
     restoreWindow: scenario.restoreWindowMs,
     clock,
+    ...(journal === undefined ? {} : { persistTo: journal }),
+    ...(isObserving ? { mode: 'observe' } : {}),
   });
-  const isListening = !scenario.plans.some(({ isQuiet }) => isQuiet);
+  const isListening = !plans.some(({ isQuiet }) => isQuiet);
   const removals = isListening ? (['swept', 'evicted'] as const) : [];
   for (const type of [
     'subagent-ended',
@@ -64,6 +101,8 @@ export function startRegistry(
     'sweep-finished',
     'delivery-failed',
     'dead-letter',
+    'clock-jumped',
+    'journal-failed',
     ...removals,
   ] as const) {
     registry.on(type, (event) => {
@@ -73,7 +112,11 @@ export function startRegistry(
   return registry;
 }
 
-function policyOf(plan: MapPlan, owner: OwnerCallbacks): Policy<string, Item> {
+function policyOf(
+  plan: MapPlan,
+  owner: OwnerCallbacks,
+  found: ReadonlyMap<string, Item>,
+): Policy<string, Item> {
   const ask = (name: 'endedAt' | 'expiresAt') => (value: Item) =>
     owner.isDead() ? undefined : owner.instant(name, value);
   const { ttlMs, since, maxIdleMs, maxAgeMs, maxEntries } = plan;
@@ -99,9 +142,23 @@ function policyOf(plan: MapPlan, owner: OwnerCallbacks): Policy<string, Item> {
           },
         }),
     ...(plan.isObserved ? { mode: 'observe' } : {}),
-    ...(plan.kind === 'adopted' ? { adopt: new Map<string, Item>() } : {}),
-    ...(plan.kind === 'owned' ? { adopt: new OwnedMap(plan, owner) } : {}),
+    ...(plan.kind === 'adopted' ? { adopt: new Map<string, Item>(found) } : {}),
+    ...(plan.kind === 'owned' ? { adopt: filled(new OwnedMap(plan, owner), found) } : {}),
+    ...persistenceOf(plan, owner),
   };
+}
+
+function persistenceOf({ name, persistence }: MapPlan, owner: OwnerCallbacks): Policy<string, Item> {
+  if (persistence === 'none') return {};
+  if (persistence === 'stamps') return { persist: true };
+  const encode = (value: Item): unknown => (owner.isDead() ? undefined : owner.encode(value));
+  const decode = (json: unknown, key: string): Item => owner.decode(name, json as EncodedItem, key);
+  return { persist: persistence === 'values' ? { encode } : { encode, decode } };
+}
+
+function filled(map: Map<string, Item>, found: ReadonlyMap<string, Item>): Map<string, Item> {
+  for (const [key, value] of found) map.set(key, value);
+  return map;
 }
 
 /** An owner's own class, whose `delete` keeps an index in step and sometimes refuses. */

@@ -1,3 +1,4 @@
+import type { LeftEntry } from './legacy.js';
 import type { Item, MapPlan } from './scenario.js';
 
 /** When an instant that a value records was first seen, and by which epoch ms. */
@@ -15,6 +16,8 @@ export interface HookRun {
 
 /** One life of a key in a map, as the model knows it. All instants are those of the simulated world, ms. */
 export class Registration {
+  /** Another one for each of a process. */
+  readonly number: number;
   readonly plan: MapPlan;
   readonly key: string;
   value: Item;
@@ -26,6 +29,24 @@ export class Registration {
   isClaimed = false;
   /** Its stamps come from an earlier life. */
   isRestored = false;
+  /** The owner was asked which run it is. */
+  isIdentified = false;
+  /** What it is of an earlier process. */
+  cameFrom: LeftEntry | undefined;
+  /** Another registration has its run, or had it. */
+  isDuplicate = false;
+  /** Facts: when it was registered, its end was claimed, and it left. */
+  readonly bornBy: number;
+  claimedBy: number | undefined;
+  leftBy: number | undefined;
+  /** Its last activity that was written down, if there is a journal. */
+  toldActiveAt: number;
+  /** The same, as far as it is certain. */
+  certainActiveAt: number;
+  /** The journal may lack it: one of its values could not be encoded. */
+  isSpoilt = false;
+  /** Values that the journal may have for it, by serial. */
+  readonly serials = new Set<number>();
   /** A companion came back with stamps of an earlier life: among the longest idle it stands by when that was. */
   isOfThen = false;
   /** A companion whose own `delete` refused when its leader left. */
@@ -33,10 +54,6 @@ export class Registration {
   /** Known from the first snapshot or event that shows it. */
   id: string | undefined;
   generation: number | undefined;
-  /** The epoch ms that its registration is shown as, once the wall clock has passed it. */
-  shownRegisteredAt: number | undefined;
-  /** How often the wall clock had been set back when it was shown. */
-  shownSetBacks?: number;
   readonly seen: { endedAt?: SeenInstant; expiresAt?: SeenInstant } = {};
   hook: HookRun | undefined;
   /** A `beforeSweep` succeeded and nothing happened to the entry since it began. */
@@ -48,7 +65,11 @@ export class Registration {
   /** The number of the owner's act that last concerned it. */
   disturbedIn: number;
 
-  constructor(plan: MapPlan, key: string, value: Item, now: number, act: number) {
+  constructor(plan: MapPlan, key: string, value: Item, now: number, act: number, fact: number) {
+    this.number = fact;
+    this.bornBy = fact;
+    this.toldActiveAt = now;
+    this.certainActiveAt = now;
     this.plan = plan;
     this.key = key;
     this.value = value;

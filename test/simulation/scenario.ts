@@ -16,7 +16,14 @@ export interface Item {
   failsPolicies: boolean;
   /** The owner knows that the end of the run was announced in an earlier life. */
   announced: boolean;
+  /** Which run it is, by the owner's own name. Two items may be of one run. */
+  readonly runId: string;
+  /** It cannot be encoded, or what was encoded cannot be decoded. */
+  readonly spoils: 'nothing' | 'encode' | 'decode';
 }
+
+/** What becomes of a map's entries in a restart with a journal. */
+export type Persistence = 'none' | 'stamps' | 'values' | 'decoded';
 
 /** The lifetimes of a map, ms; `Infinity` for none. */
 export interface PlannedLifetimes {
@@ -40,6 +47,8 @@ export interface MapPlan extends PlannedLifetimes {
   readonly isObserved: boolean;
   /** No callback tells of its removals, and nothing listens for them. */
   readonly isQuiet: boolean;
+  /** The stamps of runs are kept whatever this says. */
+  readonly persistence: Persistence;
 }
 
 export const operationNames = [
@@ -59,6 +68,10 @@ export const operationNames = [
   'sweep',
   'sweepAtDeadline',
   'persist',
+  'flush',
+  'breakDisk',
+  'healDisk',
+  'takeAway',
   'redeliver',
   'inspect',
   'jumpWall',
@@ -90,6 +103,19 @@ export type OutcomeName = (typeof outcomeNames)[number];
 /** Everything that stays the same during a run. */
 export interface Scenario {
   readonly plans: readonly MapPlan[];
+  /** What a process leaves to the next one: a journal, or a snapshot that the owner takes now and then. */
+  readonly keeps: 'journal' | 'snapshots';
+  /** The owner says which run is which. */
+  readonly hasOwnIds: boolean;
+  /** The system has a clock that tells one boot from another. */
+  readonly hasBootClock: boolean;
+  /** Some processes only observe, or have nobody to deliver to. */
+  readonly hasOddLives: boolean;
+  readonly maxWaitMs: number;
+  /** Of more bytes than this that wait the library drops all. */
+  readonly mostUnwrittenBytes: number;
+  /** How many times larger the journal is than it is. */
+  readonly volumeScale: number;
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
   readonly restoreWindowMs: number;
@@ -130,6 +156,10 @@ const usualWeights: Readonly<Record<OperationName, number>> = {
   sweep: 4,
   sweepAtDeadline: 6,
   persist: 9,
+  flush: 3,
+  breakDisk: 1.5,
+  healDisk: 3,
+  takeAway: 0.15,
   redeliver: 4,
   inspect: 3,
   jumpWall: 3,
@@ -159,8 +189,17 @@ const usualOutcomes: Readonly<Record<OutcomeName, number>> = {
  */
 export function drawScenario(random: Random): Scenario {
   const minDelayMs = random.pick([50, 200, 500]);
+  const hasOwnIds = random.chance(0.4);
   return {
     plans: mapNames.map((name) => drawPlan(name, random)),
+    keeps: random.chance(0.7) ? 'journal' : 'snapshots',
+    hasOwnIds,
+    hasBootClock: random.chance(0.7),
+    // What such a life leaves open and another run of the same name would be one and the same to it.
+    hasOddLives: !hasOwnIds && random.chance(0.5),
+    maxWaitMs: random.pick([300, 1_500]),
+    mostUnwrittenBytes: random.pick([300, 1_000_000]),
+    volumeScale: random.pick([1, 3_000]),
     sweepEveryMs: intervalMs,
     sliceBudgetMs: random.pick([1, 3, 5]),
     restoreWindowMs: random.pick([0, 700, 3_000, 8_000]),
@@ -225,5 +264,6 @@ function drawPlan(name: MapName, random: Random): MapPlan {
     hasHook: random.chance(0.2),
     isObserved: name === 'cache' && random.chance(0.1),
     isQuiet: name === 'cache' && random.chance(0.25),
+    persistence: random.pick(['none', 'stamps', 'values', 'decoded', 'decoded']),
   };
 }

@@ -35,6 +35,8 @@ export class SimulatedTime {
   setBacks = 0;
   /** When it last did, if nothing has made the library look at both clocks since. */
   unseenJumpAt = Number.POSITIVE_INFINITY;
+  /** How often the machine has booted. */
+  boots = 1;
   #wallOffset = firstWallMs;
   #order = 0;
   readonly #agenda = new Set<Timer>();
@@ -85,10 +87,12 @@ export class SimulatedClock implements Clock {
   #order = 0;
   #yields: (() => void)[] = [];
   #isDead = false;
+  readonly boot: (() => { readonly id: string; readonly at: number }) | undefined;
 
-  constructor(time: SimulatedTime, random: Random) {
+  constructor(time: SimulatedTime, random: Random, hasBootClock: boolean) {
     this.#time = time;
     this.#random = random;
+    this.boot = hasBootClock ? () => ({ id: `boot ${time.boots}`, at: time.now }) : undefined;
     // A fraction, since `performance.now()` has one, and one that a double holds exactly beside epoch ms.
     this.#origin = time.now - random.between(1, 100_000) - 0.25;
   }

@@ -1,13 +1,16 @@
 import type { Registry } from '../../src/registry/registry.js';
+import type { PresentClocks } from '../../src/restart/past.js';
+import { pastOf } from '../../src/restart/snapshot.js';
 import { smallOperations } from './acts.js';
-import { checkNothingLost, compareWithSnapshot } from './checks.js';
+import { checkNothingLost, compareWithJournal, compareWithSnapshot } from './checks.js';
 import { SimulatedDisk } from './disk.js';
 import { Findings } from './findings.js';
 import { checkLateness } from './lateness.js';
+import type { Legacy } from './legacy.js';
 import { Model } from './model.js';
 import { operate } from './operations.js';
 import { Owner } from './owner.js';
-import { type Library, type SimulatedMaps, startRegistry } from './process.js';
+import { type Library, type ProcessSetup, type SimulatedMaps, startRegistry } from './process.js';
 import { Random } from './random.js';
 import { Recipient } from './recipient.js';
 import { restart } from './restart.js';
@@ -20,6 +23,7 @@ import {
   type Scenario,
 } from './scenario.js';
 import { SimulatedClock, SimulatedTime } from './simulated-time.js';
+import { type SimulatedJournal, SimulatedVolume } from './simulated-volume.js';
 import { Trace } from './trace.js';
 
 /** What came of a run. */
@@ -41,7 +45,23 @@ export interface SimulatedProcess {
   readonly clock: SimulatedClock;
   readonly model: Model;
   readonly registry: Registry<SimulatedMaps>;
+  readonly plans: readonly MapPlan[];
+  readonly startedAt: number;
+  readonly journal: SimulatedJournal | undefined;
+  /** By how much what it has inherited looks younger than it is. */
+  readonly errorMs: number;
+  /** It only observes, or has nobody to deliver to. */
+  readonly isOdd: boolean;
+  /** Somebody has taken its journal away. */
+  wasRobbed: boolean;
+  /** It has heard of that. */
+  knowsOfRobbery: boolean;
+  /** Failures of the journal that it has heard of. */
+  journalFailures: number;
+  /** The registry is being made. */
+  isStarting: boolean;
   isDead: boolean;
+  diedAt: number;
   isStopped: boolean;
   /** `close()` is over. */
   isClosed: boolean;
@@ -60,6 +80,9 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 /** Longer than any lifetime, pause and backoff of a scenario, in intervals. */
 const patience = 400;
 
+/** How likely a process is to be of a kind, where there are several. */
+const lives = { usual: 6, observing: 1, withoutRecipient: 1 };
+
 /**
  * One run: a service that uses the real library in a simulated world, in which nothing happens by chance but by the
  * seed. After every event, what can be seen of the library is compared with the model.
@@ -71,28 +94,33 @@ export class Simulation {
   readonly time = new SimulatedTime();
   readonly findings = new Findings();
   readonly disk = new SimulatedDisk();
+  readonly volume: SimulatedVolume;
+  readonly library: Library;
   readonly recipient: Recipient;
   readonly owner: Owner;
   /** What the owner had in its maps, for a process that starts anew. */
   readonly remembered = new Map<string, Item>();
+  /** Names whose run is another one than the one that was told of, if any was. */
+  readonly newRuns = new Set<string>();
   process!: SimulatedProcess;
   isFaulty = true;
   kills = 0;
   deliveries = 0;
   act = 0;
   eventBeganWith = 0;
+  /** By how much what the next process inherits looks younger than it is. */
+  errorMs = 0;
   hasPaused = false;
   /** Whether a callback is calling back in. */
   isReentrant = false;
   #events = 0;
-  readonly #library: Library;
   readonly #seed: number;
   readonly #betweenSlices: Random;
   /** Times that each ending was acted upon, over all processes. */
   readonly #actions = new Map<string, number>();
 
   constructor(library: Library, seed: number, print?: (line: string) => void) {
-    this.#library = library;
+    this.library = library;
     this.#seed = seed;
     this.trace = new Trace(print);
     const root = new Random(seed);
@@ -101,6 +129,24 @@ export class Simulation {
     this.#betweenSlices = root.fork();
     this.owner = new Owner(this, root.fork());
     this.recipient = new Recipient(this.owner.recipientHost(), root.fork());
+    this.volume = new SimulatedVolume({
+      time: this.time,
+      findings: this.findings,
+      random: root.fork(),
+      scale: this.scenario.volumeScale,
+      log: (line) => this.log(`journal: ${line}`),
+      startedAt: () => this.process.startedAt,
+    });
+  }
+
+  get hasJournal(): boolean {
+    return this.scenario.keeps === 'journal';
+  }
+
+  /** The clocks as they stand now, as a process sees them. */
+  clocks(): PresentClocks {
+    const bootId = this.scenario.hasBootClock ? `boot ${this.time.boots}` : '';
+    return { wall: this.time.wall(), bootId, boot: this.scenario.hasBootClock ? this.time.now : 0 };
   }
 
   async run(): Promise<Outcome> {
@@ -132,11 +178,11 @@ export class Simulation {
 
   /** From when on the library may have given up those who have not come back. Until that has settled, nobody acts. */
   get isWindowClosing(): boolean {
-    return this.time.now >= this.process.model.endings.windowEndsAt;
+    return this.process.model.awaited.isClosing;
   }
 
   plan(name: MapName): MapPlan {
-    return this.scenario.plans.find((plan) => plan.name === name) as MapPlan;
+    return this.process.plans.find((plan) => plan.name === name) as MapPlan;
   }
 
   log(line: string): void {
@@ -148,8 +194,13 @@ export class Simulation {
     if (this.process.isDead) return;
     this.log('kill -9');
     this.kills += 1;
+    // What has left a quiet map may be written already.
+    this.process.model.notice();
     this.process.isDead = true;
+    this.process.diedAt = this.time.now;
+    this.process.model.awaited.stop();
     this.process.clock.die();
+    this.volume.crash();
   }
 
   /** The recipient has acted on an ending. */
@@ -164,12 +215,26 @@ export class Simulation {
     );
   }
 
+  /** To the library the run of this id is another one than before. */
+  isAnother(id: string): void {
+    this.#actions.delete(id);
+  }
+
   /** Takes a snapshot and keeps it, at whatever moment. */
   persist(): void {
     const { registry, model } = this.process;
     const snapshot = registry.snapshot();
-    checkNothingLost({ model, snapshot, time: this.time, findings: this.findings });
+    checkNothingLost({ model, past: pastOf(snapshot), findings: this.findings });
     this.disk.write(snapshot);
+  }
+
+  /** The process takes over what earlier ones left, by hand: first in the model. */
+  inherit(legacy: Legacy, restore: () => void): void {
+    this.process.isStarting = true;
+    this.process.model.restore(legacy);
+    this.owner.prepareReturns();
+    restore();
+    this.process.isStarting = false;
   }
 
   /** One thing happens; then everything settles and is checked. */
@@ -204,16 +269,32 @@ export class Simulation {
     if (this.isWindowClosing && this.findings.lines.length === 0) await this.advance(2);
   }
 
-  /** Starts a process, with nothing in its maps. */
-  start(): void {
+  /** Starts a process, with nothing in its maps but what the owner, or the registry, puts there first. */
+  start(legacy?: Legacy): void {
+    const { scenario, random, library } = this;
     // What a process finds when it starts is no jump to it.
     this.time.unseenJumpAt = Number.POSITIVE_INFINITY;
-    const clock = new SimulatedClock(this.time, this.random.fork());
-    const model = new Model(this.owner.modelHost());
+    const clock = new SimulatedClock(this.time, random.fork(), scenario.hasBootClock);
+    const kind = this.hasJournal && scenario.hasOddLives && this.isFaulty ? random.weighted(lives) : 'usual';
+    const isObserving = kind === 'observing';
+    const isWithoutRecipient = kind === 'withoutRecipient';
+    const plans = isObserving
+      ? scenario.plans.map((plan) => ({ ...plan, isObserved: true }))
+      : scenario.plans;
+    if (kind !== 'usual') this.log(kind);
     const state = {
       clock,
-      model,
+      plans,
+      startedAt: this.time.now,
+      journal: this.hasJournal ? this.volume.open() : undefined,
+      errorMs: this.errorMs,
+      isOdd: kind !== 'usual',
+      wasRobbed: false,
+      knowsOfRobbery: false,
+      journalFailures: 0,
+      isStarting: true,
       isDead: false,
+      diedAt: Number.POSITIVE_INFINITY,
       isStopped: false,
       isClosed: false,
       sweeps: new Set(),
@@ -221,10 +302,20 @@ export class Simulation {
       finishedPasses: 0,
       refused: new Map(),
     };
-    const started = state as Omit<SimulatedProcess, 'registry'> as SimulatedProcess;
+    const started = state as Omit<SimulatedProcess, 'registry' | 'model'> as SimulatedProcess;
     this.process = started;
-    const registry = startRegistry(this.#library, this.scenario, clock, this.owner.callbacksFor(started));
+    const host = this.owner.modelHost(started, { isWithoutRecipient, leavesOpen: kind !== 'usual' });
+    Object.assign(started, { model: new Model(host) });
+    if (legacy !== undefined) started.model.restore(legacy);
+    const found = random.chance(0.3) ? this.owner.findAgain() : new Map();
+    if (legacy !== undefined) this.owner.prepareReturns();
+    const { maxWaitMs, mostUnwrittenBytes } = scenario;
+    const journal = state.journal && library.openNow(state.journal, { maxWaitMs, mostUnwrittenBytes });
+    const setup: ProcessSetup = { plans, isObserving, isWithoutRecipient, journal, found };
+    const registry = startRegistry(library, scenario, clock, this.owner.callbacksFor(started), setup);
     Object.assign(started, { registry });
+    started.model.settleAnnounced();
+    started.isStarting = false;
   }
 
   async #live(): Promise<void> {
@@ -242,6 +333,8 @@ export class Simulation {
       };
       await this.advance(ms[pause]);
       await operate(this, random.weighted<OperationName>(scenario.operations));
+      // Nobody works on for long without a journal that everything was to be in.
+      if (this.process.knowsOfRobbery && random.chance(0.3)) await operate(this, 'kill');
     }
     await this.#calmDown();
   }
@@ -250,6 +343,8 @@ export class Simulation {
   async #calmDown(): Promise<void> {
     this.log('faults stop');
     this.isFaulty = false;
+    this.volume.heals();
+    if (this.process.isOdd || this.process.wasRobbed) await operate(this, 'kill');
     if (this.process.isStopped) await this.#sweepStopped();
     if (this.process.isStopped) {
       await operate(this, 'close');
@@ -266,9 +361,18 @@ export class Simulation {
     const sizes = [...model.maps].map(([name, entries]) => `${name} ${entries.size}`).join(', ');
     const pending = model.endings.deliveries.pending.size;
     this.findings.check(this.#isDrained(), 'liveness', () => `there remain ${sizes}, and ${pending} pending`);
-    this.findings.check(clock.pendingTimers === 1, 8, () => `${clock.pendingTimers} timers at rest`);
-    await operate(this, this.random.chance(0.5) ? 'stop' : 'close');
-    this.findings.check(clock.pendingTimers === 0, 8, () => 'a timer is left at the end');
+    const ofJournal = this.hasJournal ? 1 : 0;
+    this.findings.check(
+      clock.pendingTimers === 1 + ofJournal,
+      8,
+      () => `${clock.pendingTimers} timers at rest`,
+    );
+    const isSettled = this.process.journal?.isSettled !== false;
+    this.findings.check(isSettled, 'liveness', () => 'the journal has not caught up');
+    const end = this.random.pick(['stop', 'close'] as const);
+    await operate(this, end);
+    const left = end === 'stop' ? ofJournal : 0;
+    this.findings.check(clock.pendingTimers === left, 8, () => 'a timer is left at the end');
   }
 
   /** A registry that was stopped still sweeps when it is asked to. */
@@ -285,7 +389,10 @@ export class Simulation {
       ([name, entries]) => entries.size === 0 || this.plan(name).isObserved,
     );
     return (
-      isEmpty && endings.deliveries.pending.size === 0 && endings.windowEndsAt === Number.POSITIVE_INFINITY
+      isEmpty &&
+      endings.deliveries.pending.size === 0 &&
+      [...model.awaited.all()].length === 0 &&
+      this.process.journal?.isSettled !== false
     );
   }
 
@@ -311,27 +418,49 @@ export class Simulation {
   }
 
   #check(): void {
-    const { model, registry, clock, isStopped } = this.process;
+    const { model, clock, isStopped, journal, journalFailures } = this.process;
     const { findings, time } = this;
     // A timers that has just run sets its next timer 1 ms ahead, whatever is due.
     const isQuiet = clock.nextAt > time.now + 1;
-    if (isQuiet && time.now >= model.endings.windowEndsAt && !isStopped) {
-      const lost = [...model.endings.held.values()].filter(({ claimed }) => !claimed).length;
-      findings.check(lost === 0, 'endings', () => `${lost} that did not come back did not end as lost`);
-      model.closeWindow();
-    }
+    if (isQuiet && !isStopped) model.closeWindow();
     model.checkAtRest(isQuiet);
-    const keysOf = (plan: MapPlan): string[] => [...registry.maps[plan.name].keys()];
     // Where a timer is due, the library may or may not have given up those who have not come back.
-    if (isQuiet || !this.isWindowClosing)
-      compareWithSnapshot({ model, snapshot: registry.snapshot(), time, findings, keysOf });
+    if (!this.isWindowClosing) this.#compare();
     const timers = clock.pendingTimers;
-    findings.check(
-      timers === (isStopped ? 0 : 1),
-      8,
-      () => `${timers} timers, ${isStopped ? 'after stop()' : ''}`,
-    );
+    const right = (isStopped ? 0 : 1) + (journal === undefined ? 0 : 1);
+    findings.check(timers === right, 8, () => `${timers} timers, ${isStopped ? 'after stop()' : ''}`);
+    const failures = journal?.failures ?? 0;
+    findings.check(journalFailures >= failures, 'journal', () => 'a failure of the journal was not told');
     checkLateness(this, isQuiet);
     if (findings.lines.length > 0) for (const line of findings.lines) this.log(`FAILED ${line}`);
+  }
+
+  #compare(): void {
+    const { model, registry, journal } = this.process;
+    const { findings, time } = this;
+    const { now } = time;
+    if (journal?.isSettled !== false) {
+      this.#compareWithJournal();
+      model.isAllCertain();
+    }
+    const snapshot = pastOf(registry.snapshot());
+    const keysOf = (plan: MapPlan): string[] => [...registry.maps[plan.name].keys()];
+    compareWithSnapshot({ model, past: snapshot, worldAt: (at) => now + at, now, findings }, keysOf);
+  }
+
+  #compareWithJournal(): void {
+    const { model, journal, startedAt } = this.process;
+    const { findings, time, volume } = this;
+    const { past } = volume;
+    // One that has said nothing yet has left everything as it was.
+    if (journal?.hasWritten !== true) return;
+    const worldAt = (at: number): number => startedAt + at - past.origin;
+    compareWithJournal({ model, past, worldAt, now: time.now, findings }, this.scenario.sweepEveryMs);
+    const { jumpedMs } = volume.lastLife;
+    findings.check(
+      jumpedMs === model.jumpedMs,
+      14,
+      () => `the wall clock has jumped by ${model.jumpedMs}, and the journal says ${jumpedMs}`,
+    );
   }
 }

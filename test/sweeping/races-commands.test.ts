@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { createRegistry, type Registry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { heldBy } from '../restart/held-by.js';
 
 interface Value {
   readonly serial: number;
@@ -124,11 +125,11 @@ class Real {
   }
 
   check(): void {
-    const { entries = [] } = this.registry.snapshot().maps.subject ?? {};
+    const held = heldBy(this.registry.snapshot());
     expect([...this.subject]).toEqual([...this.plain]);
-    expect(entries.map(({ key }) => key)).toEqual([...this.plain.keys()]);
+    expect(held.entries('subject').map(({ key }) => key)).toEqual([...this.plain.keys()]);
     expect(new Set(this.told).size, 'an end was told twice').toBe(this.told.length);
-    const open = entries.filter(({ claimed }) => !claimed).length;
+    const open = held.openKeys('subject').length;
     expect(this.told.length + open, 'an end was not told').toBe(this.#registrations);
     expect(new Set(this.disposed).size, 'a value was disposed twice').toBe(this.disposed.length);
     expect(this.disposed.length + this.plain.size, 'a value left and was not disposed').toBe(this.#serial);

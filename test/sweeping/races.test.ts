@@ -3,6 +3,7 @@ import { createRegistry, type EndedEvent, type Registry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/time/clock.js';
+import { heldBy } from '../restart/held-by.js';
 
 interface Run {
   readonly serial: number;
@@ -94,8 +95,7 @@ class Race {
 
   /** What is in the maps and has not been told. */
   openRuns(): number {
-    const entries = this.registry.snapshot().maps.runs?.entries ?? [];
-    return entries.filter(({ claimed }) => !claimed).length;
+    return heldBy(this.registry.snapshot()).openKeys('runs').length;
   }
 
   take(step: Step): void {
@@ -184,9 +184,9 @@ class Race {
 
   /** Every run that was registered is in a snapshot, or was delivered. */
   #checkSnapshot(): void {
-    const { maps, ended } = this.registry.snapshot();
-    const open = (maps.runs?.entries ?? []).filter(({ claimed }) => !claimed).length;
-    const owed = (ended?.pending.length ?? 0) + (ended?.deadLetters.length ?? 0);
+    const held = heldBy(this.registry.snapshot());
+    const open = held.openKeys('runs').length;
+    const owed = held.pending.length + held.deadLetters.length;
     const delivered = this.registry.report().endings?.delivered ?? 0;
     const registered = this.registry.report().maps[0]?.registered;
     if (open + owed + delivered !== registered) this.wrong.push('a snapshot does not hold every run');

@@ -50,8 +50,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a restart loses the attempts',
     file: 'endings/notifier.ts',
-    find: 'this.#accept(event, attempts);',
-    replace: 'this.#accept(event, 0);',
+    find: 'this.#accept(event, attempts, false);',
+    replace: 'this.#accept(event, 0, false);',
   },
   {
     name: 'ids are made anew by a restore',

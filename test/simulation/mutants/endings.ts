@@ -5,9 +5,8 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'the tombstone is written after the delivery',
     file: 'endings/endings.ts',
-    find: 'this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });',
-    replace:
-      'setImmediate(() => this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() }));',
+    find: '    tombstones.set(key, { id, generation, at });',
+    replace: '    setImmediate(() => tombstones.set(key, { id, generation, at }));',
   },
   {
     name: 'the removal comes before the claim',
@@ -47,33 +46,38 @@ export const endingMutants: readonly Mutant[] = [
     file: 'endings/endings.ts',
     find: 'if (open.replaced === undefined) this.#host.tombstones.delete(open.key);',
     replace: 'if (open.replaced === undefined) ;',
+    rareSeed: 1_845,
   },
   {
     name: 'a transferred run is told when its entry goes',
     file: 'endings/endings.ts',
-    find: 'this.settleSilently(source, from);',
+    find: 'else this.settleSilently(source, from);',
     replace: '',
   },
   {
-    name: 'a run that was announced before the restart is announced again',
+    name: 'a run that came back claimed is announced again',
     file: 'restart/restoration.ts',
-    find: `ofEnded?.restoreId(slot, announced.id);
-      ofEnded?.settleSilently(slot, key);`,
-    replace: 'ofEnded?.restoreId(slot, announced.id);',
+    find: 'if (entry.claimed) ofEnded.settleAgain(slot, key, isClaimWritten);',
+    replace: 'if (entry.claimed) void isClaimWritten;',
   },
   {
     name: 'a lost run is announced without a tombstone',
-    file: 'restart/restoration.ts',
-    find: `    entry.claimed = true;
-    this.#entomb(key, entry);
-    const`,
-    replace: `    entry.claimed = true;
-    const`,
+    file: 'restart/absences.ts',
+    find: `    endings.rememberAbsent(run);
+    const endedAt`,
+    replace: '    const endedAt',
+  },
+  {
+    name: 'a tombstone keeps the generation from before a restore',
+    file: 'endings/endings.ts',
+    find: 'this.#host.tombstones.rename(key, this.#runOf(slot, key));',
+    replace: 'void key;',
+    rareSeed: 505,
   },
   {
     name: 'an ending in the midst of its removal is in no snapshot',
     file: 'endings/endings.ts',
-    find: 'const claims = [...this.#tentative].filter((claim) => !this.#isUnderway(claim));',
-    replace: 'const claims: OpenClaim[] = [];',
+    find: 'return [...this.#tentative].filter((claim) => !underway.has(claim)).map(({ event }) => event);',
+    replace: 'return [...underway].slice(0, 0).map(({ event }) => event);',
   },
 ];

@@ -7,4 +7,6 @@ export interface Mutant {
   /** Has to be in the file exactly once, so that a mutant cannot rot. */
   readonly find: string;
   readonly replace: string;
+  /** A seed that caught it once, to begin with: for what has to come about is too rare for the first few hundred. */
+  readonly rareSeed?: number;
 }

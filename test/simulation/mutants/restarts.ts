@@ -1,36 +1,105 @@
 import type { Mutant } from './mutant.js';
 
-/** Bugs that the simulator found in the library, planted again: most of them in what a restart brings back. */
+/** Bugs in what a restart brings back, by hand or from a journal; the simulator found some of them in the library. */
 export const restartMutants: readonly Mutant[] = [
   {
     name: 'entries set before a restore keep generations of the earlier life',
     file: 'restart/restoration.ts',
-    find: 'if (tracker !== undefined) this.#renumber(tracker, lastGeneration, taken);',
-    replace: 'tracker?.stamps.raiseGeneration(lastGeneration);',
-  },
-  {
-    name: 'a jump of the wall clock ages what has not come back',
-    file: 'restart/restoration.ts',
-    find: 'const { registeredAt, lastActiveAt, borrowedAt } = this.#instants.get(entry) as HeldInstants;',
-    replace: 'const { registeredAt, lastActiveAt, borrowedAt } = this.#instantsOf(entry);',
-  },
-  {
-    name: 'a second restore brings forgotten tombstones back',
-    file: 'restart/restoration.ts',
-    find: 'if (this.#restoredTombstones.has(id)) return;',
+    find: 'if (this.#unnumbered.delete(tracker.name)) this.#renumber(tracker);',
     replace: '',
   },
   {
-    name: 'a lost run is told with stamps of the future',
+    name: 'generations begin anew after a restart',
     file: 'restart/restoration.ts',
-    find: 'const registeredAt = Math.min(entry.registeredAt, endedAt);',
-    replace: 'const registeredAt = entry.registeredAt;',
+    find: 'tracker.stamps.raiseGeneration(this.lastGenerationOf(tracker.name));',
+    replace: '',
   },
   {
-    name: 'a snapshot that lacks the id of a run is restored',
-    file: 'restart/snapshot-format.ts',
-    find: 'text(id, `snapshot.maps',
-    replace: 'void (id, `snapshot.maps',
+    name: 'between two lives of one boot the wall clock counts',
+    file: 'restart/past.ts',
+    find: "const isSameBoot = bootId !== '' && bootId === next.bootId;",
+    replace: 'const isSameBoot = bootId === next.boot;',
+  },
+  {
+    name: 'between two lives time may go back',
+    file: 'restart/past.ts',
+    find: 'return Math.max(0, elapsed - lived);',
+    replace: 'return elapsed - lived;',
+  },
+  {
+    name: 'two entries of one run are two runs where a journal ends between them',
+    file: 'restart/restoration.ts',
+    find: 'if (entry.id === undefined || entry.claimed) continue;',
+    replace: 'if (entry.id !== null) continue;',
+    rareSeed: 1_315,
+  },
+  {
+    name: 'a duplicate that comes back is written as open',
+    file: 'endings/endings.ts',
+    find: '    if (!isWritten) this.#host.settledSilently(run);',
+    replace: '    if (!isWritten && !this.#duplicates.has(slot)) this.#host.settledSilently(run);',
+    rareSeed: 1_795_657_149_859,
+  },
+  {
+    name: 'a second snapshot is restored',
+    file: 'restart/restart.ts',
+    find: 'if (this.#restored !== undefined) {',
+    replace: 'if (this.#restored === sum) {',
+  },
+  {
+    name: 'dead letters come back in the order of their endings',
+    file: 'restart/past.ts',
+    find: `    this.endings.delete(ending.id);
+    this.endings.set(ending.id, ending);`,
+    replace: '',
+  },
+  {
+    name: 'a record is played whatever is in it',
+    file: 'restart/record-fields.ts',
+    find: 'if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;',
+    replace: 'if (value !== undefined) return value as number;',
+  },
+  {
+    name: 'what has not come back is awaited anew in each life',
+    file: 'restart/past.ts',
+    find: 'if (entry.life < this.lives) entry.absentMs += this.#windowMs;',
+    replace: '',
+  },
+  {
+    name: 'the window counts the time in which the process was stopped',
+    file: 'restart/restore-window.ts',
+    find: 'this.#elapsedMs += Math.min(now - this.#seenAt, sweepEveryMs);',
+    replace: 'this.#elapsedMs += now - this.#seenAt + sweepEveryMs - sweepEveryMs;',
+  },
+  {
+    name: 'activity counts as of when it was written',
+    file: 'restart/restoration.ts',
+    find: 'Math.min(at + entry.lateMs, now)',
+    replace: 'Math.min(at, now)',
+  },
+  {
+    name: 'a life that only observes gives up those who have not come back',
+    file: 'restart/restart.ts',
+    find: 'if (endings === undefined || endings.tracker.observing) return false;',
+    replace: 'if (endings === undefined) return false;',
+  },
+  {
+    name: 'two registrations of one run are two runs',
+    file: 'endings/endings.ts',
+    find: 'if ((open !== undefined && open !== slot) || ids.hasEnded(id))',
+    replace: 'if (ids.hasEnded(id))',
+  },
+  {
+    name: 'a registration under the id of an open run ends that run',
+    file: 'endings/endings.ts',
+    find: 'if (ids?.slotOf(id) === undefined) ids?.remember(id, { key, generation, at });',
+    replace: 'ids?.remember(id, { key, generation, at });',
+  },
+  {
+    name: 'an id that comes a second time is delivered beside itself',
+    file: 'endings/notifier.ts',
+    find: 'if (!obligation?.isHeld) return;',
+    replace: 'if (obligation === undefined) return;',
   },
   {
     name: 'a tombstone whose time is over counts as forgotten early',

@@ -52,7 +52,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a companion does not keep its leader alive',
     file: 'maps/owner-writes.ts',
-    find: 'leader.companionActive(key, at);',
+    find: 'leader.companionActive(key, at, true);',
     replace: '',
   },
   {
@@ -84,7 +84,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a restored entry begins anew',
     file: 'restart/restoration.ts',
-    find: 'tracker.restamp(slot, registeredAt, lastActiveAt, borrowedAt);',
+    find: 'tracker.restamp(slot, entry.registeredAt, late(entry.lastActiveAt), late(entry.usedAt));',
     replace: '',
   },
   {

@@ -6,22 +6,18 @@ import {
   count,
   exactly,
   instant,
+  kind,
   optional,
   record,
   recordOf,
   text,
   truth,
 } from '../policy/checks.js';
-
-/** Carries keys through JSON. `decode(encode(key))` has to be the same key, to a Map. */
-export interface KeyCodec {
-  /** The key as JSON: a string, a number, an array. `undefined` leaves the entry out of the snapshot. */
-  encode: (key: unknown, map: string) => unknown;
-  decode: (json: unknown, map: string) => unknown;
-}
+import { Past } from './past.js';
+import { recordsVersion } from './records.js';
 
 /** One entry: its key as JSON, and its stamps. All instants are epoch ms. */
-export interface SnapshotEntry {
+interface SnapshotEntry {
   key: unknown;
   registeredAt: number;
   lastActiveAt: number;
@@ -32,18 +28,18 @@ export interface SnapshotEntry {
   id?: string;
   /** Only there: its end has been claimed. */
   claimed?: true;
-  /** Only there, of an entry that is not claimed, and only with `encodeValue`. */
+  /** Only there, of an entry that is not claimed, and only with the `encodeValue` of then. */
   value?: unknown;
 }
 
 /** The entries of one map, in order of registration. */
-export interface SnapshotMap {
+interface SnapshotMap {
   lastGeneration: number;
   entries: SnapshotEntry[];
 }
 
 /** An ending as JSON carries it. */
-export interface SnapshotEvent {
+interface SnapshotEvent {
   id: string;
   key: unknown;
   generation: number;
@@ -56,7 +52,7 @@ export interface SnapshotEvent {
 }
 
 /** Everything about the endings of one map. */
-export interface SnapshotEndings {
+interface SnapshotEndings {
   map: string;
   tombstones: Array<{ key: unknown; id: string; generation: number; at: number }>;
   pending: Array<{ event: SnapshotEvent; attempts: number }>;
@@ -70,8 +66,8 @@ export interface SnapshotEndings {
   }>;
 }
 
-/** What `registry.snapshot()` returns: plain JSON. */
-export interface RegistrySnapshot {
+/** What `registry.snapshot()` returned in the first edition, and what its `persistTo` kept in a file. */
+interface FirstSnapshot {
   format: 'mapsweep-snapshot';
   version: 1;
   /** Epoch ms. */
@@ -80,9 +76,76 @@ export interface RegistrySnapshot {
   ended?: SnapshotEndings;
 }
 
+/**
+ * What a snapshot of the first edition holds. Its keys are as JSON carries them, and its instants are epoch ms, so that
+ * time goes on by the wall clock.
+ *
+ * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, naming the place, what is there and what should be
+ */
+export function pastOfFirstEdition(value: unknown): Past {
+  const { takenAt, maps, ended } = checkSnapshot(value);
+  const past = new Past();
+  const life = {
+    version: recordsVersion,
+    id: 'first edition',
+    wall: takenAt,
+    bootId: '',
+    boot: 0,
+    everyMs: 0,
+  };
+  past.play(['life', ...Object.values(life)]);
+  Object.entries(maps).forEach(([name, { lastGeneration, entries }], index) => {
+    past.play(['map', index, name, name === ended?.map ? 1 : 0, lastGeneration]);
+    for (const entry of entries) {
+      const { key, generation, registeredAt, lastActiveAt, borrowedAt, id, claimed, value: v } = entry;
+      const more = {
+        a: lastActiveAt - takenAt,
+        ...(borrowedAt === undefined ? {} : { u: borrowedAt - takenAt }),
+        ...(id === undefined ? {} : { i: id }),
+        ...(claimed ? { c: 1 } : {}),
+        ...(v === undefined ? {} : { v }),
+      };
+      past.play(['set', index, key, generation, registeredAt - takenAt, more]);
+    }
+  });
+  const letters = ended?.deadLetters ?? [];
+  for (const { event: told, attempts } of [...(ended?.pending ?? []), ...letters]) {
+    const { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value: v, detail: d } = told;
+    const more = { i: id, n: attempts, ...(v === undefined ? {} : { v }), ...(d === undefined ? {} : { d }) };
+    past.play([
+      'end',
+      generation,
+      key,
+      reason,
+      endedAt,
+      endedAt - registeredAt,
+      endedAt - lastActiveAt,
+      more,
+    ]);
+  }
+  for (const { event: told, cause, attempts, ambiguous, at, error } of letters) {
+    past.play([
+      'dead',
+      told.id,
+      cause,
+      attempts,
+      ambiguous ? 1 : 0,
+      at,
+      ...(error === undefined ? [] : [error]),
+    ]);
+  }
+  return past;
+}
+
+/** What a `keyCodec` made of other keys nobody can turn back. */
+const key = kind<unknown>(
+  'a string, number, boolean or null',
+  (value) => value !== undefined && (typeof value !== 'object' || value === null),
+);
+
 const event = record<SnapshotEvent>({
   id: text,
-  key: anything,
+  key,
   generation: count,
   reason: text,
   registeredAt: instant,
@@ -93,7 +156,7 @@ const event = record<SnapshotEvent>({
 });
 
 const entry = record<SnapshotEntry>({
-  key: anything,
+  key,
   registeredAt: instant,
   lastActiveAt: instant,
   generation: count,
@@ -103,7 +166,7 @@ const entry = record<SnapshotEntry>({
   value: optional(anything),
 });
 
-const snapshotReader = record<RegistrySnapshot>({
+const snapshotReader = record<FirstSnapshot>({
   format: exactly('mapsweep-snapshot'),
   version: exactly(1),
   takenAt: instant,
@@ -132,7 +195,7 @@ const snapshotReader = record<RegistrySnapshot>({
  *
  * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, naming the place, what is there and what should be
  */
-export function checkSnapshot(value: unknown): RegistrySnapshot {
+function checkSnapshot(value: unknown): FirstSnapshot {
   const snapshot = snapshotReader(value, 'snapshot', damaged);
   // Without its id nobody could be told of the end of a run, or told from a second time.
   const { ended, maps } = snapshot;

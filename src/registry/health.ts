@@ -1,0 +1,62 @@
+import { span } from '../diagnosis/explain.js';
+import type { RegistryInternals } from './internals.js';
+
+/** How a registry is doing. */
+export interface Health {
+  /**
+   * - `ok`: nothing to do
+   * - `warning`: somebody should look: a map leaks, endings have died, or sweeping was stopped by hand
+   * - `failing`: it does not do its work: the sweeper stands still, or the journal takes nothing
+   */
+  readonly status: 'ok' | 'warning' | 'failing';
+  /** One sentence for each thing that is wrong, the worst first. */
+  readonly reasons: readonly string[];
+}
+
+/** So many intervals without a tick, and the sweeper stands still. */
+const mostMissedTicks = 3;
+/** A journal that has taken nothing for so long, though there was something, does not work. */
+const longestSilenceMs = 30_000;
+
+/** Says how a registry is doing. Costs a little for each map. A leak never makes it fail: a restart would not mend it. */
+export function healthOf(parts: RegistryInternals): Health {
+  const failing = [...sweeperFailures(parts), ...journalFailures(parts)];
+  const warnings = warningsOf(parts);
+  const status = failing.length > 0 ? 'failing' : warnings.length > 0 ? 'warning' : 'ok';
+  return { status, reasons: [...failing, ...warnings] };
+}
+
+function* sweeperFailures({ engine }: RegistryInternals): Generator<string> {
+  if (engine.isStopped) return;
+  const silentMs = engine.timeline.now() - engine.sweeper.lastTickAt;
+  if (silentMs <= mostMissedTicks * engine.sweepEveryMs) return;
+  yield `the sweeper has not ticked for ${span(silentMs)}: the event loop is blocked, or a timer was lost`;
+}
+
+function* journalFailures({ engine, restart }: RegistryInternals): Generator<string> {
+  const { recorder } = restart;
+  if (recorder === undefined) return;
+  const { isLost, waitingSince, error } = recorder.writer.state;
+  if (isLost) {
+    yield `the journal '${recorder.journalName}' is somebody else's: this process writes and delivers nothing more`;
+    return;
+  }
+  const waitedMs = waitingSince === undefined ? 0 : engine.timeline.now() - waitingSince;
+  const hasOverdue = recorder.gate.hasOverdue;
+  if (waitedMs <= longestSilenceMs && !hasOverdue) return;
+  const why = error instanceof Error ? `: ${error.message}` : '';
+  const what = hasOverdue ? ', and endings are delivered before it has their claims' : '';
+  yield `the journal '${recorder.journalName}' has taken nothing for ${span(waitedMs)}${what}${why}`;
+}
+
+function warningsOf({ engine, leaks, deliveries }: RegistryInternals): string[] {
+  const warnings: string[] = [];
+  for (const tracker of engine.trackers.values()) {
+    if (leaks.verdictOf(tracker).suspected) warnings.push(`the map '${tracker.name}' leaks`);
+  }
+  const letters = deliveries?.notifier.deadLetterCount ?? 0;
+  if (letters > 0)
+    warnings.push(`${letters} ${letters === 1 ? 'ending was' : 'endings were'} given up: see deadLetters()`);
+  if (engine.isStopped) warnings.push('sweeping was stopped by hand');
+  return warnings;
+}

@@ -1,0 +1,143 @@
+import type { AbsentRuns, EndedRun, Endings, EndOptions } from '../endings/endings.js';
+import type { EndedEvent } from '../events/ended-event.js';
+import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { Awaited } from './awaited.js';
+import { decoded } from './decode.js';
+import type { PastEntry } from './left.js';
+import type { AbsentParts } from './live-records.js';
+import type { Recorder } from './recorder.js';
+
+/** Whom absences concern. */
+export interface AbsencesHost {
+  readonly engine: Engine;
+  /** Whether the owner says which run is which, beside the keys. */
+  readonly hasOwnIds: boolean;
+  endings(): Endings | undefined;
+  /** Whether runs that do not come back end as lost: not so if this life only observes, or has nobody to tell. */
+  mayConclude(): boolean;
+  /** Whoever writes down what happens, if there is a journal. */
+  recorder(): Recorder | undefined;
+  /** Remembers what `encode` had given for the value of an ending. */
+  keepPastValue(event: EndedEvent, json: unknown): void;
+  /** Nothing of a map is absent any more. */
+  allBack(map: string): void;
+}
+
+/** Entries of earlier lives that have not come back: a run among them can be ended by its key, or is lost in the end. */
+export class Absences implements AbsentRuns, AbsentParts {
+  readonly #host: AbsencesHost;
+  readonly #awaited = new Map<string, Awaited>();
+
+  constructor(host: AbsencesHost) {
+    this.#host = host;
+  }
+
+  /** Those of a map; `undefined` without any. */
+  of(map: string): Awaited | undefined {
+    return this.#awaited.get(map);
+  }
+
+  count(): number {
+    let count = 0;
+    for (const { size } of this.#awaited.values()) count += size;
+    return count;
+  }
+
+  *entries(): Generator<readonly [map: string, entry: PastEntry]> {
+    for (const [map, awaited] of this.#awaited) for (const entry of awaited) yield [map, entry];
+  }
+
+  add(map: string, entry: PastEntry): void {
+    let awaited = this.#awaited.get(map);
+    if (awaited === undefined) {
+      awaited = new Awaited(this.#host.hasOwnIds);
+      this.#awaited.set(map, awaited);
+    }
+    const superseded = awaited.add(entry);
+    if (superseded !== undefined) this.#forget(map, superseded);
+  }
+
+  /** An entry has come back, or is over. */
+  remove(map: string, entry: PastEntry): void {
+    const awaited = this.#awaited.get(map);
+    if (awaited === undefined) return;
+    awaited.remove(entry);
+    if (awaited.size > 0) return;
+    this.#awaited.delete(map);
+    this.#host.allBack(map);
+  }
+
+  /** The time of an entry is over: a run ends as lost, anything else is forgotten. */
+  lose(map: string, entry: PastEntry): void {
+    const endings = this.#host.endings();
+    if (entry.id !== undefined && !entry.claimed) {
+      if (endings === undefined || !this.#host.mayConclude()) return;
+      this.remove(map, entry);
+      this.#conclude(endings, entry, 'lost', undefined);
+    } else this.remove(map, entry);
+    this.#forget(map, entry);
+  }
+
+  /** Claims the end of a run that has not come back. `undefined` if none is absent under the key. */
+  endAbsent(
+    key: unknown,
+    { reason = 'completed', detail, generation }: EndOptions,
+  ): 'claimed' | 'duplicate' | undefined {
+    const found = this.#runOf(key);
+    if (found === undefined) return undefined;
+    if (generation !== undefined && generation !== found.entry.generation) return undefined;
+    if (found.entry.claimed) return 'duplicate';
+    this.#conclude(found.endings, found.entry, reason, detail);
+    return 'claimed';
+  }
+
+  /** Marks a run that has not come back as ended, without telling anybody. */
+  settleAbsent(key: unknown): 'settled' | 'duplicate' | undefined {
+    const found = this.#runOf(key);
+    if (found === undefined) return undefined;
+    const { endings, entry } = found;
+    if (entry.claimed) return 'duplicate';
+    const run = claim(entry);
+    endings.rememberAbsent(run);
+    this.#host.recorder()?.quiet(run);
+    return 'settled';
+  }
+
+  /** The value that `encode` had given, decoded if the policy can do that. */
+  valueOf(tracker: Tracker, json: unknown, key: unknown): unknown {
+    const decode = tracker.policy.persist?.decode;
+    if (decode === undefined || json === undefined) return json;
+    const { error, value } = decoded(decode, json, key);
+    if (error !== undefined) this.#host.engine.failures.count(tracker.name, 'persist.decode');
+    return value;
+  }
+
+  #runOf(key: unknown): { endings: Endings; entry: PastEntry } | undefined {
+    const endings = this.#host.endings();
+    const entry = endings && this.#awaited.get(endings.tracker.name)?.at(key);
+    return endings === undefined || entry?.id === undefined ? undefined : { endings, entry };
+  }
+
+  #conclude(endings: Endings, entry: PastEntry, reason: string, detail: unknown): void {
+    const { timeline } = this.#host.engine;
+    const run = claim(entry);
+    endings.rememberAbsent(run);
+    const endedAt = timeline.clock.now();
+    const registeredAt = timeline.toEpoch(entry.registeredAt, endedAt);
+    const lastActiveAt = timeline.toEpoch(entry.lastActiveAt, endedAt);
+    const value = this.valueOf(endings.tracker, entry.value, run.key);
+    const event: EndedEvent = { ...run, reason, registeredAt, lastActiveAt, endedAt, value, detail };
+    this.#host.keepPastValue(event, entry.value);
+    endings.conclude(event);
+  }
+
+  #forget(map: string, { generation, isUnrecorded }: PastEntry): void {
+    if (!isUnrecorded) this.#host.recorder()?.forgotten(map, generation);
+  }
+}
+
+function claim(entry: PastEntry): EndedRun {
+  entry.claimed = true;
+  return { id: entry.id as string, key: entry.key, generation: entry.generation };
+}

@@ -1,0 +1,106 @@
+import { Fifo } from '../endings/fifo.js';
+import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
+
+/** A claimed ending that waits for the journal. */
+interface Held {
+  readonly id: string;
+  /** It is in the journal once so many utterances are. */
+  readonly count: number;
+  readonly since: number;
+}
+
+/** So many endings are let go in one turn of the loop. */
+const mostAtOnce = 2_000;
+
+// Captured at load, as the writer's is.
+const realSetImmediate = setImmediate;
+
+/**
+ * Keeps endings from being delivered before the journal has their claim, so that the next life of the process knows
+ * what this one may have said. An ending waits for `maxWaitMs` at most: a disk that is full must not keep a recipient
+ * waiting for ever.
+ */
+export class DeliveryGate {
+  readonly #held = new Fifo<Held>();
+  readonly #timers: TimerQueue;
+  readonly #now: () => number;
+  readonly #maxWaitMs: number;
+  readonly #release: (id: string) => void;
+  #head: Held | undefined;
+  #written = 0;
+  #ticket: TimerTicket | undefined;
+  #isLettingGo = false;
+  #isShut = false;
+  #overdueUpTo = 0;
+
+  /** @param release is called for each ending that may be delivered now; must not throw */
+  constructor(timers: TimerQueue, now: () => number, maxWaitMs: number, release: (id: string) => void) {
+    this.#timers = timers;
+    this.#now = now;
+    this.#maxWaitMs = maxWaitMs;
+    this.#release = release;
+  }
+
+  /** How many endings wait for the journal. */
+  get size(): number {
+    return this.#held.size + (this.#head === undefined ? 0 : 1);
+  }
+
+  /** Whether an ending was let go because it had waited too long, and its claim is still not written. */
+  get hasOverdue(): boolean {
+    return this.#overdueUpTo > this.#written;
+  }
+
+  /** Holds an ending until so many utterances are written. */
+  hold(id: string, count: number): void {
+    const held = { id, count, since: this.#now() };
+    if (this.#head === undefined) this.#head = held;
+    else this.#held.push(held);
+    this.#watch();
+  }
+
+  /** So many utterances are written. */
+  written(count: number): void {
+    this.#written = count;
+    if (!this.#isLettingGo) this.#letGo();
+  }
+
+  /** The journal belongs to somebody else, who delivers what is in it: nothing is let go any more. */
+  shut(): void {
+    this.#isShut = true;
+    this.#unwatch();
+  }
+
+  #letGo(): void {
+    this.#isLettingGo = false;
+    const overdue = this.#now() - this.#maxWaitMs;
+    let left = mostAtOnce;
+    while (this.#head !== undefined && !this.#isShut) {
+      const { id, count, since } = this.#head;
+      if (count > this.#written && since > overdue) break;
+      if (left-- === 0) {
+        this.#isLettingGo = true;
+        realSetImmediate(() => this.#letGo());
+        return;
+      }
+      if (count > this.#written) this.#overdueUpTo = count;
+      this.#head = this.#held.shift();
+      this.#release(id);
+    }
+    if (this.#head === undefined) this.#unwatch();
+  }
+
+  #watch(): void {
+    if (this.#ticket !== undefined || this.#head === undefined || this.#isShut) return;
+    this.#ticket = this.#timers.schedule(this.#head.since + this.#maxWaitMs, () => {
+      this.#ticket = undefined;
+      if (!this.#isLettingGo) this.#letGo();
+      this.#watch();
+    });
+  }
+
+  #unwatch(): void {
+    this.#timers.cancel(this.#ticket);
+    this.#ticket = undefined;
+  }
+}

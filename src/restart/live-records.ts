@@ -1,0 +1,91 @@
+import type { Endings } from '../endings/endings.js';
+import type { Notifier } from '../endings/notifier.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import type { PastEnding, PastEntry } from './left.js';
+import type { RecordEncoder } from './record-encoder.js';
+import { deadRecord, endRecord, keyText, setRecord } from './records.js';
+
+/** What of earlier lives is still awaited, or left open for the next one. */
+export interface AbsentParts {
+  /** How many entries there are. */
+  count(): number;
+  /** Entries that have not come back; instants in the monotonic time of this life. */
+  entries(): Iterable<readonly [map: string, entry: PastEntry]>;
+}
+
+/** What a registry holds that has to survive a restart. */
+export interface LiveParts {
+  readonly recorders: ReadonlyArray<{ readonly tracker: Tracker; readonly index: number }>;
+  readonly encoder: RecordEncoder;
+  readonly endings: Endings | undefined;
+  readonly notifier: Notifier<unknown, unknown> | undefined;
+  readonly absent: AbsentParts;
+  /** Endings of earlier lives that nobody is told of in this one. */
+  readonly carried: readonly PastEnding[];
+  /** Of a map that has a record already. */
+  indexOf(map: string): number;
+}
+
+/**
+ * All of it as records, one a step, so that whoever writes them can pause between any two. What changes meanwhile is
+ * said in its own records, beside these.
+ *
+ * Endings come first: a reader that finds an entry with a claim has read who is to be told of it.
+ */
+export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
+  yield* owedRecords(parts);
+  for (const { tracker, index } of parts.recorders) {
+    // What is added meanwhile says so itself; and a map to which somebody adds for ever has an end all the same.
+    let left = tracker.stamps.size;
+    for (const [, slot] of tracker.stamps.entries()) {
+      if (left-- <= 0) break;
+      yield parts.encoder.entry(tracker, index, slot, false);
+    }
+  }
+  for (const [map, entry] of parts.absent.entries()) yield absentRecord(parts, parts.indexOf(map), entry);
+}
+
+function* owedRecords({ endings, notifier, encoder, carried }: LiveParts): Generator<string | undefined> {
+  for (const [id, ended] of endings?.ids?.ended() ?? []) yield encoder.tombstone(id, ended);
+  for (const ending of carried) yield* carriedRecords(ending);
+  if (endings === undefined || notifier === undefined) return;
+  const { tracker } = endings;
+  // Claimed in the midst of a removal: the notifier has them as soon as their companions have left.
+  for (const event of endings.endingNow()) yield encoder.ending(tracker, event, 0);
+  for (const { event, attempts } of notifier.obligations()) yield encoder.ending(tracker, event, attempts);
+  for (const letter of notifier.letters()) {
+    yield encoder.ending(tracker, letter.event, letter.attempts);
+    yield deadRecord(letter);
+  }
+}
+
+/** An ending of an earlier life, as that has written it. */
+function* carriedRecords(ending: PastEnding): Generator<string | undefined> {
+  const { id, key, value, detail, attempts, isOwnId, letter } = ending;
+  const text = keyText(key);
+  if (text === undefined) return;
+  let more = `"i":${JSON.stringify(id)}`;
+  if (value !== undefined) more += `,"v":${JSON.stringify(value)}`;
+  if (detail !== undefined) more += `,"d":${JSON.stringify(detail)}`;
+  if (attempts > 0) more += `,"n":${attempts}`;
+  if (isOwnId) more += ',"k":1';
+  yield endRecord(ending, text, more);
+  if (letter !== undefined) yield deadRecord({ id, attempts, ...letter });
+}
+
+function absentRecord({ encoder }: LiveParts, index: number, entry: PastEntry): string | undefined {
+  const key = keyText(entry.key);
+  if (key === undefined) return undefined;
+  const registeredAt = encoder.instant(entry.registeredAt);
+  let more = `"w":${Math.floor(entry.absentMs)}`;
+  // A journal's next reader adds again what it may be late by. A snapshot's does not; instant 0 there is the present.
+  const active = (at: number): number =>
+    encoder.isOfJournal ? encoder.instant(at) : Math.min(encoder.instant(at + entry.lateMs), 0);
+  const lastActiveAt = active(entry.lastActiveAt);
+  if (lastActiveAt > registeredAt) more += `,"a":${lastActiveAt}`;
+  if (entry.usedAt > Number.NEGATIVE_INFINITY) more += `,"u":${active(entry.usedAt)}`;
+  if (entry.id !== undefined) more += `,"i":${JSON.stringify(entry.id)}`;
+  if (entry.claimed) more += ',"c":1';
+  if (entry.value !== undefined) more += `,"v":${JSON.stringify(entry.value)}`;
+  return setRecord(index, key, entry.generation, registeredAt, more);
+}

@@ -1,0 +1,224 @@
+import { crc32 } from 'node:zlib';
+import type { Endings } from '../endings/endings.js';
+import type { EndedId } from '../endings/run-ids.js';
+import { MapsweepTypeError } from '../errors.js';
+import type { EndedEvent } from '../events/ended-event.js';
+import { describe } from '../events/shown.js';
+import { isThenable, swallowRejection } from '../events/unawaited.js';
+import { RECORDED } from '../stamps/stamp-store.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { endRecord, keyText, setRecord, tombRecord, valueRecord } from './records.js';
+
+/** What an encoder has to know of the registry. */
+export interface EncoderHost {
+  /** The monotonic clock at instant 0 of what is written. */
+  readonly origin: number;
+  readonly lifeId: string;
+  /** Whether what it writes counts as written: not so for a snapshot by hand. */
+  readonly isMarking: boolean;
+  /** Whether ids are the owner's own. */
+  readonly hasOwnIds: boolean;
+  /** The endings of a map, if it is the one that has any. */
+  endingsOf(tracker: Tracker): Endings | undefined;
+  /** Counts what was left out; `isFirst` if it has to be said too. */
+  leftOut(map: string, callback: string, key: unknown, error: unknown, isFirst: boolean): void;
+}
+
+/**
+ * Makes records of what is in a map. What JSON cannot carry, or an `encode` of the owner does not give, is left out: it
+ * is counted each time, and said the first time.
+ */
+export class RecordEncoder {
+  /** The monotonic clock at instant 0 of what is written. */
+  origin: number;
+  readonly #host: EncoderHost;
+  readonly #said = new Set<string>();
+  // What `encode` gave for an event of an earlier life, whose value has been decoded since.
+  readonly #pastValues = new WeakMap<EndedEvent, unknown>();
+  #meanLength = 64;
+  readonly #sums = new WeakMap<Tracker, Map<number, number>>();
+
+  constructor(host: EncoderHost) {
+    this.#host = host;
+    this.origin = host.origin;
+  }
+
+  /** Whether it writes a journal, and no snapshot. */
+  get isOfJournal(): boolean {
+    return this.#host.isMarking;
+  }
+
+  /** Whether ids are the owner's own. */
+  get hasOwnIds(): boolean {
+    return this.#host.hasOwnIds;
+  }
+
+  /** The mean length of the latest entries, with what stands between two of them. */
+  get meanLength(): number {
+    return this.#meanLength;
+  }
+
+  /** Remembers what an ending of an earlier life carried. */
+  keepPastValue(event: EndedEvent, value: unknown): void {
+    if (value !== undefined) this.#pastValues.set(event, value);
+  }
+
+  /** What an ending of an earlier life carried; `undefined` for one of this life. */
+  pastValue(event: EndedEvent): unknown {
+    return this.#pastValues.get(event);
+  }
+
+  /** An instant as records carry it. Late by less than a ms at most, so that nothing leaves early. */
+  instant(monotonic: number): number {
+    return Math.ceil(monotonic - this.origin);
+  }
+
+  /**
+   * The entry of a slot; `undefined` if it cannot be written.
+   *
+   * @param isOpen its claim, if there is one, is written after it: if that were lost, nobody would be told of the end
+   */
+  entry(tracker: Tracker, index: number, slot: number, isOpen: boolean): string | undefined {
+    const { stamps, policy } = tracker;
+    const { isMarking, lifeId } = this.#host;
+    const endings = this.#host.endingsOf(tracker);
+    const isClaimed = !isOpen && endings?.isClaimed(slot) && endings.tentativeAt(slot) === undefined;
+    const given = stamps.keyOf(slot);
+    const key = keyText(given);
+    if (key === undefined) {
+      this.#leftOut(tracker.name, 'persist', given, `a journal cannot carry the key ${describe(given)}`);
+      return undefined;
+    }
+    let more = '';
+    const { encode, decode } = policy.persist ?? {};
+    const owned = tracker.native.get(given);
+    // Of a run that has ended, nobody needs the value any more but the map itself. In the midst of a `clear` the entry is
+    // gone, and its end has not been told yet.
+    const isThere = owned !== undefined || tracker.native.has(given);
+    if (encode !== undefined && (!isClaimed || decode !== undefined) && isThere) {
+      const value = this.#value(tracker, owned, given);
+      // Of one that has ended the claim has to be known all the same.
+      if (value === undefined && !isClaimed) return undefined;
+      if (value !== undefined) {
+        if (isMarking) this.#sumsOf(tracker).set(slot, crc32(value));
+        more = `,"v":${value}`;
+      }
+    }
+    const registeredAt = this.instant(stamps.registeredAt[slot] as number);
+    const own = stamps.lastActiveAt(slot);
+    const lastActiveAt = this.instant(own);
+    if (lastActiveAt > registeredAt) more += `,"a":${lastActiveAt}`;
+    const latest = tracker.activity.latest(slot);
+    if (latest > own) more += `,"u":${this.instant(latest)}`;
+    const generation = stamps.generation[slot] as number;
+    const id = endings?.idOf(slot);
+    if (id !== undefined && id !== `${lifeId}:${generation}`) more += `,"i":${JSON.stringify(id)}`;
+    if (isClaimed) more += ',"c":1';
+    if (isMarking) stamps.setFlag(slot, RECORDED, true);
+    const record = setRecord(index, key, generation, registeredAt, more.slice(1));
+    this.#meanLength += (record.length + 1 - this.#meanLength) / 1_000;
+    return record;
+  }
+
+  /** The value of a slot, if it is another one than was written last. */
+  changedValue(tracker: Tracker, index: number, slot: number): string | undefined {
+    const { stamps } = tracker;
+    if (!stamps.hasFlag(slot, RECORDED)) return undefined;
+    const key = stamps.keyOf(slot);
+    const value = this.#value(tracker, tracker.native.get(key), key);
+    if (value === undefined) return undefined;
+    const sums = this.#sumsOf(tracker);
+    const sum = crc32(value);
+    if (sums.get(slot) === sum) return undefined;
+    sums.set(slot, sum);
+    return valueRecord(index, stamps.generation[slot] as number, value);
+  }
+
+  /** Forgets what was written of a slot, which is free for another entry. */
+  forget(tracker: Tracker, slot: number): void {
+    this.#sums.get(tracker)?.delete(slot);
+  }
+
+  /** An ending that is owed. */
+  ending(tracker: Tracker, event: EndedEvent, attempts: number): string | undefined {
+    const key = keyText(event.key);
+    if (key === undefined) {
+      this.#leftOut(
+        tracker.name,
+        'persist',
+        event.key,
+        `a journal cannot carry the key ${describe(event.key)}`,
+      );
+      return undefined;
+    }
+    let more = `"i":${JSON.stringify(event.id)}`;
+    const value = this.#eventValue(tracker, event);
+    if (value !== undefined) more += `,"v":${value}`;
+    const detail = this.#detail(tracker, event);
+    if (detail !== undefined) more += `,"d":${detail}`;
+    if (attempts > 0) more += `,"n":${attempts}`;
+    if (this.#host.hasOwnIds) more += ',"k":1';
+    return endRecord(event, key, more);
+  }
+
+  /** The memory of a run that has ended; `undefined` if it cannot be written. */
+  tombstone(id: string, { key, generation, at }: EndedId): string | undefined {
+    const text = keyText(key);
+    return text && tombRecord(text, generation, id, this.instant(at));
+  }
+
+  #eventValue(tracker: Tracker, event: EndedEvent): string | undefined {
+    const past = this.#pastValues.get(event);
+    if (past !== undefined) return JSON.stringify(past);
+    if (tracker.policy.persist?.encode === undefined || event.value === undefined) return undefined;
+    return this.#value(tracker, event.value, event.key);
+  }
+
+  #detail(tracker: Tracker, { detail, key }: EndedEvent): string | undefined {
+    if (detail === undefined) return undefined;
+    try {
+      const json = JSON.stringify(detail) as string | undefined;
+      if (json !== undefined) return json;
+      throw new MapsweepTypeError('ERR_INVALID_ANSWER', `JSON cannot carry the detail ${describe(detail)}`);
+    } catch (error) {
+      this.#leftOut(tracker.name, 'detail', key, error);
+      return undefined;
+    }
+  }
+
+  #value(tracker: Tracker, value: unknown, key: unknown): string | undefined {
+    try {
+      const encoded: unknown = tracker.policy.persist?.encode?.(value, key);
+      const json = isThenable(encoded) ? undefined : (JSON.stringify(encoded) as string | undefined);
+      if (json !== undefined) return json;
+      swallowRejection(encoded, () => {});
+      throw new MapsweepTypeError(
+        'ERR_INVALID_ANSWER',
+        `persist.encode must answer what JSON can carry, got ${describe(encoded)}`,
+      );
+    } catch (error) {
+      this.#leftOut(tracker.name, 'persist.encode', key, error);
+      return undefined;
+    }
+  }
+
+  #leftOut(map: string, callback: string, key: unknown, error: unknown): void {
+    const what = `${callback} ${map}`;
+    const isFirst = !this.#said.has(what);
+    this.#said.add(what);
+    const said =
+      typeof error === 'string'
+        ? new MapsweepTypeError('ERR_JOURNAL_KEY', `${error}: the entry is left out`)
+        : error;
+    this.#host.leftOut(map, callback, key, said, isFirst);
+  }
+
+  #sumsOf(tracker: Tracker): Map<number, number> {
+    let sums = this.#sums.get(tracker);
+    if (sums === undefined) {
+      sums = new Map();
+      this.#sums.set(tracker, sums);
+    }
+    return sums;
+  }
+}

@@ -1,0 +1,368 @@
+import type { EndedRun, Endings } from '../endings/endings.js';
+import type { Notifier } from '../endings/notifier.js';
+import type { ObligationLog } from '../endings/notifier-options.js';
+import type { DeadLetter } from '../events/dead-letter.js';
+import type { EndedEvent } from '../events/ended-event.js';
+import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { Slices } from '../time/slices.js';
+import { TimerQueue, type TimerTicket } from '../time/timer-queue.js';
+import { ActivityNote } from './activity-notes.js';
+import { Compaction } from './compaction.js';
+import { DeliveryGate } from './delivery-gate.js';
+import type { Journal } from './journal.js';
+import { JournalWriter } from './journal-writer.js';
+import { type LiveParts, liveRecords } from './live-records.js';
+import { MapNames } from './map-names.js';
+import { MapRecorder } from './map-recorder.js';
+import type { JournalUse } from './open-journal.js';
+import type { RecordEncoder } from './record-encoder.js';
+import type { Life } from './records.js';
+import * as records from './records.js';
+import type { Utterance } from './utterance-queue.js';
+
+/** What the recorder has to know of the registry. */
+export interface RecorderHost {
+  readonly engine: Engine;
+  readonly encoder: RecordEncoder;
+  readonly use: JournalUse;
+  /** The map whose runs end, in this life or else in the one before. */
+  readonly endedMap: string | undefined;
+  endings(): Endings | undefined;
+  notifier(): Notifier<unknown, unknown> | undefined;
+  liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'>;
+  /** How long what earlier lives left has been awaited in this one, ms of running time; `undefined` if nothing is. */
+  windowMs(): number | undefined;
+  /** The highest generation that was ever given out in a map. */
+  lastGenerationOf(map: string): number;
+  /** The journal could not be written. */
+  failed(error: unknown, isFinal: boolean): void;
+}
+
+/** Writes down, as it happens, what has to survive a restart. */
+export class Recorder implements ObligationLog {
+  readonly writer: JournalWriter;
+  readonly encoder: RecordEncoder;
+  readonly gate: DeliveryGate;
+  readonly #host: RecorderHost;
+  readonly #journal: Journal;
+  readonly #life: Life;
+  readonly #timers: TimerQueue;
+  readonly #names: MapNames;
+  readonly #compaction: Compaction;
+  readonly #recorders = new Map<Tracker, MapRecorder>();
+  // Claimed endings that were written before their entry, and have not been handed over yet.
+  readonly #concluded = new Set<EndedEvent>();
+  #jumpedMs = 0;
+  #toldWindowMs = 0;
+  #interval = 1;
+  #looking: Promise<void> | undefined;
+  #hasBegun = false;
+
+  constructor(host: RecorderHost, journal: Journal, life: Life) {
+    const { engine, encoder } = host;
+    const { maxWaitMs, mostUnwrittenBytes } = host.use;
+    this.#host = host;
+    this.#journal = journal;
+    this.#life = life;
+    this.encoder = encoder;
+    const { clock } = engine.timeline;
+    this.#timers = new TimerQueue(clock, {
+      onError: (error) => engine.failures.report('', 'timer', undefined, error),
+    });
+    this.writer = new JournalWriter(journal, {
+      clock,
+      timers: this.#timers,
+      sliceBudgetMs: engine.sliceBudgetMs,
+      maxWaitMs,
+      mostUnwrittenBytes,
+      encode: (said, slot, generation) => this.#encode(said, slot, generation),
+      liveRecords: () => liveRecords(this.#liveParts()),
+      written: (count) => {
+        this.gate.written(count);
+        this.#compact();
+      },
+      appended: (durationMs) =>
+        engine.measurements.tell((listener) => listener.journalAppended?.(durationMs)),
+      checkpointed: () => this.#compaction.done(),
+      failed: (error, isFinal) => {
+        if (isFinal) this.#lose();
+        host.failed(error, isFinal);
+      },
+    });
+    this.gate = new DeliveryGate(
+      this.#timers,
+      () => clock.monotonic(),
+      maxWaitMs,
+      (id) => host.notifier()?.start(id),
+    );
+    this.#names = new MapNames({
+      endedMap: host.endedMap,
+      lastGenerationOf: host.lastGenerationOf,
+      named: (record) => this.writer.say(record),
+    });
+    this.#compaction = new Compaction(journal, () => this.#liveBytes());
+    journal.begin(() => this.#preamble());
+    engine.bus.on('clock-jumped', ({ byMs }) => {
+      this.#jumpedMs += byMs;
+      this.writer.say(this.#clockText());
+    });
+  }
+
+  /** Begins to write activity down, once all maps are there. */
+  start(): void {
+    this.#schedule();
+  }
+
+  /** Maps of earlier lives, whose entries may have to be written anew. To be called before they are. */
+  nameMaps(names: Iterable<string>): void {
+    for (const name of names) this.#names.indexOf(name);
+  }
+
+  /** Writes down the entries of a map from now on: to be called before they are stamped. */
+  watch(tracker: Tracker): void {
+    const recorder = new MapRecorder(tracker, this.#names.indexOf(tracker.name), {
+      writer: this.writer,
+      encoder: this.encoder,
+      endings: () => {
+        const endings = this.#host.endings();
+        return endings?.tracker === tracker ? endings : undefined;
+      },
+      conclude: (event) => this.#conclude(event),
+      interval: () => this.#interval,
+      now: () => this.encoder.instant(this.#host.engine.timeline.now()),
+    });
+    this.#recorders.set(tracker, recorder);
+    tracker.recorder = recorder;
+  }
+
+  /** The map is tracked no more: nothing of it is awaited in the next life. */
+  unwatch(tracker: Tracker): void {
+    const recorder = this.#recorders.get(tracker);
+    if (recorder === undefined) return;
+    recorder.released();
+    this.#recorders.delete(tracker);
+    tracker.recorder = undefined;
+    this.#names.forget(tracker.name);
+  }
+
+  /** An entry of an earlier life was set again. Says what `MapRecorder.cameBack` does. */
+  cameBack(tracker: Tracker, slot: number, { before, isSame }: { before: number; isSame: boolean }): boolean {
+    return this.#recorders.get(tracker)?.cameBack(slot, before, isSame) ?? true;
+  }
+
+  /** An entry has another generation now. */
+  renumbered(tracker: Tracker, slot: number, before: number): void {
+    this.#recorders.get(tracker)?.renumbered(slot, before);
+    const endings = this.#host.endings();
+    if (endings?.tracker !== tracker || !endings.isClaimed(slot)) return;
+    const { stamps } = tracker;
+    const generation = stamps.generation[slot] as number;
+    this.quiet({ key: stamps.keyOf(slot), id: endings.idOf(slot), generation });
+  }
+
+  /** An entry of an earlier life is awaited no more. */
+  forgotten(map: string, generation: number): void {
+    this.writer.say(records.entriesRecord('left', this.#names.indexOf(map), [generation]));
+  }
+
+  // --- endings ------------------------------------------------------------------------------------------------------
+
+  /** A run has ended: it is delivered once that is written, if anybody is to be told. */
+  ended(event: EndedEvent): void {
+    if (!this.#concluded.delete(event)) this.#conclude(event);
+    this.#concluded.delete(event);
+    if (this.#host.notifier() !== undefined) this.gate.hold(event.id, this.writer.saidCount);
+  }
+
+  /** A run has ended, and nobody has to be told. */
+  quiet({ key, id, generation }: EndedRun): void {
+    this.settled(generation);
+    const { ids } = this.#host.endings() ?? {};
+    if (ids === undefined || !ids.hasEnded(id)) return;
+    const tombstone = this.encoder.tombstone(id, { key, generation, at: this.#host.engine.timeline.now() });
+    if (tombstone !== undefined) this.writer.say(tombstone);
+  }
+
+  /** A registration is no run of its own any more, and there is nothing else to be known of it. */
+  settled(generation: number): void {
+    this.writer.say(records.quietRecord(generation));
+  }
+
+  attempted(id: string, attempts: number): void {
+    this.writer.say(records.failedRecord(id, attempts));
+  }
+
+  done(id: string): void {
+    this.writer.say(records.doneRecord(id));
+  }
+
+  dead(letter: DeadLetter): void {
+    this.writer.say(records.deadRecord(letter));
+  }
+
+  failedLate(letter: DeadLetter): void {
+    this.writer.say(records.lateRecord(letter));
+  }
+
+  retried(event: EndedEvent): void {
+    // A checkpoint under way may miss it, as a dead letter and as one that is pending again.
+    this.writer.say(event);
+    this.writer.say(records.retryRecord(event.id));
+  }
+
+  /** Where the journal is kept. */
+  get journalName(): string {
+    return this.#journal.name;
+  }
+
+  /** What the journal takes, bytes. */
+  get journalBytes(): number {
+    return this.#journal.size;
+  }
+
+  // --- the end of this life -------------------------------------------------------------------------------------------
+
+  /**
+   * Has everything written that waits, and gives the journal back. A disk that does not answer by the deadline is not
+   * waited for.
+   */
+  async close(deadlineAt: number): Promise<void> {
+    // So that the next life knows how old everything was, whatever the wall clock does meanwhile.
+    if (this.#hasBegun) this.writer.say(this.#clockText());
+    const releaseProcess = this.#timers.holdProcess();
+    let deadline: TimerTicket | undefined;
+    const isLate = await Promise.race([
+      this.#look()
+        .then(() => this.writer.flushed())
+        .then(
+          () => false,
+          () => true,
+        ),
+      new Promise<boolean>((resolve) => {
+        deadline = this.#timers.schedule(deadlineAt, () => resolve(true));
+      }),
+    ]);
+    this.#timers.cancel(deadline);
+    releaseProcess();
+    // What was said meanwhile, if not all that waits: one that answers is only slower than the deadline was short.
+    const isWell = this.writer.state.error === undefined && !this.writer.isStuck;
+    if (isWell || !isLate) this.#releaseQuietly();
+    else this.release();
+  }
+
+  /** Ends the timer, and gives the journal back. */
+  release(): void {
+    this.#timers.clear();
+    this.gate.shut();
+    this.writer.release();
+    for (const tracker of this.#recorders.keys()) tracker.recorder = undefined;
+    this.#recorders.clear();
+  }
+
+  /** The same after it has written what waits, at once. @throws as the journal */
+  releaseNow(): void {
+    try {
+      this.writer.releaseNow();
+    } finally {
+      this.release();
+    }
+  }
+
+  // --- inside -------------------------------------------------------------------------------------------------------
+
+  /** Writes down a claimed ending: before its entry leaves, if it does. */
+  #conclude(event: EndedEvent): void {
+    this.#concluded.add(event);
+    if (this.#host.notifier() !== undefined) this.writer.say(event);
+    else this.quiet(event);
+  }
+
+  /** The journal is somebody else's, who delivers what is in it. */
+  #lose(): void {
+    this.gate.shut();
+    this.#host.notifier()?.halt();
+  }
+
+  #encode(said: Utterance, slot: number, generation: number): string | undefined {
+    if (typeof said === 'string') return said;
+    if (said instanceof MapRecorder) return said.encode(slot, generation);
+    if (said instanceof ActivityNote) return said.encode();
+    const endings = this.#host.endings();
+    return endings && this.encoder.ending(endings.tracker, said as EndedEvent, 0);
+  }
+
+  #clockText(): string {
+    return records.clockRecord(this.#jumpedMs, this.encoder.instant(this.#host.engine.timeline.now()));
+  }
+
+  #preamble(): string[] {
+    this.#hasBegun = true;
+    return [records.lifeRecord(this.#life), this.#clockText(), ...this.#names.records()];
+  }
+
+  #liveParts(): LiveParts {
+    return {
+      ...this.#host.liveParts(),
+      recorders: [...this.#recorders.values()],
+      encoder: this.encoder,
+      indexOf: (map) => this.#names.indexOf(map),
+    };
+  }
+
+  #schedule(): void {
+    const { timeline, sweepEveryMs } = this.#host.engine;
+    this.#timers.schedule(timeline.now() + sweepEveryMs, () => {
+      this.#schedule();
+      void this.#look();
+    });
+  }
+
+  #releaseQuietly(): void {
+    try {
+      this.releaseNow();
+    } catch (error) {
+      this.#host.failed(error, false);
+    }
+  }
+
+  /** Begins an interval: what has to be looked at for it to be known is written down. */
+  #look(): Promise<void> {
+    this.#looking ??= this.#lookAtAll().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #lookAtAll(): Promise<void> {
+    this.#interval += 1;
+    const { timeline, sliceBudgetMs } = this.#host.engine;
+    timeline.compareClocks();
+    const windowMs = this.#host.windowMs();
+    if (windowMs !== undefined && windowMs > this.#toldWindowMs) {
+      this.#toldWindowMs = windowMs;
+      this.writer.say(records.windowRecord(Math.floor(windowMs)));
+    }
+    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 256 });
+    for (const recorder of this.#recorders.values()) {
+      for (const slot of recorder.takeLooked()) {
+        recorder.overwritten(slot);
+        if (slices.isOver()) await slices.giveWay();
+      }
+    }
+    this.#compact();
+  }
+
+  #compact(): void {
+    if (this.#compaction.isDue) this.writer.checkpoint();
+  }
+
+  /** About how much the journal would hold if it were written anew. */
+  #liveBytes(): number {
+    const notifier = this.#host.notifier();
+    let entries = this.#host.liveParts().absent.count();
+    for (const { tracker } of this.#recorders.values()) entries += tracker.stamps.size;
+    const owed = (notifier?.pendingCount ?? 0) + (notifier?.deadLetterCount ?? 0);
+    return (entries + 2 * owed) * this.encoder.meanLength;
+  }
+}

@@ -1,0 +1,324 @@
+import { randomUUID } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import type { Endings } from '../endings/endings.js';
+import type { Notifier, NotifierState } from '../endings/notifier.js';
+import type { ObligationLog } from '../endings/notifier-options.js';
+import type { RunIds } from '../endings/run-ids.js';
+import { MapsweepError, MapsweepTypeError } from '../errors.js';
+import type { EndedEvent } from '../events/ended-event.js';
+import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import type { Left, PastEnding } from './left.js';
+import type { LiveParts } from './live-records.js';
+import type { OpenJournal, TakenJournal } from './open-journal.js';
+import type { Past, PresentClocks } from './past.js';
+import { RecordEncoder } from './record-encoder.js';
+import { Recorder } from './recorder.js';
+import { lifeRecord, mapRecord, windowRecord } from './records.js';
+import { Restoration } from './restoration.js';
+import { pastOf, type RegistrySnapshot, takeSnapshot } from './snapshot.js';
+
+/** So many lives may be in a journal before it is written anew, however small they were. */
+const mostLives = 8;
+
+/** What the registry has that a restart is about. */
+export interface RestartHost {
+  readonly engine: Engine;
+  readonly restoreWindowMs: number;
+  /** The map whose runs end. */
+  readonly endedMap: string | undefined;
+  /** Which run is which, if the owner says so. */
+  readonly ids: RunIds | undefined;
+  endings(): Endings | undefined;
+  notifier(): Notifier<unknown, unknown> | undefined;
+  /** Whether the owner says which runs were announced before. */
+  readonly asksSettled: boolean;
+  /** Whether the end of an entry was announced before, by its value. */
+  isSettled(value: unknown, key: unknown): boolean;
+}
+
+/**
+ * What a registry does so that a restart loses nothing: it takes over what earlier lives left, writes down what has to
+ * survive this one, and takes and restores snapshots by hand.
+ */
+export class Restart {
+  readonly restoration: Restoration;
+  readonly recorder: Recorder | undefined;
+  /** Unique to this life of the process; with a generation, unique for ever. */
+  readonly lifeId = randomUUID();
+  readonly #host: RestartHost;
+  readonly #encoder: RecordEncoder;
+  #past: Past | undefined;
+  // Endings of earlier lives that nobody is told of in this one.
+  #carried: PastEnding[] = [];
+  #restored: number | undefined;
+  /** The map whose runs end, in this life or else in the one before. */
+  #endedMap: string | undefined;
+
+  /**
+   * @throws MapsweepError `ERR_CLOSED` if the journal serves another registry; MapsweepTypeError `ERR_INVALID_OPTION` if
+   *   it holds endings of another map, and then it is given back
+   */
+  constructor(host: RestartHost, open: OpenJournal | undefined) {
+    this.#host = host;
+    this.#endedMap = host.endedMap;
+    const { engine } = host;
+    this.#encoder = this.#newEncoder(false);
+    this.restoration = new Restoration({
+      engine,
+      restoreWindowMs: host.restoreWindowMs,
+      hasOwnIds: host.ids !== undefined,
+      endings: host.endings,
+      mayConclude: () => this.#mayConclude(),
+      asksSettled: host.asksSettled,
+      isSettled: host.isSettled,
+      recorder: () => this.recorder,
+      keepPastValue: (event, value) => this.#keepPastValue(event, value),
+    });
+    if (open === undefined) return;
+    const taken = open.take();
+    try {
+      assertSameMap(taken, host.endedMap);
+      this.#past = taken.past;
+      this.#endedMap ??= taken.past.endedMap;
+      this.recorder = this.#newRecorder(taken);
+      if (!taken.past.isEmpty) this.#takeEntries(taken.past, true);
+    } catch (error) {
+      taken.journal.release();
+      throw error;
+    }
+  }
+
+  /** Whoever writes down what is owed. */
+  get log(): ObligationLog | undefined {
+    return this.recorder;
+  }
+
+  /** A map is there, and its entries have not been stamped yet. */
+  watch(tracker: Tracker): void {
+    if (tracker.policy.persist !== undefined || tracker.name === this.#host.endedMap) {
+      this.recorder?.watch(tracker);
+    }
+    this.restoration.number(tracker);
+  }
+
+  /** The entries of a map are stamped: those of earlier lives come back, and are set if they can be decoded. */
+  expect(tracker: Tracker): void {
+    this.restoration.expect(tracker);
+    this.restoration.fill(tracker);
+  }
+
+  /** A run has ended, and has to be delivered: once that is written, if there is a journal. */
+  obliged(event: EndedEvent): void {
+    this.recorder?.ended(event);
+    this.#host.notifier()?.push(event, this.recorder !== undefined);
+  }
+
+  /** All maps are there: sets the entries that can be decoded, and goes on with what was not delivered. */
+  resume(): void {
+    for (const tracker of this.#host.engine.trackers.values()) this.expect(tracker);
+    this.recorder?.start();
+    const past = this.#past;
+    this.#past = undefined;
+    if (past === undefined || past.isEmpty) return;
+    this.#takeEndings(past);
+    if (past.lives >= mostLives) this.recorder?.writer.checkpoint();
+  }
+
+  /** Takes the whole of it down, at once. */
+  snapshot(): RegistrySnapshot {
+    const { trackers } = this.#host.engine;
+    const indices = new Map<string, number>();
+    const indexOf = (map: string): number => {
+      if (!indices.has(map)) indices.set(map, indices.size);
+      return indices.get(map) as number;
+    };
+    const recorders = [...trackers.values()].map((tracker) => ({ tracker, index: indexOf(tracker.name) }));
+    for (const [map] of this.restoration.absences.entries()) indexOf(map);
+    this.#host.engine.timeline.compareClocks();
+    this.#encoder.origin = this.#host.engine.timeline.now();
+    // Nothing in it is late: its activity is as of now.
+    const preamble = [
+      lifeRecord({ id: this.lifeId, everyMs: 0, ...this.#clocks() }),
+      ...[...indices].map(([map, index]) =>
+        mapRecord(index, map, map === this.#endedMap, this.#lastGenerationOf(map)),
+      ),
+    ];
+    const { windowMs } = this.restoration;
+    if (windowMs !== undefined) preamble.push(windowRecord(Math.floor(windowMs)));
+    return takeSnapshot(preamble, { ...this.#liveParts(), recorders, encoder: this.#encoder, indexOf });
+  }
+
+  /**
+   * Takes over a snapshot: all of it, or nothing if it is damaged. The same again changes nothing.
+   *
+   * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, saying where it is damaged, or that another one was restored before
+   */
+  restore(snapshot: unknown): void {
+    const past = pastOf(snapshot);
+    const { endedMap } = this.#host;
+    if (past.endedMap !== undefined && past.endedMap !== endedMap) {
+      throw new MapsweepError(
+        'ERR_INVALID_SNAPSHOT',
+        `snapshot: it holds endings of '${past.endedMap}', this registry announces ` +
+          `${endedMap === undefined ? 'none' : `those of '${endedMap}'`}. Nothing was restored`,
+      );
+    }
+    const sum = crc32(JSON.stringify(snapshot));
+    if (this.#restored !== undefined) {
+      if (this.#restored === sum) return;
+      throw new MapsweepError(
+        'ERR_INVALID_SNAPSHOT',
+        'snapshot: another one was restored before, and a registry takes one. Nothing was restored',
+      );
+    }
+    this.#restored = sum;
+    this.#host.engine.timeline.compareClocks();
+    this.#takeEntries(past, false);
+    // The journal knows nothing of it: what comes back at once is written in full.
+    this.recorder?.writer.checkpoint();
+    for (const tracker of this.#host.engine.trackers.values()) this.expect(tracker);
+    this.#takeEndings(past);
+  }
+
+  /** Leaves what is awaited to the next life. */
+  stop(): void {
+    this.restoration.stop();
+  }
+
+  /** Writes what waits to be written, and gives the journal back: at this instant, monotonic ms, at the latest. */
+  async close(deadlineAt: number): Promise<void> {
+    await this.recorder?.close(deadlineAt);
+  }
+
+  // --- inside -------------------------------------------------------------------------------------------------------
+
+  #takeEntries(past: Past, isRecorded: boolean): void {
+    const at = this.#host.engine.timeline.now();
+    const shift = at + past.end(this.#clocks());
+    this.restoration.take(past, { at, shift, lateMs: past.everyMs, isRecorded });
+    this.recorder?.nameMaps(this.restoration.mapNames);
+    this.#rememberEnded(past, shift);
+  }
+
+  /** The clocks that compare with those of another life. */
+  #clocks(): PresentClocks {
+    const { clock } = this.#host.engine.timeline;
+    const boot = clock.boot?.();
+    return { wall: clock.now(), bootId: boot?.id ?? '', boot: boot?.at ?? 0 };
+  }
+
+  #rememberEnded(past: Left, shift: number): void {
+    const { timeline } = this.#host.engine;
+    for (const { id, key, generation, at } of past.tombstones.values()) {
+      this.#host.ids?.remember(id, { key, generation, at: Math.min(at + shift, timeline.now()) });
+    }
+  }
+
+  #takeEndings(past: Left): void {
+    const notifier = this.#host.notifier();
+    const endings = [...past.endings.values()];
+    if (notifier === undefined || !this.#mayConclude()) {
+      this.#carried.push(...endings);
+      return;
+    }
+    const state: NotifierState<unknown, unknown> = { pending: [], deadLetters: [] };
+    for (const ending of endings) {
+      const { id, attempts, letter } = ending;
+      const event = this.#eventOf(ending);
+      if (letter === undefined) state.pending.push({ event, attempts });
+      else {
+        const error =
+          letter.error === undefined ? undefined : new MapsweepError('ERR_RESTORED', letter.error);
+        state.deadLetters.push({ ...letter, id, event, attempts, error });
+      }
+    }
+    notifier.import(state);
+  }
+
+  #eventOf({ attempts: _, letter: _letter, isOwnId: _own, value: json, ...rest }: PastEnding): EndedEvent {
+    const tracker = this.#host.endings()?.tracker;
+    const value = tracker === undefined ? json : this.restoration.absences.valueOf(tracker, json, rest.key);
+    const event: EndedEvent = { ...rest, value };
+    this.#keepPastValue(event, json);
+    return event;
+  }
+
+  #keepPastValue(event: EndedEvent, json: unknown): void {
+    this.#encoder.keepPastValue(event, json);
+    this.recorder?.encoder.keepPastValue(event, json);
+  }
+
+  /** Not so if this life only observes, or has nobody to tell of what a journal holds. */
+  #mayConclude(): boolean {
+    const endings = this.#host.endings();
+    if (endings === undefined || endings.tracker.observing) return false;
+    return this.recorder === undefined || this.#host.notifier() !== undefined;
+  }
+
+  #lastGenerationOf(map: string): number {
+    const stamped = this.#host.engine.trackers.get(map)?.stamps.lastGeneration ?? 0;
+    return Math.max(stamped, this.restoration.lastGenerationOf(map));
+  }
+
+  #liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'> {
+    return {
+      endings: this.#host.endings(),
+      notifier: this.#host.notifier(),
+      absent: this.restoration.absences,
+      carried: this.#carried,
+    };
+  }
+
+  #newRecorder({ journal, use }: TakenJournal): Recorder {
+    const { engine, endings, notifier } = this.#host;
+    return new Recorder(
+      {
+        engine,
+        use,
+        encoder: this.#newEncoder(true),
+        endedMap: this.#endedMap,
+        endings,
+        notifier,
+        liveParts: () => this.#liveParts(),
+        windowMs: () => this.restoration.windowMs,
+        lastGenerationOf: (map) => this.#lastGenerationOf(map),
+        failed: (error, isFinal) =>
+          engine.bus.emit('journal-failed', { journal: journal.name, error, isFinal }),
+      },
+      journal,
+      { id: this.lifeId, everyMs: engine.sweepEveryMs, ...this.#clocks() },
+    );
+  }
+
+  #newEncoder(isMarking: boolean): RecordEncoder {
+    const { engine, endings, ids } = this.#host;
+    return new RecordEncoder({
+      origin: isMarking ? engine.timeline.now() : 0,
+      lifeId: this.lifeId,
+      isMarking,
+      hasOwnIds: ids !== undefined,
+      endingsOf: (tracker) => {
+        const own = endings();
+        return own?.tracker === tracker ? own : undefined;
+      },
+      leftOut: (map, callback, key, error, isFirst) => {
+        if (isFirst) engine.failures.report(map, callback, key, error);
+        else engine.failures.count(map, callback);
+      },
+    });
+  }
+}
+
+/** A journal with runs of another map than the registry's own, that are open or whose ends are not delivered, is refused. */
+function assertSameMap({ journal, past }: TakenJournal, own: string | undefined): void {
+  const { endedMap: its, maps, endings } = past;
+  if (own === undefined || its === undefined || its === own) return;
+  const isOpen = [...(maps.get(its)?.entries.values() ?? [])].some(({ claimed }) => !claimed);
+  if (!isOpen && endings.size === 0) return;
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `persistTo: the journal '${journal.name}' holds endings of '${its}', this registry announces those of '${own}'. ` +
+      'Move it away to start without it',
+  );
+}

@@ -1,0 +1,105 @@
+import type { Engine } from '../sweeping/engine.js';
+import { Slices } from '../time/slices.js';
+import type { TimerTicket } from '../time/timer-queue.js';
+import type { PastEntry } from './left.js';
+
+/** What a window is about. */
+export interface WindowHost {
+  /** What has not come back; stays right while entries come back, or are closed, between two steps. */
+  awaited(): Iterable<readonly [map: string, entry: PastEntry]>;
+  /** The time of an entry is over. May leave it awaited: then it is for the next life. */
+  close(map: string, entry: PastEntry): void;
+}
+
+/**
+ * How long entries of earlier lives are awaited, in running time over all lives: of a stretch in which the process was
+ * stopped, or slept, one interval counts, since nobody could come back then.
+ */
+export class RestoreWindow {
+  readonly #engine: Engine;
+  readonly #windowMs: number;
+  readonly #host: WindowHost;
+  #ticket: TimerTicket | undefined;
+  #isOpen = false;
+  #isStopped = false;
+  #elapsedMs = 0;
+  #seenAt = 0;
+  /** The running time of this life at which the next entry's window closes. */
+  #nextAtMs = Number.POSITIVE_INFINITY;
+
+  constructor(engine: Engine, windowMs: number, host: WindowHost) {
+    this.#engine = engine;
+    this.#windowMs = windowMs;
+    this.#host = host;
+  }
+
+  /** How long it has been open in this life, ms of running time; `undefined` while it is closed. */
+  get elapsedMs(): number | undefined {
+    return this.#isOpen ? this.#elapsedMs : undefined;
+  }
+
+  /** How long it has been open in this life, open or not at present, ms of running time. */
+  get runningMs(): number {
+    return this.#elapsedMs;
+  }
+
+  /** Begins to wait for what is awaited by now. */
+  open(): void {
+    this.#isStopped = false;
+    this.#nextAtMs = this.#earliest();
+    this.#isOpen = this.#nextAtMs < Number.POSITIVE_INFINITY;
+    this.#seenAt = this.#engine.timeline.now();
+    this.#schedule();
+  }
+
+  /** Waits no longer, and closes nothing. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#engine.timers.cancel(this.#ticket);
+    this.#ticket = undefined;
+  }
+
+  #earliest(): number {
+    let longestAwaited = Number.NEGATIVE_INFINITY;
+    for (const [, { absentMs }] of this.#host.awaited())
+      if (absentMs > longestAwaited) longestAwaited = absentMs;
+    return Math.max(0, this.#windowMs - longestAwaited);
+  }
+
+  #schedule(): void {
+    this.#engine.timers.cancel(this.#ticket);
+    this.#ticket = undefined;
+    if (!this.#isOpen || this.#isStopped) return;
+    const { sweepEveryMs, timeline, timers } = this.#engine;
+    const waitMs = Math.min(sweepEveryMs, this.#nextAtMs - this.#elapsedMs);
+    this.#ticket = timers.schedule(timeline.now() + waitMs, () => {
+      this.#ticket = undefined;
+      this.#tick();
+    });
+  }
+
+  #tick(): void {
+    const { sweepEveryMs, timeline } = this.#engine;
+    const now = timeline.now();
+    this.#elapsedMs += Math.min(now - this.#seenAt, sweepEveryMs);
+    this.#seenAt = now;
+    if (this.#elapsedMs >= this.#nextAtMs) void this.#close();
+    else this.#schedule();
+  }
+
+  async #close(): Promise<void> {
+    const { timeline, sliceBudgetMs } = this.#engine;
+    const isStopped = () => this.#isStopped || this.#engine.isStopped;
+    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, isStopped });
+    let next = Number.POSITIVE_INFINITY;
+    for (const [map, entry] of this.#host.awaited()) {
+      const closesAt = this.#windowMs - entry.absentMs;
+      if (closesAt <= this.#elapsedMs) this.#host.close(map, entry);
+      else if (closesAt < next) next = closesAt;
+      if (slices.isOver() && !(await slices.giveWay())) return;
+    }
+    this.#nextAtMs = next;
+    this.#isOpen = next < Number.POSITIVE_INFINITY;
+    this.#schedule();
+  }
+}

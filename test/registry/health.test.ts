@@ -1,0 +1,76 @@
+import { createRegistry } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+
+describe('registry.health()', () => {
+  it('is ok while it sweeps and nothing is wrong', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ maps: { runs: { ttl: '5m' } }, clock });
+    await clock.advance(600_000);
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+  });
+
+  it('fails when there was no tick for more than 3 intervals', async () => {
+    const clock = createManualClock();
+    let aheadMs = 0;
+    // Time passes, and no timer comes.
+    const blocked = {
+      ...clock,
+      monotonic: () => clock.monotonic() + aheadMs,
+      now: () => clock.now() + aheadMs,
+    };
+    const registry = createRegistry({ maps: {}, clock: blocked });
+    aheadMs = 180_000;
+    expect(registry.health().status).toBe('ok');
+    aheadMs = 180_001;
+    expect(registry.health()).toEqual({
+      status: 'failing',
+      reasons: ['the sweeper has not ticked for 3m: the event loop is blocked, or a timer was lost'],
+    });
+  });
+
+  it('warns of a stop by hand, and does not call that a sweeper that stands still', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ maps: {}, clock });
+    registry.stop();
+    await clock.advance(600_000);
+    expect(registry.health()).toEqual({ status: 'warning', reasons: ['sweeping was stopped by hand'] });
+  });
+
+  it('warns of dead letters, and is ok once they are delivered', async () => {
+    const clock = createManualClock();
+    let isDown = true;
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: {} },
+      ended: {
+        map: 'runs',
+        attempts: 1,
+        deliver: () => {
+          if (isDown) throw new Error('down');
+        },
+      },
+      clock,
+    });
+    registry.maps.runs.set('a', 1);
+    registry.end('a');
+    await clock.advance(0);
+    expect(registry.health()).toEqual({
+      status: 'warning',
+      reasons: ['1 ending was given up: see deadLetters()'],
+    });
+    isDown = false;
+    registry.redeliver(registry.deadLetters()[0]?.id as string);
+    await clock.advance(0);
+    expect(registry.health().status).toBe('ok');
+  });
+
+  it('warns of a leak, and never fails because of one', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<number, number> }>({ maps: { runs: {} }, clock });
+    for (let minute = 0; minute < 6 * 60; minute += 1) {
+      for (let run = 0; run < 5; run += 1) registry.maps.runs.set(minute * 5 + run, run);
+      await clock.advance(60_000);
+    }
+    expect(registry.health()).toEqual({ status: 'warning', reasons: ["the map 'runs' leaks"] });
+  });
+});

@@ -1,0 +1,312 @@
+import type { Clock } from 'mapsweep';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { slowClock } from '../time/slow-clock.js';
+import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
+
+let machine: Machine;
+let lives: Life[];
+
+beforeEach(() => {
+  machine = new Machine();
+  lives = [];
+});
+
+afterEach(() => {
+  for (const life of lives) life.kill();
+});
+
+function start(options: LifeOptions = {}): Life {
+  const life = machine.start(options);
+  lives.push(life);
+  return life;
+}
+
+async function restart(life: Life, options: LifeOptions = {}): Promise<Life> {
+  await machine.clock.advance(0);
+  life.kill();
+  return start(options);
+}
+
+/** A life that has left some runs open. */
+async function left(...keys: unknown[]): Promise<Life> {
+  const first = start();
+  for (const key of keys) first.runs.set(key, {});
+  await machine.clock.advance(0);
+  return first;
+}
+
+describe('the restore window', () => {
+  it('ends runs as lost that have not come back, at its end and once', async () => {
+    const next = await restart(await left('a', 'b'));
+    next.runs.set('b', {});
+    await machine.clock.advance(minutes(10) - 1);
+    expect(next.told).toEqual([]);
+    await machine.clock.advance(1);
+    expect(next.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+    const third = await restart(next);
+    third.runs.set('b', {});
+    await machine.clock.advance(minutes(30));
+    expect(third.told).toEqual([]);
+    expect(next.told).toHaveLength(1);
+  });
+
+  it('is counted over lives: not anew in each', async () => {
+    let life = await left('a');
+    for (let times = 1; times <= 4; times += 1) {
+      life = await restart(life);
+      await machine.clock.advance(minutes(2));
+      expect(life.told).toEqual([]);
+    }
+    life = await restart(life);
+    await machine.clock.advance(minutes(2) - 1);
+    expect(life.told).toEqual([]);
+    await machine.clock.advance(1);
+    expect(life.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+
+  it('is counted over lives that the journal was written anew in between', async () => {
+    let life = await left('a');
+    for (let times = 1; times <= 20; times += 1) {
+      life = await restart(life, { registry: { restoreWindow: '21m' } });
+      await machine.clock.advance(minutes(1));
+      expect(life.told).toEqual([]);
+    }
+    life = await restart(life, { registry: { restoreWindow: '21m' } });
+    // A minute that was counted when the journal was written anew may be counted for the second time.
+    await machine.clock.advance(minutes(3));
+    expect(life.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+
+  it('begins anew for a run that was there in between', async () => {
+    const second = await restart(await left('a', 'b'));
+    await machine.clock.advance(minutes(7));
+    second.runs.set('a', {});
+    const third = await restart(second);
+    await machine.clock.advance(minutes(3));
+    expect(third.told).toMatchObject([{ key: 'b' }]);
+    await machine.clock.advance(minutes(7) - 1);
+    expect(third.told).toHaveLength(1);
+    await machine.clock.advance(1);
+    expect(third.told).toMatchObject([{ key: 'b' }, { key: 'a' }]);
+  });
+
+  it('stands still while nothing runs', async () => {
+    const second = await restart(await left('a'));
+    await machine.clock.advance(minutes(7));
+    second.kill();
+    await machine.clock.advance(hours(10));
+    const third = start();
+    await machine.clock.advance(minutes(3) - 1);
+    expect(third.told).toEqual([]);
+    await machine.clock.advance(1);
+    expect(third.told).toHaveLength(1);
+  });
+
+  it('counts one interval of an hour in which the process was stopped', async () => {
+    const first = await left('a');
+    await machine.clock.advance(0);
+    first.kill();
+    let skew = 0;
+    const base = machine.clock;
+    const clock: Clock = { ...base, now: () => base.now() + skew, monotonic: () => base.monotonic() + skew };
+    const next = start({ clock: () => clock });
+    await base.advance(30_000);
+    skew = hours(1);
+    await base.advance(minutes(9));
+    // 30 s, one interval for the hour, and nine minutes less what was left of that interval.
+    expect(next.told).toEqual([]);
+    await base.advance(minutes(1));
+    expect(next.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+
+  it('can be none at all: what is not there when the first timer fires is lost', async () => {
+    const next = await restart(await left('a', 'b'), { registry: { restoreWindow: 0 } });
+    next.runs.set('b', {});
+    await machine.clock.advance(1);
+    expect(next.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+
+  it('forgets companions that have not come back, and does not tell of them', async () => {
+    const first = await left('a');
+    first.contexts.set('a', {});
+    first.contexts.set('b', {});
+    const next = await restart(first);
+    next.runs.set('a', {});
+    await machine.clock.advance(minutes(11));
+    expect(next.ended).toEqual([]);
+    next.contexts.set('b', {});
+    expect(next.registry.stamps('contexts', 'b')?.registeredAt).toBe(machine.clock.now());
+    const third = await restart(next);
+    third.contexts.set('a', {});
+    expect(third.registry.stamps('contexts', 'a')?.registeredAt).toBe(machine.clock.now());
+  });
+
+  it('ends with stop(): what is awaited is for the next life', async () => {
+    const second = await restart(await left('a'));
+    await machine.clock.advance(minutes(5));
+    second.registry.stop();
+    await machine.clock.advance(hours(1));
+    expect(second.ended).toEqual([]);
+    const third = await restart(second);
+    await machine.clock.advance(minutes(6));
+    expect(third.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+
+  it('ends with close(): what is awaited is for the next life', async () => {
+    const second = await restart(await left('a'));
+    await machine.clock.advance(minutes(5));
+    await second.registry.close();
+    const third = start();
+    await machine.clock.advance(minutes(6));
+    expect([...second.told, ...third.told]).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+});
+
+describe('at the end of the window over 100,000 runs', () => {
+  it('loses them in slices, and each once, though the process dies in their midst', async () => {
+    const count = 100_000;
+    const first = start();
+    for (let n = 0; n < count; n += 1) first.runs.set(n, {});
+    await first.registry.flushed();
+    first.kill();
+
+    const slices: number[] = [];
+    let before = 0;
+    const clock = () =>
+      slowClock(machine.clock, 0.001, () => {
+        const { length } = dying.ended;
+        if (length > before) slices.push(length - before);
+        before = length;
+        if (length > count / 2) dying.kill();
+      });
+    const dying: Life = start({ clock });
+    await machine.clock.advance(minutes(10));
+    expect(dying.ended.length).toBeGreaterThan(count / 2);
+    expect(dying.ended.length).toBeLessThan(count);
+    // Each takes three readings of a microsecond, and 5 ms are a slice.
+    expect(Math.max(...slices)).toBeLessThan(5_000);
+    expect(slices.length).toBeGreaterThan(10);
+
+    const told = new Map<unknown, number>();
+    const next = start({ deliver: ({ key }) => void told.set(key, (told.get(key) ?? 0) + 1) });
+    await machine.clock.advance(minutes(20));
+    await next.registry.flushed();
+    const ofFirst = new Set(dying.told.map(({ key }) => key));
+    let never = 0;
+    for (let n = 0; n < count; n += 1) if (!told.has(n) && !ofFirst.has(n)) never += 1;
+    expect(never).toBe(0);
+    expect(Math.max(...told.values())).toBe(1);
+  }, 120_000);
+});
+
+describe('a life that only observes', () => {
+  const observes: LifeOptions = { registry: { mode: 'observe' } };
+
+  it('leaves open what is open, and the next one has the whole window for it', async () => {
+    const second = await restart(await left('a'), observes);
+    await machine.clock.advance(minutes(30));
+    expect([...second.ended, ...second.told]).toEqual([]);
+    const third = await restart(second);
+    await machine.clock.advance(minutes(10) - 1);
+    expect(third.told).toEqual([]);
+    await machine.clock.advance(1);
+    expect(third.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+
+  it('lets the owner end, delete and set as usual, over lives', async () => {
+    const second = await restart(await left('a', 'b', 'c'), observes);
+    second.runs.set('a', {}).set('b', {});
+    second.registry.end('a');
+    second.runs.delete('b');
+    await machine.clock.advance(minutes(30));
+    expect(second.told.map(({ key, reason }) => [key, reason])).toEqual([
+      ['a', 'completed'],
+      ['b', 'deleted'],
+    ]);
+    const third = await restart(second);
+    await machine.clock.advance(minutes(11));
+    expect(third.told).toMatchObject([{ key: 'c', reason: 'lost' }]);
+  });
+
+  it('hands on what was not delivered, and delivers none of it', async () => {
+    const first = start({ ended: { attempts: 2 }, deliver: () => Promise.reject(new Error('down')) });
+    first.runs.set('dead', {});
+    first.registry.end('dead', { detail: { code: 7 } });
+    await machine.clock.advance(minutes(5));
+    first.runs.set('pending', {});
+    first.registry.end('pending');
+    let life = await restart(first, observes);
+    for (let times = 0; times < 10; times += 1) {
+      await machine.clock.advance(minutes(1));
+      life = await restart(life, observes);
+      expect(life.told).toEqual([]);
+    }
+    const last = await restart(life);
+    await machine.clock.advance(minutes(1));
+    expect(last.told).toMatchObject([{ key: 'pending' }]);
+    expect(last.registry.deadLetters()).toMatchObject([
+      { event: { key: 'dead', detail: { code: 7 } }, attempts: 2, cause: 'attempts-exhausted' },
+    ]);
+  });
+});
+
+describe('a life without deliver', () => {
+  const silent: LifeOptions = { deliver: 'none' };
+
+  it('leaves open what is open, and hands on what was not delivered', async () => {
+    const first = start({ deliver: () => Promise.reject(new Error('down')) });
+    first.runs.set('open', {});
+    first.runs.set('pending', {});
+    first.registry.end('pending');
+    await machine.clock.advance(0);
+    let life = await restart(first, silent);
+    for (let times = 0; times < 10; times += 1) {
+      await machine.clock.advance(minutes(11));
+      life = await restart(life, silent);
+    }
+    const last = await restart(life);
+    await machine.clock.advance(minutes(11));
+    expect(last.told.map(({ key, reason }) => [key, reason])).toEqual([
+      ['pending', 'completed'],
+      ['open', 'lost'],
+    ]);
+  });
+
+  it('owes nobody what ends in it: the bus was told', async () => {
+    const first = start(silent);
+    first.runs.set('a', {}).set('b', {}).set('c', {});
+    first.registry.end('a');
+    first.runs.delete('b');
+    await machine.clock.advance(0);
+    expect(first.ended).toHaveLength(2);
+    const next = await restart(first);
+    next.runs.set('a', {});
+    await machine.clock.advance(minutes(11));
+    expect(next.told).toMatchObject([{ key: 'c', reason: 'lost' }]);
+    expect(next.registry.end('a')).toBe('duplicate');
+  });
+});
+
+describe('a life without ended', () => {
+  it('leaves open what is open, and hands on what was not delivered', async () => {
+    const first = start({ deliver: () => Promise.reject(new Error('down')) });
+    first.runs.set('open', {}).set('pending', {}).set('gone', {});
+    first.registry.end('pending');
+    await machine.clock.advance(0);
+    let life = await restart(first, { ended: false });
+    for (let times = 0; times < 10; times += 1) {
+      life.runs.set('open', {});
+      await machine.clock.advance(minutes(11));
+      life = await restart(life, { ended: false });
+    }
+    const last = await restart(life);
+    last.runs.set('open', {});
+    expect(last.registry.end('open')).toBe('claimed');
+    await machine.clock.advance(minutes(11));
+    expect(last.told.map(({ key, reason }) => [key, reason])).toEqual([
+      ['pending', 'completed'],
+      ['open', 'completed'],
+      ['gone', 'lost'],
+    ]);
+  });
+});
