@@ -5,15 +5,16 @@ import { measureBatch } from './batch.js';
 import { comparedPackage, kindOf } from './contenders.js';
 import { measureEndings } from './endings.js';
 import type { Job } from './job.js';
+import { type JournalEffort, measureJournal } from './journal.js';
 import { measureMemory } from './memory.js';
 import { type Effort, type Figures, measureOperations } from './operations.js';
 import { measureScrape } from './scrape.js';
 import { measureSweeps } from './sweeps.js';
 
 const job = JSON.parse(process.argv[2] as string) as Job;
-const effort: Effort = job.isShort
-  ? { warmUpMs: 20, entries: 1, enoughMs: 0 }
-  : { warmUpMs: 300, entries: 1_000_000, enoughMs: 1_500 };
+const effort: Effort & JournalEffort = job.isShort
+  ? { warmUpMs: 20, entries: 1, enoughMs: 0, watchMs: 1_000 }
+  : { warmUpMs: 300, entries: 1_000_000, enoughMs: 1_500, watchMs: 8_000 };
 
 process.stdout.write(`${JSON.stringify(await measure(job))}\n`);
 // Whatever timers a contender still has.
@@ -33,6 +34,8 @@ function measure({ scenario, contender, size }: Job): Promise<Figures> {
       return measureBatch(kind, effort);
     case 'endings':
       return measureEndings(packageName, size);
+    case 'journal':
+      return measureJournal(packageName, size, contender === 'journaled', effort);
     case 'scrape':
       return measureScrape(packageName, size);
   }

@@ -323,6 +323,12 @@ async function loadAdopted(packageName: string): Promise<(options: ContenderOpti
 
 const ours: ContenderKind[] = [
   { name: 'tracked', label: 'TrackedMap', load: () => loadTracked('mapsweep') },
+  {
+    name: 'journaled',
+    label: 'TrackedMap with a journal',
+    only: ['journal'],
+    load: () => loadTracked('mapsweep'),
+  },
   { name: 'adopted', label: 'adopted Map', load: () => loadAdopted('mapsweep') },
   { name: 'asking', label: 'TrackedMap, no answer yet', load: () => loadAsking('mapsweep') },
 ];

@@ -89,7 +89,29 @@ export function judgeGoals(results: Results): Goal[] {
     const took = results.median({ scenario: 'scrape', contender: 'tracked', size, figure: 'scrapeMs' });
     atMost('scrape of four maps', size, 1, took, ' ms');
   }
+  for (const size of results.sizes('journal')) judgeJournal(results, size, atMost);
   return goals;
+}
+
+/** A journal is judged by what it adds to the same load without one. */
+function judgeJournal(
+  results: Results,
+  size: number,
+  atMost: (what: string, size: number, limit: number, measured: number | undefined, unit?: string) => void,
+): void {
+  const of = (contender: string, name: string) =>
+    results.median({ scenario: 'journal', contender, size, figure: name });
+  const added = (name: string): number | undefined => {
+    const [own, without] = [of('journaled', name), of('tracked', name)];
+    return own === undefined || without === undefined ? undefined : own - without;
+  };
+  atMost('journal, added to the longest turn', size, 5, added('journalTurnWithoutGcMs'), ' ms');
+  atMost('journal, added to the 99.9th percentile of turns', size, 5, added('journalTurnP999Ms'), ' ms');
+  atMost('journal, CPU added for a record', size, 3, added('journalRecordUs'), ' us');
+  atMost('journal, bytes of the life of a run', size, 400, of('journaled', 'journalLifeBytes'), ' B');
+  if (size < 1_000_000) return;
+  atMost('journal, loaded in', size, 3_000, of('journaled', 'journalLoadMs'), ' ms');
+  atMost('journal, memory of a run that is awaited', size, 300, of('journaled', 'journalLoadBytes'), ' B');
 }
 
 const oursInWords = [

@@ -1,5 +1,5 @@
 /** What there is to measure. */
-export const scenarios = ['operations', 'sweeps', 'memory', 'batch', 'endings', 'scrape'] as const;
+export const scenarios = ['operations', 'sweeps', 'memory', 'batch', 'endings', 'scrape', 'journal'] as const;
 
 /** One of them. */
 export type Scenario = (typeof scenarios)[number];

@@ -74,7 +74,13 @@ export function parseOptions(parameters: readonly string[]): BenchOptions {
       .map((size) => count('--sizes', size)),
     scenarios: chosen(scenarios),
     // The base of the ratios, and what somebody asked to see beside.
-    contenders: chosen(names, ['map', 'map-sliced', 'map-least', ...comparedKinds.map(({ name }) => name)]),
+    contenders: chosen(names, [
+      'map',
+      'map-sliced',
+      'map-least',
+      'journaled',
+      ...comparedKinds.map(({ name }) => name),
+    ]),
     node: values.node,
     json: values.json,
     package: values.package,

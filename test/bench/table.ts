@@ -71,6 +71,21 @@ export function renderResults(
     );
     sections.push(section('A scrape, ms', kinds, columns));
   }
+  for (const size of results.sizes('journal')) {
+    const column = (heading: string, name: string) => plain(results, 'journal', size, heading, name);
+    sections.push(
+      section(`2,000 runs a second beside ${entries(size)}, with a journal and without`, kinds, [
+        column('longest turn, ms', 'journalTurnMs'),
+        column('without GC', 'journalTurnWithoutGcMs'),
+        column('p99.9', 'journalTurnP999Ms'),
+        column('CPU a record, us', 'journalRecordUs'),
+        column('bytes a life', 'journalLifeBytes'),
+        column('loads in, ms', 'journalLoadMs'),
+        column('longest turn', 'journalLoadTurnMs'),
+        column('bytes a run', 'journalLoadBytes'),
+      ]),
+    );
+  }
   if (goals.length > 0) sections.push(renderGoals(goals));
   return sections.filter((text) => text !== '').join('\n\n');
 }
