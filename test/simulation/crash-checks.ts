@@ -110,8 +110,12 @@ function matching(
 ): PastEntry | undefined {
   if (registration.generation !== undefined) return entries.get(registration.generation);
   const registeredAt = Math.min(registration.registeredAt + errorMs, now);
+  // Two of a key in one instant are told apart by the owner's names for them.
+  const isOfId = ({ id }: PastEntry): boolean => registration.id === undefined || registration.id === id;
   const ofAge = new Map(
-    [...entries].filter(([, entry]) => Math.min(worldAt(entry.registeredAt), now) === registeredAt),
+    [...entries].filter(
+      ([, entry]) => isOfId(entry) && Math.min(worldAt(entry.registeredAt), now) === registeredAt,
+    ),
   );
   return entryOf(registration, ofAge);
 }

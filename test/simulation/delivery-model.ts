@@ -262,6 +262,7 @@ export class DeliveryModel {
     const isSecond = this.#scenario.hasOwnIds && this.dropped.has(id) && cause === 'overflow';
     if (obligation === undefined) {
       findings.check(isSecond, 10, () => `a dead letter (${cause}) of what was not pending`);
+      this.facts.set(id, { claimedBy: this.#facts.next(), certainAttempts: 0, isSecond });
     } else if (cause === 'overflow') {
       findings.check(obligation.mayOverflow, 11, () => 'an overflow where there was room');
       findings.check(obligation.state === 'queued' && !ambiguous, 11, () => 'an overflow of what was tried');

@@ -141,9 +141,10 @@ export class EndingModel {
     }
     const tombstone = this.tombstone(key);
     if (tombstone === undefined) return 'unknown';
-    // A registration whose generation is not known yet is younger than any that is.
+    // A registration whose generation is not known yet is younger than any that is, but for the one that is there now.
     const { of } = tombstone;
-    const last = of === undefined ? (tombstone.generation ?? 0) : (of.generation ?? Number.POSITIVE_INFINITY);
+    const youngest = there?.generation ?? Number.POSITIVE_INFINITY;
+    const last = of === undefined ? (tombstone.generation ?? 0) : (of.generation ?? youngest);
     return generation === undefined || generation <= last ? 'duplicate' : 'unknown';
   }
 
