@@ -73,8 +73,12 @@ const operations: Readonly<Record<OperationName, Operation>> = {
       if (shown !== undefined) process.model.checkGeneration(registration, shown);
     }
     const current = registration?.generation;
-    const other = process.model.endings.tombstone(key)?.of?.generation;
-    const generation = random.pick([current, other, (current ?? 2) - 1, (current ?? 1) + 1]);
+    const last = process.model.endings.tombstone(key)?.of;
+    const guesses = [(current ?? 2) - 1, (current ?? 1) + 1];
+    // Generations are not consecutive: where one came and left unseen, nobody knows which lie beyond it.
+    if (last !== undefined && last.generation === undefined)
+      guesses.splice(0, 2, ...(current === undefined ? [] : [current + 1]));
+    const generation = random.pick([current, last?.generation, ...guesses]);
     if (generation !== undefined && generation >= 1) endKey(simulation, key, { generation });
   },
   transfer(simulation) {
