@@ -134,7 +134,7 @@ class Explainer {
     if (isStopped) return 'the registry is stopped, so that only a sweep() by hand';
     if (sweeper.isStopped) return 'nothing sweeps this map by itself: a sweep() by hand';
     if (sweeper.isNextTickLate)
-      return 'the next tick comes too late to remove anything, and the sweep after it';
+      return 'the next tick comes too late to remove anything, and the one that follows it within 5s';
     return 'the next sweep';
   }
 

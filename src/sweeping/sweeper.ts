@@ -16,8 +16,15 @@ export interface SweeperHost extends Shared {
   passFinished(report: SweepReport): void;
 }
 
+/** The longest pause between a tick that came late and the one that makes up for it, ms. */
+const longestPauseMs = 5_000;
+
 /**
  * Sweeps all maps, by one ticket of the timers, one pass at a time, in slices.
+ *
+ * A tick that comes more than one interval late removes nothing: the process was stopped, the machine slept, or the loop
+ * was blocked, and runs look idle whose events are queued. It is followed by another one after a pause in which those are
+ * handled, and that one sweeps however late it comes, since a loop that is always late has to be swept too.
  *
  * Ticks are counted from the creation of the engine; an entry waits in the bucket of the first tick at or after its
  * deadline, so that a pass on the tick finds only what is due.
@@ -31,6 +38,8 @@ export class Sweeper {
   #inFlight: Promise<SweepReport> | undefined;
   #lastFinishedAt: number | undefined;
   #lastTickAt = Number.NEGATIVE_INFINITY;
+  /** The last tick came late, and removed nothing. */
+  #hasSkipped = false;
   #isStopped = true;
   #interrupted = false;
 
@@ -62,6 +71,7 @@ export class Sweeper {
   start(): void {
     if (!this.#isStopped) return;
     this.#isStopped = false;
+    this.#hasSkipped = false;
     this.#lastTickAt = this.#host.timeline.now();
     this.#schedule(this.#lastTickAt + this.#host.sweepEveryMs);
   }
@@ -86,7 +96,7 @@ export class Sweeper {
   }
 
   #isLate(scheduledAt: number, now: number): boolean {
-    return now - scheduledAt > this.#host.sweepEveryMs;
+    return !this.#hasSkipped && now - scheduledAt > this.#host.sweepEveryMs;
   }
 
   #tick(scheduledAt: number): void {
@@ -94,15 +104,14 @@ export class Sweeper {
     const now = timeline.now();
     this.#lastTickAt = now;
     const isLate = this.#isLate(scheduledAt, now);
-    this.#schedule(
-      isLate || scheduledAt + sweepEveryMs <= now ? now + sweepEveryMs : scheduledAt + sweepEveryMs,
-    );
+    this.#hasSkipped = isLate;
+    if (isLate) this.#schedule(now + Math.min(longestPauseMs, sweepEveryMs));
+    else this.#schedule(scheduledAt + sweepEveryMs <= now ? now + sweepEveryMs : scheduledAt + sweepEveryMs);
     if (isLate) this.#skip();
     // What becomes due between this tick and now waits for the next one: its bucket holds later deadlines too.
     else void this.#pass(grid.lastTickBy(scheduledAt));
   }
 
-  // The process was stopped, the machine slept, or the loop was blocked: runs look idle whose events are queued.
   #skip(): void {
     const startedAt = this.#host.timeline.clock.now();
     this.#host.timeline.compareClocks();

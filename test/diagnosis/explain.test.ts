@@ -355,7 +355,7 @@ describe('explain() says what will happen next, and says it to be so only where 
     expect(registry.explain('runs', 'a').why).toContain('; the next sweep removes it');
     blockedMs = 120_001;
     expect(registry.explain('runs', 'a').why).toContain(
-      'the next tick comes too late to remove anything, and the sweep after it removes it',
+      'the next tick comes too late to remove anything, and the one that follows it within 5s removes it',
     );
     await clock.advance(60_000);
     expect(registry.maps.runs.size).toBe(1);

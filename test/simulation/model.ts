@@ -66,6 +66,8 @@ export class Model {
   isReading = false;
   /** A tick that came too late removes nothing, and neither does anything before this instant. */
   noSweepBefore = Number.NEGATIVE_INFINITY;
+  /** When the tick comes that follows the last one that removed nothing: that one sweeps, however late it is. */
+  #followsAt = Number.NEGATIVE_INFINITY;
   /** Since when a map has been seen to hold more than it may. */
   readonly overLimitSince = new Map<MapName, number>();
   readonly host: ModelHost;
@@ -157,7 +159,25 @@ export class Model {
     this.jumpedMs += byMs;
   }
 
+  /** A tick came too late, and removed nothing. */
+  hasSkipped(): void {
+    this.#followsAt = this.host.time.now + this.#pauseMs;
+  }
+
+  /** The tick that is next comes late for having been stopped for so long. */
+  isLate(ms: number): void {
+    const { time, scenario } = this.host;
+    if (ms <= 2 * scenario.sweepEveryMs) return;
+    const isToFollow = time.now - ms < this.#followsAt;
+    this.noSweepBefore = isToFollow ? Number.NEGATIVE_INFINITY : time.now + this.#pauseMs;
+  }
+
+  get #pauseMs(): number {
+    return Math.min(5_000, this.host.scenario.sweepEveryMs);
+  }
+
   /** The process was stopped for so long. */
+
   suspended(ms: number): void {
     this.awaited.suspended(ms);
     this.punctualSince = this.host.time.now;

@@ -227,7 +227,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     await simulation.advance(0);
   },
   async suspend(simulation) {
-    const { time, random, process, scenario } = simulation;
+    const { time, random, process } = simulation;
     const { model, clock } = process;
     const ms = random.pick([500, 1_500, 2_500, 7_000, 60_000]);
     simulation.log(`suspended for ${ms}`);
@@ -235,9 +235,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     for (const registration of model.all()) model.disturb(registration);
     model.suspended(ms);
     model.overLimitSince.clear();
-    if (ms > 2 * scenario.sweepEveryMs && clock.pendingYields === 0) {
-      model.noSweepBefore = time.now + scenario.sweepEveryMs;
-    }
+    if (clock.pendingYields === 0) model.isLate(ms);
     await simulation.advance(0);
   },
   kill(simulation) {

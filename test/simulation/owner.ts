@@ -279,7 +279,8 @@ export class Owner {
     } else if (type === 'sweep-finished') {
       endings.purge();
       // A tick that came late tells of a pass that there was not.
-      if ((event as SweepReport).skipped !== 'late-tick') process.sweeps.clear();
+      if ((event as SweepReport).skipped === 'late-tick') process.model.hasSkipped();
+      else process.sweeps.clear();
       process.finishedPasses += 1;
       simulation.time.unseenJumpAt = Number.POSITIVE_INFINITY;
     }

@@ -185,12 +185,13 @@ describe('sweep()', () => {
 
 describe('a late tick', () => {
   /** Both clocks move while no timer fires: the machine slept, or the loop was blocked. */
-  function sleepy(policy: PolicyOf<Numbers>) {
+  function sleepy(policy: PolicyOf<Numbers>, sweepEvery: '2s' | '60s' = '60s') {
     const clock = createManualClock();
     let slept = 0;
     const reports: SweepReport[] = [];
     const registry = createRegistry<{ map: Numbers }>({
       maps: { map: policy },
+      sweepEvery,
       clock: { ...clock, monotonic: () => clock.monotonic() + slept, now: () => clock.now() + slept },
     });
     registry.on('sweep-finished', (report) => reports.push(report));
@@ -200,7 +201,7 @@ describe('a late tick', () => {
     return { clock, registry, map: registry.maps.map, reports, sleep };
   }
 
-  it('of more than one interval removes nothing, and sweeping resumes one interval later', async () => {
+  it('of more than one interval removes nothing, and one that follows after 5 s sweeps', async () => {
     const { clock, registry, map, reports, sleep } = sleepy({ maxIdle: '2m' });
     map.set('busy', 1).set('gone', 2);
     sleep(3_600_000);
@@ -209,12 +210,14 @@ describe('a late tick', () => {
     expect(map.size).toBe(2);
     // The events that had queued up while the process slept.
     map.set('busy', 3);
-    await clock.advance(59_999);
+    await clock.advance(4_999);
     expect(map.size).toBe(2);
     await clock.advance(1);
     expect([...map.keys()]).toEqual(['busy']);
     expect(reports[1]).toMatchObject({ skipped: undefined, swept: 1 });
-    await clock.advance(60_000);
+    await clock.advance(59_999);
+    expect(reports.length).toBe(2);
+    await clock.advance(1);
     expect(reports.length).toBe(3);
     registry.stop();
     expect(clock.pendingTimers).toBe(0);
@@ -239,10 +242,34 @@ describe('a late tick', () => {
     const { clock, registry, reports, sleep } = sleepy({});
     sleep(86_400_000);
     await clock.advance(60_000);
-    await clock.advance(59_999);
+    await clock.advance(4_999);
     expect(reports.length).toBe(1);
     await clock.advance(1);
     expect(reports.length).toBe(2);
+    registry.stop();
+  });
+
+  it('is followed after one interval if that is shorter than 5 s', async () => {
+    const { clock, registry, reports, sleep } = sleepy({}, '2s');
+    sleep(3_600_000);
+    await clock.advance(2_000);
+    await clock.advance(1_999);
+    expect(reports.length).toBe(1);
+    await clock.advance(1);
+    expect(reports).toMatchObject([{ skipped: 'late-tick' }, { skipped: undefined }]);
+    registry.stop();
+  });
+
+  it('is never followed by another one that removes nothing: a loop that is always late is swept all the same', async () => {
+    const { clock, registry, map, reports, sleep } = sleepy({ ttl: '1m' });
+    map.set('a', 1);
+    for (let tick = 0; tick < 6; tick += 1) {
+      sleep(3_600_000);
+      await clock.advance(60_000);
+    }
+    expect(map.size).toBe(0);
+    const skipped = reports.map((report) => report.skipped);
+    expect(skipped.slice(0, 4)).toEqual(['late-tick', undefined, 'late-tick', undefined]);
     registry.stop();
   });
 
