@@ -80,10 +80,21 @@ export class DeadLetters<K, V> {
     }
   }
 
-  /** Takes a letter back, because it was delivered or is tried again. One that was dropped before may come too. */
-  withdraw(record: LetterRecord<K, V>): void {
-    this.#records.delete(record.letter.id);
+  /** Whether a letter is kept: it may have been dropped, and its id be that of another one since. */
+  keeps(record: LetterRecord<K, V>): boolean {
+    return this.#records.peek(record.letter.id) === record;
+  }
+
+  /**
+   * Takes a letter back, because it was delivered or is tried again. One that was dropped before may come too.
+   *
+   * @returns whether it was kept
+   */
+  withdraw(record: LetterRecord<K, V>): boolean {
+    const isKept = this.keeps(record);
+    if (isKept) this.#records.delete(record.letter.id);
     if (record.isCounted) this.#countedLosses -= 1;
+    return isKept;
   }
 
   /** Counts from now on the letters that are made. */

@@ -288,9 +288,11 @@ export class Notifier<K, V> {
 
   #succeed(attempt: Attempt<K, V>): void {
     const { obligation, startedAt, record } = attempt;
+    let isOwed = true;
     if (this.#inFlight.delete(attempt)) this.#pending.delete(obligation.id);
-    else if (record !== undefined) this.#letters.withdraw(record);
-    this.#log?.done(obligation.id);
+    else if (record !== undefined) isOwed = this.#letters.withdraw(record);
+    // What was dropped is owed no more, and another run may have its id.
+    if (isOwed) this.#log?.done(obligation.id);
     this.#sink.delivered(obligation.event, this.#clock.monotonic() - startedAt, obligation.attempts);
     this.#pump();
   }
@@ -328,7 +330,7 @@ export class Notifier<K, V> {
     record.isRunning = false;
     record.letter.ambiguous = false;
     record.letter.error = error;
-    this.#log?.failedLate(record.letter as DeadLetter);
+    if (this.#letters.keeps(record)) this.#log?.failedLate(record.letter as DeadLetter);
     if (!isAbortion) this.#sink.failedLate(error);
   }
 

@@ -88,6 +88,36 @@ describe('an attempt that times out', () => {
   });
 });
 
+describe('an attempt whose dead letter was dropped, and whose id is that of another run since', () => {
+  async function reused() {
+    const recorded = recordedNotifier({ limits: { maxDeadLetters: 1 } });
+    const { clock, notifier, push, logged } = recorded;
+    for (const id of ['a', 'b', 'a']) {
+      await push(id);
+      await clock.advance(10_000);
+    }
+    expect(notifier.deadLetters()).toMatchObject([{ id: 'a', ambiguous: true }]);
+    expect(logged).toEqual(['a dead', 'b dead', 'a done', 'a dead', 'b done']);
+    logged.length = 0;
+    return recorded;
+  }
+
+  test('succeeds late, and the other one stays a dead letter', async () => {
+    const { calls, clock, notifier, delivered, logged } = await reused();
+    calls[0]!.succeed();
+    await clock.advance(0);
+    expect([delivered, notifier.deadLetterCount, logged]).toEqual([['a'], 1, []]);
+  });
+
+  test('fails late, and the outcome of the other one is as unknown as before', async () => {
+    const { calls, clock, notifier, logged } = await reused();
+    calls[0]!.fail('no');
+    await clock.advance(0);
+    expect(notifier.deadLetters()).toMatchObject([{ id: 'a', ambiguous: true }]);
+    expect(logged).toEqual([]);
+  });
+});
+
 describe('the signal', () => {
   test('read before the time-out is aborted by it, with its error as reason', async () => {
     const { calls, clock, push, notifier } = recordedNotifier();

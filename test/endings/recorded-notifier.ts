@@ -46,6 +46,8 @@ export function recordedNotifier(
   const told: string[] = [];
   const delivered: string[] = [];
   const errors: unknown[] = [];
+  /** What a journal would be told. */
+  const logged: string[] = [];
   const recorded: NotifierSink = {
     delivered(event, durationMs, attempt) {
       delivered.push(event.id);
@@ -90,11 +92,18 @@ export function recordedNotifier(
       ...options.limits,
     },
     sink,
+    log: {
+      attempted: (id) => logged.push(`${id} attempted`),
+      done: (id) => logged.push(`${id} done`),
+      dead: ({ id }) => logged.push(`${id} dead`),
+      failedLate: ({ id }) => logged.push(`${id} failed late`),
+      retried: ({ id }) => logged.push(`${id} retried`),
+    },
   });
   /** Pushes an event for each id, and lets what can happen now happen. */
   const push = async (...ids: string[]): Promise<void> => {
     for (const id of ids) notifier.push(endedEvent(id));
     await clock.advance(0);
   };
-  return { clock, startedAt, timers, notifier, calls, told, delivered, errors, push };
+  return { clock, startedAt, timers, notifier, calls, told, delivered, errors, logged, push };
 }
