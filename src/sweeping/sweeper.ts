@@ -33,6 +33,10 @@ export class Sweeper {
   readonly #host: SweeperHost;
   // They are held weakly, so that a pass goes with its map.
   readonly #passes = new WeakMap<Tracker, MapPass>();
+  // One for all passes: with the last object of its shape the code that was compiled for it would be thrown away, and
+  // every sweep would begin cold.
+  #slices: Slices | undefined;
+  #totals = newTotals();
   #ticket: TimerTicket | undefined;
   #nextTickAt: number | undefined;
   #inFlight: Promise<SweepReport> | undefined;
@@ -142,21 +146,14 @@ export class Sweeper {
   }
 
   async #run(tick: number): Promise<SweepReport> {
-    const { timeline, measurements, trackers } = this.#host;
+    const { timeline, trackers } = this.#host;
     timeline.compareClocks();
     const began = timeline.now();
     const startedAt = timeline.clock.now();
-    const totals = { examined: 0, swept: 0, slices: 0, longestSliceMs: 0 };
+    const totals = newTotals();
+    this.#totals = totals;
     const maps: Array<[name: string, report: MapSweepReport]> = [];
-    const slices = new Slices({
-      clock: timeline.clock,
-      budgetMs: this.#host.sliceBudgetMs,
-      sliceFinished: (durationMs) => {
-        totals.slices += 1;
-        totals.longestSliceMs = Math.max(totals.longestSliceMs, durationMs);
-        measurements.tell((listener) => listener.sliceFinished?.(durationMs));
-      },
-    });
+    const slices = this.#beginSlices();
 
     for (const tracker of [...trackers.values()]) {
       const pass = this.#passOf(tracker);
@@ -188,6 +185,22 @@ export class Sweeper {
     return report;
   }
 
+  #beginSlices(): Slices {
+    const { timeline, sliceBudgetMs, measurements } = this.#host;
+    if (this.#slices !== undefined) this.#slices.begin();
+    else
+      this.#slices = new Slices({
+        clock: timeline.clock,
+        budgetMs: sliceBudgetMs,
+        sliceFinished: (durationMs) => {
+          this.#totals.slices += 1;
+          this.#totals.longestSliceMs = Math.max(this.#totals.longestSliceMs, durationMs);
+          measurements.tell((listener) => listener.sliceFinished?.(durationMs));
+        },
+      });
+    return this.#slices;
+  }
+
   #passOf(tracker: Tracker): MapPass {
     let pass = this.#passes.get(tracker);
     if (pass === undefined) {
@@ -197,3 +210,5 @@ export class Sweeper {
     return pass;
   }
 }
+
+const newTotals = () => ({ examined: 0, swept: 0, slices: 0, longestSliceMs: 0 });

@@ -24,7 +24,7 @@ export interface SlicesOptions {
  *     }
  *     slices.end();
  *
- * The first slice begins with the object. What was true before `giveWay` may be false after it.
+ * The first slice begins with the object, or with `begin`. What was true before `giveWay` may be false after it.
  */
 export class Slices {
   /** How many steps come between two looks at the clock. May be changed while the work goes on. */
@@ -54,6 +54,12 @@ export class Slices {
     this.#now = this.#beganAt;
   }
 
+  /** Begins the first slice of other work. */
+  begin(): void {
+    this.#spentBeforeMs = 0;
+    this.#beginSlice();
+  }
+
   /** The clock as it was last read, monotonic ms. */
   get now(): number {
     return this.#now;
@@ -81,9 +87,7 @@ export class Slices {
     this.end();
     this.#spentBeforeMs = this.spentMs;
     await giveWay(this.#clock);
-    this.#steps = 0;
-    this.#beganAt = this.#clock.monotonic();
-    this.#now = this.#beganAt;
+    this.#beginSlice();
     return !this.#isStopped();
   }
 
@@ -91,5 +95,11 @@ export class Slices {
   end(): void {
     this.#now = this.#clock.monotonic();
     this.#sliceFinished(this.#now - this.#beganAt);
+  }
+
+  #beginSlice(): void {
+    this.#steps = 0;
+    this.#beganAt = this.#clock.monotonic();
+    this.#now = this.#beganAt;
   }
 }

@@ -35,6 +35,7 @@ export async function measureSweeps(kind: ContenderKind, size: number, effort: E
   // As in a process that has one for its whole life: with the last object of a shape, its compiled code is thrown away.
   const kept = make({ ttlMs: longRealTtlMs, capacity: 1 });
   kept.subject.set('kept', { ...createWorkload(1).values[0] });
+  await kept.sweep?.();
   const small = createWorkload(5_000);
   const began = stopwatch();
   do {
