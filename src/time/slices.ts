@@ -36,7 +36,8 @@ export class Slices {
   #steps = 0;
   #beganAt: number;
   #now: number;
-  #spentBeforeMs = 0;
+  /** When the first slice would have begun if there had been no turns between them. */
+  #startedAt: number;
 
   constructor({
     clock,
@@ -52,12 +53,13 @@ export class Slices {
     this.#sliceFinished = sliceFinished;
     this.#beganAt = clock.monotonic();
     this.#now = this.#beganAt;
+    this.#startedAt = this.#beganAt;
   }
 
   /** Begins the first slice of other work. */
   begin(): void {
-    this.#spentBeforeMs = 0;
     this.#beginSlice();
+    this.#startedAt = this.#beganAt;
   }
 
   /** The clock as it was last read, monotonic ms. */
@@ -67,7 +69,7 @@ export class Slices {
 
   /** The time that all slices have taken so far, by the clock as it was last read, in ms. */
   get spentMs(): number {
-    return this.#spentBeforeMs + this.#now - this.#beganAt;
+    return this.#now - this.#startedAt;
   }
 
   /** Counts a step, and returns whether the slice has used up its time. To be called after each step. */
@@ -85,9 +87,10 @@ export class Slices {
    */
   async giveWay(): Promise<boolean> {
     this.end();
-    this.#spentBeforeMs = this.spentMs;
+    const { spentMs } = this;
     await giveWay(this.#clock);
     this.#beginSlice();
+    this.#startedAt = this.#beganAt - spentMs;
     return !this.#isStopped();
   }
 
