@@ -29,7 +29,7 @@ export type { KeyOf, RegistryMaps, ValueOf } from './maps/collection-types.js';
 export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
-export type { BeforeSweepContext, Lifetimes, Policy, Rule } from './policy/policy.js';
+export type { BeforeSweepContext, Instant, Lifetimes, Policy, Rule } from './policy/policy.js';
 export type { Health } from './registry/health.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type { PolicyOf, RegistryOptions } from './registry/registry-options.js';

@@ -1,7 +1,8 @@
+import { types } from 'node:util';
 import { describe } from '../events/shown.js';
 import type { Timeline } from '../time/timeline.js';
 import { ask, askWhether, FAILED } from './ask.js';
-import type { CompiledPolicy } from './policy.js';
+import type { CompiledPolicy, Instant } from './policy.js';
 
 /** Epoch ms of 2001 and later are above it; while they are, anything below `earliestInstant` is in another unit. */
 const modernEpoch = 1e12;
@@ -27,11 +28,11 @@ export class Answers<K, V> {
   readonly #failed: (callback: string, key: K, slot: number, error: unknown) => void;
   readonly #remembered = new Map<number, Partial<Record<InstantName, Remembered>>>();
   readonly #objection = (answer: unknown): string | undefined => {
-    if (answer === undefined) return undefined;
+    if (answer === undefined || answer === null) return undefined;
     const problem = invalidInstant(answer, this.#timeline.clock.now());
     return problem === undefined
       ? undefined
-      : `epoch milliseconds or undefined, got ${describe(answer)}${problem}`;
+      : `epoch milliseconds, a Date, null or undefined, got ${describe(answer)}${problem}`;
   };
 
   /** While somebody only reads: no failure is told, and no answer is remembered that a look has not heard yet. */
@@ -47,7 +48,7 @@ export class Answers<K, V> {
   /** Returns the monotonic instant that `instantOf` answers with, `undefined` if it has none. */
   instant(
     name: InstantName,
-    instantOf: (value: V, key: K) => number | undefined,
+    instantOf: (value: V, key: K) => Instant,
     slot: number,
     value: V,
     key: K,
@@ -55,7 +56,9 @@ export class Answers<K, V> {
     const answer = ask(name, instantOf, value, key, this.#objection, (error) =>
       this.#failed(name, key, slot, error),
     );
-    return answer === FAILED || answer === undefined ? answer : this.#translate(name, slot, answer);
+    if (answer === FAILED) return FAILED;
+    if (answer === undefined || answer === null) return undefined;
+    return this.#translate(name, slot, epochOf(answer));
   }
 
   /** Returns what a yes-or-no function answers. */
@@ -97,14 +100,21 @@ export class Answers<K, V> {
   }
 }
 
-/** Returns what is wrong with an answer that should be epoch ms, `undefined` if nothing is. `Infinity`, never, is fine. */
+/**
+ * Returns what is wrong with an answer that should be epoch ms or a `Date`, `undefined` if nothing is. `Infinity`, never,
+ * is fine, and so are 0 and what is below it, long ago.
+ */
 export function invalidInstant(answer: unknown, now: number): string | undefined {
-  if (typeof answer !== 'number') return '';
-  if (Number.isNaN(answer)) return '';
-  if (now >= modernEpoch && answer < earliestInstant) return ', which looks like seconds or a duration';
-  if (answer === Number.NEGATIVE_INFINITY) return '';
-  return undefined;
+  if (typeof answer !== 'number' && !types.isDate(answer)) return '';
+  const epoch = epochOf(answer);
+  if (Number.isNaN(epoch)) return '';
+  const isOfAnotherUnit = now >= modernEpoch && epoch > 0 && epoch < earliestInstant;
+  return isOfAnotherUnit ? ', which looks like seconds or a duration' : undefined;
 }
+
+/** Returns the epoch ms of an instant, none of which is before the epoch. */
+export const epochOf = (instant: number | Date): number =>
+  Math.max(0, typeof instant === 'number' ? instant : Date.prototype.getTime.call(instant));
 
 /** Returns whether a policy asks functions of the owner when an entry is judged. */
 export function asksFunctions<K, V>(policy: CompiledPolicy<K, V>): boolean {

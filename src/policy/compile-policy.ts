@@ -3,7 +3,14 @@ import { MapsweepTypeError } from '../errors.js';
 import { checkAdoptable } from './adoptable.js';
 import { callback } from './checks.js';
 import { durationMs } from './duration.js';
-import type { CompiledLifetimes, CompiledPolicy, CompiledRule, Instant, Persist, Policy } from './policy.js';
+import type {
+  CompiledLifetimes,
+  CompiledPolicy,
+  CompiledRule,
+  InstantOf,
+  Persist,
+  Policy,
+} from './policy.js';
 import {
   invalidType,
   isObjectOfOptions,
@@ -16,7 +23,7 @@ import {
 
 const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
 const VALUE_AND_KEY = '(value, key)';
-const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds or undefined`;
+const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds, a Date, null or undefined`;
 const MATCH = 'a RegExp or a function (key) => boolean';
 
 /**
@@ -57,13 +64,13 @@ function lifetimesSchema<K, V>() {
   return {
     ttl: readDurationOrFalse,
     since: (value: unknown, option: string) =>
-      readChoiceOrFunction<'registeredAt' | 'lastActiveAt', Instant<K, V>>(
+      readChoiceOrFunction<'registeredAt' | 'lastActiveAt', InstantOf<K, V>>(
         value,
         option,
         ['registeredAt', 'lastActiveAt'],
         INSTANT,
       ),
-    expiresAt: callback<Instant<K, V>>(INSTANT),
+    expiresAt: callback<InstantOf<K, V>>(INSTANT),
     maxIdle: readDurationOrFalse,
     maxAge: readDurationOrFalse,
   };
@@ -73,7 +80,7 @@ function policySchema<K, V>() {
   return {
     adopt: (value: unknown, option: string) => checkAdoptable(option, value) as Map<K, V> | Set<K>,
     ...lifetimesSchema<K, V>(),
-    activeAt: callback<Instant<K, V>>(INSTANT),
+    activeAt: callback<InstantOf<K, V>>(INSTANT),
     keepWhile: callback<(value: V, key: K) => boolean>(`${VALUE_AND_KEY} => boolean`),
     rules: readRules<K, V>,
     follows: readName,
@@ -144,8 +151,8 @@ function readMatch<K>(value: unknown, option: string): (key: K) => boolean {
 
 interface ReadLifetimes<K, V> {
   readonly ttl?: number;
-  readonly since?: 'registeredAt' | 'lastActiveAt' | Instant<K, V>;
-  readonly expiresAt?: Instant<K, V>;
+  readonly since?: 'registeredAt' | 'lastActiveAt' | InstantOf<K, V>;
+  readonly expiresAt?: InstantOf<K, V>;
   readonly maxIdle?: number;
   readonly maxAge?: number;
 }

@@ -12,14 +12,17 @@ export interface BeforeSweepContext {
   readonly attempt: number;
 }
 
+/** An instant that a value records: epoch ms, or a `Date`; `null` and `undefined`: there is none. */
+export type Instant = number | Date | null | undefined;
+
 /**
  * When an entry becomes due. The deadline is the earliest of those that apply; without any, an entry is tracked and
  * never swept.
  *
- * The functions are synchronous and cheap: they run during sweeps, and for some entries at every sweep. They answer in
- * epoch milliseconds. `undefined` contributes no deadline and never means expired. An answer that is `NaN`, not a
- * number, a promise, or below 1e11 while the clock reads 1e12 or more (epoch seconds, a duration) is invalid. After an
- * invalid answer or a throw the entry stays, and the failure is counted and emitted as `callback-failed`. Nothing has
+ * The functions are synchronous and cheap: they run during sweeps, and for some entries at every sweep. They answer with
+ * an instant: epoch milliseconds, 0 and below being long ago, or a `Date`. `undefined` and `null` contribute no deadline
+ * and never mean expired. An answer that is `NaN` or an invalid date, of another type, a promise, or between 1 and 1e11
+ * while the clock reads 1e12 or more (epoch seconds, a duration) is invalid. After an invalid answer or a throw the entry stays, and the failure is counted and emitted as `callback-failed`. Nothing has
  * changed when they run, and they may call back into the map.
  */
 export interface Lifetimes<K, V> {
@@ -30,9 +33,9 @@ export interface Lifetimes<K, V> {
    * itself records. While a function answers `undefined` the TTL has not started. An error without `ttl`.
    * Default: `'registeredAt'`.
    */
-  since?: 'registeredAt' | 'lastActiveAt' | ((value: V, key: K) => number | undefined);
+  since?: 'registeredAt' | 'lastActiveAt' | ((value: V, key: K) => Instant);
   /** An absolute deadline in epoch ms. `undefined`: none. Default: none. */
-  expiresAt?: (value: V, key: K) => number | undefined;
+  expiresAt?: (value: V, key: K) => Instant;
   /**
    * Due when there was neither a `set` nor a `touch` (nor what `activeAt` tells) for this long. 0 is due at once;
    * `false` is never. From 0 to 100 years. Default: none.
@@ -73,7 +76,7 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * entry's activity. `undefined`: none recorded. Runs when an entry is judged, before anything has changed; a throw
    * or an invalid answer keeps the entry. Default: none.
    */
-  activeAt?: (value: V, key: K) => number | undefined;
+  activeAt?: (value: V, key: K) => Instant;
   /**
    * The guard: `true` keeps a due entry, until `maxAge` if there is one, and keeps an entry from being evicted. It does
    * not hold a companion whose leader leaves. Runs when an entry is due, before anything has changed; a throw keeps
@@ -144,8 +147,8 @@ export interface Persist<K, V> {
   decode?: (json: unknown, key: K) => V;
 }
 
-/** A function of the owner that answers with an instant, epoch ms. */
-export type Instant<K, V> = (value: V, key: K) => number | undefined;
+/** A function of the owner that answers with an instant. */
+export type InstantOf<K, V> = (value: V, key: K) => Instant;
 
 /** Lifetimes with every default applied and every duration in milliseconds. */
 export interface CompiledLifetimes<K, V> {
@@ -153,8 +156,8 @@ export interface CompiledLifetimes<K, V> {
   readonly label: string;
   /** `Infinity`: none. */
   readonly ttlMs: number;
-  readonly since: 'registeredAt' | 'lastActiveAt' | Instant<K, V>;
-  readonly expiresAt: Instant<K, V> | undefined;
+  readonly since: 'registeredAt' | 'lastActiveAt' | InstantOf<K, V>;
+  readonly expiresAt: InstantOf<K, V> | undefined;
   /** `Infinity`: none. */
   readonly maxIdleMs: number;
   /** `Infinity`: none. */
@@ -172,7 +175,7 @@ export interface CompiledPolicy<K, V> {
   readonly adopt: Map<K, V> | Set<K> | undefined;
   readonly own: CompiledLifetimes<K, V>;
   readonly rules: ReadonlyArray<CompiledRule<K, V>>;
-  readonly activeAt: Instant<K, V> | undefined;
+  readonly activeAt: InstantOf<K, V> | undefined;
   readonly keepWhile: ((value: V, key: K) => boolean) | undefined;
   readonly follows: string | undefined;
   /** `Infinity`: never, as for a map that follows nothing. */

@@ -49,12 +49,13 @@ export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
   const { shared, stamps, due } = tracker;
   const removal = newRemoval();
   const isLeaving = stamps.hasFlag(slot, LEAVING);
-  const { at } = due.judge.deadline;
+  // What was long over when it was registered is late since then.
+  const dueAt = Math.max(due.judge.deadline.at, stamps.registeredAt[slot] as number);
   if (!isLeaving) removal.rule = due.judge.rule;
   const hasLeft = removeThroughOwner(tracker, slot, isLeaving ? 'companion' : 'swept', removal);
   announce(removal, shared);
   if (isLeaving) return false;
-  if (hasLeft) tellLateness(tracker, Math.max(0, now - at));
+  if (hasLeft) tellLateness(tracker, Math.max(0, now - dueAt));
   return hasLeft;
 }
 

@@ -22,10 +22,15 @@ describe('invalidInstant', () => {
   it.each([
     [1e11, true],
     [1e11 - 1, false],
-    [0, false],
-    [-5, false],
+    [1, false],
+    [0, true],
+    [-5, true],
     [Number.POSITIVE_INFINITY, true],
-    [Number.NEGATIVE_INFINITY, false],
+    [Number.NEGATIVE_INFINITY, true],
+    [new Date(1e12), true],
+    [new Date(0), true],
+    [new Date(1.8e9), false],
+    [new Date(Number.NaN), false],
     [Number.NaN, false],
     ['1800000000000', false],
     [null, false],
@@ -38,7 +43,7 @@ describe('invalidInstant', () => {
     expect(invalidInstant(5, 1e12 - 1)).toBe(undefined);
     expect(invalidInstant(-5, 1_000)).toBe(undefined);
     expect(invalidInstant(Number.NaN, 1_000)).toBeDefined();
-    expect(invalidInstant(Number.NEGATIVE_INFINITY, 1_000)).toBeDefined();
+    expect(invalidInstant(Number.NEGATIVE_INFINITY, 1_000)).toBe(undefined);
   });
 
   it('says what a small one looks like', () => {
@@ -47,10 +52,13 @@ describe('invalidInstant', () => {
 });
 
 describe('Answers.instant', () => {
-  it('turns epoch ms into a monotonic instant, and undefined into undefined', () => {
+  it('turns epoch ms and dates into a monotonic instant, undefined and null into undefined', () => {
     const { clock, instant, failures } = asking();
     expect(instant(startAt + 500)).toBe(clock.monotonic() + 500);
-    expect(instant(undefined)).toBe(undefined);
+    expect(instant(new Date(startAt + 500))).toBe(clock.monotonic() + 500);
+    expect([instant(undefined), instant(null)]).toEqual([undefined, undefined]);
+    const longAgo = clock.monotonic() - startAt;
+    expect([instant(0), instant(-5), instant(Number.NEGATIVE_INFINITY)]).toEqual([longAgo, longAgo, longAgo]);
     expect(instant(Number.POSITIVE_INFINITY)).toBe(Number.POSITIVE_INFINITY);
     expect(failures).toEqual([]);
   });
@@ -92,7 +100,7 @@ describe('Answers.instant', () => {
         {
           code: 'ERR_INVALID_ANSWER',
           message:
-            'expiresAt must answer epoch milliseconds or undefined, got 1800000000, which looks like seconds or a duration',
+            'expiresAt must answer epoch milliseconds, a Date, null or undefined, got 1800000000, which looks like seconds or a duration',
         },
       ],
     ]);

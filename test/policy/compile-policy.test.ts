@@ -220,8 +220,8 @@ describe('compilePolicy', () => {
   it.each<[unknown, string]>([
     [
       { ttl: 5, since: 'endedAt' },
-      "maps.sessions.since must be 'registeredAt', 'lastActiveAt' or a function (value, key) => epoch milliseconds " +
-        'or undefined; received "endedAt"',
+      "maps.sessions.since must be 'registeredAt', 'lastActiveAt' or a function (value, key) => epoch milliseconds, " +
+        'a Date, null or undefined; received "endedAt"',
     ],
     [{ ttl: 5, since: 'registredAt' }, `received "registredAt". Did you mean 'registeredAt'?`],
     [{ since: 'lastActiveAt' }, 'maps.sessions.since has no effect without maps.sessions.ttl'],

@@ -372,16 +372,41 @@ describe('rules', () => {
   });
 });
 
+describe('an instant that a value records', () => {
+  const soon = startAt + 60_000;
+  it.each<[string, PolicyOf<Runs>, Run['endedAt'] | Date | null, number]>([
+    ['a Date for since', { ttl: '1m', since: (run) => run.endedAt }, new Date(startAt), 60_000],
+    ['a Date for expiresAt', { expiresAt: (run) => run.endedAt }, new Date(soon), 60_000],
+    ['a Date for activeAt', { maxIdle: '1m', activeAt: (run) => run.endedAt }, new Date(startAt), 60_000],
+    ['0 for since: long ago', { ttl: '1d', since: (run) => run.endedAt }, 0, 0],
+    ['-1 for expiresAt: long ago', { expiresAt: (run) => run.endedAt }, -1, 0],
+    ['0 for activeAt: no activity', { maxIdle: '1m', activeAt: (run) => run.endedAt }, 0, 60_000],
+    ['null for since: none', { ttl: '1m', since: (run) => run.endedAt, maxAge: '2m' }, null, 120_000],
+    ['null for expiresAt: none', { expiresAt: (run) => run.endedAt, maxAge: '2m' }, null, 120_000],
+    ['null for activeAt: none', { maxIdle: '1m', activeAt: (run) => run.endedAt }, null, 60_000],
+  ])('may be %s', async (_, policy, instant, dueInMs) => {
+    const { clock, runs, failures, sweep, end } = runsRegistry(policy, { sweepEvery: '1h' });
+    runs.set('a', { endedAt: instant as never });
+    if (dueInMs > 0) {
+      await clock.advance(dueInMs - 1);
+      expect(await sweep()).toEqual(['a']);
+      await clock.advance(1);
+    }
+    expect(await sweep()).toEqual([]);
+    expect(failures).toEqual([]);
+    end();
+  });
+});
+
 describe('an invalid answer', () => {
   type Answer = [string, () => unknown];
   const invalid: Answer[] = [
     ['epoch seconds', () => startAt / 1_000],
     ['a duration', () => 300_000],
-    ['0', () => 0],
+    ['1', () => 1],
     ['NaN', () => Number.NaN],
-    ['-Infinity', () => Number.NEGATIVE_INFINITY],
-    ['null', () => null],
-    ['a Date', () => new Date(startAt)],
+    ['a Date of epoch seconds', () => new Date(startAt / 1_000)],
+    ['an invalid Date', () => new Date(Number.NaN)],
     ['a text', () => new Date(startAt).toISOString()],
     ['a bigint', () => BigInt(startAt)],
     ['a promise', async () => startAt - 1_000_000_000],

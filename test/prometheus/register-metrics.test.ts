@@ -219,6 +219,14 @@ describe('registerMetrics', () => {
     expect(series.get('last_sweep_timestamp_seconds')).toBe((clock.now() - 30_000) / 1_000);
   });
 
+  it('counts what was over long before it was registered as late since then', async () => {
+    const { clock, register, runs } = setup();
+    runs.set('a', { endedAt: 0 });
+    await clock.advance(60_000);
+    const series = await scrape(register);
+    expect(series.get('sweep_lag_seconds_sum{map="runs"}')).toBe(60);
+  });
+
   it('shows 1 entry that is overdue because it is guarded, and 0 once it has left', async () => {
     const { clock, register, runs, held } = setup();
     held.on = true;
