@@ -60,7 +60,7 @@ class Explainer {
     if (!native.has(this.#key)) return this.#answer('absent', `${this.#map} has no such key`);
     const slot = stamps.slotOf(this.#key);
     if (slot === undefined) return this.#answer('untracked', this.#whyUntracked());
-    if (stamps.hasFlag(slot, LEAVING) && this.#tracker.companions.isOrphan(this.#key)) {
+    if (stamps.hasFlag(slot, LEAVING) && !this.#tracker.companions.hasLeader(this.#key)) {
       const why = `its leader in ${this.#leader} has left, and its map's own delete refused to let it go`;
       return this.#answer('due', `${why}; ${this.#actor()} tries again`, 'follows', this.#now);
     }
@@ -167,6 +167,10 @@ class Explainer {
           : `it leaves with its leader, which is in ${this.#leader}`,
       );
     }
+    const { companions, policy } = this.#tracker;
+    if (policy.follows !== undefined && companions.leader === undefined) {
+      parts.push(`${this.#leader}, which it follows, is tracked no more, so that nothing takes it along`);
+    }
     if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - this.#now)}`);
     if (unanswered !== '')
       parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
@@ -181,10 +185,7 @@ class Explainer {
   }
 
   #followsRule(): string | undefined {
-    const { policy } = this.#tracker;
-    return policy.follows !== undefined && !this.#tracker.companions.isOrphan(this.#key)
-      ? 'follows'
-      : undefined;
+    return this.#tracker.companions.hasLeader(this.#key) ? 'follows' : undefined;
   }
 
   #activity(slot: number): string {

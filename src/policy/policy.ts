@@ -92,8 +92,8 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   follows?: string;
   /**
-   * For a companion whose leader has no such key: due when idle this long. 0 is due at once; `false` is never. From 0
-   * to 100 years. An error without `follows`. Default: `'30m'`.
+   * For a companion whose leader is tracked and has no such key: due when idle this long. 0 is due at once; `false` is
+   * never. From 0 to 100 years. An error without `follows`. Default: `'30m'`.
    */
   orphanAfter?: Duration | false;
   /**

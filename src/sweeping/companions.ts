@@ -19,9 +19,14 @@ export class Companions<M extends StampedMap> {
     this.#follows = follows;
   }
 
-  /** Returns whether this map follows another that has no such key. */
+  /** Returns whether the leader is tracked and has such a key. */
+  hasLeader(key: unknown): boolean {
+    return this.leader?.native.has(key) ?? false;
+  }
+
+  /** Returns whether the leader is tracked and has no such key. One that is tracked no more may have it. */
   isOrphan(key: unknown): boolean {
-    return this.#follows !== undefined && !(this.leader?.native.has(key) ?? false);
+    return this.leader !== undefined && !this.leader.native.has(key);
   }
 
   /**

@@ -137,7 +137,7 @@ export class DueQueue {
     const { native, stamps, activity, companions } = this.#map;
     const key = stamps.keyOf(slot);
     if (stamps.hasFlag(slot, LEAVING)) {
-      if (companions.isOrphan(key)) return 'due';
+      if (!companions.hasLeader(key)) return 'due';
       if (!isReading) stamps.setFlag(slot, LEAVING, false);
     }
     const value = this.judge.needsValue ? native.get(key) : undefined;

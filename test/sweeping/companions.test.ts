@@ -431,7 +431,7 @@ describe('an orphan', () => {
     end();
   });
 
-  it('is what companions become when their leader’s map is released, and no longer when it is adopted again', async () => {
+  it('is not what companions become when their leader’s map is released: its entries may live on', async () => {
     const clock = createManualClock();
     const runs = new Map([['a', 1]]);
     const contexts = new Map([['a', 1]]);
@@ -441,8 +441,17 @@ describe('an orphan', () => {
     await clock.advance(500_000);
     expect(registry.explain('contexts', 'a').rule).toBe('follows');
     leading.release();
-    expect(registry.explain('contexts', 'a').rule).toBe('orphanAfter');
+    expect(registry.explain('contexts', 'a')).toMatchObject({
+      state: 'live',
+      rule: undefined,
+      why: expect.stringContaining(
+        "'runs', which it follows, is tracked no more, so that nothing takes it along",
+      ),
+    });
+    await clock.advance(3_600_000);
+    expect(contexts.size).toBe(1);
     registry.adopt('runs', runs);
+    expect(registry.explain('contexts', 'a').rule).toBe('follows');
     await clock.advance(600_000);
     expect(contexts.size).toBe(1);
     runs.delete('a');
