@@ -123,9 +123,13 @@ export class Endings implements ClaimKeeper {
       this.#duplicate();
       return 'duplicate';
     }
-    if (this.#host.ids !== undefined && this.idOf(source) === this.idOf(target))
+    if (this.#host.ids !== undefined && this.idOf(source) === this.idOf(target)) {
       this.#moveOver(source, target);
-    else this.settleSilently(source, from);
+      return 'transferred';
+    }
+    // Nobody would hear of the end of `from`: that of `to` was told.
+    if (this.isClaimed(target)) return this.#duplicate();
+    this.settleSilently(source, from);
     return 'transferred';
   }
 

@@ -114,7 +114,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * ended without anybody being told, and the end of `to` is the end of both. Both entries stay; `to` keeps its own
    * stamps and id.
    *
-   * @returns `duplicate` if `from` has ended before; `unknown` if either is not registered
+   * @returns `duplicate` if `from` or `to` has ended before, and then nothing has changed; `unknown` if either is not
+   *   registered
    */
   transfer(fromKey: unknown, toKey: unknown): TransferResult {
     return this.#parts.endings?.transfer(fromKey, toKey) ?? 'unknown';

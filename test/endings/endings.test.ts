@@ -340,6 +340,18 @@ describe('settled', () => {
 });
 
 describe('transfer()', () => {
+  it('to a run that has ended is a duplicate, and the run goes on under its own key', () => {
+    const { registry, runs, told, endings, end } = runsRegistry();
+    runs.set('to', {});
+    registry.end('to');
+    runs.set('from', {});
+    expect(registry.transfer('from', 'to')).toBe('duplicate');
+    expect(endings()?.duplicates).toBe(1);
+    runs.delete('from');
+    expect(told).toEqual(['to completed', 'from deleted']);
+    end();
+  });
+
   it('ends the old key without telling anybody; the end of the new one is the end of both', async () => {
     const { clock, registry, runs, told, delivered, events, end } = runsRegistry();
     runs.set('from', {});

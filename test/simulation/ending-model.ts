@@ -171,7 +171,8 @@ export class EndingModel {
       this.tombstones.delete(target.key);
       this.#openIds.set(id, target);
       this.claimSilently(there);
-    } else this.claimSilently(there);
+    } else if (target.isClaimed) return 'duplicate';
+    else this.claimSilently(there);
     return 'transferred';
   }
 
