@@ -13,7 +13,7 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a late success does not stop what follows a time-out',
     file: 'endings/notifier.ts',
-    find: 'else if (record !== undefined) this.#letters.withdraw(record);',
+    find: 'else if (record !== undefined) isOwed = this.#letters.withdraw(record);',
     replace: '',
   },
   {
