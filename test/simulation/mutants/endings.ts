@@ -51,7 +51,13 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'a transferred run is told when its entry goes',
     file: 'endings/endings.ts',
-    find: 'else this.settleSilently(source, from);',
+    find: 'this.settleSilently(source, from);',
+    replace: '',
+  },
+  {
+    name: 'a run that goes on as one that has ended is forgotten',
+    file: 'endings/endings.ts',
+    find: 'if (this.isClaimed(target)) return this.#duplicate();',
     replace: '',
   },
   {
