@@ -8,7 +8,7 @@ const mostFrames = 25;
 const longestLine = 8_192;
 
 /** Stands for a site if nothing outside the library is on the stack, as in a bundle of both without a source map. */
-export const unknownSite = 'unknown';
+const unknownSite = 'unknown';
 
 interface Frame {
   /** As a person reads it: `startRun (/app/runs.ts:12:8)`. */

@@ -113,7 +113,7 @@ export function invalidInstant(answer: unknown, now: number): string | undefined
 }
 
 /** Returns the epoch ms of an instant, none of which is before the epoch. */
-export const epochOf = (instant: number | Date): number =>
+const epochOf = (instant: number | Date): number =>
   Math.max(0, typeof instant === 'number' ? instant : Date.prototype.getTime.call(instant));
 
 /** Returns whether a policy asks functions of the owner when an entry is judged. */

@@ -97,7 +97,7 @@ export class MemoryVolume {
 }
 
 /** A journal that is gone with the process: for tests, which can make it fail, hang and crash at will. */
-export class MemoryJournal implements Journal {
+class MemoryJournal implements Journal {
   readonly name = 'a memory volume';
   readonly #volume: MemoryVolume;
   #past: readonly (readonly string[])[];

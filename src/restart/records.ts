@@ -180,7 +180,7 @@ const saidText = (error: unknown): string =>
 const longestError = 500;
 
 /** What an error says, in one line; asks nothing of a stranger's object that could throw. */
-export function errorText(error: unknown): string {
+function errorText(error: unknown): string {
   try {
     // One that an earlier life has written says it all.
     if ((error as Partial<MapsweepError>).code === 'ERR_RESTORED') return (error as MapsweepError).message;

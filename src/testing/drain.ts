@@ -5,7 +5,7 @@ import type { Subject } from './subject.js';
 import type { TestTime } from './test-time.js';
 
 /** More than that and whoever waits for a lifetime has given up. */
-export const longestDrainMs = 7 * 24 * 60 * 60_000;
+const longestDrainMs = 7 * 24 * 60 * 60_000;
 /** For what has no deadline and still may come with time: guards, retries of `beforeSweep`, of deliveries. */
 const patienceMs = 60 * 60_000;
 const patienceStepMs = 60_000;

@@ -20,7 +20,7 @@ export interface Remainder {
  * a map without either holds what its owner keeps, and does not count. Of a single map: whatever is in it, since
  * whoever names a map means that map.
  */
-export function remainderOf(subject: Subject): Remainder {
+function remainderOf(subject: Subject): Remainder {
   const trackers = subject
     .trackers()
     .filter((tracker) => tracker.native.size() > 0 && (subject.registry === undefined || tracker.isManaged));

@@ -46,7 +46,7 @@ interface KnownRun {
  * A registry that was made before `recordEndings()` is taken at its word: what it has claimed was announced once, and
  * what is neither pending nor a dead letter was delivered once. {@link assertKnown} says how far that word goes.
  */
-export function endedRunsOf(parts: RegistryInternals): EndedRun[] {
+function endedRunsOf(parts: RegistryInternals): EndedRun[] {
   const { endings, deliveries, engine } = parts;
   if (endings === undefined) return [];
   const record = endingsRecordOf(engine);

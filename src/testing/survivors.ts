@@ -4,7 +4,7 @@ import type { Tracker } from '../sweeping/tracker.js';
 import type { Subject } from './subject.js';
 
 /** How many of the entries that are still there a message names. */
-export const survivorsNamed = 3;
+const survivorsNamed = 3;
 
 /** An entry that is still there. */
 export interface Survivor {
