@@ -2,7 +2,7 @@ import { types } from 'node:util';
 import { MapsweepTypeError } from '../errors.js';
 import { checkAdoptable } from './adoptable.js';
 import { callback } from './checks.js';
-import { durationMs } from './duration.js';
+import { durationMs, timerRange } from './duration.js';
 import type {
   CompiledLifetimes,
   CompiledPolicy,
@@ -22,6 +22,7 @@ import {
 } from './read-options.js';
 
 const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
+const DEFAULT_BEFORE_SWEEP_TIMEOUT_MS = 30_000;
 const VALUE_AND_KEY = '(value, key)';
 const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds, a Date, null or undefined`;
 const MATCH = 'a RegExp or a function (key) => boolean';
@@ -41,6 +42,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
   }
   const options = readOptions(path, policy, policySchema<K, V>());
   requireTogether(path, 'orphanAfter', options.orphanAfter, 'follows', options.follows);
+  requireTogether(path, 'beforeSweepTimeout', options.beforeSweepTimeout, 'beforeSweep', options.beforeSweep);
   return {
     adopt: options.adopt,
     own: compileLifetimes(path, '', options),
@@ -53,6 +55,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     maxEntries: options.maxEntries ?? Infinity,
     unstamped: options.unstamped ?? 'now',
     beforeSweep: options.beforeSweep,
+    beforeSweepTimeoutMs: options.beforeSweepTimeout ?? DEFAULT_BEFORE_SWEEP_TIMEOUT_MS,
     dispose: options.dispose,
     weigh: options.weigh,
     persist: options.persist,
@@ -96,6 +99,7 @@ function policySchema<K, V>() {
     beforeSweep: callback<NonNullable<CompiledPolicy<K, V>['beforeSweep']>>(
       '(value, key, { signal, attempt }) => void or a promise',
     ),
+    beforeSweepTimeout: (value: unknown, option: string) => durationMs(value, option, timerRange),
     dispose: callback<NonNullable<CompiledPolicy<K, V>['dispose']>>(
       '(value, key, reason, replacement) => void',
     ),

@@ -5,7 +5,7 @@ import type { Duration } from './duration.js';
 export interface BeforeSweepContext {
   /**
    * Aborted when the entry is touched, replaced or removed meanwhile (its reason has the code `ERR_CALLBACK_OBSOLETE`),
-   * or after 30 seconds (`ERR_CALLBACK_TIMEOUT`). Stop then: the answer no longer counts.
+   * or after `beforeSweepTimeout` (`ERR_CALLBACK_TIMEOUT`). Stop then: the answer no longer counts.
    */
   readonly signal: AbortSignal;
   /** Which call this is for the entry since it became due. Counts from 1. */
@@ -110,12 +110,14 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   unstamped?: 'now' | 'expired' | ((value: V, key: K) => number);
   /**
    * Work that has to succeed before a due entry is removed by a sweep, such as a delete in a database. The entry is
-   * still there when it runs. It runs beside the sweep, 30 seconds at most, at most 32 at once, once an entry at a
-   * time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
+   * still there when it runs. It runs beside the sweep, for `beforeSweepTimeout` at most, at most 32 at once, once an
+   * entry at a time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
    * keeps the entry, and it is tried again later, with growing pauses. A call that timed out and ignores its signal may
    * still run when the next one starts. May call back into the map. Default: none.
    */
   beforeSweep?: (value: V, key: K, context: BeforeSweepContext) => void | Promise<void>;
+  /** How long one call of `beforeSweep` may take. From 1 ms. An error without `beforeSweep`. Default: `'30s'`. */
+  beforeSweepTimeout?: Duration;
   /**
    * Frees what a value holds. Called once for every value that leaves, after the state has changed. With `replaced`
    * comes the new value, so that a resource both share can be left alone. It may call back into the map; a `set` or
@@ -184,6 +186,7 @@ export interface CompiledPolicy<K, V> {
   readonly maxEntries: number;
   readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);
   readonly beforeSweep: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | undefined;
+  readonly beforeSweepTimeoutMs: number;
   readonly dispose: ((value: V, key: K, reason: RemovalReason, replacement?: V) => void) | undefined;
   readonly weigh: ((value: V, key: K) => number) | undefined;
   /** `undefined`: its entries are not kept, unless it is the map of the endings. */

@@ -10,7 +10,6 @@ import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
-const timeoutMs = 30_000;
 const concurrency = 32;
 /** However often a hook fails, its entry is tried again at least this often. */
 const longestPauseMs = 60 * 60_000;
@@ -35,7 +34,7 @@ interface Hook {
 
 /**
  * Runs `beforeSweep` beside the sweeps: at most 32 at once over all maps, the others in order of arrival; one an entry;
- * 30 s each. A failure keeps the entry and makes it wait, a touch aborts.
+ * each for the time that its policy gives it. A failure keeps the entry and makes it wait, a touch aborts.
  */
 export class BeforeSweepGate {
   readonly #shared: Shared;
@@ -152,6 +151,7 @@ export class BeforeSweepGate {
     hook.attempt += 1;
     hook.controller = controller;
     this.#running.add(hook);
+    const { beforeSweep, beforeSweepTimeoutMs: timeoutMs } = tracker.policy;
     let isSettled = false;
     let ticket: TimerTicket | undefined;
     const settle = (error: unknown, failed: boolean): void => {
@@ -171,7 +171,6 @@ export class BeforeSweepGate {
       settle(error, true);
     });
     const context: BeforeSweepContext = { signal: controller.signal, attempt: hook.attempt };
-    const { beforeSweep } = tracker.policy;
     const run = async () => beforeSweep?.(value, key, context);
     // With what waits for it, which would else keep the request alive in whose name it was started.
     void detached(() =>

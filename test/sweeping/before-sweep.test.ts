@@ -204,6 +204,17 @@ describe('a beforeSweep that fails', () => {
     end();
   });
 
+  it('by not settling in the time that the policy gives it', async () => {
+    const { clock, map, calls, failures, end } = hooked({ beforeSweepTimeout: '2m' });
+    map.set('a', 1);
+    await clock.advance(300_000 + 119_999);
+    expect(calls[0]?.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(calls[0]?.signal.aborted).toBe(true);
+    expect(failures).toEqual([['beforeSweep', 'a', 'ERR_CALLBACK_TIMEOUT']]);
+    end();
+  });
+
   it('late, after its time-out, is no unhandled rejection', async () => {
     const { clock, map, calls, failures, end } = hooked();
     map.set('a', 1);
