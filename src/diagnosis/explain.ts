@@ -122,8 +122,14 @@ class Explainer {
         why: `, but its beforeSweep has not run; ${this.#actor()} starts it, and removes it after that has succeeded`,
       };
     }
+    if (hook.isCancelled) {
+      const why = 'its beforeSweep waits for the last call to end, which was told to stop';
+      return { state: 'waiting', why: `, but ${why}${this.#standstill()}` };
+    }
     const failed = hook.attempt === 1 ? '1 attempt failed' : `${hook.attempt} attempts failed`;
-    const attempt = hook.state === 'running' ? `attempt ${hook.attempt} runs` : failed;
+    const pause = span(hook.notBefore - this.#now);
+    const attempt =
+      hook.state === 'running' ? `attempt ${hook.attempt} runs` : `${failed}, the next not before ${pause}`;
     const how = hook.state === 'queued' ? 'is queued' : `has not succeeded: ${attempt}`;
     return { state: 'waiting', why: `, but its beforeSweep ${how}${this.#standstill()}` };
   }

@@ -1,7 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import type { LibraryReason } from '../events/reasons.js';
 import type { BeforeSweepContext } from '../policy/policy.js';
-import { HOOKED } from '../stamps/stamp-store.js';
+import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
@@ -51,14 +51,19 @@ export class BeforeSweepGate {
 
   /** Returns how many hooks one map has, whatever they do. */
   countOf(tracker: Tracker): number {
-    return this.#hooks.get(tracker)?.size ?? 0;
+    const hooks = this.#hooks.get(tracker);
+    if (hooks === undefined) return 0;
+    let count = hooks.size;
+    // One that was told to stop and has not done so is known until it ends, but no entry waits for it.
+    for (const hook of this.#running) if (hooks.get(hook.slot) === hook && isForNothing(hook)) count -= 1;
+    return count;
   }
 
   /** Returns the hook of an entry; `undefined` if it has none. */
   stateOf(
     tracker: Tracker,
     slot: number,
-  ): { readonly state: HookState; readonly attempt: number } | undefined {
+  ): Pick<Hook, 'state' | 'attempt' | 'notBefore' | 'isCancelled'> | undefined {
     return this.#hooks.get(tracker)?.get(slot);
   }
 
@@ -221,4 +226,9 @@ export class BeforeSweepGate {
       tracker.stamps.setFlag(slot, HOOKED, false);
     }
   }
+}
+
+/** Returns whether the entry of a hook has left, or is due no more. */
+function isForNothing({ tracker: { stamps }, slot, generation, isCancelled }: Hook): boolean {
+  return isCancelled && !(stamps.holds(slot, generation) && stamps.hasFlag(slot, OVERDUE));
 }

@@ -124,7 +124,7 @@ describe('explain() says of an entry that it is', () => {
     expect(explain().why).toContain('has not succeeded: attempt 1 runs');
     fail(new Error('503'));
     await clock.advance(0);
-    expect(explain().why).toContain('has not succeeded: 1 attempt failed');
+    expect(explain().why).toContain('has not succeeded: 1 attempt failed, the next not before 1m');
     await clock.advance(60_000);
     fail(new Error('503'));
     await clock.advance(0);

@@ -317,13 +317,36 @@ describe('while a beforeSweep runs', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('an entry that has left, or is due no more, is not said to wait for a call that has not stopped yet', async () => {
+    const { clock, registry, map, calls, report, end } = hooked({ ttl: false, maxIdle: '5m' });
+    for (const key of ['deleted', 'touched', 'waits', 'cleared']) map.set(key, 1);
+    await clock.advance(300_000);
+    expect(report()).toMatchObject({ size: 4, overdue: 4, waiting: 4 });
+    map.delete('deleted');
+    expect(report()).toMatchObject({ size: 3, overdue: 3, waiting: 3 });
+    registry.touch('map', 'touched');
+    await registry.sweep();
+    expect(report()).toMatchObject({ size: 3, overdue: 2, waiting: 2 });
+    map.clear();
+    expect(report()).toMatchObject({ size: 0, overdue: 0, waiting: 0 });
+    map.set('waits', 2);
+    expect(report()).toMatchObject({ size: 1, overdue: 0, waiting: 0 });
+    expect(calls.map(({ signal }) => signal.aborted)).toEqual([true, true, true, true]);
+    end();
+  });
+
   it('a second one never runs for the same entry, though it was touched and is due again', async () => {
-    const { clock, map, calls, end } = hooked({ ttl: '1s' }, { sweepEvery: '1s' });
+    const { clock, registry, map, calls, report, end } = hooked({ ttl: '1s' }, { sweepEvery: '1s' });
     map.set('a', 1);
     await clock.advance(1_000);
     map.set('a', 2);
     await clock.advance(10_000);
     expect(calls.length).toBe(1);
+    expect(registry.explain('map', 'a')).toMatchObject({ state: 'waiting' });
+    expect(registry.explain('map', 'a').why).toContain(
+      'but its beforeSweep waits for the last call to end, which was told to stop',
+    );
+    expect(report()).toMatchObject({ size: 1, overdue: 1, waiting: 1 });
     calls[0]?.fail(new Error('aborted'));
     await clock.advance(1_000);
     expect(calls.map(({ value, attempt }) => [value, attempt])).toEqual([
