@@ -25,14 +25,15 @@ export {
   type SubagentRunFields,
 } from './gateway/preset.js';
 export { type AdoptOptions, adopt } from './maps/adopt.js';
-export type { KeyOf, RegistryMaps, ValueOf } from './maps/collection-types.js';
+export type { KeyOf, MapName, RegistryMaps, ValueOf } from './maps/collection-types.js';
 export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
 export type { BeforeSweepContext, Instant, Lifetimes, Policy, Rule } from './policy/policy.js';
 export type { Health } from './registry/health.js';
+export type { PolicyOf } from './registry/policy-types.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
-export type { PolicyOf, RegistryOptions } from './registry/registry-options.js';
+export type { RegistryOptions } from './registry/registry-options.js';
 export type { EndingsReport, MapReport, RegistryReport } from './registry/report.js';
 export type { OpenJournal } from './restart/open-journal.js';
 export { type JournalFolder, openJournal, type PersistTo } from './restart/persist-to.js';

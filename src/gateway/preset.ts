@@ -16,8 +16,9 @@ import {
   suggestion,
 } from '../policy/read-options.js';
 import { registryOptionNames } from '../registry/compile-options.js';
+import type { PolicyOf } from '../registry/policy-types.js';
 import { createRegistry, type Registry } from '../registry/registry.js';
-import type { PolicyOf, RegistryOptions } from '../registry/registry-options.js';
+import type { RegistryOptions } from '../registry/registry-options.js';
 import { type Clock, systemClock } from '../time/clock.js';
 
 /** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */

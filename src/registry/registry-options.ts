@@ -1,25 +1,23 @@
 import type { LeakDetectorOptions } from '../diagnosis/leak-detector.js';
-import type { CompiledEnded, EndedPolicy } from '../endings/ended-policy.js';
-import type { AnyMap, KeyOf, RegistryMaps, ValueOf } from '../maps/collection-types.js';
+import type { CompiledEnded } from '../endings/ended-policy.js';
+import type { RegistryMaps } from '../maps/collection-types.js';
 import type { Duration } from '../policy/duration.js';
-import type { CompiledPolicy, Policy } from '../policy/policy.js';
+import type { CompiledPolicy } from '../policy/policy.js';
 import type { PersistTo, readPersistTo } from '../restart/persist-to.js';
 import type { Clock } from '../time/clock.js';
+import type { EndedOf, KnownMaps, PoliciesOf, Written } from './policy-types.js';
 
-/** The policy of one collection. */
-export type PolicyOf<M> = Omit<Policy<KeyOf<M>, ValueOf<M>>, 'adopt'> & {
-  /** A live `Map` or `Set` to instrument in place. Default: a new `TrackedMap` is made. */
-  adopt?: M & AnyMap;
-};
-
-/** The options of `createRegistry`. */
-export interface RegistryOptions<M extends RegistryMaps> {
+/**
+ * The options of `createRegistry`.
+ *
+ * @typeParam M the collections by name
+ * @typeParam P the policies as they are written, if the collections are inferred
+ */
+export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
   /** A policy by map name. Names have 1 to 128 characters and stand in metrics. */
-  maps?: { readonly [Name in keyof M]: PolicyOf<M[Name]> };
+  maps?: PoliciesOf<M> & Written<P>;
   /** Announces the end of every registration in one of the maps, exactly once. Default: none is announced. */
-  ended?: {
-    [Name in keyof M & string]: EndedPolicy<KeyOf<M[Name]>, ValueOf<M[Name]>, Name>;
-  }[keyof M & string];
+  ended?: EndedOf<KnownMaps<M, P>>;
   /** The interval of the sweeper. From 1 ms to 24 days. Default `'60s'`. */
   sweepEvery?: Duration;
   /** How long a slice of a sweep may hold the event loop, ms. From 0.1 to 1,000. Default 5. */

@@ -6,7 +6,16 @@ import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
-import type { AnyMap, CollectionOf, KeyOf, RegistryMaps } from '../maps/collection-types.js';
+import type {
+  AnyMap,
+  CollectionOf,
+  Existing,
+  KeyIn,
+  KeyOf,
+  MapName,
+  RegistryMaps,
+  RunKey,
+} from '../maps/collection-types.js';
 import { MapHandle } from '../maps/map-handle.js';
 import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
@@ -23,7 +32,8 @@ import { type Assembly, assemble } from './assemble.js';
 import { checkFollows, compileRegistryOptions } from './compile-options.js';
 import { type Health, healthOf } from './health.js';
 import { internals, type RegistryInternals } from './internals.js';
-import type { PolicyOf, RegistryOptions } from './registry-options.js';
+import type { AdoptedPolicyOf, KnownMaps } from './policy-types.js';
+import type { RegistryOptions } from './registry-options.js';
 import { type RegistryReport, reportOf } from './report.js';
 
 /** What `close()` could not deliver. */
@@ -31,9 +41,6 @@ export interface CloseResult {
   /** How many endings were not delivered: still pending, which a journal holds, or made dead letters by the deadline. */
   readonly undelivered: number;
 }
-
-/** A map of the registry: one of those that it was made with, or one that was adopted later. */
-export type MapName<M> = (keyof M & string) | (string & {});
 
 /** A message is for a person: of a registry of a thousand maps it does not name all. */
 const mostMapsListed = 20;
@@ -47,6 +54,9 @@ const endSchema = {
 /**
  * The maps of a service under one sweeper. Made by `createRegistry`; it sweeps from its creation on, and its one timer
  * does not keep the process alive.
+ *
+ * Calls that name a map take the names that it was made with, each with the keys of that map. A map that was adopted
+ * later is asked by its handle, or by the `name` of that, which is a string like any other.
  */
 export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   /** The maps by name: the `TrackedMap` that was made, or the very object that was adopted. */
@@ -68,7 +78,11 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * @throws MapsweepTypeError if the name is taken, the map cannot be adopted or is tracked already, the policy is
    *   wrong, or it follows a map that is not there; nothing has changed then
    */
-  adopt<A extends AnyMap>(name: string, map: A, policy: PolicyOf<A> = {}): MapHandle<A, KeyOf<A>> {
+  adopt<A extends AnyMap, Leader extends MapName<M> = never>(
+    name: string,
+    map: A,
+    policy?: AdoptedPolicyOf<A, Leader & Existing<M, Leader>>,
+  ): MapHandle<A, KeyOf<A>> {
     this.#assertOpen('adopt');
     readName(name, 'name');
     const { engine, sites, restart } = this.#parts;
@@ -78,7 +92,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       throw new MapsweepTypeError('ERR_DUPLICATE_NAME', `name: there is a map ${shownKey(name)} already`);
     }
     assertNotTracked('map', target);
-    const compiled = compilePolicy(path, policy as Policy<unknown, unknown>);
+    const compiled = compilePolicy(path, (policy === undefined ? {} : policy) as Policy<unknown, unknown>);
     if (compiled.adopt !== undefined) {
       const message = `${optionPath(path, 'adopt')}: the map to adopt is the second argument already`;
       throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
@@ -105,7 +119,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * @returns `claimed`; `duplicate` if it was claimed before; `unknown` if no such run was ever registered, or
    *   its tombstone is forgotten, or the registry has no `ended`. A duplicate and an unknown key notify nobody
    */
-  end(key: unknown, options?: EndOptions): EndResult {
+  end<K>(key: RunKey<M, K>, options?: EndOptions): EndResult {
     return this.#parts.endings?.end(key, options && readOptions('', options, endSchema)) ?? 'unknown';
   }
 
@@ -117,22 +131,25 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * @returns `duplicate` if `from` or `to` has ended before, and then nothing has changed; `unknown` if either is not
    *   registered
    */
-  transfer(fromKey: unknown, toKey: unknown): TransferResult {
+  transfer<K>(fromKey: RunKey<M, K>, toKey: RunKey<M, K>): TransferResult {
     return this.#parts.endings?.transfer(fromKey, toKey) ?? 'unknown';
   }
 
   /** Counts as activity of the entry, as a `set` does. Returns false if there is no such entry. */
-  touch(map: MapName<M>, key: unknown): boolean {
+  touch<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): boolean {
     return touch(this.#tracker(map), key);
   }
 
   /** Says when an entry was registered and last active; returns `undefined` if there is no such entry. */
-  stamps(map: MapName<M>, key: unknown): EntryStamps | undefined {
+  stamps<Name extends MapName<M>, K>(
+    map: Name & Existing<M, Name>,
+    key: KeyIn<M, Name, K>,
+  ): EntryStamps | undefined {
     return stampsOf(this.#tracker(map), this.#parts.engine.timeline, key);
   }
 
   /** Says whether an entry is due, by which lifetime, and why it is still there. */
-  explain(map: MapName<M>, key: unknown): Explanation {
+  explain<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): Explanation {
     return explain(this.#parts.engine, this.#tracker(map), key);
   }
 
@@ -288,9 +305,11 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
  * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then, and an
  *   open journal that was handed over is closed
  */
-export function createRegistry<M extends RegistryMaps>(options: RegistryOptions<M>): Registry<M> {
+export function createRegistry<M extends RegistryMaps, P = unknown>(
+  options: RegistryOptions<M, P>,
+): Registry<KnownMaps<M, P>> {
   try {
-    return new Registry<M>(assemble(compileRegistryOptions(options)));
+    return new Registry<KnownMaps<M, P>>(assemble(compileRegistryOptions(options)));
   } catch (error) {
     closeUntaken(options?.persistTo);
     throw error;
