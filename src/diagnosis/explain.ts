@@ -144,7 +144,7 @@ class Explainer {
     return 'the next sweep';
   }
 
-  /** Why what is due, or will be, stays: to be said of what need not be due yet. Empty where the sweeper runs. */
+  /** Why what is due, or will be, stays: to be said of what need not be due yet. Empty while the sweeper runs. */
   #standstill(): string {
     if (this.#tracker.observing) return '; this map is only observed, so that nothing removes it';
     const { isStopped, sweeper } = this.#engine;

@@ -18,7 +18,7 @@ import { mannKendallS, theilSenSlope } from './trend.js';
  *     has 59 % in its outer quarters.
  *  4. Size: the floor rose by `minGrowth` entries at least.
  *  5. Long enough: the rise spans half a cycle and 4/3 of the longest lifetime. An eighth of a cycle is enough where
- *     hardly anything leaves (all falls together are at most 5 % of all rises), and a quarter where there was a week of
+ *     hardly anything leaves (all falls together are at most 5 % of all rises), and a quarter if there was a week of
  *     history to compare with.
  *  6. New: the floor halfway up is above everything in the remembered history, in floors of the shortest windows. So a
  *     rise that was there yesterday or last Monday is none. Rises that span 8 cycles need not be new: they are longer

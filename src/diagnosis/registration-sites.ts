@@ -114,7 +114,7 @@ export class RegistrationSites {
     samples.add(tracker, slot, callSite());
   }
 
-  /** Drops, in slices, the samples of entries that have left, of maps where these may be the most of them. */
+  /** Drops, in slices, the samples of entries that have left, if these may be most of the samples of a map. */
   async #prune(): Promise<void> {
     if (this.#isPruning) return;
     this.#isPruning = true;

@@ -66,7 +66,7 @@ export class Sweeper {
     return this.#isStopped;
   }
 
-  /** Whether the tick that comes next is so late that it removes nothing. */
+  /** The tick that comes next is so late that it removes nothing. */
   get isNextTickLate(): boolean {
     return this.#nextTickAt !== undefined && this.#isLate(this.#nextTickAt, this.#host.timeline.now());
   }
