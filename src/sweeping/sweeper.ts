@@ -177,9 +177,10 @@ export class Sweeper {
     // Defined and not assigned, since a map may be called `__proto__`.
     const byName = Object.fromEntries(maps);
     const report: SweepReport = { startedAt, durationMs, ...totals, maps: byName, skipped };
-    this.#inFlight = undefined;
     if (skipped === undefined) this.#lastFinishedAt = timeline.clock.now();
+    // Only then is it over: a listener that answers each finished sweep with another one gets this one, and no recursion.
     this.#host.passFinished(report);
+    this.#inFlight = undefined;
     return report;
   }
 

@@ -172,6 +172,31 @@ describe('sweep()', () => {
     registry.stop();
   });
 
+  it.each(['sweep-finished', 'weigh'] as const)(
+    'from %s, each time, is the sweep that is being told of, and recurses nowhere',
+    async (where) => {
+      const clock = createManualClock();
+      const answers: unknown[] = [];
+      const again = (): number => answers.push(registry.sweep());
+      const registry = createRegistry<{ map: Numbers }>({
+        maps: { map: { ttl: '1h', ...(where === 'weigh' && { weigh: again }) } },
+        clock,
+      });
+      const failures: unknown[] = [];
+      registry.on('callback-failed', (failure) => failures.push(failure));
+      if (where === 'sweep-finished') registry.on(where, again);
+      registry.maps.map.set('a', 1);
+      const sweeping = registry.sweep();
+      await sweeping;
+      await clock.advance(0);
+      expect([answers, failures]).toEqual([[sweeping], []]);
+      const next = registry.sweep();
+      expect(next).not.toBe(sweeping);
+      await next;
+      registry.stop();
+    },
+  );
+
   it('still sweeps after stop(), when it is called', async () => {
     const { clock, registry, map, end } = registryOf({ ttl: '1m' });
     map.set('a', 1);
