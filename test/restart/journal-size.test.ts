@@ -130,7 +130,8 @@ describe('what is appended', () => {
     await life.registry.flushed();
     const bytes = (journal.appendedBytes - before) / runs / active;
     expect(bytes).toBeLessThanOrEqual(30);
-    expect(bytes).toBeGreaterThan(5);
+    // Some 5 if all of them are in one record, as on a machine that has other things to do.
+    expect(bytes).toBeGreaterThan(2);
     const atRest = journal.appendedBytes;
     await machine.clock.advance(minutes(60));
     expect(journal.appendedBytes).toBe(atRest);
