@@ -10,8 +10,8 @@ import {
   readName,
   readOptions,
 } from '../policy/read-options.js';
+import type { MemoryLimits } from './expiring-cache.js';
 import type { NotifierLimits } from './notifier-options.js';
-import type { TombstoneLimits } from './tombstones.js';
 
 /** Exactly one ending for each registration in one map. */
 export interface EndedPolicy<K, V, Name extends string = string> {
@@ -57,7 +57,7 @@ export interface CompiledEnded {
   readonly id: ((value: unknown, key: unknown) => unknown) | undefined;
   readonly settled: ((value: unknown, key: unknown) => boolean) | undefined;
   readonly limits: NotifierLimits;
-  readonly tombstones: TombstoneLimits;
+  readonly tombstones: MemoryLimits;
 }
 
 /** Reads a function that delivers endings. */

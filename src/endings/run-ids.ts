@@ -1,9 +1,7 @@
-import type { LRUCache } from 'lru-cache';
 import { MapsweepTypeError } from '../errors.js';
 import { describe } from '../events/shown.js';
 import { isThenable, swallowRejection } from '../events/unawaited.js';
-import { boundedCache } from './bounded-cache.js';
-import type { TombstoneLimits } from './tombstones.js';
+import { ExpiringCache, type MemoryLimits } from './expiring-cache.js';
 
 /** The longest id that is taken. */
 const longestId = 256;
@@ -26,22 +24,18 @@ export type AskId = (value: unknown, key: unknown) => unknown;
 export class RunIds {
   readonly #ask: AskId;
   readonly #failed: (key: unknown, error: unknown) => void;
-  readonly #now: () => number;
-  readonly #ttlMs: number;
   readonly #slotOf = new Map<string, number>();
-  readonly #ended: LRUCache<string, EndedId>;
+  readonly #ended: ExpiringCache<string, EndedId>;
 
   constructor(
     ask: AskId,
-    limits: TombstoneLimits,
+    limits: MemoryLimits,
     now: () => number,
     failed: (key: unknown, error: unknown) => void,
   ) {
     this.#ask = ask;
     this.#failed = failed;
-    this.#now = now;
-    this.#ttlMs = limits.ttlMs;
-    this.#ended = boundedCache(limits.max);
+    this.#ended = new ExpiringCache(limits, now);
   }
 
   /** The owner's id of a registration; `undefined` for an answer that is none, which is counted. */
@@ -88,27 +82,16 @@ export class RunIds {
 
   /** Whether the run of an id has ended, as far as is remembered. */
   hasEnded(id: string): boolean {
-    const ended = this.#ended.peek(id);
-    return ended !== undefined && !this.#isOver(ended);
+    return this.#ended.get(id) !== undefined;
   }
 
   /** All that are remembered, the oldest first. */
-  *ended(): Generator<readonly [id: string, ended: EndedId]> {
-    for (const [id, ended] of this.#ended.rentries()) {
-      if (!this.#isOver(ended as EndedId)) yield [id as string, ended as EndedId];
-    }
+  ended(): Iterable<readonly [id: string, ended: EndedId]> {
+    return this.#ended.entries();
   }
 
   /** Forgets those whose time is over; looks at no more than those and one. */
   purge(): void {
-    for (const id of this.#ended.rkeys()) {
-      const ended = this.#ended.peek(id as string);
-      if (ended !== undefined && !this.#isOver(ended)) return;
-      this.#ended.delete(id as string);
-    }
-  }
-
-  #isOver({ at }: EndedId): boolean {
-    return this.#now() >= at + this.#ttlMs;
+    this.#ended.purge();
   }
 }

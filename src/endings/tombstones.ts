@@ -1,5 +1,4 @@
-import type { LRUCache } from 'lru-cache';
-import { boundedCache } from './bounded-cache.js';
+import { ExpiringCache, type MemoryLimits } from './expiring-cache.js';
 
 /** Memory of one claimed ending. */
 export interface Tombstone {
@@ -9,38 +8,18 @@ export interface Tombstone {
   readonly at: number;
 }
 
-/** How many tombstones are kept, and for how long. */
-export interface TombstoneLimits {
-  readonly max: number;
-  readonly ttlMs: number;
-}
-
 /** Stands for a key that is an object, so that a tombstone does not keep it alive. */
 interface KeyToken {
   readonly key: WeakRef<object>;
 }
 
-/**
- * Bounded memory of which runs have ended, by key, so that a second "ended" is known for what it is. The oldest goes
- * first, when there are too many or when its time is over.
- *
- * lru-cache bounds the number. The time is our own: its clock would be read at import, and a purge there looks at
- * every entry, while ours come in order of age.
- */
+/** Bounded memory of which runs have ended, by key, so that a second "ended" is known for what it is. */
 export class Tombstones {
-  readonly #limits: TombstoneLimits;
-  readonly #now: () => number;
-  readonly #cache: LRUCache<NonNullable<unknown>, Tombstone>;
+  readonly #cache: ExpiringCache<NonNullable<unknown>, Tombstone>;
   readonly #tokens = new WeakMap<object, KeyToken>();
-  #evicted = 0;
 
-  constructor(limits: TombstoneLimits, now: () => number) {
-    this.#limits = limits;
-    this.#now = now;
-    this.#cache = boundedCache(limits.max, (tombstone, _key, reason) => {
-      // One whose time was over has only been in the way.
-      if (reason === 'evict' && !this.#isOver(tombstone)) this.#evicted += 1;
-    });
+  constructor(limits: MemoryLimits, now: () => number) {
+    this.#cache = new ExpiringCache(limits, now);
   }
 
   get size(): number {
@@ -49,13 +28,12 @@ export class Tombstones {
 
   /** How many were forgotten before their time because there were more than `max`. */
   get evictedTotal(): number {
-    return this.#evicted;
+    return this.#cache.evictedTotal;
   }
 
   get(key: unknown): Tombstone | undefined {
     const token = this.#tokenOf(key, false);
-    const tombstone = token === undefined ? undefined : this.#cache.peek(token);
-    return tombstone === undefined || this.#isOver(tombstone) ? undefined : tombstone;
+    return token === undefined ? undefined : this.#cache.get(token);
   }
 
   set(key: unknown, tombstone: Tombstone): void {
@@ -76,27 +54,17 @@ export class Tombstones {
 
   /** Forgets those whose time is over; looks at no more than those and one. */
   purge(): void {
-    for (const token of this.#cache.rkeys()) {
-      const tombstone = this.#cache.peek(token);
-      if (tombstone !== undefined && !this.#isOver(tombstone)) return;
-      this.#cache.delete(token);
-    }
+    this.#cache.purge();
   }
 
   /** Yields all that are remembered, the oldest first. A key that was collected meanwhile is left out. */
   *entries(): Generator<readonly [key: unknown, tombstone: Tombstone]> {
-    for (const [token, tombstone] of this.#cache.rentries()) {
-      if (this.#isOver(tombstone as Tombstone)) continue;
+    for (const [token, tombstone] of this.#cache.entries()) {
       if (isToken(token)) {
         const key = token.key.deref();
-        if (key !== undefined) yield [key, tombstone as Tombstone];
-      } else
-        yield [token === absentKey ? undefined : token === nullKey ? null : token, tombstone as Tombstone];
+        if (key !== undefined) yield [key, tombstone];
+      } else yield [token === absentKey ? undefined : token === nullKey ? null : token, tombstone];
     }
-  }
-
-  #isOver(tombstone: Tombstone): boolean {
-    return this.#now() >= tombstone.at + this.#limits.ttlMs;
   }
 
   #tokenOf(key: unknown, create: boolean): NonNullable<unknown> | undefined {

@@ -103,8 +103,8 @@ export const restartMutants: readonly Mutant[] = [
   },
   {
     name: 'a tombstone whose time is over counts as forgotten early',
-    file: 'endings/tombstones.ts',
-    find: "reason === 'evict' && !this.#isOver(tombstone)",
+    file: 'endings/expiring-cache.ts',
+    find: "reason === 'evict' && !this.#isOver(value)",
     replace: "reason === 'evict'",
   },
   {

@@ -1,0 +1,78 @@
+import type { LRUCache } from 'lru-cache';
+import { boundedCache } from './bounded-cache.js';
+
+/** How many are remembered, and for how long. */
+export interface MemoryLimits {
+  readonly max: number;
+  readonly ttlMs: number;
+}
+
+/** What is remembered, and since when; monotonic ms. */
+interface Dated {
+  readonly at: number;
+}
+
+/**
+ * Bounded memory, in order of age: the oldest goes first, when there are too many or when its time is over.
+ *
+ * lru-cache bounds the number. The time is our own: its clock would be read at import, and a purge there looks at
+ * every entry, while ours come in order of age.
+ */
+export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated> {
+  readonly #ttlMs: number;
+  readonly #now: () => number;
+  readonly #cache: LRUCache<Key, Value>;
+  #evicted = 0;
+
+  constructor({ max, ttlMs }: MemoryLimits, now: () => number) {
+    this.#ttlMs = ttlMs;
+    this.#now = now;
+    this.#cache = boundedCache(max, (value, _key, reason) => {
+      // One whose time was over has only been in the way.
+      if (reason === 'evict' && !this.#isOver(value)) this.#evicted += 1;
+    });
+  }
+
+  get size(): number {
+    return this.#cache.size;
+  }
+
+  /** How many were forgotten before their time because there were more than `max`. */
+  get evictedTotal(): number {
+    return this.#evicted;
+  }
+
+  get(key: Key): Value | undefined {
+    const value = this.#cache.peek(key);
+    return value === undefined || this.#isOver(value) ? undefined : value;
+  }
+
+  /** One that is renewed becomes the youngest. */
+  set(key: Key, value: Value): void {
+    this.#cache.set(key, value);
+  }
+
+  delete(key: Key): void {
+    this.#cache.delete(key);
+  }
+
+  /** Forgets those whose time is over; looks at no more than those and one. */
+  purge(): void {
+    for (const key of this.#cache.rkeys()) {
+      const value = this.#cache.peek(key);
+      if (value !== undefined && !this.#isOver(value)) return;
+      this.#cache.delete(key);
+    }
+  }
+
+  /** Yields all that are remembered, the oldest first. */
+  *entries(): Generator<readonly [key: Key, value: Value]> {
+    for (const [key, value] of this.#cache.rentries()) {
+      if (!this.#isOver(value as Value)) yield [key as Key, value as Value];
+    }
+  }
+
+  #isOver({ at }: Value): boolean {
+    return this.#now() >= at + this.#ttlMs;
+  }
+}
