@@ -4,6 +4,8 @@ import type { CallbackFailedEvent } from './event-bus.js';
 export class CallbackFailures {
   // By map; what belongs to none has an empty name.
   readonly #counts = new Map<string, Map<string, number>>([['', new Map()]]);
+  // By map, the callbacks of which one failure has been emitted for all.
+  readonly #said = new Map<string, Set<string>>([['', new Set()]]);
   readonly #tell: (event: CallbackFailedEvent) => void;
   #telling = 0;
 
@@ -14,6 +16,7 @@ export class CallbackFailures {
   /** Counts the failures of a map from now on. */
   add(map: string): void {
     this.#counts.set(map, new Map());
+    this.#said.set(map, new Set());
   }
 
   /** Counts a failure and says nothing: it has been said before. That of a map that is gone counts no more. */
@@ -35,6 +38,17 @@ export class CallbackFailures {
     }
   }
 
+  /** Counts a failure, and emits the first of each callback alone: what goes wrong for one entry does so for many. */
+  reportOnce(map: string, callback: string, key: unknown, error: unknown): void {
+    const said = this.#said.get(map);
+    if (said?.has(callback)) {
+      this.count(map, callback);
+      return;
+    }
+    said?.add(callback);
+    this.report(map, callback, key, error);
+  }
+
   /** Yields how often each callback failed: map, callback, count. */
   *entries(): Generator<readonly [map: string, callback: string, count: number]> {
     for (const [map, counts] of this.#counts) {
@@ -45,5 +59,6 @@ export class CallbackFailures {
   /** Forgets the counts of a map that is gone. */
   forget(map: string): void {
     this.#counts.delete(map);
+    this.#said.delete(map);
   }
 }

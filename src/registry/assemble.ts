@@ -59,7 +59,11 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   const leaks = new LeakMonitor(engine, options.leakDetection, (tracker) => sites.of(tracker));
   const now = () => engine.timeline.now();
   const tombstones = ended && new Tombstones(ended.tombstones, now);
-  const ids = ended?.id && new RunIds(ended.id, ended.tombstones, now, failedOnce(engine, ended.map, 'id'));
+  const ids =
+    ended?.id &&
+    new RunIds(ended.id, ended.tombstones, now, (key, error) =>
+      engine.failures.reportOnce(ended.map, 'id', key, error),
+    );
   engine.afterPass.add(() => {
     tombstones?.purge();
     ids?.purge();
@@ -157,14 +161,4 @@ function settleAnnounced(endings: Endings, isSettled: (value: unknown, key: unkn
     // `settled` may change the map.
     if (isSettled(native.get(key), key) && stamps.holds(slot, generation)) endings.settleSilently(slot, key);
   }
-}
-
-/** Reports the first failure of a callback of a map, and counts the others. */
-function failedOnce({ failures }: Engine, map: string, callback: string) {
-  let isSaid = false;
-  return (key: unknown, error: unknown): void => {
-    if (isSaid) failures.count(map, callback);
-    else failures.report(map, callback, key, error);
-    isSaid = true;
-  };
 }

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { Endings } from '../endings/endings.js';
 import type { EndedId } from '../endings/run-ids.js';
 import { MapsweepTypeError } from '../errors.js';
+import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import { describe } from '../events/shown.js';
 import { isThenable, swallowRejection } from '../events/unawaited.js';
@@ -20,8 +21,8 @@ export interface EncoderHost {
   readonly hasOwnIds: boolean;
   /** The endings of a map, if it is the one that has any. */
   endingsOf(tracker: Tracker): Endings | undefined;
-  /** Counts what was left out; `isFirst` if it has to be said too. */
-  leftOut(map: string, callback: string, key: unknown, error: unknown, isFirst: boolean): void;
+  /** Get what was left out. */
+  readonly failures: CallbackFailures;
 }
 
 /**
@@ -32,7 +33,6 @@ export class RecordEncoder {
   /** The monotonic clock at instant 0 of what is written. */
   origin: number;
   readonly #host: EncoderHost;
-  readonly #said = new Set<string>();
   // What `encode` gave for an event of an earlier life, whose value has been decoded since.
   readonly #pastValues = new WeakMap<EndedEvent, unknown>();
   #meanLength = 64;
@@ -48,11 +48,6 @@ export class RecordEncoder {
     return this.#host.isMarking;
   }
 
-  /** Whether ids are the owner's own. */
-  get hasOwnIds(): boolean {
-    return this.#host.hasOwnIds;
-  }
-
   /** The mean length of the latest entries, with what stands between two of them. */
   get meanLength(): number {
     return this.#meanLength;
@@ -61,11 +56,6 @@ export class RecordEncoder {
   /** Remembers what an ending of an earlier life carried. */
   keepPastValue(event: EndedEvent, value: unknown): void {
     if (value !== undefined) this.#pastValues.set(event, value);
-  }
-
-  /** What an ending of an earlier life carried; `undefined` for one of this life. */
-  pastValue(event: EndedEvent): unknown {
-    return this.#pastValues.get(event);
   }
 
   /** An instant as records carry it. Late by less than a ms at most, so that nothing leaves early. */
@@ -84,11 +74,8 @@ export class RecordEncoder {
     const endings = this.#host.endingsOf(tracker);
     const isClaimed = !isOpen && endings?.isClaimed(slot) && endings.tentativeAt(slot) === undefined;
     const given = stamps.keyOf(slot);
-    const key = keyText(given);
-    if (key === undefined) {
-      this.#leftOut(tracker.name, 'persist', given, `a journal cannot carry the key ${describe(given)}`);
-      return undefined;
-    }
+    const key = this.#key(tracker, given);
+    if (key === undefined) return undefined;
     let more = '';
     const { encode, decode } = policy.persist ?? {};
     const owned = tracker.native.get(given);
@@ -141,16 +128,8 @@ export class RecordEncoder {
 
   /** An ending that is owed. */
   ending(tracker: Tracker, event: EndedEvent, attempts: number): string | undefined {
-    const key = keyText(event.key);
-    if (key === undefined) {
-      this.#leftOut(
-        tracker.name,
-        'persist',
-        event.key,
-        `a journal cannot carry the key ${describe(event.key)}`,
-      );
-      return undefined;
-    }
+    const key = this.#key(tracker, event.key);
+    if (key === undefined) return undefined;
     let more = `"i":${JSON.stringify(event.id)}`;
     const value = this.#eventValue(tracker, event);
     if (value !== undefined) more += `,"v":${value}`;
@@ -167,6 +146,15 @@ export class RecordEncoder {
     return text && tombRecord(text, generation, id, this.instant(at));
   }
 
+  #key(tracker: Tracker, key: unknown): string | undefined {
+    const text = keyText(key);
+    if (text === undefined) {
+      const message = `a journal cannot carry the key ${describe(key)}: the entry is left out`;
+      this.#leftOut(tracker, 'persist', key, new MapsweepTypeError('ERR_JOURNAL_KEY', message));
+    }
+    return text;
+  }
+
   #eventValue(tracker: Tracker, event: EndedEvent): string | undefined {
     const past = this.#pastValues.get(event);
     if (past !== undefined) return JSON.stringify(past);
@@ -181,7 +169,7 @@ export class RecordEncoder {
       if (json !== undefined) return json;
       throw new MapsweepTypeError('ERR_INVALID_ANSWER', `JSON cannot carry the detail ${describe(detail)}`);
     } catch (error) {
-      this.#leftOut(tracker.name, 'detail', key, error);
+      this.#leftOut(tracker, 'detail', key, error);
       return undefined;
     }
   }
@@ -197,20 +185,13 @@ export class RecordEncoder {
         `persist.encode must answer what JSON can carry, got ${describe(encoded)}`,
       );
     } catch (error) {
-      this.#leftOut(tracker.name, 'persist.encode', key, error);
+      this.#leftOut(tracker, 'persist.encode', key, error);
       return undefined;
     }
   }
 
-  #leftOut(map: string, callback: string, key: unknown, error: unknown): void {
-    const what = `${callback} ${map}`;
-    const isFirst = !this.#said.has(what);
-    this.#said.add(what);
-    const said =
-      typeof error === 'string'
-        ? new MapsweepTypeError('ERR_JOURNAL_KEY', `${error}: the entry is left out`)
-        : error;
-    this.#host.leftOut(map, callback, key, said, isFirst);
+  #leftOut({ name }: Tracker, callback: string, key: unknown, error: unknown): void {
+    this.#host.failures.reportOnce(name, callback, key, error);
   }
 
   #sumsOf(tracker: Tracker): Map<number, number> {

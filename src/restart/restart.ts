@@ -10,11 +10,12 @@ import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Left, PastEnding } from './left.js';
 import type { LiveParts } from './live-records.js';
+import { MapNames } from './map-names.js';
 import type { OpenJournal, TakenJournal } from './open-journal.js';
 import type { Past, PresentClocks } from './past.js';
 import { RecordEncoder } from './record-encoder.js';
 import { Recorder } from './recorder.js';
-import { lifeRecord, mapRecord, windowRecord } from './records.js';
+import { lifeRecord, windowRecord } from './records.js';
 import { Restoration } from './restoration.js';
 import { pastOf, type RegistrySnapshot, takeSnapshot } from './snapshot.js';
 
@@ -128,22 +129,19 @@ export class Restart {
   /** Takes the whole of it down, at once. */
   snapshot(): RegistrySnapshot {
     const { trackers } = this.#host.engine;
-    const indices = new Map<string, number>();
-    const indexOf = (map: string): number => {
-      if (!indices.has(map)) indices.set(map, indices.size);
-      return indices.get(map) as number;
-    };
+    const names = new MapNames({
+      endedMap: this.#endedMap,
+      lastGenerationOf: (map) => this.#lastGenerationOf(map),
+      // All of them stand before the first record.
+      named: () => {},
+    });
+    const indexOf = (map: string): number => names.indexOf(map);
     const recorders = [...trackers.values()].map((tracker) => ({ tracker, index: indexOf(tracker.name) }));
     for (const [map] of this.restoration.absences.entries()) indexOf(map);
     this.#host.engine.timeline.compareClocks();
     this.#encoder.origin = this.#host.engine.timeline.now();
     // Nothing in it is late: its activity is as of now.
-    const preamble = [
-      lifeRecord({ id: this.lifeId, everyMs: 0, ...this.#clocks() }),
-      ...[...indices].map(([map, index]) =>
-        mapRecord(index, map, map === this.#endedMap, this.#lastGenerationOf(map)),
-      ),
-    ];
+    const preamble = [lifeRecord({ id: this.lifeId, everyMs: 0, ...this.#clocks() }), ...names.records()];
     const { windowMs } = this.restoration;
     if (windowMs !== undefined) preamble.push(windowRecord(Math.floor(windowMs)));
     return takeSnapshot(preamble, { ...this.#liveParts(), recorders, encoder: this.#encoder, indexOf });
@@ -302,10 +300,7 @@ export class Restart {
         const own = endings();
         return own?.tracker === tracker ? own : undefined;
       },
-      leftOut: (map, callback, key, error, isFirst) => {
-        if (isFirst) engine.failures.report(map, callback, key, error);
-        else engine.failures.count(map, callback);
-      },
+      failures: engine.failures,
     });
   }
 }

@@ -109,16 +109,12 @@ export class Restoration {
     const awaited = this.absences.of(tracker.name);
     if (decode === undefined || awaited === undefined) return;
     const { failures } = this.#host.engine;
-    let isSaid = false;
     for (const entry of awaited) {
       const { key, value } = entry;
       if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
       const result = decoded(decode, value, key);
       const error = result.error ?? setThrough(tracker, key, result.value);
-      if (error === undefined) continue;
-      if (isSaid) failures.count(tracker.name, 'persist.decode');
-      else failures.report(tracker.name, 'persist.decode', key, error);
-      isSaid = true;
+      if (error !== undefined) failures.reportOnce(tracker.name, 'persist.decode', key, error);
     }
   }
 
