@@ -41,11 +41,6 @@ export class DeliveryGate {
     this.#release = release;
   }
 
-  /** How many endings wait for the journal. */
-  get size(): number {
-    return this.#held.size + (this.#head === undefined ? 0 : 1);
-  }
-
   /** Whether an ending was let go because it had waited too long, and its claim is still not written. */
   get hasOverdue(): boolean {
     return this.#overdueUpTo > this.#written;

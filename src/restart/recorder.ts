@@ -128,7 +128,10 @@ export class Recorder implements ObligationLog {
         const endings = this.#host.endings();
         return endings?.tracker === tracker ? endings : undefined;
       },
-      conclude: (event) => this.#conclude(event),
+      conclude: (event) => {
+        this.#concluded.add(event);
+        this.#conclude(event);
+      },
       interval: () => this.#interval,
       now: () => this.encoder.instant(this.#host.engine.timeline.now()),
     });
@@ -171,7 +174,6 @@ export class Recorder implements ObligationLog {
   /** A run has ended: it is delivered once that is written, if anybody is to be told. */
   ended(event: EndedEvent): void {
     if (!this.#concluded.delete(event)) this.#conclude(event);
-    this.#concluded.delete(event);
     if (this.#host.notifier() !== undefined) this.gate.hold(event.id, this.writer.saidCount);
   }
 
@@ -273,7 +275,6 @@ export class Recorder implements ObligationLog {
 
   /** Writes down a claimed ending: before its entry leaves, if it does. */
   #conclude(event: EndedEvent): void {
-    this.#concluded.add(event);
     if (this.#host.notifier() !== undefined) this.writer.say(event);
     else this.quiet(event);
   }

@@ -94,12 +94,7 @@ export class LockFile {
 
   /** What its last owner wrote of itself. */
   readNote(): OwnerNote | undefined {
-    try {
-      const buffer = Buffer.alloc(longestNote);
-      return parseNote(buffer.toString('utf8', 0, readSync(this.#descriptor, buffer, 0, longestNote, 0)));
-    } catch {
-      return undefined;
-    }
+    return readNote(this.#descriptor);
   }
 
   /** Writes a note in the place of the one before. Where the disk is full there is none: the lock holds without. */
@@ -132,13 +127,17 @@ export function noteIn(path: string): OwnerNote | undefined {
   } catch {
     return undefined;
   }
+  const note = readNote(descriptor);
+  closeQuietly(descriptor);
+  return note;
+}
+
+function readNote(descriptor: number): OwnerNote | undefined {
   try {
     const buffer = Buffer.alloc(longestNote);
     return parseNote(buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, longestNote, 0)));
   } catch {
     return undefined;
-  } finally {
-    closeQuietly(descriptor);
   }
 }
 

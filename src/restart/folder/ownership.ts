@@ -136,7 +136,7 @@ function lockedBy(folder: string, note: OwnerNote | undefined, hint = ''): Mapsw
   return new MapsweepError(
     'ERR_JOURNAL_LOCKED',
     `persistTo: '${folder}' is owned by ${whose}. Each registry needs a folder of its own; this one is free as soon as ` +
-      `its owner has ended or called detach() or close()${hint}`,
+      `its owner has ended or called close()${hint}`,
   );
 }
 
