@@ -2,22 +2,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
 
 let machine: Machine;
-let lives: Life[];
 
 beforeEach(() => {
   machine = new Machine();
-  lives = [];
 });
 
-afterEach(() => {
-  for (const life of lives) life.kill();
-});
+afterEach(() => machine.powerOff());
 
-function start(options: LifeOptions = {}): Life {
-  const life = machine.start(options);
-  lives.push(life);
-  return life;
-}
+const start = (options?: LifeOptions): Life => machine.start(options);
 
 const ageOf = (life: Life, key: unknown): number =>
   machine.clock.now() - (life.registry.stamps('runs', key)?.registeredAt as number);

@@ -5,22 +5,14 @@ import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { type Life, type LifeOptions, Machine, minutes } from './lives.js';
 
 let machine: Machine;
-let lives: Life[];
 
 beforeEach(() => {
   machine = new Machine();
-  lives = [];
 });
 
-afterEach(() => {
-  for (const life of lives) life.kill();
-});
+afterEach(() => machine.powerOff());
 
-function start(options: LifeOptions = {}): Life {
-  const life = machine.start(options);
-  lives.push(life);
-  return life;
-}
+const start = (options?: LifeOptions): Life => machine.start(options);
 
 /** Makes the volume answer nothing until the returned function is called, then all. */
 function hang(): () => void {

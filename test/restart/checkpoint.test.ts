@@ -3,22 +3,14 @@ import { internalsOf } from '../../src/registry/internals.js';
 import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 
 let machine: Machine;
-let lives: Life[];
 
 beforeEach(() => {
   machine = new Machine();
-  lives = [];
 });
 
-afterEach(() => {
-  for (const life of lives) life.kill();
-});
+afterEach(() => machine.powerOff());
 
-function start(options: LifeOptions = {}): Life {
-  const life = machine.start(options);
-  lives.push(life);
-  return life;
-}
+const start = (options?: LifeOptions): Life => machine.start(options);
 
 const settled = () => machine.clock.advance(0);
 
@@ -55,11 +47,7 @@ async function inTheMidst(life: Life): Promise<{ end(): Promise<void> }> {
   };
 }
 
-async function restart(life: Life, options: LifeOptions = {}): Promise<Life> {
-  await settled();
-  life.kill();
-  return start(options);
-}
+const restart = (life: Life, options?: LifeOptions): Promise<Life> => machine.restart(life, options);
 
 const lostIn = async (life: Life): Promise<unknown[]> => {
   await machine.clock.advance(minutes(11));

@@ -5,32 +5,19 @@ import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 
 let machine: Machine;
-let lives: Life[];
 
 beforeEach(() => {
   machine = new Machine();
-  lives = [];
 });
 
-afterEach(() => {
-  for (const life of lives) life.kill();
-});
+afterEach(() => machine.powerOff());
 
-function start(options: LifeOptions = {}): Life {
-  const life = machine.start(options);
-  lives.push(life);
-  return life;
-}
+const start = (options?: LifeOptions): Life => machine.start(options);
 
 /** Lets what was said be written. */
 const written = () => machine.clock.advance(0);
 
-/** The next life, after a kill -9 of this one. */
-async function restart(life: Life, options: LifeOptions = {}): Promise<Life> {
-  await written();
-  life.kill();
-  return start(options);
-}
+const restart = (life: Life, options?: LifeOptions): Promise<Life> => machine.restart(life, options);
 
 describe('a key that comes back after a kill -9', () => {
   it('takes its stamps, its generation and its id', async () => {

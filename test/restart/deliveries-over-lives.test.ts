@@ -3,31 +3,29 @@ import { internalsOf } from '../../src/registry/internals.js';
 import { type Life, type LifeOptions, Machine, minutes } from './lives.js';
 
 let machine: Machine;
-let lives: Life[];
 
 beforeEach(() => {
   machine = new Machine();
-  lives = [];
 });
 
-afterEach(() => {
-  for (const life of lives) life.kill();
-});
+afterEach(() => machine.powerOff());
 
-function start(options: LifeOptions = {}): Life {
-  const life = machine.start(options);
-  lives.push(life);
-  return life;
-}
+const start = (options?: LifeOptions): Life => machine.start(options);
 
-async function restart(life: Life, options: LifeOptions = {}): Promise<Life> {
-  await machine.clock.advance(0);
-  life.kill();
-  return start(options);
-}
+const restart = (life: Life, options?: LifeOptions): Promise<Life> => machine.restart(life, options);
 
 const down: LifeOptions['deliver'] = () => Promise.reject(new Error('the recipient is down'));
 const silence: LifeOptions['deliver'] = () => new Promise(() => {});
+
+/** A delivery that is under way until it is told to succeed. */
+function slowDelivery(): { deliver: () => Promise<void>; succeed: () => void } {
+  let succeed = (): void => {};
+  const deliver = () =>
+    new Promise<void>((resolve) => {
+      succeed = resolve;
+    });
+  return { deliver, succeed: () => succeed() };
+}
 
 /** Has the journal written anew, as it is now and then. */
 async function checkpoint(life: Life): Promise<void> {
@@ -182,13 +180,8 @@ describe.each([
   });
 
   it('one that succeeds after all, while close() waits for the disk, is delivered', async () => {
-    let succeedNow: (() => void) | undefined;
-    const first = start({
-      deliver: () =>
-        new Promise<void>((resolve) => {
-          succeedNow = resolve;
-        }),
-    });
+    const { deliver, succeed } = slowDelivery();
+    const first = start({ deliver });
     first.runs.set('a', {});
     first.registry.end('a');
     await machine.clock.advance(0);
@@ -200,7 +193,7 @@ describe.each([
         writeNow = resolve;
       });
     await machine.clock.advance(10_000);
-    succeedNow?.();
+    succeed();
     await machine.clock.advance(0);
     volume.beforeWrite = () => {};
     writeNow?.();
@@ -211,17 +204,12 @@ describe.each([
   });
 
   it('one that timed out and succeeded after all is done', async () => {
-    let succeedNow: (() => void) | undefined;
-    const first = start({
-      deliver: () =>
-        new Promise<void>((resolve) => {
-          succeedNow = resolve;
-        }),
-    });
+    const { deliver, succeed } = slowDelivery();
+    const first = start({ deliver });
     first.runs.set('a', {});
     first.registry.end('a');
     await machine.clock.advance(10_000);
-    succeedNow?.();
+    succeed();
     await machine.clock.advance(0);
     await prepare(first);
     const next = await restart(first);

@@ -52,6 +52,7 @@ export class Machine {
   /** Both of its clocks, all lives long. */
   readonly clock: ManualClock = createManualClock();
   volume = new MemoryVolume();
+  readonly #lives: Life[] = [];
   #boots = 1;
   #bootedAt = this.clock.monotonic();
 
@@ -95,7 +96,21 @@ export class Machine {
       if (this.volume === volume) this.volume = new MemoryVolume(volume.records);
     };
     const { runs, contexts } = registry.maps;
-    return { registry, runs, contexts, told, ended: bus, failures, journalFailures, kill };
+    const life = { registry, runs, contexts, told, ended: bus, failures, journalFailures, kill };
+    this.#lives.push(life);
+    return life;
+  }
+
+  /** The next life, after a kill -9 of one whose last words were written. */
+  async restart(life: Life, options: LifeOptions = {}): Promise<Life> {
+    await this.clock.advance(0);
+    life.kill();
+    return this.start(options);
+  }
+
+  /** Ends all lives. */
+  powerOff(): void {
+    for (const life of this.#lives) life.kill();
   }
 
   /** The clock of one life: its monotonic instant 0 is its own, and its timers die with it. */

@@ -4,28 +4,16 @@ import { slowClock } from '../time/slow-clock.js';
 import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
 
 let machine: Machine;
-let lives: Life[];
 
 beforeEach(() => {
   machine = new Machine();
-  lives = [];
 });
 
-afterEach(() => {
-  for (const life of lives) life.kill();
-});
+afterEach(() => machine.powerOff());
 
-function start(options: LifeOptions = {}): Life {
-  const life = machine.start(options);
-  lives.push(life);
-  return life;
-}
+const start = (options?: LifeOptions): Life => machine.start(options);
 
-async function restart(life: Life, options: LifeOptions = {}): Promise<Life> {
-  await machine.clock.advance(0);
-  life.kill();
-  return start(options);
-}
+const restart = (life: Life, options?: LifeOptions): Promise<Life> => machine.restart(life, options);
 
 /** A life that has left some runs open. */
 async function left(...keys: unknown[]): Promise<Life> {
