@@ -52,6 +52,7 @@ class Explainer {
     this.#engine = engine;
     this.#tracker = tracker;
     this.#key = key;
+    engine.timeline.notice();
     this.#now = engine.timeline.now();
   }
 
@@ -68,6 +69,7 @@ class Explainer {
     const state = this.#tracker.due.judgeToRead(slot, this.#now);
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
+    const { guard } = this.#tracker.due;
     const { at, by } = deadline;
     const rule = by === undefined ? undefined : decisive;
     if (!stamps.holds(slot, generation)) {
@@ -88,17 +90,24 @@ class Explainer {
       const why = `a policy function fails for it, so that nobody can say when it is due${until}`;
       return this.#answer('failing', `${why}${this.#standstill()}; ${facts}`, rule, at);
     }
-    const overdue = `due by ${rule} for ${span(this.#now - at)}`;
+    const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;
+    const holder =
+      guard === undefined || guard === this.#tracker
+        ? 'keepWhile holds it'
+        : `keepWhile of its companion in ${shownKey(guard.name)} holds it`;
     if (this.#tracker.observing) {
-      const guard = state === 'guarded' ? ', and keepWhile holds it' : '';
-      return this.#answer('due', `${overdue}${guard}${this.#standstill()}; ${facts}`, rule, at);
+      const held = state === 'guarded' ? `, and ${holder}` : '';
+      return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);
     }
     const ceilingAt = (stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
     if (state === 'guarded') {
       const ceiling = Number.isFinite(ceilingAt)
         ? `until its maxAge of ${ms(lifetimes.maxAgeMs)}, in ${span(ceilingAt - this.#now)}`
         : 'and there is no maxAge to end that';
-      const why = `${overdue}, but keepWhile holds it, ${ceiling}`;
+      const why =
+        at > this.#now
+          ? `${holder}, ${ceiling}, and it is idle from when that lets go`
+          : `${overdue}, but ${holder}, ${ceiling}`;
       return this.#answer('guarded', `${why}${this.#standstill()}; ${facts}`, rule, at);
     }
     const isBeyondGuards = this.#tracker.policy.keepWhile !== undefined && this.#now >= ceilingAt;

@@ -114,5 +114,4 @@ function refresh(tracker: Tracker, slot: number, key: unknown): void {
   if (policy.beforeSweep !== undefined && tracker.stamps.hasFlag(slot, HOOKED)) {
     shared.hooks.cancel(tracker, slot);
   }
-  tracker.due.fileActive(slot);
 }

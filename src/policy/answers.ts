@@ -12,30 +12,26 @@ const earliestInstant = 1e11;
 /** The policy functions that answer with an instant. */
 export type InstantName = 'since' | 'expiresAt' | 'activeAt';
 
-interface Remembered {
-  epoch: number;
-  at: number;
-}
-
 /**
- * Asks policy functions about an entry, and turns the epoch ms that they answer into monotonic instants.
- *
- * An instant is translated when it is first seen and remembered while it stays the same, so that a jump of the wall
- * clock does not move a deadline that is already known.
+ * Asks policy functions about an entry, and turns the epoch ms that they answer into monotonic instants. Whatever the
+ * value says at a look counts; nothing is remembered but activity that lies ahead.
  */
 export class Answers<K, V> {
   readonly #timeline: Timeline;
   readonly #failed: (callback: string, key: K, slot: number, error: unknown) => void;
-  readonly #remembered = new Map<number, Partial<Record<InstantName, Remembered>>>();
+  /** Activity that lies ahead, by slot: when it was first seen. */
+  readonly #ahead = new Map<number, { readonly epoch: number; readonly at: number }>();
   readonly #objection = (answer: unknown): string | undefined => {
     if (answer === undefined || answer === null) return undefined;
+    // Right by any clock: the usual answer does not need the clock to be read.
+    if (typeof answer === 'number' && answer >= earliestInstant) return undefined;
     const problem = invalidInstant(answer, this.#timeline.clock.now());
     return problem === undefined
       ? undefined
       : `epoch milliseconds, a Date, null or undefined, got ${describe(answer)}${problem}`;
   };
 
-  /** While somebody only reads: no failure is told, and no answer is remembered that a look has not heard yet. */
+  /** While somebody only reads, no failure is told. */
   isReading = false;
 
   constructor(timeline: Timeline, failed: (callback: string, key: K, slot: number, error: unknown) => void) {
@@ -45,20 +41,29 @@ export class Answers<K, V> {
     };
   }
 
-  /** Returns the monotonic instant that `instantOf` answers with, `undefined` if it has none. */
+  /**
+   * Returns the monotonic instant that `instantOf` answers with, `undefined` if it has none. `expiresAt` goes by the wall
+   * clock as it is now; of what was, `since` and `activeAt`, a jump of the wall clock since then moves nothing.
+   *
+   * @param now the present, monotonic ms
+   */
   instant(
     name: InstantName,
     instantOf: (value: V, key: K) => Instant,
     slot: number,
     value: V,
     key: K,
+    now: number,
   ): number | undefined | typeof FAILED {
     const answer = ask(name, instantOf, value, key, this.#objection, (error) =>
       this.#failed(name, key, slot, error),
     );
     if (answer === FAILED) return FAILED;
     if (answer === undefined || answer === null) return undefined;
-    return this.#translate(name, slot, epochOf(answer));
+    const epoch = epochOf(answer);
+    if (name === 'expiresAt') return this.#timeline.instantAt(epoch, now);
+    const at = this.#timeline.instantRead(epoch, now);
+    return name === 'activeAt' && at > now ? this.#seenAt(slot, epoch, now) : at;
   }
 
   /** Returns what a yes-or-no function answers. */
@@ -74,29 +79,20 @@ export class Answers<K, V> {
 
   /** Forgets what was remembered of a slot, which is free for another entry. */
   forget(slot: number): void {
-    if (this.#remembered.size > 0) this.#remembered.delete(slot);
+    if (this.#ahead.size > 0) this.#ahead.delete(slot);
   }
 
   /** Forgets everything: all entries have left. */
   clear(): void {
-    this.#remembered.clear();
+    this.#ahead.clear();
   }
 
-  #translate(name: InstantName, slot: number, epoch: number): number {
-    const known = this.#remembered.get(slot)?.[name];
-    if (known !== undefined && known.epoch === epoch) return known.at;
-    if (!this.isReading) this.#timeline.compareClocks();
-    const translated = this.#timeline.instantOf(epoch);
-    // Activity that lies ahead was written by a clock that was wrong; it must not keep an entry longer than activity now.
-    const at = name === 'activeAt' ? Math.min(translated, this.#timeline.now()) : translated;
-    if (!this.isReading) this.#remember(name, slot, { epoch, at });
-    return at;
-  }
-
-  #remember(name: InstantName, slot: number, remembered: Remembered): void {
-    const ofSlot = this.#remembered.get(slot);
-    if (ofSlot === undefined) this.#remembered.set(slot, { [name]: remembered });
-    else ofSlot[name] = remembered;
+  // It was written by a clock that was wrong. It is activity of when it was first seen, and keeps an entry no longer.
+  #seenAt(slot: number, epoch: number, now: number): number {
+    const known = this.#ahead.get(slot);
+    if (known?.epoch === epoch) return known.at;
+    if (!this.isReading) this.#ahead.set(slot, { epoch, at: now });
+    return now;
   }
 }
 
@@ -116,9 +112,10 @@ export function invalidInstant(answer: unknown, now: number): string | undefined
 const epochOf = (instant: number | Date): number =>
   Math.max(0, typeof instant === 'number' ? instant : Date.prototype.getTime.call(instant));
 
-/** Returns whether a policy asks functions of the owner when an entry is judged. */
-export function asksFunctions<K, V>(policy: CompiledPolicy<K, V>): boolean {
-  if (policy.rules.length > 0) return true;
-  const { since, expiresAt } = policy.own;
-  return typeof since === 'function' || expiresAt !== undefined || policy.activeAt !== undefined;
+/** Returns whether a policy has lifetimes that are functions: then whatever the values say at a look counts. */
+export function asksInstants<K, V>({ own, rules, activeAt }: CompiledPolicy<K, V>): boolean {
+  if (activeAt !== undefined) return true;
+  return [own, ...rules.map(({ lifetimes }) => lifetimes)].some(
+    ({ since, expiresAt }) => typeof since === 'function' || expiresAt !== undefined,
+  );
 }

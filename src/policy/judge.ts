@@ -1,15 +1,14 @@
-import type { Answers } from './answers.js';
+import { type Answers, asksInstants } from './answers.js';
 import { FAILED } from './ask.js';
 import { type Deadline, earliestDeadline } from './deadline.js';
 import type { CompiledLifetimes, CompiledPolicy } from './policy.js';
 
 /**
  * - `live`: not due yet, or never
- * - `due`: to be removed
- * - `guarded`: due, and `keepWhile` holds it
+ * - `due`: its deadline has passed
  * - `failed`: a policy function failed, so that nobody can say; stays
  */
-export type JudgedState = 'live' | 'due' | 'guarded' | 'failed';
+export type LifetimeState = 'live' | 'due' | 'failed';
 
 /**
  * Decides about one entry at one instant. Everything it finds stands in its fields until the next call, because a sweep
@@ -29,17 +28,14 @@ export class Judge<K, V> {
   unanswered = '';
   /** The lifetimes that apply: the map's own, or those of the first matching rule. */
   lifetimes: CompiledLifetimes<K, V>;
+  /** `maxAge` is over, which no guard outlasts. */
+  isBeyondMaxAge = false;
 
   constructor(policy: CompiledPolicy<K, V>, answers: Answers<K, V>) {
     this.#policy = policy;
     this.#answers = answers;
     this.lifetimes = policy.own;
-    this.#needsValue =
-      policy.keepWhile !== undefined ||
-      policy.activeAt !== undefined ||
-      [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].some(
-        (lifetimes) => typeof lifetimes.since === 'function' || lifetimes.expiresAt !== undefined,
-      );
+    this.#needsValue = policy.keepWhile !== undefined || asksInstants(policy);
   }
 
   /** True if the value of an entry has to be read to judge it. */
@@ -54,12 +50,14 @@ export class Judge<K, V> {
   }
 
   /**
-   * Judges an entry as of `now`. All instants are monotonic ms.
+   * Judges an entry as of `now`, guards apart. All instants are monotonic ms.
    *
+   * @param lifetimes those that apply to its key; `FAILED` if a rule could not say whether it does
    * @param lastActiveAt the last `set` or `touch` of the entry or of a companion of it
    * @param orphanAfterMs how long it may be idle, if its map follows another that has no such key; else `Infinity`
    */
   judge(
+    lifetimes: CompiledLifetimes<K, V> | typeof FAILED,
     slot: number,
     key: K,
     value: V,
@@ -67,13 +65,12 @@ export class Judge<K, V> {
     registeredAt: number,
     lastActiveAt: number,
     orphanAfterMs: number,
-  ): JudgedState {
-    const lifetimes = this.#lifetimesFor(slot, key, value);
+  ): LifetimeState {
     if (lifetimes === FAILED) return this.#onlyCeiling(this.#policy.own, now, Number.POSITIVE_INFINITY);
-    const activeAt = this.#activity(slot, key, value, lastActiveAt);
-    const ttlStartedAt = this.#ttlStart(lifetimes, slot, key, value, registeredAt, activeAt);
+    const activeAt = this.activity(slot, key, value, lastActiveAt, now);
+    const ttlStartedAt = this.#ttlStart(lifetimes, slot, key, value, now, registeredAt, activeAt);
     const expiresAt =
-      lifetimes.expiresAt && this.#answers.instant('expiresAt', lifetimes.expiresAt, slot, value, key);
+      lifetimes.expiresAt && this.#answers.instant('expiresAt', lifetimes.expiresAt, slot, value, key, now);
     if (activeAt === FAILED || ttlStartedAt === FAILED || expiresAt === FAILED) {
       return this.#onlyCeiling(lifetimes, now, registeredAt + lifetimes.maxAgeMs);
     }
@@ -83,13 +80,12 @@ export class Judge<K, V> {
       this.deadline,
     );
     this.lifetimes = lifetimes;
+    this.isBeyondMaxAge = now >= registeredAt + lifetimes.maxAgeMs;
     this.unanswered = namesOfUnanswered(
       ttlStartedAt === undefined && lifetimes.ttlMs < Number.POSITIVE_INFINITY,
       expiresAt === undefined && lifetimes.expiresAt !== undefined,
     );
-    if (now < this.deadline.at) return 'live';
-    if (now >= registeredAt + lifetimes.maxAgeMs) return 'due';
-    return this.isGuarded(slot, key, value) ? 'guarded' : 'due';
+    return now < this.deadline.at ? 'live' : 'due';
   }
 
   /** Returns whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */
@@ -98,28 +94,21 @@ export class Judge<K, V> {
     if (keepWhile === undefined) return false;
     // The deadline stands in fields that a guard which calls back into the map would overwrite.
     const { at, by } = this.deadline;
-    const { lifetimes, unanswered } = this;
+    const { lifetimes, unanswered, isBeyondMaxAge } = this;
     const held = this.#answers.decide('keepWhile', keepWhile, slot, value, key);
     this.deadline.at = at;
     this.deadline.by = by;
     this.lifetimes = lifetimes;
     this.unanswered = unanswered;
+    this.isBeyondMaxAge = isBeyondMaxAge;
     return held !== false;
   }
 
-  #lifetimesFor(slot: number, key: K, value: V): CompiledLifetimes<K, V> | typeof FAILED {
-    for (const { match, lifetimes } of this.#policy.rules) {
-      const matches = this.#answers.decide('match', () => match(key), slot, value, key);
-      if (matches === FAILED) return FAILED;
-      if (matches) return lifetimes;
-    }
-    return this.#policy.own;
-  }
-
-  #activity(slot: number, key: K, value: V, stamped: number): number | typeof FAILED {
+  /** Returns the activity that counts: what is stamped, or what the value records if that is later. Monotonic ms. */
+  activity(slot: number, key: K, value: V, stamped: number, now: number): number | typeof FAILED {
     const { activeAt } = this.#policy;
     if (activeAt === undefined) return stamped;
-    const own = this.#answers.instant('activeAt', activeAt, slot, value, key);
+    const own = this.#answers.instant('activeAt', activeAt, slot, value, key, now);
     if (own === FAILED) return FAILED;
     return own === undefined ? stamped : Math.max(stamped, own);
   }
@@ -129,20 +118,22 @@ export class Judge<K, V> {
     slot: number,
     key: K,
     value: V,
+    now: number,
     registeredAt: number,
     activeAt: number | typeof FAILED,
   ): number | undefined | typeof FAILED {
     if (lifetimes.since === 'registeredAt') return registeredAt;
     if (lifetimes.since === 'lastActiveAt') return activeAt;
-    return this.#answers.instant('since', lifetimes.since, slot, value, key);
+    return this.#answers.instant('since', lifetimes.since, slot, value, key, now);
   }
 
-  #onlyCeiling(lifetimes: CompiledLifetimes<K, V>, now: number, ceilingAt: number): JudgedState {
+  #onlyCeiling(lifetimes: CompiledLifetimes<K, V>, now: number, ceilingAt: number): LifetimeState {
     this.lifetimes = lifetimes;
     this.unanswered = 'policy';
     this.deadline.at = ceilingAt;
     this.deadline.by = ceilingAt < Number.POSITIVE_INFINITY ? 'maxAge' : undefined;
-    return now >= ceilingAt ? 'due' : 'failed';
+    this.isBeyondMaxAge = now >= ceilingAt;
+    return this.isBeyondMaxAge ? 'due' : 'failed';
   }
 }
 

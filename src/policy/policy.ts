@@ -19,8 +19,9 @@ export type Instant = number | Date | null | undefined;
  * When an entry becomes due. The deadline is the earliest of those that apply; without any, an entry is tracked and
  * never swept.
  *
- * The functions are synchronous and cheap: they run during sweeps, and for some entries at every sweep. They answer with
- * an instant: epoch milliseconds, 0 and below being long ago, or a `Date`. `undefined` and `null` contribute no deadline
+ * The functions are synchronous and cheap: every sweep of the map asks them about every entry, and whatever the value says
+ * then counts, earlier or later than before. They answer with an instant: epoch milliseconds, 0 and below being long ago,
+ * or a `Date`. `undefined` and `null` contribute no deadline
  * and never mean expired. An answer that is `NaN` or an invalid date, of another type, a promise, or between 1 and 1e11
  * while the clock reads 1e12 or more (epoch seconds, a duration) is invalid. After an invalid answer or a throw the entry stays, and the failure is counted and emitted as `callback-failed`. Nothing has
  * changed when they run, and they may call back into the map.
@@ -34,7 +35,10 @@ export interface Lifetimes<K, V> {
    * Default: `'registeredAt'`.
    */
   since?: 'registeredAt' | 'lastActiveAt' | ((value: V, key: K) => Instant);
-  /** An absolute deadline in epoch ms. `undefined`: none. Default: none. */
+  /**
+   * Due when the wall clock reads this, in epoch ms: if the clock is set, the deadline moves with it, as no other does.
+   * `undefined`: none. Default: none.
+   */
   expiresAt?: (value: V, key: K) => Instant;
   /**
    * Due when there was neither a `set` nor a `touch` (nor what `activeAt` tells) for this long. 0 is due at once;
@@ -42,7 +46,8 @@ export interface Lifetimes<K, V> {
    */
   maxIdle?: Duration | false;
   /**
-   * Due at this age whatever else holds: the ceiling over `keepWhile`. 0 is due at once; `false` is never. From 0 to
+   * Due at this age whatever else holds: the ceiling over `keepWhile`, also that of companions, and over a `beforeSweep`
+   * that does not succeed, which is tried once more then. 0 is due at once; `false` is never. From 0 to
    * 100 years. Default: none.
    */
   maxAge?: Duration | false;
@@ -55,8 +60,8 @@ export interface Lifetimes<K, V> {
 export interface Rule<K, V> extends Lifetimes<K, V> {
   /**
    * Which keys the rule is for. A `RegExp` matches keys that are strings, always from their start: its `lastIndex` is
-   * neither read nor moved. A function is called when an entry is filed or judged, before anything has changed; a
-   * throw keeps the entry and is counted and emitted as `callback-failed`.
+   * neither read nor moved. A function is called once for each registration, with the entry in the map; a throw keeps the
+   * entry, is counted and emitted as `callback-failed`, and the function is asked again at each look until it can say.
    */
   match: RegExp | ((key: K) => boolean);
 }
@@ -78,9 +83,11 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   activeAt?: (value: V, key: K) => Instant;
   /**
-   * The guard: `true` keeps a due entry, until `maxAge` if there is one, and keeps an entry from being evicted. It does
-   * not hold a companion whose leader leaves. Runs when an entry is due, before anything has changed; a throw keeps
-   * the entry. Default: nothing is kept.
+   * The guard: `true` keeps a due entry, until `maxAge` if there is one, and keeps an entry from being evicted. It also
+   * holds the entry of the leader, since that would take this one along. A look that finds it holding counts as activity
+   * of both: an entry is idle from the end of its guard, within one interval. Runs when an entry is due or about to be
+   * evicted, then at every sweep while it holds, before anything has changed; a throw keeps the entry. It stops no
+   * `delete`, `clear` or `end` of the owner's. Default: nothing is kept.
    */
   keepWhile?: (value: V, key: K) => boolean;
   /** Lifetimes by key. The first rule that matches replaces all lifetimes of the map. Default: no rules. */
@@ -112,7 +119,8 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * Work that has to succeed before a due entry is removed by a sweep, such as a delete in a database. The entry is
    * still there when it runs. It runs beside the sweep, for `beforeSweepTimeout` at most, at most 32 at once, once an
    * entry at a time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
-   * keeps the entry, and it is tried again later, with growing pauses. A call that timed out and ignores its signal may
+   * keeps the entry, and it is tried again later, with growing pauses; when `maxAge` is over it is tried once more, and
+   * the entry leaves whatever comes of it. A call that timed out and ignores its signal may
    * still run when the next one starts. May call back into the map. Default: none.
    */
   beforeSweep?: (value: V, key: K, context: BeforeSweepContext) => void | Promise<void>;

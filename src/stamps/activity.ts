@@ -34,7 +34,9 @@ export class Activity {
   begin(slot: number, at: number): void {
     this.#writes += 1;
     if (this.#ofCompanions !== undefined) this.#setOfCompanions(slot, at);
-    this.#order?.touch(slot);
+    if (this.#order === undefined) return;
+    this.#order.touch(slot);
+    this.#order.place(slot, at);
   }
 
   /** The entry is older than it looked, and the last activity of its companions is known from elsewhere. */
@@ -43,6 +45,7 @@ export class Activity {
     if (this.#ofCompanions !== undefined || companionAt > Number.NEGATIVE_INFINITY) {
       this.#setOfCompanions(slot, companionAt);
     }
+    this.#order?.place(slot, this.latest(slot));
   }
 
   /** The entry itself is set or touched now. */
@@ -66,6 +69,14 @@ export class Activity {
     this.#writes += 1;
     this.#setOfCompanions(slot, at);
     this.#order?.touch(slot);
+  }
+
+  /** There is room for so many slots now; no entry has a higher one. */
+  shrink(capacity: number): void {
+    if (this.#ofCompanions !== undefined && this.#ofCompanions.length > capacity) {
+      this.#ofCompanions = resized(this.#ofCompanions, new Float64Array(capacity));
+    }
+    this.#order?.shrink(capacity);
   }
 
   /** All entries have left. */

@@ -3,11 +3,13 @@
 const mapHas = Map.prototype.has;
 const mapGet = Map.prototype.get;
 const mapKeys = Map.prototype.keys;
+const mapEntries = Map.prototype.entries;
 const mapDelete = Map.prototype.delete;
 const mapClear = Map.prototype.clear;
 const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size')?.get as (this: unknown) => number;
 const setHas = Set.prototype.has;
 const setKeys = Set.prototype.keys;
+const setEntries = Set.prototype.entries;
 const setDelete = Set.prototype.delete;
 const setClear = Set.prototype.clear;
 const setSize = Object.getOwnPropertyDescriptor(Set.prototype, 'size')?.get as (this: unknown) => number;
@@ -21,6 +23,7 @@ export interface NativeCollection<K, V> {
   /** Returns the value; of a Set the member itself. */
   get(key: K): V | undefined;
   keys(): IterableIterator<K>;
+  entries(): IterableIterator<[K, V]>;
   /** Removes a key past everything, and returns whether it was there. */
   remove(key: K): boolean;
   /** Removes all keys past everything. */
@@ -50,6 +53,10 @@ export class NativeMap<K, V> implements NativeCollection<K, V> {
 
   keys(): IterableIterator<K> {
     return mapKeys.call(this.target) as IterableIterator<K>;
+  }
+
+  entries(): IterableIterator<[K, V]> {
+    return mapEntries.call(this.target) as IterableIterator<[K, V]>;
   }
 
   remove(key: K): boolean {
@@ -84,6 +91,10 @@ export class NativeSet<K> implements NativeCollection<K, K> {
 
   keys(): IterableIterator<K> {
     return setKeys.call(this.target) as IterableIterator<K>;
+  }
+
+  entries(): IterableIterator<[K, K]> {
+    return setEntries.call(this.target) as IterableIterator<[K, K]>;
   }
 
   remove(key: K): boolean {

@@ -21,6 +21,11 @@ export const REFUSED = 64;
 export const RECORDED = 128;
 
 const initialCapacity = 16;
+const noSlot = -1;
+/** A store that has had more entries than this gives memory back when most have left. */
+const burstSize = 1_024;
+/** Most have left when fewer than one in so many slots is used. */
+const sparseness = 8;
 
 /**
  * The stamps of one map's entries: structure of arrays by *slot*, a small integer that an entry keeps while it is
@@ -31,7 +36,9 @@ const initialCapacity = 16;
 export class StampStore<K> {
   readonly #slots = new Map<K, number>();
   #keys: (K | undefined)[] = [];
-  #free: number[] = [];
+  // Free slots are a list through `registeredAt`, which says nothing of them.
+  #firstFree = noSlot;
+  #isLowestFirst = true;
   #used = 0;
   #lastGeneration = 0;
   #capacity = initialCapacity;
@@ -55,7 +62,7 @@ export class StampStore<K> {
     return this.#slots.size;
   }
 
-  /** How many slots the arrays hold; grows, and never shrinks but by `clear()`. */
+  /** How many slots the arrays hold. */
   get capacity(): number {
     return this.#capacity;
   }
@@ -120,9 +127,7 @@ export class StampStore<K> {
 
   /** Stamps a key that has no stamp yet and returns its slot. */
   register(key: K, at: number): number {
-    const recycled = this.#free.pop();
-    const slot = recycled ?? this.#used++;
-    if (slot >= this.#capacity) this.#grow();
+    const slot = this.#freeSlot();
     this.#slots.set(key, slot);
     // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
     this.#keys[slot] = key === 0 ? (0 as K) : key;
@@ -143,7 +148,50 @@ export class StampStore<K> {
     this.generation[slot] = 0;
     this.flags[slot] = 0;
     if (this.#slots.size === 0) this.#reset();
-    else this.#free.push(slot);
+    else this.#free(slot);
+  }
+
+  /**
+   * Gives the memory of a burst back, when most of its entries have left: that of the slots above the last one in use. Those
+   * that are free below are used first from then on, the lowest first, so that the rest follows when its entries leave.
+   *
+   * @returns how many slots there is room for now; `undefined` if that has not changed
+   */
+  shrink(): number | undefined {
+    if (this.#capacity <= burstSize || this.#slots.size * sparseness > this.#capacity) return undefined;
+    let used = this.#used;
+    while (used > 0 && this.generation[used - 1] === 0) used -= 1;
+    const isShrinking = used * 4 <= this.#capacity;
+    if (!isShrinking && this.#isLowestFirst) return undefined;
+    this.#used = used;
+    this.#firstFree = noSlot;
+    for (let slot = used - 1; slot >= 0; slot -= 1) if (this.generation[slot] === 0) this.#free(slot);
+    this.#isLowestFirst = true;
+    if (!isShrinking) return undefined;
+    this.#keys.length = used;
+    let capacity = initialCapacity;
+    while (capacity < 2 * used) capacity *= 2;
+    this.#resize(capacity);
+    return capacity;
+  }
+
+  #freeSlot(): number {
+    const slot = this.#firstFree;
+    if (slot !== noSlot) {
+      this.#firstFree = this.registeredAt[slot] as number;
+      return slot;
+    }
+    if (this.#used === this.#capacity) {
+      this.#resize(this.#capacity * 2);
+      this.#isLowestFirst = false;
+    }
+    this.#used += 1;
+    return this.#used - 1;
+  }
+
+  #free(slot: number): void {
+    this.registeredAt[slot] = this.#firstFree;
+    this.#firstFree = slot;
   }
 
   /** Gives an entry stamps that are not of its registration here. */
@@ -195,16 +243,13 @@ export class StampStore<K> {
   #reset(): void {
     this.#slots.clear();
     this.#keys = [];
-    this.#free = [];
+    this.#firstFree = noSlot;
+    this.#isLowestFirst = true;
     this.#used = 0;
     this.#registrations.clear();
     this.#isInOrder = true;
     if (this.#capacity <= initialCapacity * 64) return;
     this.#resize(initialCapacity);
-  }
-
-  #grow(): void {
-    this.#resize(this.#capacity * 2);
   }
 
   #resize(capacity: number): void {

@@ -3,9 +3,10 @@ import type { LibraryReason } from '../events/reasons.js';
 import type { BeforeSweepContext } from '../policy/policy.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
-import type { TimerTicket } from '../time/timer-queue.js';
+import { giveWay } from '../time/clock.js';
+import { TimerQueue } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
-import { look } from './look.js';
+import { keepGuarded, look } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -28,13 +29,18 @@ interface Hook {
   /** The next attempt comes no earlier, monotonic ms. */
   notBefore: number;
   controller: AbortController | undefined;
+  /** Takes its time-out back, while it runs. */
+  noTimeout: (() => void) | undefined;
   /** The entry was touched, replaced or removed while the hook ran. */
   isCancelled: boolean;
+  /** Nobody waits for what it answers any more: its map was released, or the registry stopped. */
+  isAbandoned: boolean;
 }
 
 /**
  * Runs `beforeSweep` beside the sweeps: at most 32 at once over all maps, the others in order of arrival; one an entry;
- * each for the time that its policy gives it. A failure keeps the entry and makes it wait, a touch aborts.
+ * each for the time that its policy gives it. A failure keeps the entry and makes it wait, a touch aborts. Once `maxAge`
+ * is over, the first attempt that ends lets the entry go, whatever came of it.
  */
 export class BeforeSweepGate {
   readonly #shared: Shared;
@@ -42,6 +48,8 @@ export class BeforeSweepGate {
   readonly #queue = new Set<Hook>();
   readonly #running = new Set<Hook>();
   readonly #turn: TurnBudget;
+  // What somebody sweeps by hand after a stop needs its time-outs, and the other timers rest then.
+  #ownTimers: TimerQueue | undefined;
 
   constructor(shared: Shared) {
     this.#shared = shared;
@@ -67,8 +75,12 @@ export class BeforeSweepGate {
     return this.#hooks.get(tracker)?.get(slot);
   }
 
-  /** Starts the hook of a due entry, or its next attempt if that is due; else does nothing. */
-  request(tracker: Tracker, slot: number, reason: LibraryReason): void {
+  /**
+   * Starts the hook of a due entry, or its next attempt if that is due; else does nothing.
+   *
+   * @param isLast `maxAge` is over: the attempt is due now
+   */
+  request(tracker: Tracker, slot: number, reason: LibraryReason, isLast = false): void {
     const generation = tracker.stamps.generation[slot] as number;
     const ofTracker = this.#hooksOf(tracker);
     let hook = ofTracker.get(slot);
@@ -84,12 +96,14 @@ export class BeforeSweepGate {
         attempt: 0,
         notBefore: Number.NEGATIVE_INFINITY,
         controller: undefined,
+        noTimeout: undefined,
         isCancelled: false,
+        isAbandoned: false,
       };
       ofTracker.set(slot, hook);
       tracker.stamps.setFlag(slot, HOOKED, true);
     }
-    if (hook.state !== 'paused' || this.#shared.timeline.now() < hook.notBefore) return;
+    if (hook.state !== 'paused' || (!isLast && this.#shared.timeline.now() < hook.notBefore)) return;
     hook.state = 'queued';
     this.#queue.add(hook);
     this.#startQueued();
@@ -118,6 +132,7 @@ export class BeforeSweepGate {
     for (const hook of this.#running) {
       if (hook.tracker !== tracker) continue;
       if (tracker.stamps.holds(hook.slot, hook.generation)) this.#hooksOf(tracker).set(hook.slot, hook);
+      hook.isAbandoned = true;
       this.#cancel(hook);
     }
   }
@@ -126,6 +141,12 @@ export class BeforeSweepGate {
   close(): void {
     this.#queue.clear();
     for (const tracker of [...this.#hooks.keys()]) this.forget(tracker);
+    // Those too whose entry has left meanwhile.
+    for (const hook of this.#running) {
+      hook.isAbandoned = true;
+      hook.noTimeout?.();
+      this.#cancel(hook);
+    }
   }
 
   #hooksOf(tracker: Tracker): Map<number, Hook> {
@@ -139,7 +160,7 @@ export class BeforeSweepGate {
 
   #startQueued(): void {
     for (const hook of this.#queue) {
-      if (this.#running.size >= concurrency || this.#shared.isStopped || !this.#turn.hasTime()) return;
+      if (this.#running.size >= concurrency || !this.#turn.hasTime()) return;
       this.#queue.delete(hook);
       // If it is not known any more its map was released.
       if (this.stateOf(hook.tracker, hook.slot) === hook) this.#start(hook);
@@ -148,7 +169,8 @@ export class BeforeSweepGate {
 
   #start(hook: Hook): void {
     const { tracker, slot } = hook;
-    const { timeline, timers } = this.#shared;
+    const { timeline } = this.#shared;
+    const timers = this.#timers();
     const key = tracker.stamps.keyOf(slot);
     const value = tracker.native.get(key);
     const controller = new AbortController();
@@ -158,23 +180,29 @@ export class BeforeSweepGate {
     this.#running.add(hook);
     const { beforeSweep, beforeSweepTimeoutMs: timeoutMs } = tracker.policy;
     let isSettled = false;
-    let ticket: TimerTicket | undefined;
     const settle = (error: unknown, failed: boolean): void => {
       if (isSettled) return;
       isSettled = true;
-      if (ticket !== undefined) timers.cancel(ticket);
+      hook.noTimeout?.();
       this.#running.delete(hook);
       this.#settled(hook, key, failed, error);
       this.#startQueued();
     };
-    ticket = timers.schedule(timeline.now() + timeoutMs, () => {
+    const expire = (): void => {
+      if (isSettled) return;
       const error = new MapsweepError(
         'ERR_CALLBACK_TIMEOUT',
         `beforeSweep did not settle within ${timeoutMs} ms`,
       );
       controller.abort(error);
       settle(error, true);
-    });
+    };
+    // After a turn: an answer that has come while the event loop was blocked counts.
+    const ticket = timers.schedule(
+      timeline.now() + timeoutMs,
+      () => void detached(() => giveWay(timeline.clock).then(expire)),
+    );
+    hook.noTimeout = () => timers.cancel(ticket);
     const context: BeforeSweepContext = { signal: controller.signal, attempt: hook.attempt };
     const run = async () => beforeSweep?.(value, key, context);
     // With what waits for it, which would else keep the request alive in whose name it was started.
@@ -189,31 +217,49 @@ export class BeforeSweepGate {
   #settled(hook: Hook, key: unknown, failed: boolean, error: unknown): void {
     const { tracker, slot } = hook;
     hook.controller = undefined;
-    if (hook.isCancelled || !tracker.stamps.holds(slot, hook.generation)) {
+    if (hook.isAbandoned || !tracker.stamps.holds(slot, hook.generation)) {
       this.#forget(hook);
       return;
     }
-    if (failed) {
+    if (failed && !hook.isCancelled) this.#shared.failures.report(tracker.name, 'beforeSweep', key, error);
+    // Whoever was told may have removed it.
+    if (!tracker.stamps.holds(slot, hook.generation)) return;
+    const isLast = tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now());
+    if (hook.isCancelled && !isLast) {
+      this.#forget(hook);
+      return;
+    }
+    if (failed && !isLast) {
       const pause = Math.min(this.#shared.sweepEveryMs * 2 ** (hook.attempt - 1), longestPauseMs);
       hook.notBefore = this.#shared.timeline.now() + pause;
       hook.state = 'paused';
-      this.#shared.failures.report(tracker.name, 'beforeSweep', key, error);
       return;
     }
     this.#forget(hook);
-    if (!this.#shared.isStopped) this.#proceed(hook);
+    this.#proceed(hook, isLast);
   }
 
-  /** The hook has succeeded and the entry is as it was: judges it again, and removes it if it still is to be. */
-  #proceed({ tracker, slot, generation, reason }: Hook): void {
-    if (reason === 'swept' || tracker.native.size() <= tracker.policy.maxEntries) {
+  #timers(): TimerQueue {
+    const { isStopped, timers, timeline } = this.#shared;
+    if (!isStopped) return timers;
+    this.#ownTimers ??= new TimerQueue(timeline.clock);
+    return this.#ownTimers;
+  }
+
+  /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */
+  #proceed({ tracker, slot, generation, reason }: Hook, isLast: boolean): void {
+    this.#shared.timeline.compareClocks();
+    if (reason === 'swept' || isLast || tracker.native.size() <= tracker.policy.maxEntries) {
       tracker.due.buckets.remove(slot);
       look(tracker, slot, this.#shared.timeline.now(), true);
       return;
     }
-    const isFree = !tracker.due.isGuarded(slot);
+    const now = this.#shared.timeline.now();
+    const isHeld = tracker.due.isGuarded(slot, now);
     // The guard may have removed the entry itself.
-    if (isFree && tracker.stamps.holds(slot, generation)) evict(tracker, slot, 'maxEntries');
+    if (!tracker.stamps.holds(slot, generation)) return;
+    if (isHeld) keepGuarded(tracker, slot, tracker.stamps.keyOf(slot));
+    else evict(tracker, slot, 'maxEntries');
   }
 
   #forget(hook: Hook): void {

@@ -1,12 +1,11 @@
 import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
+import { AskedWalk } from './asked-walk.js';
 import type { BeforeSweepGate } from './before-sweep.js';
+import { keepGuarded } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
-
-/** How many entries a pass asks whether they are due: the bound of its work, not of what it evicts. */
-const mostJudged = 1_000;
 
 /** A pass that found nothing left to evict is repeated at most so often that it takes this share of the time. */
 const shareOfFruitlessPasses = 0.05;
@@ -76,6 +75,7 @@ export class CapacityPasses {
   async #run(): Promise<void> {
     this.#isRunning = true;
     const { timeline, sliceBudgetMs } = this.#shared;
+    timeline.compareClocks();
     const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
     const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= slices.now);
     // They go first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop.
@@ -84,7 +84,9 @@ export class CapacityPasses {
       const spentBeforeMs = slices.spentMs;
       const steps = evictExcess(tracker, this.#hooks);
       while (!steps.next().done && !this.#shared.isStopped) {
-        if (slices.isOver()) await slices.giveWay();
+        if (!slices.isOver()) continue;
+        await slices.giveWay();
+        timeline.notice();
       }
       const isFruitless = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
       const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
@@ -100,7 +102,7 @@ export class CapacityPasses {
  * Brings a map down to `maxEntries`: entries that are due first, then those whose end was announced, then the longest
  * idle. Guarded ones never leave: if only they remain the map stays too large, which its size shows.
  *
- * A generator, one step an entry, so that the caller can pause between any two.
+ * A generator, one small step at a time, so that the caller can pause between any two.
  */
 function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void> {
   if (tracker.order === undefined || tracker.observing) return;
@@ -125,30 +127,85 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
     return going.has(slot);
   };
 
-  const mayBeDue = due.buckets.mayBeDueBy(shared.grid.tickOf(shared.timeline.now()), mostJudged);
-  for (const [slot, generation] of mayBeDue.map((at) => [at, stamps.generation[at] as number] as const)) {
+  const dueOnes = dueFirst(tracker);
+  for (;;) {
+    // Before the next one is looked at, which else would not come up again.
     if (!isOver()) return;
-    if (!stamps.holds(slot, generation) || isGoing(slot)) continue;
-    const isDue = due.judgeAt(slot, shared.timeline.now()) === 'due';
-    if (isDue && stamps.holds(slot, generation)) remove(slot, due.judge.rule);
+    const { value: slot, done } = dueOnes.next();
+    if (done) break;
+    if (slot !== undefined && isOver() && !isGoing(slot)) remove(slot, due.judge.rule);
     yield;
   }
-  for (const candidates of [firstEndedFirst(tracker), longestIdleFirst(tracker)]) {
-    for (const [slot, generation] of candidates) {
-      if (!isOver()) return;
+  const passedOver: number[] = [];
+  for (const candidates of [firstEndedFirst(tracker), longestIdleFirst(tracker, passedOver)]) {
+    for (const candidate of candidates) {
+      if (!isOver()) break;
+      const [slot, generation] = candidate ?? none;
+      const now = shared.timeline.now();
       // A callback may have removed it, and its slot may be another entry's.
-      if (!stamps.holds(slot, generation) || isGoing(slot)) continue;
-      if (!due.isGuarded(slot) && stamps.holds(slot, generation)) remove(slot, 'maxEntries');
+      if (stamps.holds(slot, generation) && !isGoing(slot)) {
+        const key = stamps.keyOf(slot);
+        const isHeld = due.isGuarded(slot, now);
+        if (!stamps.holds(slot, generation)) continue;
+        if (isHeld) keepGuarded(tracker, slot, key);
+        else remove(slot, 'maxEntries');
+      }
       yield;
     }
   }
+  yield* putBack(tracker, passedOver);
+}
+
+type Candidate = readonly [slot: number, generation: number];
+/** Stands for a step that found no candidate. */
+const none: Candidate = [-1, -1];
+
+/**
+ * Yields the entries that are due, each right after it was judged. The first time after a sweep it looks at all that only
+ * a look can find due, and the next pass goes on where this one ends; what becomes due by a function after that waits for
+ * the sweep. `undefined`: a step that found none.
+ */
+function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
+  const { native, stamps, due, shared } = tracker;
+  const { buckets } = due;
+  if (!due.isLookedAt) {
+    due.isLookedAt = true;
+    if (due.isAsked) yield* rememberDue(tracker);
+    buckets.take(shared.grid.tickOf(shared.timeline.now()));
+  } else buckets.take(shared.grid.tickOf(shared.timeline.now()), false);
+  for (let slot = buckets.takeNext(); slot >= 0; slot = buckets.takeNext()) {
+    const key = stamps.keyOf(slot);
+    const generation = stamps.generation[slot] as number;
+    const now = shared.timeline.now();
+    const state = due.judgeAt(slot, native.get(key), now);
+    const isThere = stamps.holds(slot, generation);
+    // If nothing takes it now, every sweep looks at it.
+    if (isThere && state === 'due') buckets.watch(slot);
+    else if (isThere && state === 'guarded') keepGuarded(tracker, slot, key);
+    else if (isThere) due.file(slot, state);
+    yield isThere && state === 'due' ? slot : undefined;
+  }
+}
+
+/** Asks all entries of a map that is asked, and has those come up that are due. */
+function* rememberDue(tracker: Tracker): Generator<undefined> {
+  const { stamps, due, order, policy, shared } = tracker;
+  due.buckets.clear();
+  const walk = new AskedWalk(tracker, (_, slot, key, value, now) => {
+    const generation = stamps.generation[slot] as number;
+    const state = due.judgeAt(slot, value, now);
+    if (!stamps.holds(slot, generation)) return;
+    if (state === 'due') due.buckets.watch(slot);
+    else if (state === 'guarded') keepGuarded(tracker, slot, key);
+    // It may have been known as active later than its value says now.
+    if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now));
+  });
+  walk.begin();
+  while (walk.step(shared.timeline.now())) yield undefined;
 }
 
 /** Yields the entries whose end was announced, the first ended first, up to one that was registered meanwhile. */
-function* firstEndedFirst({
-  claims,
-  stamps,
-}: Tracker): Generator<readonly [slot: number, generation: number]> {
+function* firstEndedFirst({ claims, stamps }: Tracker): Generator<Candidate> {
   const last = stamps.lastGeneration;
   for (const slot of claims?.endedSlots() ?? []) {
     const generation = stamps.generation[slot] as number;
@@ -157,24 +214,34 @@ function* firstEndedFirst({
   }
 }
 
-/** Yields the entries by idle time, the longest first. What is registered meanwhile does not come up. */
-function* longestIdleFirst(tracker: Tracker): Generator<readonly [slot: number, generation: number]> {
-  const { order, stamps, activity } = tracker;
+/**
+ * Yields the entries by idle time, the longest first. What is registered meanwhile does not come up.
+ *
+ * @param passedOver gets all that came up, to be put back in the end: each comes up once
+ */
+function* longestIdleFirst(tracker: Tracker, passedOver: number[]): Generator<Candidate | undefined> {
+  const { order, stamps, due, shared } = tracker;
   if (order === undefined) return;
   const last = stamps.lastGeneration;
-  // The last one that was passed over: what comes next is what follows it now, however entries moved meanwhile.
-  let passed: { readonly slot: number; readonly generation: number; readonly activeAt: number } | undefined;
-  for (let left = stamps.size; left > 0; left -= 1) {
-    const isInPlace =
-      passed !== undefined &&
-      stamps.holds(passed.slot, passed.generation) &&
-      activity.latest(passed.slot) === passed.activeAt;
-    const following = isInPlace && passed !== undefined ? order.next(passed.slot) : -1;
-    const slot = following < 0 ? order.oldest : following;
-    if (slot < 0) return;
+  for (let slot = order.oldest; slot >= 0; slot = order.oldest) {
     const generation = stamps.generation[slot] as number;
-    const activeAt = activity.latest(slot);
-    if (generation <= last) yield [slot, generation];
-    if (stamps.holds(slot, generation)) passed = { slot, generation, activeAt };
+    const activeAt = generation === 0 ? 0 : due.activeAt(slot, shared.timeline.now());
+    // A slot that is free has been left behind by an entry that has gone.
+    if (!stamps.holds(slot, generation) || generation === 0) order.remove(slot);
+    else if (order.isUpToDate(slot, activeAt)) {
+      order.remove(slot);
+      passedOver.push(slot);
+      if (generation <= last) yield [slot, generation];
+    }
+    yield undefined;
+  }
+}
+
+/** Has entries that came up and are still there come up again. */
+function* putBack({ order, stamps, activity }: Tracker, slots: readonly number[]): Generator<void> {
+  for (const slot of slots) {
+    const isThere = (stamps.generation[slot] as number) > 0;
+    if (isThere && order?.has(slot) === false) order.place(slot, activity.latest(slot));
+    yield;
   }
 }

@@ -1,5 +1,6 @@
-import { Answers, asksFunctions } from '../policy/answers.js';
-import { Judge, type JudgedState } from '../policy/judge.js';
+import { Answers, asksInstants } from '../policy/answers.js';
+import { FAILED } from '../policy/ask.js';
+import { Judge, type LifetimeState } from '../policy/judge.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { Activity } from '../stamps/activity.js';
 import type { StampedMap } from '../stamps/entry-stamps.js';
@@ -7,6 +8,7 @@ import { COMPLAINED, GUARDED, LEAVING, OVERDUE } from '../stamps/stamp-store.js'
 import type { TickGrid } from '../time/tick-grid.js';
 import type { Timeline } from '../time/timeline.js';
 import type { Companions } from './companions.js';
+import { RuleChoices } from './rule-choices.js';
 import type { Shared } from './shared.js';
 import { TickBuckets } from './tick-buckets.js';
 
@@ -15,29 +17,43 @@ export interface QueuedMap extends StampedMap {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
   readonly activity: Activity;
-  readonly companions: Companions<StampedMap>;
+  readonly companions: Companions<QueuedMap>;
+  readonly due: DueQueue;
+  /** A look found a guard of this map holding an entry: that counts as activity, also of what it follows. */
+  guardHolds(key: unknown): void;
 }
+
+/** `guarded`: a guard holds it, its own or that of a companion; else what its lifetimes say. */
+export type JudgedState = LifetimeState | 'guarded';
 
 /**
  * Which entry is looked at when: judges entries and files them in the bucket of their deadline. Counts those that are
  * due and still there.
+ *
+ * A map that has lifetimes which are functions is *asked*: nothing is filed there, since what its values say may change
+ * at any time, and every sweep looks at all of it.
  */
 export class DueQueue {
   readonly buckets = new TickBuckets();
   readonly judge: Judge<unknown, unknown>;
+  /** Lifetimes of this map are functions of the owner's. */
+  readonly isAsked: boolean;
   /** Nothing but durations decides when an entry of this map leaves: no function of the owner's has to be asked. */
   readonly isByStampsAlone: boolean;
   readonly #map: QueuedMap;
   readonly #timeline: Timeline;
   readonly #grid: TickGrid;
   readonly #answers: Answers<unknown, unknown>;
-  readonly #asksFunctions: boolean;
+  readonly #rules: RuleChoices;
   readonly #fromRegistrationMs: number;
   readonly #fromActivityMs: number;
+  /** The map whose guard held the entry that was judged last: this one or a follower; `undefined` if none did. */
+  guard: QueuedMap | undefined;
+  /** An eviction has looked at all that only a look can find due, since the last sweep. */
+  isLookedAt = false;
   #overdue = 0;
   #guarded = 0;
   #judging = 0;
-  #writesWhileJudging = 0;
 
   constructor(map: QueuedMap, { timeline, grid, failures }: Shared) {
     const { name, policy, stamps } = map;
@@ -50,8 +66,9 @@ export class DueQueue {
       else failures.count(name, callback);
     });
     this.judge = new Judge(policy, this.#answers);
-    this.#asksFunctions = asksFunctions(policy);
-    this.isByStampsAlone = !this.#asksFunctions && policy.keepWhile === undefined;
+    this.#rules = new RuleChoices(policy, stamps, this.#answers);
+    this.isAsked = asksInstants(policy);
+    this.isByStampsAlone = !this.isAsked && policy.rules.length === 0 && policy.keepWhile === undefined;
     const { own } = policy;
     const sinceActive = own.since === 'lastActiveAt';
     this.#fromRegistrationMs = Math.min(own.maxAgeMs, sinceActive ? Number.POSITIVE_INFINITY : own.ttlMs);
@@ -63,14 +80,21 @@ export class DueQueue {
     return this.#overdue;
   }
 
-  /** How many of those `keepWhile` holds. */
+  /** How many a guard holds, as far as the last looks found. */
   get guardedCount(): number {
     return this.#guarded;
   }
 
+  /** Has the rules choose the lifetimes of an entry that was registered. What they are asked may remove it again. */
+  register(slot: number): void {
+    // To ask from inside of what is being asked could go on for ever.
+    this.#rules.register(slot, this.#judging > 0);
+  }
+
   /** Files an entry that was registered at this instant, which is now. */
   fileNew(slot: number, at: number): void {
-    if (this.#asksFunctions) {
+    if (this.isAsked) return;
+    if (this.#map.policy.rules.length > 0) {
       this.refile(slot);
       return;
     }
@@ -86,94 +110,141 @@ export class DueQueue {
     );
   }
 
-  /** Files an entry in the bucket of a deadline, monotonic ms; `Infinity` in none. */
+  /**
+   * Files an entry in the bucket of a deadline, monotonic ms; `Infinity` in none. It is not filed anew when it is active:
+   * its deadline has only moved away, which its bucket finds.
+   */
   fileAt(slot: number, deadline: number): void {
+    if (this.isAsked) return;
     if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#grid.tickOf(deadline));
     else this.buckets.remove(slot);
   }
 
-  /** Files an entry that was set or touched. By stamps alone its deadline has only moved away, which its bucket finds. */
-  fileActive(slot: number): void {
-    // While a policy function runs, the judgement that it is part of must not go by what was before the touch either.
-    if (this.#asksFunctions || this.#judging > 0) this.refile(slot);
+  /** Has every sweep look at an entry until it is filed elsewhere. */
+  watch(slot: number): void {
+    if (!this.isAsked) this.buckets.watch(slot);
   }
 
-  /** Files an entry by what its policy says now. */
+  /** Files an entry whose stamps have changed. */
   refile(slot: number): void {
-    const { stamps } = this.#map;
+    if (this.isAsked) return;
     if (this.#judging > 0) {
-      // A policy function writes to the map. To ask it about that at once could go on for ever; the next sweep does.
-      this.#writesWhileJudging += 1;
-      this.buckets.watch(slot);
+      this.watch(slot);
       return;
     }
-    const generation = stamps.generation[slot] as number;
-    const writes = this.#writesWhileJudging;
-    const state = this.judgeAt(slot, this.#timeline.now());
-    // A policy function may have removed the entry.
-    if (!stamps.holds(slot, generation)) return;
-    if (writes === this.#writesWhileJudging) this.file(slot, state);
-    else this.buckets.watch(slot);
+    const generation = this.#map.stamps.generation[slot] as number;
+    const state = this.#byLifetimes(slot, this.#map.stamps.keyOf(slot), undefined, this.#timeline.now());
+    // A rule may have removed the entry.
+    if (this.#map.stamps.holds(slot, generation)) this.file(slot, state);
   }
 
   /** Files an entry by the judgement that has just been made. */
   file(slot: number, state: JudgedState): void {
-    const { deadline, unanswered } = this.judge;
-    if (state === 'guarded' || state === 'failed' || unanswered !== '') this.buckets.watch(slot);
-    else this.fileAt(slot, deadline.at);
+    if (state === 'guarded' || state === 'failed') this.watch(slot);
+    else this.fileAt(slot, this.judge.deadline.at);
   }
 
-  /** Judges an entry as of `now` and leaves it where it is; the particulars stand in `judge`. */
-  judgeAt(slot: number, now: number): JudgedState {
-    return this.#judged(slot, now, false);
+  /**
+   * Judges an entry as of `now` and leaves it where it is; the particulars stand in `judge`.
+   *
+   * @param value what the map holds; anything if the judge needs no value
+   */
+  judgeAt(slot: number, value: unknown, now: number): JudgedState {
+    return this.#judged(slot, value, now, false);
   }
 
   /** Judges an entry for somebody who only reads: what its policy functions get wrong counts at the next look. */
   judgeToRead(slot: number, now: number): JudgedState {
-    return this.#judged(slot, now, true);
+    return this.#judged(slot, this.#map.native.get(this.#map.stamps.keyOf(slot)), now, true);
   }
 
-  #judged(slot: number, now: number, isReading: boolean): JudgedState {
-    const { native, stamps, activity, companions } = this.#map;
+  #judged(slot: number, value: unknown, now: number, isReading: boolean): JudgedState {
+    const { stamps, companions } = this.#map;
     const key = stamps.keyOf(slot);
-    if (stamps.hasFlag(slot, LEAVING)) {
+    const flags = stamps.flags[slot] as number;
+    this.guard = undefined;
+    if ((flags & LEAVING) !== 0) {
       if (!companions.hasLeader(key)) return 'due';
       if (!isReading) stamps.setFlag(slot, LEAVING, false);
     }
-    const value = this.judge.needsValue ? native.get(key) : undefined;
-    const registeredAt = stamps.registeredAt[slot] as number;
     // A policy function may ask for an explanation in the midst of a look, and for a sweep in that of an explanation.
     const wasReading = this.#answers.isReading;
     this.#answers.isReading = isReading;
     this.#judging += 1;
     try {
-      return this.judge.judge(
-        slot,
-        key,
-        value,
-        now,
-        registeredAt,
-        activity.latest(slot),
-        this.#orphanMs(slot),
-      );
+      const state = this.#byLifetimes(slot, key, value, now);
+      if (state === 'failed' || this.judge.isBeyondMaxAge) return state;
+      if (state === 'live' && (flags & GUARDED) === 0) return state;
+      this.guard = this.#guardOf(slot, key, now, isReading);
+      return this.guard === undefined ? state : 'guarded';
     } finally {
       this.#judging -= 1;
       this.#answers.isReading = wasReading;
     }
   }
 
-  /** Returns whether `keepWhile` holds an entry. */
-  isGuarded(slot: number): boolean {
-    const key = this.#map.stamps.keyOf(slot);
-    return this.judge.isGuarded(slot, key, this.#map.native.get(key));
+  /** Returns the activity of an entry that counts, monotonic ms; of one that cannot be asked, now. */
+  activeAt(slot: number, now: number): number {
+    const { native, stamps, activity, policy } = this.#map;
+    const stamped = activity.latest(slot);
+    if (policy.activeAt === undefined) return stamped;
+    const key = stamps.keyOf(slot);
+    this.#judging += 1;
+    try {
+      const answer = this.judge.activity(slot, key, native.get(key), stamped, now);
+      return answer === FAILED ? now : answer;
+    } finally {
+      this.#judging -= 1;
+    }
   }
 
-  /** Remembers that a look found an entry due, or not. */
+  #byLifetimes(slot: number, key: unknown, value: unknown, now: number): LifetimeState {
+    const registeredAt = this.#map.stamps.registeredAt[slot] as number;
+    const activeAt = this.#map.activity.latest(slot);
+    const lifetimes = this.#rules.of(slot);
+    return this.judge.judge(lifetimes, slot, key, value, now, registeredAt, activeAt, this.#orphanMs(slot));
+  }
+
+  /** Asks the guards of an entry whether one holds it; which one stands in `guard`. */
+  isGuarded(slot: number, now: number): boolean {
+    this.guard = this.#guardOf(slot, this.#map.stamps.keyOf(slot), now, false);
+    return this.guard !== undefined;
+  }
+
+  // The own guard, or that of a companion, which is in use together with its leader's entry. One that is beyond its own
+  // `maxAge` holds nothing.
+  #guardOf(slot: number, key: unknown, now: number, isReading: boolean): QueuedMap | undefined {
+    const { native, policy, companions } = this.#map;
+    if (policy.keepWhile !== undefined && this.#isHeldByOwn(slot, key, native.get(key), isReading))
+      return this.#map;
+    for (const { stamps, due } of companions.followers) {
+      const companion = stamps.slotOf(key);
+      if (companion === undefined || due.isBeyondMaxAge(companion, now)) continue;
+      const guard = due.#guardOf(companion, key, now, isReading);
+      if (guard !== undefined) return guard;
+    }
+    return undefined;
+  }
+
+  #isHeldByOwn(slot: number, key: unknown, value: unknown, isReading: boolean): boolean {
+    const wasReading = this.#answers.isReading;
+    this.#answers.isReading = isReading;
+    try {
+      return this.judge.isGuarded(slot, key, value);
+    } finally {
+      this.#answers.isReading = wasReading;
+    }
+  }
+
+  /** Remembers that a look found an entry due or guarded, or not. */
   mark(slot: number, state: JudgedState): void {
     const { stamps } = this.#map;
-    const isOverdue = state === 'due' || state === 'guarded';
-    if (stamps.setFlag(slot, OVERDUE, isOverdue)) this.#overdue += isOverdue ? 1 : -1;
     const isGuarded = state === 'guarded';
+    // What is guarded counts as active; so it stays overdue until its guard lets go, or it is not due after all.
+    const wasDue =
+      isGuarded && (stamps.hasFlag(slot, OVERDUE) || this.judge.deadline.at <= this.#timeline.now());
+    const isOverdue = state === 'due' || wasDue;
+    if (stamps.setFlag(slot, OVERDUE, isOverdue)) this.#overdue += isOverdue ? 1 : -1;
     if (stamps.setFlag(slot, GUARDED, isGuarded)) this.#guarded += isGuarded ? 1 : -1;
   }
 
@@ -183,7 +254,13 @@ export class DueQueue {
     if ((flags & OVERDUE) !== 0) this.#overdue -= 1;
     if ((flags & GUARDED) !== 0) this.#guarded -= 1;
     this.buckets.remove(slot);
-    if (this.#asksFunctions) this.#answers.forget(slot);
+    this.#answers.forget(slot);
+  }
+
+  /** There is room for so many slots now; no entry has a higher one. */
+  shrink(capacity: number): void {
+    this.buckets.shrink(capacity);
+    this.#rules.shrink(capacity);
   }
 
   /** All entries have left. */
@@ -191,7 +268,16 @@ export class DueQueue {
     this.#overdue = 0;
     this.#guarded = 0;
     this.buckets.clear();
+    this.#rules.clear();
     this.#answers.clear();
+  }
+
+  /** Returns whether the `maxAge` of an entry is over. */
+  isBeyondMaxAge(slot: number, now: number): boolean {
+    const lifetimes = this.#rules.of(slot);
+    return (
+      lifetimes !== FAILED && now >= (this.#map.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs
+    );
   }
 
   #orphanMs(slot: number): number {

@@ -58,10 +58,11 @@ export class Engine extends Shared implements MapServices, SweeperHost {
 
   /** Ends all timers and passes. What was due stays until somebody sweeps. */
   stop(): void {
-    if (this.isStopped) return;
-    this.isStopped = true;
+    // What a sweep by hand has begun since the last stop ends too.
     this.sweeper.stop();
     this.hooks.close();
+    if (this.isStopped) return;
+    this.isStopped = true;
     this.capacity.stop();
     this.timers.pause();
   }

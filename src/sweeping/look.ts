@@ -15,28 +15,64 @@ export function look(tracker: Tracker, slot: number, now: number, isHookDone = f
   if (isSweptUntold(tracker)) return lookUntold(tracker, slot, now);
   const { native, stamps, due } = tracker;
   const key = stamps.keyOf(slot);
-  const generation = stamps.generation[slot] as number;
-  if (due.judge.needsValue && !native.has(key)) {
+  const value = due.judge.needsValue ? native.get(key) : undefined;
+  if (value === undefined && due.judge.needsValue && !native.has(key)) {
     leftPastWrapper(tracker, slot, key);
     return false;
   }
-  const state = due.judgeAt(slot, now);
-  // A policy function may have touched, replaced or removed the entry: then it has been filed or forgotten already.
-  if (!stamps.holds(slot, generation) || due.buckets.has(slot)) return false;
+  return lookAt(tracker, slot, key, value, now, isHookDone);
+}
+
+/** Does the same, for an entry whose value is known and still there. */
+export function lookAt(
+  tracker: Tracker,
+  slot: number,
+  key: unknown,
+  value: unknown,
+  now: number,
+  isHookDone = false,
+): boolean {
+  const { native, stamps, due, activity } = tracker;
+  const generation = stamps.generation[slot] as number;
+  const activeAt = activity.latest(slot);
+  const state = due.judgeAt(slot, value, now);
+  // A policy function may have removed the entry.
+  if (!stamps.holds(slot, generation)) return false;
+  if (state === 'guarded') {
+    keepGuarded(tracker, slot, key);
+    return false;
+  }
   if (state !== 'due' || tracker.observing) {
     due.mark(slot, state);
     due.file(slot, state);
     return false;
   }
+  // It may also have touched or replaced it, after which the judgement does not hold: the next sweep makes another.
+  const isOvertaken =
+    activity.latest(slot) !== activeAt || (due.judge.needsValue && !Object.is(native.get(key), value));
+  if (isOvertaken) {
+    due.watch(slot);
+    return false;
+  }
   if (tracker.policy.beforeSweep !== undefined && !isHookDone && !stamps.hasFlag(slot, LEAVING)) {
     due.mark(slot, state);
-    due.buckets.watch(slot);
-    tracker.shared.hooks.request(tracker, slot, 'swept');
+    due.watch(slot);
+    tracker.shared.hooks.request(tracker, slot, 'swept', due.judge.isBeyondMaxAge);
     return false;
   }
   if (native.has(key)) return sweepOut(tracker, slot, now);
   leftPastWrapper(tracker, slot, key);
   return false;
+}
+
+/**
+ * A guard was found to hold an entry, and stands in `due.guard`: that counts as activity, and every sweep asks again until
+ * it lets go, so that the entry is idle from then on.
+ */
+export function keepGuarded({ due }: Tracker, slot: number, key: unknown): void {
+  due.mark(slot, 'guarded');
+  due.watch(slot);
+  due.guard?.guardHolds(key);
 }
 
 // Does what `look` does, for a map with nothing but durations if nobody has to be told: most of a sweep's entries.

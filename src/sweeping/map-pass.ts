@@ -1,4 +1,5 @@
-import { isSweptUntold, look } from './look.js';
+import { AskedWalk } from './asked-walk.js';
+import { isSweptUntold, look, lookAt } from './look.js';
 import { reconcile } from './reconcile.js';
 import { sweepWhole, tellLateness } from './removals.js';
 import type { Tracker } from './tracker.js';
@@ -19,6 +20,7 @@ export interface PassTally {
 export class MapPass {
   readonly #tracker: Tracker;
   readonly #wholeSweep: WholeSweep;
+  readonly #askedWalk: AskedWalk<boolean>;
   #reconciliation: Iterator<void> | undefined;
   // How late the entries of an emptied map were, until that has been told of all.
   #untoldLateMs: Iterator<number> | undefined;
@@ -26,6 +28,7 @@ export class MapPass {
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
     this.#wholeSweep = new WholeSweep(tracker);
+    this.#askedWalk = new AskedWalk(tracker, lookAt);
   }
 
   /** Begins a pass over what may be due by `tick`. */
@@ -33,6 +36,7 @@ export class MapPass {
     if (this.#tracker.isReleased) return;
     const { stamps, due } = this.#tracker;
     if (this.#tracker.isBypassed) this.#reconciliation = reconcile(this.#tracker);
+    if (due.isAsked) return;
     due.buckets.take(tick);
     const mayBeAllDue = stamps.size >= worthwhileSize && due.buckets.isAllTaken && this.#isEmptiable;
     if (mayBeAllDue && this.#reconciliation === undefined) this.#wholeSweep.begin();
@@ -46,6 +50,7 @@ export class MapPass {
       tally.examined += 1;
       return true;
     }
+    if (this.#tracker.due.isAsked) return this.#stepAsked(now, tally);
     if (this.#wholeSweep.isUnderway) {
       this.#stepWhole(now, tally);
       return true;
@@ -62,6 +67,17 @@ export class MapPass {
   end(): void {
     this.#reconciliation = undefined;
     this.#wholeSweep.end();
+    this.#askedWalk.end();
+    this.#tracker.due.isLookedAt = false;
+    this.#tracker.shrink();
+  }
+
+  #stepAsked(now: number, tally: PassTally): boolean {
+    if (!this.#askedWalk.isUnderway) this.#askedWalk.begin();
+    if (!this.#askedWalk.step(now)) return false;
+    tally.examined += 1;
+    if (this.#askedWalk.answer === true) tally.swept += 1;
+    return true;
   }
 
   #stepWhole(now: number, tally: PassTally): void {

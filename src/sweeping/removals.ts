@@ -146,7 +146,7 @@ function leaveWithLeader(tracker: Tracker, key: unknown, removal: Removal): void
   const slot = stamps.slotOf(key);
   if (slot === undefined) return;
   // It stays as an orphan, for which nothing has filed it so far.
-  if (tracker.observing) tracker.due.buckets.watch(slot);
+  if (tracker.observing) tracker.due.watch(slot);
   // What refuses now leaves at the next look.
   else if (!removeThroughOwner(tracker, slot, 'companion', removal)) stamps.setFlag(slot, LEAVING, true);
 }
@@ -180,7 +180,7 @@ function removeThroughOwner(
   if (!stamps.holds(slot, generation)) return true;
   stamps.setFlag(slot, REFUSED, true);
   due.mark(slot, 'due');
-  due.buckets.watch(slot);
+  due.watch(slot);
   if (!hasThrown) {
     const message = `delete(key) of ${shownKey(name)} returned and the key is still there`;
     failures.report(name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));

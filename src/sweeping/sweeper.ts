@@ -189,6 +189,8 @@ export class Sweeper {
    * what it compiles for the loop in this one, and throws it away from sweep to sweep in one that is asynchronous.
    */
   #stepThrough(pass: MapPass, slices: Slices, tally: PassTally): boolean {
+    // The wall clock may have been set since the slice before.
+    this.#host.timeline.notice();
     while (!this.#interrupted && pass.step(slices.now, tally)) {
       if (slices.isOver()) return true;
     }

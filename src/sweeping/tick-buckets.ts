@@ -60,6 +60,13 @@ export class TickBuckets {
     this.#cachedTick = Number.NaN;
   }
 
+  /** There is room for so many slots now; no entry has a higher one. */
+  shrink(capacity: number): void {
+    if (this.#previous.length <= capacity) return;
+    this.#next = resized(this.#next, new Int32Array(capacity));
+    this.#previous = resized(this.#previous, new Int32Array(capacity));
+  }
+
   /** How many slots there is room for. */
   get capacity(): number {
     return this.#previous.length;
@@ -75,14 +82,18 @@ export class TickBuckets {
     return slot < this.#previous.length && this.#previous[slot] !== unfiled;
   }
 
-  /** Begins a pass: what is filed up to `tick`, then what is watched, will come out of `takeNext()` once. */
-  take(tick: number): void {
+  /**
+   * Begins a pass: what is filed up to `tick`, then what is watched, will come out of `takeNext()` once.
+   *
+   * @param withWatched `false` leaves out what is watched
+   */
+  take(tick: number, withWatched = true): void {
     const due = [...this.#ticksUpTo(tick)].map((at) => {
       const bucket = this.#bucketOfTick.get(at) as number;
       this.#bucketOfTick.delete(at);
       return bucket;
     });
-    if (this.#heads[this.#watched] !== noSlot) {
+    if (withWatched && this.#heads[this.#watched] !== noSlot) {
       due.push(this.#watched);
       this.#watched = this.#newBucket(undefined);
     }
@@ -104,19 +115,6 @@ export class TickBuckets {
       this.#freeBuckets.push(bucket);
     }
     return noSlot;
-  }
-
-  /** Returns slots that may be due by `tick`, those filed before those watched; at most `limit`. A copy. */
-  mayBeDueBy(tick: number, limit: number): number[] {
-    const buckets = [...this.#taken].reverse();
-    for (const at of this.#ticksUpTo(tick)) buckets.push(this.#bucketOfTick.get(at) as number);
-    buckets.push(this.#watched);
-    const slots: number[] = [];
-    for (const bucket of buckets) {
-      let slot = this.#heads[bucket] as number;
-      for (; slot >= 0 && slots.length < limit; slot = this.#next[slot] as number) slots.push(slot);
-    }
-    return slots;
   }
 
   #ticksUpTo(tick: number): number[] {

@@ -16,7 +16,7 @@ export interface MapServices extends Shared {
   /** The calls of `beforeSweep`. */
   readonly hooks: {
     /** Starts that of an entry, or its next attempt if that is due; else does nothing. */
-    request(tracker: Tracker, slot: number, reason: LibraryReason): void;
+    request(tracker: Tracker, slot: number, reason: LibraryReason, isLast?: boolean): void;
     /** Says that the entry was touched, replaced or removed. */
     cancel(tracker: Tracker, slot: number): void;
   };
@@ -125,6 +125,8 @@ export class Tracker {
     const generation = this.stamps.generation[slot] as number;
     // Said first, since whatever is said of the entry below has to come after it.
     this.recorder?.registered(slot);
+    this.due.register(slot);
+    if (!this.stamps.holds(slot, generation)) return;
     const isBack = this.onReturn?.(slot, key, value) ?? false;
     // What the owner was asked may have removed the entry.
     if (!isBack && !this.stamps.holds(slot, generation)) return;
@@ -153,6 +155,17 @@ export class Tracker {
     this.companions.leader?.companionActive(key, at, isNow);
   }
 
+  /** A look found a guard of this map holding an entry: that counts as activity, also of what it follows. */
+  guardHolds(key: unknown): void {
+    const slot = this.stamps.slotOf(key);
+    if (slot === undefined) return;
+    const now = this.shared.timeline.now();
+    this.activity.refreshAt(slot, now);
+    this.recorder?.active(slot);
+    if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
+    this.companions.leader?.companionActive(key, now, true);
+  }
+
   /**
    * Gives an entry stamps that are not of now: found at adoption, or restored. Monotonic ms.
    *
@@ -172,7 +185,7 @@ export class Tracker {
 
   /** Has every entry looked at by the next sweep: the map has another leader than before. */
   refileAll(): void {
-    for (const [, slot] of this.stamps.entries()) this.due.buckets.watch(slot);
+    for (const [, slot] of this.stamps.entries()) this.due.watch(slot);
   }
 
   /** Drops everything that is kept about an entry. */
@@ -180,10 +193,17 @@ export class Tracker {
     this.recorder?.left(slot);
     if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
-    this.order?.remove(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
     if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
+  }
+
+  /** Gives the memory of a burst back whose entries have left. */
+  shrink(): void {
+    const capacity = this.stamps.shrink();
+    if (capacity === undefined) return;
+    this.activity.shrink(capacity);
+    this.due.shrink(capacity);
   }
 
   /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */

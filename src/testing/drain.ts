@@ -84,6 +84,7 @@ function* remaining(tracker: Tracker, { counts }: Draining): Generator<unknown> 
 
 /** When the last of the entries that have to leave becomes due, monotonic ms; `undefined` if none will. */
 function lastDeadline(subject: Subject, draining: Draining): number | undefined {
+  subject.engine.timeline.notice();
   const now = subject.engine.timeline.now();
   let last: number | undefined;
   for (const tracker of subject.trackers()) {
@@ -100,7 +101,7 @@ function lastDeadline(subject: Subject, draining: Draining): number | undefined 
 export function leavesAt(tracker: Tracker, key: unknown, now: number): number {
   const slot = tracker.stamps.slotOf(key);
   if (tracker.observing || slot === undefined) return Number.POSITIVE_INFINITY;
-  const state = tracker.due.judgeAt(slot, now);
+  const state = tracker.due.judgeToRead(slot, now);
   const { deadline, lifetimes } = tracker.due.judge;
   const ceiling = (tracker.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
   const own = state === 'guarded' ? ceiling : deadline.at;

@@ -16,6 +16,8 @@ const maxSegments = 64;
 
 interface Segment {
   readonly from: number;
+  /** It may have begun as early as this: the wall was last seen to follow the segment before. */
+  readonly notBefore: number;
   readonly offset: number;
 }
 
@@ -33,12 +35,17 @@ export class Timeline {
   // Found by readers; at most one a segment.
   readonly #untold: ClockJump[] = [];
   #lastDrift = 0;
+  #comparedAt: number;
+  /** The offset to the ms that was read for this instant. */
+  #offset = { at: Number.NaN, ms: 0 };
 
   constructor(clock: Clock, onJump: (jump: ClockJump) => void) {
     this.clock = clock;
     this.#onJump = onJump;
     const monotonic = clock.monotonic();
-    this.#segments = [{ from: Number.NEGATIVE_INFINITY, offset: clock.now() - monotonic }];
+    const always = Number.NEGATIVE_INFINITY;
+    this.#segments = [{ from: always, notBefore: always, offset: clock.now() - monotonic }];
+    this.#comparedAt = monotonic;
   }
 
   /** Returns the present, monotonic ms. */
@@ -56,11 +63,14 @@ export class Timeline {
   notice(): void {
     const monotonic = this.clock.monotonic();
     const wall = this.clock.now();
+    const notBefore = this.#comparedAt;
+    this.#comparedAt = monotonic;
+    this.#offset.at = Number.NaN;
     const drift = wall - monotonic - this.#current().offset;
     const sudden = drift - this.#lastDrift;
     this.#lastDrift = drift;
     if (Math.abs(drift) < jumpThresholdMs) return;
-    this.#segments.push({ from: monotonic, offset: wall - monotonic });
+    this.#segments.push({ from: monotonic, notBefore, offset: wall - monotonic });
     if (this.#segments.length > maxSegments) this.#segments.splice(1, 1);
     this.#lastDrift = 0;
     if (Math.abs(sudden) >= jumpThresholdMs) this.#untold.push({ byMs: Math.round(sudden), at: wall });
@@ -77,11 +87,33 @@ export class Timeline {
   }
 
   /**
-   * Returns the monotonic instant of an epoch instant that somebody has written down, by the wall clock to the ms. A
-   * drift too small to be a jump counts too: without it a deadline could come up to a second early.
+   * Returns the monotonic instant at which the wall clock reads an epoch instant, by what it reads at `now`. To the ms: a
+   * drift too small to be a jump counts too, without which a deadline could come up to a second early.
+   *
+   * @param now the present, monotonic ms; both clocks are read once for it, until they are compared
    */
-  instantOf(epochMs: number): number {
-    return epochMs - this.#offsetNow();
+  instantAt(epochMs: number, now: number): number {
+    return epochMs - this.#offsetAt(now);
+  }
+
+  /**
+   * Returns the monotonic instant of an epoch instant that somebody took from the wall clock, whatever that has done since.
+   * Of an instant that the clock has shown more than once, having been set back, it is the last time, so that nothing
+   * becomes due early; of one that it never showed, having been set forward over it, the time when it would have. It lies
+   * ahead only if the clock has never shown it.
+   */
+  instantRead(epochMs: number, now: number): number {
+    const byClockNow = this.instantAt(epochMs, now);
+    let end = now;
+    let earlier: number | undefined;
+    for (let index = this.#segments.length - 1; index >= 0; index -= 1) {
+      const { from, notBefore, offset } = this.#segments[index] as Segment;
+      const instant = index === this.#segments.length - 1 ? byClockNow : epochMs - offset;
+      if (instant >= notBefore && instant <= end) return instant;
+      if (instant > end && earlier === undefined) earlier = instant;
+      end = Math.min(end, from);
+    }
+    return byClockNow > now ? byClockNow : (earlier ?? byClockNow);
   }
 
   /**
@@ -103,6 +135,11 @@ export class Timeline {
   /** Returns what the wall clock will show at a monotonic instant, as far as is known now. */
   toEpochAhead(monotonic: number): number {
     return Math.ceil(monotonic + this.#offsetNow());
+  }
+
+  #offsetAt(now: number): number {
+    if (now !== this.#offset.at) this.#offset = { at: now, ms: this.#offsetNow() };
+    return this.#offset.ms;
   }
 
   #offsetNow(): number {

@@ -611,6 +611,7 @@ describe('an adopted Set', () => {
     expect(live.size).toBe(3);
     expect(handle.stamps(0)).toEqual(handle.stamps(-0));
     expect(handle.stamps(Number.NaN)).toBeDefined();
+    await handle.sweep();
     expect(asked).toContainEqual([Number.NaN, Number.NaN]);
     expect(asked).toContainEqual([member, member]);
   });

@@ -1,6 +1,6 @@
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
-import { Answers, asksFunctions, invalidInstant } from '../../src/policy/answers.js';
+import { Answers, asksInstants, invalidInstant } from '../../src/policy/answers.js';
 import { FAILED } from '../../src/policy/ask.js';
 import { compilePolicy } from '../../src/policy/compile-policy.js';
 import { Timeline } from '../../src/time/timeline.js';
@@ -10,12 +10,13 @@ const startAt = 1_800_000_000_000;
 function asking() {
   const clock = createManualClock({ startAt });
   const failures: Array<[string, string, number, { code?: string; message?: string }]> = [];
-  const answers = new Answers<string, unknown>(new Timeline(clock, () => {}), (callback, key, slot, error) =>
+  const timeline = new Timeline(clock, () => {});
+  const answers = new Answers<string, unknown>(timeline, (callback, key, slot, error) =>
     failures.push([callback, key, slot, error as never]),
   );
   const instant = (answer: unknown, slot = 3, name: 'since' | 'expiresAt' | 'activeAt' = 'expiresAt') =>
-    answers.instant(name, () => answer as number, slot, 'value', 'key');
-  return { clock, answers, failures, instant };
+    answers.instant(name, () => answer as number, slot, 'value', 'key', clock.monotonic());
+  return { clock, timeline, answers, failures, instant };
 }
 
 describe('invalidInstant', () => {
@@ -63,30 +64,40 @@ describe('Answers.instant', () => {
     expect(failures).toEqual([]);
   });
 
-  it('keeps an instant while it stays the same, though the wall clock jumps; a new one is translated anew', () => {
-    const { clock, instant } = asking();
-    const known = instant(startAt + 500);
+  it('goes by the wall clock as it is now for expiresAt, and for what was by the clock as it was then', async () => {
+    const { clock, answers, timeline } = asking();
+    const at = (name: 'since' | 'expiresAt' | 'activeAt', epoch: number) =>
+      Number(answers.instant(name, () => epoch, 3, 'value', 'key', clock.monotonic())) - began;
+    const began = clock.monotonic();
+    await clock.advance(500);
+    timeline.compareClocks();
     clock.jumpWall(3_600_000);
-    expect(instant(startAt + 500)).toBe(known);
-    expect(instant(startAt + 501)).toBe(clock.monotonic() - 3_600_000 + 501);
-    expect(instant(startAt + 500)).toBe(clock.monotonic() - 3_600_000 + 500);
+    timeline.compareClocks();
+    await clock.advance(1_000);
+    expect([at('since', startAt + 200), at('activeAt', startAt + 200)]).toEqual([200, 200]);
+    expect(at('expiresAt', startAt + 200)).toBe(200 - 3_600_000);
+    expect(at('since', clock.now() - 300)).toBe(1_200);
   });
 
-  it('keeps them by slot and by function, and forgets a slot that is free again', () => {
-    const { clock, answers, instant } = asking();
-    const known = instant(startAt, 1, 'since');
-    clock.jumpWall(5_000);
-    expect(instant(startAt, 2, 'since')).not.toBe(known);
-    expect(instant(startAt, 1, 'expiresAt')).not.toBe(known);
-    expect(instant(startAt, 1, 'since')).toBe(known);
+  it('takes activity that lies ahead for activity of when it was first seen, and no other instant', async () => {
+    const { clock, answers, instant: asked } = asking();
+    const began = clock.monotonic();
+    const instant = (answer: number, slot: number, name: 'since' | 'activeAt' = 'activeAt') =>
+      Number(asked(answer, slot, name)) - began;
+    const ahead = startAt + 9_000;
+    expect(instant(ahead, 1)).toBe(0);
+    expect(instant(ahead, 1, 'since')).toBe(9_000);
+    await clock.advance(1_000);
+    expect([instant(ahead, 1), instant(ahead, 2)]).toEqual([0, 1_000]);
+    expect(instant(ahead + 1, 1)).toBe(1_000);
+    await clock.advance(1_000);
     answers.forget(1);
-    expect(instant(startAt, 1, 'since')).toBe(clock.monotonic() - 5_000);
-  });
-
-  it('takes activity that lies ahead for activity now, and no other instant', () => {
-    const { clock, instant } = asking();
-    expect(instant(startAt + 9_000, 1, 'activeAt')).toBe(clock.monotonic());
-    expect(instant(startAt + 9_000, 1, 'since')).toBe(clock.monotonic() + 9_000);
+    expect([instant(ahead + 1, 1), instant(ahead, 2)]).toEqual([2_000, 1_000]);
+    answers.isReading = true;
+    expect(instant(ahead, 4)).toBe(2_000);
+    await clock.advance(1_000);
+    answers.isReading = false;
+    expect(instant(ahead, 4)).toBe(3_000);
   });
 
   it('names the function, what it answered and what it may answer', () => {
@@ -114,7 +125,7 @@ describe('Answers.instant', () => {
       given.push([value, key]);
       throw thrown;
     };
-    expect(answers.instant('since', ask, 1, 'v', 'k')).toBe(FAILED);
+    expect(answers.instant('since', ask, 1, 'v', 'k', 0)).toBe(FAILED);
     expect(given).toEqual([['v', 'k']]);
     expect(failures[0]?.[3]).toBe(thrown);
   });
@@ -141,7 +152,7 @@ describe('Answers.decide', () => {
   });
 });
 
-describe('asksFunctions', () => {
+describe('asksInstants', () => {
   it.each([
     [{}, false],
     [{ ttl: 1, maxIdle: 1, maxAge: 1, keepWhile: () => true, dispose: () => {} }, false],
@@ -149,8 +160,9 @@ describe('asksFunctions', () => {
     [{ ttl: 1, since: () => 1 }, true],
     [{ expiresAt: () => 1 }, true],
     [{ maxIdle: 1, activeAt: () => 1 }, true],
-    [{ rules: [{ match: /a/ }] }, true],
+    [{ rules: [{ match: /a/, ttl: 1 }, { match: () => true }] }, false],
+    [{ rules: [{ match: /a/ }, { match: /b/, expiresAt: () => 1 }] }, true],
   ] as const)('of %o is %s', (policy, expected) => {
-    expect(asksFunctions(compilePolicy('', policy as never))).toBe(expected);
+    expect(asksInstants(compilePolicy('', policy as never))).toBe(expected);
   });
 });

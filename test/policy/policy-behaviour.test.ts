@@ -241,10 +241,13 @@ describe('idle time', () => {
     end();
   });
 
-  it('activeAt that lies ahead counts as now: a wrong clock keeps no entry for ever', async () => {
+  it('activeAt that lies ahead counts from its first look: a wrong clock keeps no entry for ever', async () => {
     const { clock, runs, sweep, end } = runsRegistry({ maxIdle: '1m', activeAt: (run) => run.activeAt });
     runs.set('a', { activeAt: startAt + 86_400_000 });
-    await clock.advance(60_000);
+    await sweep();
+    await clock.advance(59_999);
+    expect(await sweep()).toEqual(['a']);
+    await clock.advance(1);
     expect(await sweep()).toEqual([]);
     end();
   });
@@ -549,15 +552,15 @@ describe('an invalid answer', () => {
 
 describe('a jump of the wall clock', () => {
   it.each([86_400_000, -86_400_000, 3_600_000, -1_500])(
-    'by %i ms moves no deadline that is known, and is reported',
+    'by %i ms moves no deadline that counts from what was, and is reported',
     async (byMs) => {
       const clock = createManualClock({ startAt });
       const registry = createRegistry<{ a: Runs; b: Runs; c: Runs; d: Runs }>({
         maps: {
           a: { ttl: '1h' },
           b: { maxIdle: '1h' },
-          c: { expiresAt: (run) => run.endedAt },
-          d: { ttl: '30m', since: (run) => run.endedAt },
+          c: { maxIdle: '1h', activeAt: (run) => run.endedAt },
+          d: { ttl: '1h', since: (run) => run.endedAt },
         },
         clock,
       });
@@ -565,8 +568,8 @@ describe('a jump of the wall clock', () => {
       registry.on('clock-jumped', (jump) => jumps.push(jump));
       registry.maps.a.set('k', {});
       registry.maps.b.set('k', {});
-      registry.maps.c.set('k', { endedAt: startAt + 3_600_000 });
-      registry.maps.d.set('k', { endedAt: startAt + 1_800_000 });
+      registry.maps.c.set('k', { endedAt: startAt });
+      registry.maps.d.set('k', { endedAt: startAt });
       const sizes = () => Object.values(registry.maps).map(({ size }) => size);
       await clock.advance(600_000);
       clock.jumpWall(byMs);
@@ -584,6 +587,22 @@ describe('a jump of the wall clock', () => {
       expect(clock.pendingTimers).toBe(0);
     },
   );
+
+  it('moves expiresAt, which is a time of the wall clock', async () => {
+    const { clock, runs, sweep, end } = runsRegistry({ expiresAt: (run) => run.endedAt });
+    runs.set('a', { endedAt: clock.now() + 3_600_000 });
+    clock.jumpWall(3_599_999);
+    expect(await sweep()).toEqual(['a']);
+    clock.jumpWall(1);
+    expect(await sweep()).toEqual([]);
+    runs.set('b', { endedAt: clock.now() + 1_000 });
+    clock.jumpWall(-60_000);
+    await clock.advance(60_999);
+    expect(await sweep()).toEqual(['b']);
+    await clock.advance(1);
+    expect(await sweep()).toEqual([]);
+    end();
+  });
 
   it('leaves stamps in order: registeredAt <= lastActiveAt <= now, whatever the clock does', async () => {
     const { clock, registry, runs, end } = runsRegistry({});

@@ -8,9 +8,16 @@ export function checkSwept(model: Model, registration: Registration): void {
   findings.check(!plan.isObserved, 4, () => `${plan.name} is only observed, and ${key} was swept`);
   const earlyMs = model.deadlineOf(registration) - time.now;
   findings.check(earlyMs <= 0, 4, () => `${plan.name} ${key} was swept ${earlyMs} ms early`);
-  findings.check(!registration.isHeld(time.now), 4, () => `${plan.name} ${key} was swept and is guarded`);
-  const isApproved = !plan.hasHook || registration.isApproved;
-  findings.check(isApproved, 4, () => `${plan.name} ${key} was swept before its beforeSweep had succeeded`);
+  findings.check(
+    !model.isHeld(registration, time.now),
+    4,
+    () => `${plan.name} ${key} was swept and is guarded`,
+  );
+  findings.check(
+    isApproved(registration, time.now),
+    4,
+    () => `${plan.name} ${key} was swept before its beforeSweep had succeeded`,
+  );
   const isLate = time.now < model.noSweepBefore && !model.host.isSweepAsked() && !plan.hasHook;
   findings.check(!isLate || plan.isQuiet, 4, () => `${plan.name} ${key} was swept by a tick that came late`);
 }
@@ -24,20 +31,23 @@ export function checkEvicted(model: Model, registration: Registration): void {
   const isOver = entries.length > plan.maxEntries;
   findings.check(isOver, 4, () => `${key} was evicted from ${plan.name}, which is not over its limit`);
   const isDue = time.now >= model.deadlineOf(registration);
-  const isHeld = registration.isHeld(isDue ? time.now : Number.NEGATIVE_INFINITY);
+  const isHeld = model.isHeld(registration, isDue ? time.now : Number.NEGATIVE_INFINITY);
   findings.check(!isHeld, 4, () => `${plan.name} ${key} was evicted and is guarded`);
-  findings.check(
-    !plan.hasHook || registration.isApproved,
-    4,
-    () => `${key} was evicted before its beforeSweep`,
-  );
+  findings.check(isApproved(registration, time.now), 4, () => `${key} was evicted before its beforeSweep`);
   if (isDue || plan.hasHook || plan.isQuiet || model.host.hasPaused()) return;
   const began = model.host.eventBeganWith();
   const others = entries.filter((other) => {
-    const mayGo = other !== registration && !other.isHeld(Number.NEGATIVE_INFINITY);
+    const mayGo = other !== registration && !model.isHeld(other, Number.NEGATIVE_INFINITY);
     return mayGo && other.disturbedIn < began && !model.host.refuses(plan.name, other.key);
   });
-  const first = others.find((other) => other.removableSince !== undefined && model.isRemovable(other));
+  // What only a look can find due, a pass need not have looked at since the last sweep.
+  const isGuardable = model.host.plans.some(
+    ({ name, hasGuard }) => hasGuard && (name === plan.name || plan.name === 'runs'),
+  );
+  const first = others.find((other) => {
+    const isByTimeAlone = !other.asksFunctions && !other.isLeaving && !isGuardable;
+    return isByTimeAlone && other.removableSince !== undefined && model.isRemovable(other);
+  });
   findings.check(
     first === undefined,
     'maxEntries',
@@ -48,4 +58,9 @@ export function checkEvicted(model: Model, registration: Registration): void {
   findings.check(!ended, 'maxEntries', () => `${key} was evicted before one that has ended`);
   const idler = others.some((other) => !other.isRestored && !other.isOfThen && other.activeAt < activeAt);
   findings.check(!idler || registration.isRestored, 'maxEntries', () => `${key} was not the longest idle`);
+}
+
+/** Its `beforeSweep` has succeeded, or `maxAge` is over and it was tried: then it leaves whatever came of that. */
+function isApproved({ plan, isApproved, registeredAt, wasTried }: Registration, now: number): boolean {
+  return !plan.hasHook || isApproved || (wasTried && now >= registeredAt + plan.maxAgeMs);
 }

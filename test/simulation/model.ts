@@ -19,6 +19,8 @@ export interface ModelHost extends EndingHost {
   isPresent(map: MapName, key: string): boolean;
   /** Whether the owner's `delete` refuses a key. */
   refuses(map: MapName, key: string): boolean;
+  /** Whether the registry was stopped. */
+  isStopped(): boolean;
   /** Whether a sweep that was asked for is under way. */
   isSweepAsked(): boolean;
   /** Whether a pass has paused in this event, so that others acted in its midst. */
@@ -26,6 +28,9 @@ export interface ModelHost extends EndingHost {
 }
 
 type Departure = Exclude<RemovalReason, 'replaced' | 'companion'>;
+
+/** The default of `beforeSweepTimeout`. */
+const longestAttemptMs = 30_000;
 
 const endOf: Readonly<Record<Departure, EndedReason>> = {
   deleted: 'deleted',
@@ -68,6 +73,8 @@ export class Model {
   noSweepBefore = Number.NEGATIVE_INFINITY;
   /** When the tick comes that follows the last one that removed nothing: that one sweeps, however late it is. */
   #followsAt = Number.NEGATIVE_INFINITY;
+  /** Hooks that a sweep has started though the registry was stopped. */
+  hooksByHand = 0;
   /** Since when a map has been seen to hold more than it may. */
   readonly overLimitSince = new Map<MapName, number>();
   readonly host: ModelHost;
@@ -213,12 +220,11 @@ export class Model {
 
   // --- what the library tells ---------------------------------------------------------------------------------------
 
-  /** A policy function was asked about a value, and answers with an instant. */
-  asked(name: 'endedAt' | 'expiresAt', value: Item): void {
-    const epoch = value[name];
-    if (epoch === undefined || this.isReading) return;
-    const { time } = this.host;
-    this.#bySerial.get(value.serial)?.see(name, epoch, epoch - (time.wall() - time.now));
+  /** A guard was asked about a value and holds: that is activity of the entry, and of those that it accompanies. */
+  guardHeld(value: Item): void {
+    const registration = this.#bySerial.get(value.serial);
+    if (this.isReading || registration === undefined) return;
+    this.#isActive(registration);
   }
 
   disposed(plan: MapPlan, value: Item, key: string, reason: RemovalReason): void {
@@ -262,7 +268,9 @@ export class Model {
       4,
       () => `beforeSweep for ${key}, which is not due`,
     );
-    registration.hook = { signal, isOutdated: false };
+    registration.hook = { signal, isOutdated: false, startedAt: time.now };
+    if (this.host.isStopped()) this.hooksByHand += 1;
+    registration.wasTried = true;
     registration.isApproved = false;
     return registration;
   }
@@ -311,8 +319,25 @@ export class Model {
     return follows !== undefined && !this.of(follows).has(key);
   }
 
+  /** The earliest instant from which on an entry may be due. */
   deadlineOf(registration: Registration): number {
-    return registration.deadline(this.isOrphan(registration));
+    return registration.deadline(this.isOrphan(registration), this.host.time)[0];
+  }
+
+  /** Whether an entry must be due. */
+  isDue(registration: Registration): boolean {
+    return this.host.time.now >= registration.deadline(this.isOrphan(registration), this.host.time)[1];
+  }
+
+  /** Whether a guard holds an entry: its own, or that of a companion which is not beyond its own `maxAge`. */
+  isHeld(registration: Registration, now: number): boolean {
+    const { plan, key } = registration;
+    if (now >= registration.registeredAt + plan.maxAgeMs) return false;
+    if (registration.isHeld(now)) return true;
+    return this.host.plans.some(({ name, follows }) => {
+      const companion = follows === plan.name ? this.get(name, key) : undefined;
+      return companion !== undefined && this.isHeld(companion, this.host.time.now);
+    });
   }
 
   /** Whether nothing but a sweep is missing for an entry to leave. */
@@ -321,7 +346,10 @@ export class Model {
     const { now } = this.host.time;
     if (plan.isObserved || this.host.refuses(plan.name, key)) return false;
     if (registration.isLeaving && this.isOrphan(registration)) return true;
-    return !plan.hasHook && now >= this.deadlineOf(registration) && !registration.isHeld(now);
+    // Its beforeSweep holds it until one attempt after its maxAge, or the one that runs then, has ended.
+    const isTrying = registration.hook !== undefined && now < registration.hook.startedAt + longestAttemptMs;
+    if (plan.hasHook && (isTrying || now < registration.registeredAt + plan.maxAgeMs)) return false;
+    return this.isDue(registration) && !this.isHeld(registration, now);
   }
 
   /** Everything has settled: what had to come of the event has come. `isQuiet`: no timer is due. */

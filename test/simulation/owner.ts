@@ -150,6 +150,7 @@ export class Owner {
       // While the registry is being made nothing leaves.
       isPresent: (map, key) => process.isStarting || Map.prototype.has.call(process.registry.maps[map], key),
       refuses: (map, key) => simulation.process.refused.has(`${map}/${key}`),
+      isStopped: () => process.isStopped,
       isSweepAsked: () => simulation.process.sweeps.size + simulation.process.startingSweeps > 0,
       hasPaused: () => simulation.hasPaused,
     };
@@ -190,11 +191,11 @@ export class Owner {
       instant: (name, value) => {
         this.#takeTime();
         failing(value);
-        model.asked(name, value);
         return value[name];
       },
       guards: (value) => {
         this.#takeTime();
+        if (value.isGuarded || value.failsPolicies) model.guardHeld(value);
         failing(value);
         return value.isGuarded;
       },

@@ -1,15 +1,16 @@
 import type { LeftEntry } from './legacy.js';
 import type { Item, MapPlan } from './scenario.js';
 
-/** When an instant that a value records was first seen, and by which epoch ms. */
-interface SeenInstant {
-  readonly epoch: number;
-  readonly at: number;
+/** What the wall clock has differed by from the time of the simulated world. */
+export interface WallTime {
+  readonly wallOffset: number;
+  readonly wallOffsets: readonly number[];
 }
 
 /** A `beforeSweep` that was started for a registration. */
 export interface HookRun {
   readonly signal: AbortSignal;
+  readonly startedAt: number;
   /** The entry was touched, replaced or removed since: its answer must not count, and its signal must be aborted. */
   isOutdated: boolean;
 }
@@ -54,8 +55,9 @@ export class Registration {
   /** Known from the first snapshot or event that shows it. */
   id: string | undefined;
   generation: number | undefined;
-  readonly seen: { endedAt?: SeenInstant; expiresAt?: SeenInstant } = {};
   hook: HookRun | undefined;
+  /** A `beforeSweep` was started for it. */
+  wasTried = false;
   /** A `beforeSweep` succeeded and nothing happened to the entry since it began. */
   isApproved = false;
   /** Since when nothing but a sweep is missing for it to leave. */
@@ -88,36 +90,32 @@ export class Registration {
     return plan.hasExpiresAt || (plan.since === 'endedAt' && plan.ttlMs < Number.POSITIVE_INFINITY);
   }
 
-  /** The instant from which on it is due, as the contract puts it. */
-  deadline(isOrphan: boolean): number {
-    const { plan, registeredAt, activeAt } = this;
+  /**
+   * The instant from which on it is due, as the contract puts it: the earliest and the latest that it may be. They differ
+   * where the wall clock has jumped, since nobody can say by which clock a value's end was written down.
+   */
+  deadline(isOrphan: boolean, { wallOffset, wallOffsets }: WallTime): readonly [number, number] {
+    const { plan, registeredAt, activeAt, value } = this;
+    const never = Number.POSITIVE_INFINITY;
     const ceiling = registeredAt + plan.maxAgeMs;
-    if (this.value.failsPolicies && this.asksFunctions) return ceiling;
-    const starts = { registeredAt, lastActiveAt: activeAt, endedAt: this.#seen('endedAt') };
-    return Math.min(
-      ceiling,
-      starts[plan.since] + plan.ttlMs,
-      activeAt + plan.maxIdleMs,
-      plan.hasExpiresAt ? this.#seen('expiresAt') : Number.POSITIVE_INFINITY,
-      isOrphan ? activeAt + plan.orphanAfterMs : Number.POSITIVE_INFINITY,
-    );
+    if (value.failsPolicies && this.asksFunctions) return [ceiling, ceiling];
+    const byOffset = (offset: number): number => {
+      const starts = { registeredAt, lastActiveAt: activeAt, endedAt: (value.endedAt ?? never) - offset };
+      return Math.min(
+        ceiling,
+        starts[plan.since] + plan.ttlMs,
+        activeAt + plan.maxIdleMs,
+        plan.hasExpiresAt ? (value.expiresAt ?? never) - wallOffset : never,
+        isOrphan ? activeAt + plan.orphanAfterMs : never,
+      );
+    };
+    return [byOffset(Math.max(...wallOffsets)), byOffset(Math.min(...wallOffsets))];
   }
 
-  /** Whether the guard holds it when it is due at `now`. A guard that fails holds. */
+  /** Whether its own guard holds it when it is due at `now`. A guard that fails holds. */
   isHeld(now: number): boolean {
     const { plan, value } = this;
     if (!plan.hasGuard || now >= this.registeredAt + plan.maxAgeMs) return false;
     return value.isGuarded || value.failsPolicies;
-  }
-
-  /** An instant was shown to the library: it becomes one of the model's when it is new. */
-  see(name: 'endedAt' | 'expiresAt', epoch: number, at: number): void {
-    if (this.seen[name]?.epoch !== epoch) this.seen[name] = { epoch, at };
-  }
-
-  #seen(name: 'endedAt' | 'expiresAt'): number {
-    const seen = this.seen[name];
-    const isCurrent = seen !== undefined && seen.epoch === this.value[name];
-    return isCurrent ? seen.at : Number.POSITIVE_INFINITY;
   }
 }

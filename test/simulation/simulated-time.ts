@@ -37,17 +37,22 @@ export class SimulatedTime {
   unseenJumpAt = Number.POSITIVE_INFINITY;
   /** How often the machine has booted. */
   boots = 1;
-  #wallOffset = firstWallMs;
+  /** What the wall clock has differed by, one after the other. */
+  readonly wallOffsets = [firstWallMs];
   #order = 0;
   readonly #agenda = new Set<Timer>();
 
   /** Epoch ms. */
   wall(): number {
-    return this.now + this.#wallOffset;
+    return this.now + this.wallOffset;
+  }
+
+  get wallOffset(): number {
+    return this.wallOffsets.at(-1) as number;
   }
 
   jumpWall(byMs: number): void {
-    this.#wallOffset += byMs;
+    this.wallOffsets.push(this.wallOffset + byMs);
     this.jumps += 1;
     if (byMs < 0) this.setBacks += 1;
     this.unseenJumpAt = Math.min(this.unseenJumpAt, this.now);

@@ -428,7 +428,9 @@ export class Simulation {
     if (!this.isWindowClosing) this.#compare();
     const timers = clock.pendingTimers;
     const right = (isStopped ? 0 : 1) + (journal === undefined ? 0 : 1);
-    findings.check(timers === right, 8, () => `${timers} timers, ${isStopped ? 'after stop()' : ''}`);
+    // A sweep by hand starts hooks after a stop too, whose time-outs have a timer.
+    const isRight = timers === right || (model.hooksByHand > 0 && timers === right + 1);
+    findings.check(isRight, 8, () => `${timers} timers, ${isStopped ? 'after stop()' : ''}`);
     const failures = journal?.failures ?? 0;
     findings.check(journalFailures >= failures, 'journal', () => 'a failure of the journal was not told');
     checkLateness(this, isQuiet);

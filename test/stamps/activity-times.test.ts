@@ -142,9 +142,9 @@ describe('the last activity', () => {
 
 describe('a TrackedMap that is touched in a burst', () => {
   it('sweeps the idle, and none that was touched', async () => {
-    const map = new TrackedMap<number, string>(null, { maxIdle: 40 });
+    const map = new TrackedMap<number, string>(null, { maxIdle: 1_000 });
     for (let key = 0; key < calls; key += 1) map.set(key, 'value');
-    await sleep(60);
+    await sleep(1_050);
     // Stamps are made by the monotonic clock, from which the wall clock of whole ms may differ by one.
     const began = Date.now() - 1;
     for (let key = 0; key < calls; key += 2) {
@@ -163,7 +163,7 @@ describe('a TrackedMap that is touched in a burst', () => {
       expect(lastActiveAt).toBeLessThanOrEqual(Date.now());
       expect(registeredAt).toBeLessThan(began);
     }
-    await sleep(60);
+    await sleep(1_050);
     await map.sweep();
     expect(map.size).toBe(0);
   });

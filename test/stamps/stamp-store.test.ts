@@ -140,3 +140,32 @@ describe('StampStore', () => {
     );
   });
 });
+
+describe('StampStore.shrink', () => {
+  it('gives back the slots above the last one in use when most of a burst have left, and no others', () => {
+    const store = new StampStore<number>();
+    for (let key = 0; key < 10_000; key += 1) store.register(key, key);
+    expect(store.shrink()).toBe(undefined);
+    for (let key = 10; key < 10_000; key += 1) store.unregister(store.slotOf(key) as number);
+    const capacity = store.shrink() as number;
+    expect(capacity).toBe(store.capacity);
+    expect(capacity).toBeLessThan(64);
+    expect(store.shrink()).toBe(undefined);
+    for (let key = 0; key < 10; key += 1) {
+      expect(store.registeredAt[store.slotOf(key) as number]).toBe(key);
+    }
+    for (let key = 20_000; key < 20_100; key += 1) store.register(key, key);
+    expect(new Set(Array.from(store.entries(), ([, slot]) => slot)).size).toBe(110);
+  });
+
+  it('uses the lowest free slots first after a burst, so that a late one that stays does not keep it for ever', () => {
+    const store = new StampStore<number>();
+    for (let key = 0; key < 10_000; key += 1) store.register(key, key);
+    for (let key = 0; key < 9_999; key += 1) store.unregister(store.slotOf(key) as number);
+    expect(store.shrink()).toBe(undefined);
+    for (let key = 20_000; key < 20_010; key += 1) expect(store.register(key, key)).toBeLessThan(10);
+    store.unregister(store.slotOf(9_999) as number);
+    expect(store.shrink()).toBeLessThan(64);
+    expect(store.size).toBe(10);
+  });
+});

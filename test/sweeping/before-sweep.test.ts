@@ -520,6 +520,56 @@ describe('how many run at once', () => {
   });
 });
 
+describe('maxAge', () => {
+  it('is stronger than a beforeSweep that never succeeds: one more attempt is made, then the entry leaves', async () => {
+    const { clock, registry, map, calls, failures, end } = hooked({ maxAge: '1h' });
+    const swept: unknown[] = [];
+    registry.on('swept', ({ key, rule }) => swept.push([key, rule]));
+    map.set('a', 1);
+    for (let n = 0; n < 60; n += 1) {
+      await clock.advance(60_000);
+      calls.at(-1)?.fail();
+      await settle();
+    }
+    // Backing off: after 5, 6, 8, 12, 20 and 36 minutes, and at once at an hour.
+    expect(calls.map(({ at }) => at / 60_000)).toEqual([5, 6, 8, 12, 20, 36, 60]);
+    expect(failures.length).toBe(7);
+    expect(swept).toEqual([['a', 'ttl']]);
+    expect(map.size).toBe(0);
+    end();
+  });
+
+  it('awaits the attempt that runs, for its time-out at most', async () => {
+    const { clock, map, calls, failures, end } = hooked({
+      maxAge: '5m',
+      beforeSweepTimeout: '20s',
+      ttl: '290s',
+    });
+    map.set('a', 1);
+    await clock.advance(300_000);
+    expect(calls.length).toBe(1);
+    await clock.advance(19_999);
+    expect(map.size).toBe(1);
+    await clock.advance(1);
+    expect([map.size, calls.length, failures.length]).toEqual([0, 1, 1]);
+    expect(calls[0]?.signal.aborted).toBe(true);
+    end();
+  });
+
+  it('lets go also of what is touched all the time', async () => {
+    const { clock, registry, map, calls, end } = hooked({ maxAge: '5m', ttl: '4m' });
+    map.set('a', 1);
+    await clock.advance(300_000);
+    registry.touch('map', 'a');
+    expect(calls.at(-1)?.signal.aborted).toBe(true);
+    expect(map.size).toBe(1);
+    calls.at(-1)?.fail();
+    await settle();
+    expect(map.size).toBe(0);
+    end();
+  });
+});
+
 describe('stop() and release()', () => {
   it('abort what runs, and nothing is removed any more, even if it succeeds', async () => {
     const { clock, registry, map, calls } = hooked();
@@ -541,12 +591,34 @@ describe('stop() and release()', () => {
     expect(calls.map(({ signal }) => signal.aborted)).toEqual(Array.from({ length: 32 }, () => true));
     expect(report()?.waiting).toBe(32);
     for (const call of calls) call.fail();
-    await registry.sweep();
     await clock.advance(0);
     expect(calls.length).toBe(32);
     expect(map.size).toBe(100);
     map.delete('k99');
     expect(map.size).toBe(99);
+  });
+
+  it('leave it to a sweep by hand to run them after stop(), with their time-outs', async () => {
+    const { clock, registry, map, calls, failures } = hooked({ beforeSweepTimeout: '2s' });
+    map.set('a', 1).set('b', 2);
+    registry.stop();
+    await clock.advance(300_000);
+    expect([calls.length, clock.pendingTimers]).toEqual([0, 0]);
+    await registry.sweep();
+    expect(calls.map(({ key }) => key)).toEqual(['a', 'b']);
+    calls[0]?.succeed();
+    await clock.advance(0);
+    expect([...map.keys()]).toEqual(['b']);
+    expect(clock.pendingTimers).toBe(1);
+    await clock.advance(2_000);
+    expect(failures.length).toBe(1);
+    expect(calls[1]?.signal.aborted).toBe(true);
+    expect(clock.pendingTimers).toBe(0);
+    await clock.advance(60_000);
+    await registry.sweep();
+    calls[2]?.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(0);
   });
 
   it('release() aborts those of its map', async () => {

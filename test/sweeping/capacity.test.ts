@@ -48,6 +48,40 @@ describe('maxEntries', () => {
     end();
   });
 
+  it('evicts what is due before what is not, however many wait to be looked at', async () => {
+    const { clock, map, registry, evicted, end } = capped(
+      { maxEntries: 5_000, maxIdle: '5m' },
+      { sweepEvery: '1h' },
+    );
+    for (let n = 0; n < 4_999; n += 1) map.set(`k${n}`, n);
+    map.set('due', 0);
+    await clock.advance(299_000);
+    for (let n = 0; n < 4_999; n += 1) registry.touch('map', `k${n}`);
+    await clock.advance(1_000);
+    map.set('new', 1);
+    await clock.advance(1);
+    expect(evicted).toEqual(['due by maxIdle']);
+    end();
+  });
+
+  it('takes the longest idle also of what was there at adoption, by the stamps that it was given', async () => {
+    const clock = createManualClock();
+    const found = new Map([
+      ['young', clock.now() - 1_000],
+      ['old', clock.now() - 9_000],
+      ['middle', clock.now() - 5_000],
+    ]);
+    const registry = createRegistry({
+      maps: { map: { adopt: found, unstamped: (at: number) => at, maxEntries: 1 } },
+      clock,
+    });
+    const evicted: unknown[] = [];
+    registry.on('evicted', ({ key }) => evicted.push(key));
+    await clock.advance(1);
+    expect(evicted).toEqual(['old', 'middle']);
+    registry.stop();
+  });
+
   it('evicts due entries first, then those that have ended, then the longest idle', async () => {
     const { clock, registry, keys, fill, evicted, end } = capped(
       { maxEntries: 3, rules: [{ match: /^due/, ttl: 500 }] },

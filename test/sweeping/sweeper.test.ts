@@ -715,7 +715,6 @@ describe('an entry that a policy function touches while it is judged', () => {
   const policies: Array<[string, (touch: () => void) => PolicyOf<Numbers>]> = [
     ['keepWhile', (touch) => ({ keepWhile: () => void touch() as never })],
     ['expiresAt', (touch) => ({ expiresAt: () => void touch() as undefined })],
-    ['match', (touch) => ({ rules: [{ match: () => void touch() as never }] })],
     [
       'beforeSweep and keepWhile',
       (touch) => ({ beforeSweep: () => {}, keepWhile: () => void touch() as never }),

@@ -83,16 +83,14 @@ describe('TickBuckets', () => {
     expect(drained(buckets, 2)).toEqual([1, 2, 9]);
   });
 
-  it('lists what may be due without taking it, up to a limit', () => {
+  it('leaves what is watched for another pass, if asked to', () => {
     const buckets = new TickBuckets();
-    buckets.file(1, 1);
-    buckets.file(2, 2);
-    buckets.file(3, 9);
     buckets.watch(4);
-    expect(buckets.mayBeDueBy(2, 10)).toEqual([1, 2, 4]);
-    expect(buckets.mayBeDueBy(2, 2)).toEqual([1, 2]);
-    expect(buckets.mayBeDueBy(0, 10)).toEqual([4]);
-    expect(drained(buckets, 9)).toEqual([1, 2, 3, 4]);
+    buckets.file(1, 1);
+    buckets.file(3, 9);
+    buckets.take(2, false);
+    expect([buckets.takeNext(), buckets.takeNext()]).toEqual([1, -1]);
+    expect(drained(buckets, 9)).toEqual([3, 4]);
   });
 
   it('takes ticks far apart and far behind', () => {
@@ -108,7 +106,7 @@ describe('TickBuckets', () => {
   it('agrees with a naive model in any sequence of calls', () => {
     const slot = fc.nat(30);
     const step = fc.record({
-      act: fc.constantFrom('file', 'file', 'file', 'watch', 'remove', 'take', 'next', 'next', 'list'),
+      act: fc.constantFrom('file', 'file', 'file', 'watch', 'remove', 'take', 'next', 'next', 'take filed'),
       slot,
       tick: fc.integer({ min: -3, max: 40 }),
     });
@@ -142,18 +140,15 @@ describe('TickBuckets', () => {
           } else if (act === 'remove') {
             buckets.remove(of);
             out(of);
-          } else if (act === 'take') {
-            buckets.take(tick);
+          } else if (act === 'take' || act === 'take filed') {
+            const withWatched = act === 'take';
+            buckets.take(tick, withWatched);
             const due = upTo(tick);
-            pass = [...pass, ...due, ...watched];
+            pass = [...pass, ...due, ...(withWatched ? watched : [])];
             for (const one of due) filed.delete(one);
-            watched.clear();
+            if (withWatched) watched.clear();
             taken = Math.max(taken, tick);
-          } else if (act === 'next') {
-            expect(buckets.takeNext()).toBe(pass.shift() ?? -1);
-          } else {
-            expect(buckets.mayBeDueBy(tick, 1_000)).toEqual([...pass, ...upTo(tick), ...watched]);
-          }
+          } else expect(buckets.takeNext()).toBe(pass.shift() ?? -1);
           expect(buckets.has(of)).toBe(filed.has(of) || watched.has(of) || pass.includes(of));
         }
       }),

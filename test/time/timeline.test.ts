@@ -17,7 +17,7 @@ describe('Timeline', () => {
     expect(line.toMonotonic(clock.now())).toBe(line.now());
     expect(line.toEpoch(line.toMonotonic(0))).toBe(0);
     expect(line.toEpochAhead(line.now() + 500)).toBe(clock.now() + 500);
-    expect(line.instantOf(clock.now() + 500)).toBe(line.now() + 500);
+    expect(line.instantAt(clock.now() + 500, line.now())).toBe(line.now() + 500);
   });
 
   it('tells a jump of 1 s or more once, in either direction, and none of less', async () => {
@@ -124,7 +124,56 @@ describe('Timeline', () => {
   it('takes a written instant by the wall clock to the ms, also under a drift that is no jump', () => {
     const { clock, line } = timeline();
     clock.jumpWall(-700);
-    expect(line.instantOf(clock.now() + 10)).toBe(line.now() + 10);
+    expect(line.instantAt(clock.now() + 10, line.now())).toBe(line.now() + 10);
     expect(line.toEpochAhead(line.now() + 10)).toBe(clock.now() + 10);
+  });
+
+  describe('takes an instant that was read from the wall clock', () => {
+    const hour = 3_600_000;
+    async function jumped(byMs: number) {
+      const { clock, line } = timeline();
+      const began = line.now();
+      const shown = clock.now();
+      await clock.advance(10_000);
+      line.compareClocks();
+      await clock.advance(10_000);
+      clock.jumpWall(byMs);
+      const after = clock.now();
+      await clock.advance(5_000);
+      line.compareClocks();
+      await clock.advance(1_000);
+      const read = (epoch: number) => line.instantRead(epoch, line.now()) - began;
+      return { read, shown, after };
+    }
+
+    it.each([hour, -hour])(
+      'for what it was then, from before a jump by %i ms and from after it',
+      async (byMs) => {
+        const { read, shown, after } = await jumped(byMs);
+        // The jump was noticed 5 s after it.
+        expect([read(shown), read(shown + 9_000)]).toEqual([0, 9_000]);
+        expect([read(after), read(after + 2_000), read(after + 5_500)]).toEqual([20_000, 22_000, 25_500]);
+      },
+    );
+
+    it('for the last time that it was shown, after the clock was set back a little', async () => {
+      const { read, shown } = await jumped(-3_000);
+      // When it was set back is not known: some time between 10 s, when all was well, and 25 s.
+      expect(read(shown + 6_000)).toBe(6_000);
+      expect([read(shown + 16_000), read(shown + 18_000)]).toEqual([19_000, 21_000]);
+    });
+
+    it('for what it would have been, if the clock was set forward over it', async () => {
+      const { read, shown } = await jumped(hour);
+      expect(read(shown + hour / 2)).toBe(hour / 2);
+    });
+
+    it('for one that lies ahead, only if the clock has never shown it', async () => {
+      const { read, after } = await jumped(hour);
+      expect(read(after + 60_000)).toBe(80_000);
+      const back = await jumped(-hour);
+      expect(back.read(back.shown + 15_000)).toBe(15_000);
+      expect(back.read(back.shown + 60_000)).toBe(hour + 60_000);
+    });
   });
 });

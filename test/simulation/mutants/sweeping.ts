@@ -5,8 +5,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a deadline is compared with >',
     file: 'policy/judge.ts',
-    find: "if (now < this.deadline.at) return 'live';",
-    replace: "if (now <= this.deadline.at) return 'live';",
+    find: "return now < this.deadline.at ? 'live' : 'due';",
+    replace: "return now <= this.deadline.at ? 'live' : 'due';",
   },
   {
     name: 'a companion leaves with the next tick',
@@ -20,10 +20,58 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a guard is asked only once',
     file: 'policy/judge.ts',
-    find: "return this.isGuarded(slot, key, value) ? 'guarded' : 'due';",
+    find: 'return held !== false;',
     replace: `const asked = ((this as { asked?: Map<unknown, boolean> }).asked ??= new Map<unknown, boolean>());
-    if (!asked.has(value ?? key)) asked.set(value ?? key, this.isGuarded(slot, key, value));
-    return asked.get(value ?? key) ? 'guarded' : 'due';`,
+    if (!asked.has(value ?? key)) asked.set(value ?? key, held !== false);
+    return asked.get(value ?? key) as boolean;`,
+  },
+  {
+    name: 'a guard that holds is no activity',
+    file: 'sweeping/look.ts',
+    find: 'due.guard?.guardHolds(key);',
+    replace: '',
+  },
+  {
+    name: 'a guard that held is not asked again before the entry is due',
+    file: 'sweeping/due-queue.ts',
+    find: "if (state === 'live' && (flags & GUARDED) === 0) return state;",
+    replace: "if (state === 'live') return state;",
+  },
+  {
+    name: 'a guard of a companion does not hold its leader',
+    file: 'sweeping/due-queue.ts',
+    find: 'if (guard !== undefined) return guard;',
+    replace: '',
+  },
+  {
+    name: 'a guard outlasts maxAge',
+    file: 'sweeping/due-queue.ts',
+    find: "if (state === 'failed' || this.judge.isBeyondMaxAge) return state;",
+    replace: "if (state === 'failed') return state;",
+  },
+  {
+    name: 'a companion holds its leader beyond its own maxAge',
+    file: 'sweeping/due-queue.ts',
+    find: 'if (companion === undefined || due.isBeyondMaxAge(companion, now)) continue;',
+    replace: 'if (companion === undefined) continue;',
+  },
+  {
+    name: 'a map that is asked is filed by what its values said first',
+    file: 'sweeping/asked-walk.ts',
+    find: 'else this.answer = this.#visit(this.#tracker, slot, key, value, now);',
+    replace: `else {
+      const known = ((this.#tracker as { saw?: Map<number, number> }).saw ??= new Map<number, number>());
+      const generation = this.#tracker.stamps.generation[slot] as number;
+      if (now < (known.get(generation) ?? 0)) return true;
+      this.answer = this.#visit(this.#tracker, slot, key, value, now);
+      known.set(generation, this.#tracker.due.judge.deadline.at);
+    }`,
+  },
+  {
+    name: 'a beforeSweep that never succeeds outlasts maxAge',
+    file: 'sweeping/before-sweep.ts',
+    find: 'const isLast = tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now());',
+    replace: 'const isLast = false;',
   },
   {
     name: 'a tick that comes late sweeps',
@@ -56,9 +104,15 @@ export const sweepingMutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'a jump of the wall clock moves deadlines',
+    name: 'a jump of the wall clock moves the start of a TTL',
     file: 'policy/answers.ts',
-    find: 'if (known !== undefined && known.epoch === epoch) return known.at;',
+    find: 'const at = this.#timeline.instantRead(epoch, now);',
+    replace: 'const at = this.#timeline.instantAt(epoch, now) + 1 - 1;',
+  },
+  {
+    name: 'expiresAt goes by the wall clock as it was',
+    file: 'policy/answers.ts',
+    find: "if (name === 'expiresAt') return this.#timeline.instantAt(epoch, now);",
     replace: '',
   },
   {
@@ -71,8 +125,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'an eviction takes a guarded entry',
     file: 'sweeping/capacity.ts',
-    find: 'if (!due.isGuarded(slot) && stamps.holds(slot, generation))',
-    replace: 'if (stamps.holds(slot, generation))',
+    find: 'const isHeld = due.isGuarded(slot, now);',
+    replace: 'const isHeld = now < 0;',
   },
   {
     name: 'a touch leaves an entry among the longest idle',
@@ -80,6 +134,18 @@ export const sweepingMutants: readonly Mutant[] = [
     find: `this.#stamps.activity.refresh(slot);
     this.#order?.touch(slot);`,
     replace: 'this.#stamps.activity.refresh(slot);',
+  },
+  {
+    name: 'an eviction takes whom it has known as the longest idle',
+    file: 'sweeping/capacity.ts',
+    find: 'else if (order.isUpToDate(slot, activeAt)) {',
+    replace: 'else if (activeAt >= 0) {',
+  },
+  {
+    name: 'an eviction does not look for what is due',
+    file: 'sweeping/capacity.ts',
+    find: 'if (done) break;',
+    replace: 'if (done || slot !== undefined) break;',
   },
   {
     name: 'a restored entry begins anew',

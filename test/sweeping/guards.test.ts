@@ -1,0 +1,142 @@
+import { createRegistry, type PolicyOf } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+
+interface Session {
+  inFlight?: boolean;
+}
+type Sessions = Map<string, Session>;
+
+const minute = 60_000;
+
+function guarded(policy: PolicyOf<Sessions>, streams: PolicyOf<Sessions> = {}) {
+  const clock = createManualClock();
+  const registry = createRegistry<{ sessions: Sessions; streams: Sessions }>({
+    maps: {
+      sessions: { keepWhile: (session) => session.inFlight === true, ...policy },
+      streams: { follows: 'sessions', keepWhile: (stream) => stream.inFlight === true, ...streams },
+    },
+    clock,
+  });
+  const { sessions, streams: ofSessions } = registry.maps;
+  const end = (): void => {
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  };
+  const row = (name = 'sessions') => registry.report().maps.find((map) => map.name === name);
+  return { clock, registry, sessions, streams: ofSessions, row, end };
+}
+
+describe('a guard that holds', () => {
+  it('counts as activity: an entry is idle from the end of its guard, within one interval', async () => {
+    const { clock, registry, sessions, row, end } = guarded({ maxIdle: '10m' });
+    const session: Session = { inFlight: true };
+    sessions.set('s', session);
+    await clock.advance(12 * minute);
+    expect(row()).toMatchObject({ guarded: 1, overdue: 1 });
+    expect(registry.stamps('sessions', 's')?.lastActiveAt).toBe(clock.now());
+    expect(registry.explain('sessions', 's')).toMatchObject({ state: 'guarded' });
+    await clock.advance(minute - 1);
+    session.inFlight = false;
+    await clock.advance(1);
+    expect(row()).toMatchObject({ guarded: 0, overdue: 0 });
+    await clock.advance(9 * minute - 1);
+    expect(sessions.has('s')).toBe(true);
+    await clock.advance(1);
+    expect(sessions.has('s')).toBe(false);
+    end();
+  });
+
+  it('is asked again at every sweep, though the entry is not due yet since it counts as active', async () => {
+    let calls = 0;
+    const { clock, sessions, end } = guarded({
+      maxIdle: '10m',
+      keepWhile: (session) => {
+        calls += 1;
+        return session.inFlight === true;
+      },
+    });
+    sessions.set('s', { inFlight: true });
+    await clock.advance(10 * minute - 1);
+    expect(calls).toBe(0);
+    await clock.advance(5 * minute + 1);
+    expect(calls).toBe(6);
+    end();
+  });
+
+  it('found by an eviction counts too, and the entry is not evicted', async () => {
+    const { clock, registry, sessions, row, end } = guarded({ maxEntries: 2 });
+    sessions.set('busy', { inFlight: true }).set('idle', {});
+    await clock.advance(5_000);
+    sessions.set('new', {});
+    await clock.advance(1);
+    expect([...sessions.keys()]).toEqual(['busy', 'new']);
+    expect(registry.stamps('sessions', 'busy')?.lastActiveAt).toBeGreaterThanOrEqual(clock.now() - 1);
+    expect(row()).toMatchObject({ guarded: 1, overdue: 0 });
+    end();
+  });
+
+  it('does not outlast maxAge', async () => {
+    const { clock, sessions, end } = guarded({ maxIdle: '2m', maxAge: '1h' });
+    sessions.set('s', { inFlight: true });
+    await clock.advance(60 * minute - 1);
+    expect(sessions.size).toBe(1);
+    await clock.advance(1);
+    expect(sessions.size).toBe(0);
+    end();
+  });
+});
+
+describe('a guard of a companion', () => {
+  it("holds its leader's entry, counts as activity there, and lets both go together", async () => {
+    const { clock, registry, sessions, streams, row, end } = guarded({ maxIdle: '5m' });
+    const stream: Session = { inFlight: true };
+    sessions.set('s', {});
+    streams.set('s', stream);
+    await clock.advance(30 * minute);
+    expect([sessions.size, streams.size]).toEqual([1, 1]);
+    expect(row()).toMatchObject({ guarded: 1 });
+    expect(registry.explain('sessions', 's').why).toContain('streams');
+    stream.inFlight = false;
+    await clock.advance(5 * minute);
+    expect([sessions.size, streams.size]).toEqual([0, 0]);
+    end();
+  });
+
+  it("does not stop the owner's delete", () => {
+    const { sessions, streams, end } = guarded({});
+    sessions.set('s', {});
+    streams.set('s', { inFlight: true });
+    sessions.delete('s');
+    expect(streams.size).toBe(0);
+    end();
+  });
+
+  it("holds nothing beyond the companion's own maxAge, nor its leader beyond that of the leader", async () => {
+    const one = guarded({ maxIdle: '5m' }, { maxAge: '20m' });
+    one.sessions.set('s', {});
+    one.streams.set('s', { inFlight: true });
+    await one.clock.advance(19 * minute);
+    expect(one.sessions.size).toBe(1);
+    await one.clock.advance(6 * minute);
+    expect([one.sessions.size, one.streams.size]).toEqual([0, 0]);
+    one.end();
+    const other = guarded({ maxIdle: '5m', maxAge: '20m' });
+    other.sessions.set('s', {});
+    other.streams.set('s', { inFlight: true });
+    await other.clock.advance(20 * minute);
+    expect([other.sessions.size, other.streams.size]).toEqual([0, 0]);
+    other.end();
+  });
+
+  it("keeps its leader's entry from being evicted", async () => {
+    const { clock, sessions, streams, end } = guarded({ maxEntries: 1 });
+    sessions.set('busy', {});
+    streams.set('busy', { inFlight: true });
+    await clock.advance(1_000);
+    sessions.set('new', {});
+    await clock.advance(1);
+    expect([...sessions.keys()]).toEqual(['busy']);
+    end();
+  });
+});
