@@ -2,6 +2,7 @@ import { reconcileKey, reconcileNow } from '../sweeping/reconcile.js';
 import { announce, newRemoval } from '../sweeping/removal-callbacks.js';
 import { confirmOrWithdraw, isQuiet, leave, leftPastWrapper } from '../sweeping/removals.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { keptKey } from './kept-keys.js';
 
 /*
  * What the owner deletes and clears, as the wrappers tell of it: told or, from a quiet map, untold. See
@@ -23,7 +24,8 @@ export function deleteKey(tracker: Tracker, key: unknown): boolean {
 }
 
 /** Runs a `delete` of the owner, or the one that the library called on the owner's object. */
-export function deleteThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
+export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () => Result): Result {
+  const key = keptKey(tracker, given);
   const { native, stamps, expected } = tracker;
   if (tracker.isBypassed) reconcileKey(tracker, key);
   let slot = stamps.slotOf(key);

@@ -2,6 +2,7 @@ import { HOOKED } from '../stamps/stamp-store.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
 import { callDispose } from '../sweeping/removal-callbacks.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { keptKey, slotWritten } from './kept-keys.js';
 
 /*
  * What the owner sets and touches, as the wrappers tell of it. What the owner deletes is in `owner-removals.ts`.
@@ -25,8 +26,9 @@ export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unk
 }
 
 /** Runs a `set` or `add` of a class that has its own, whatever that does, and sees what came of it. */
-export function setThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
+export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => Result): Result {
   const { native, stamps } = tracker;
+  const key = keptKey(tracker, given);
   if (tracker.isBypassed) reconcileKey(tracker, key);
   const slot = stamps.slotOf(key);
   const generation = slot === undefined ? 0 : (stamps.generation[slot] as number);
@@ -36,8 +38,18 @@ export function setThrough<Result>(tracker: Tracker, key: unknown, run: () => Re
   } finally {
     if (slot !== undefined && stamps.holds(slot, generation) && native.has(key)) {
       overwritten(tracker, slot, key, native.get(key), previous);
-    } else reconcileKey(tracker, key);
+    } else if (slot !== undefined || native.has(key)) reconcileKey(tracker, key);
+    else isKeptElsewhere(tracker, given);
   }
+}
+
+/** A class of the owner's has not kept what it was given under the key that it was given, if it has kept it. */
+function isKeptElsewhere(tracker: Tracker, given: unknown): void {
+  const before = tracker.registeredTotal;
+  const slot = slotWritten(tracker, given);
+  // What has just been registered is active by that.
+  if (slot !== undefined && tracker.registeredTotal === before)
+    refresh(tracker, slot, tracker.stamps.keyOf(slot));
 }
 
 /** Runs a `getOrInsert` of the owner: it registers a key that was not there, and is a plain read of one that was. */
@@ -77,7 +89,8 @@ export function computeThrough<Result>(
 }
 
 /** Counts as activity of the entry. Returns `false` if there is no such entry. */
-export function touch(tracker: Tracker, key: unknown): boolean {
+export function touch(tracker: Tracker, given: unknown): boolean {
+  const key = keptKey(tracker, given);
   const slot = tracker.stamps.slotOf(key);
   if (slot === undefined) return false;
   refresh(tracker, slot, key);

@@ -12,8 +12,8 @@ const WRAPPED_METHODS = ['set', 'add', 'delete', 'clear', 'getOrInsert', 'getOrI
  *
  * @param option the path of the option or argument, for the message
  * @throws {MapsweepTypeError} `ERR_NOT_A_MAP`: anything but a `Map` or `Set`, a `WeakMap` too;
- *   `ERR_NOT_ADOPTABLE`: a `Proxy`, an object that is frozen, sealed or not extensible, or one with a method that is
- *   fixed on it
+ *   `ERR_NOT_ADOPTABLE`: a `Proxy`, an object that is frozen, sealed or not extensible, one with a method that is
+ *   fixed on it, or one that keeps its entries elsewhere than in itself
  */
 export function checkAdoptable(option: string, value: unknown): Map<unknown, unknown> | Set<unknown> {
   // First, because a Proxy of a Map is no Map to the engine, and every other question runs its traps.
@@ -42,7 +42,22 @@ export function checkAdoptable(option: string, value: unknown): Map<unknown, unk
       );
     }
   }
+  if (hasOwnSize(value)) {
+    throw notAdoptable(
+      option,
+      `${describe(value)} whose class has a size of its own`,
+      'it keeps its entries elsewhere than in the Map that it is, where they cannot be seen. Adopt the Map that it keeps them in',
+    );
+  }
   return value;
+}
+
+/** Returns whether a class puts its own `size` over that of Map or Set, whose prototype is one step above all objects. */
+function hasOwnSize(value: object): boolean {
+  let holder: object | null = value;
+  while (holder !== null && !Object.hasOwn(holder, 'size')) holder = Object.getPrototypeOf(holder);
+  const above = holder === null ? null : Object.getPrototypeOf(holder);
+  return above !== null && Object.getPrototypeOf(above) !== null;
 }
 
 function notAMap(option: string, value: unknown): MapsweepTypeError {

@@ -1,0 +1,130 @@
+import { adopt, createRegistry } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+import { LowerCaseMap } from './owner-maps.js';
+
+const minute = 60_000;
+
+function lowerCase(entries: Record<string, unknown> = {}) {
+  const clock = createManualClock();
+  const live = new LowerCaseMap<unknown>();
+  for (const [key, value] of Object.entries(entries)) live.set(key, value);
+  const registry = createRegistry({
+    maps: { live: { adopt: live, maxIdle: '5m' } },
+    ended: { map: 'live' },
+    clock,
+  });
+  const ended: unknown[] = [];
+  registry.on('subagent-ended', ({ key, reason, value }) => ended.push([key, reason, value]));
+  const failures: unknown[] = [];
+  registry.on('callback-failed', ({ callback, error }) =>
+    failures.push([callback, (error as { code: string }).code]),
+  );
+  return { clock, registry, live, ended, failures };
+}
+
+describe('a class that keeps its keys in lower case', () => {
+  it('has entries that are registered at once, and active by a set and a touch of the key that its owner uses', async () => {
+    const { clock, registry, live, ended, failures } = lowerCase();
+    live.set('Run-1', 'one');
+    expect(registry.stamps('live', 'run-1')?.registeredAt).toBe(clock.now());
+    for (let n = 0; n < 12; n += 1) {
+      await clock.advance(minute);
+      if (n % 2 === 0) live.set('Run-1', 'one');
+      else registry.touch('live', 'Run-1');
+    }
+    expect(ended).toEqual([]);
+    expect(registry.report().maps[0]?.registered).toBe(1);
+    await clock.advance(5 * minute);
+    expect(ended).toEqual([['run-1', 'swept', 'one']]);
+    expect(failures).toEqual([]);
+    registry.stop();
+  });
+
+  it('tells of a delete at once, with the value', () => {
+    const { registry, live, ended } = lowerCase();
+    live.set('Run-2', 'two').set('run-3', 'three');
+    live.delete('Run-2');
+    expect(ended).toEqual([['run-2', 'deleted', 'two']]);
+    live.set('Run-2', 'again');
+    expect(registry.report().maps[0]).toMatchObject({ size: 2, registered: 3 });
+    registry.stop();
+  });
+
+  it('was filled before: an entry that is set under another spelling is found by its value', async () => {
+    const value = { of: 'run-1' };
+    const { clock, live, ended } = lowerCase({ 'Run-1': value, other: {} });
+    for (let n = 0; n < 6; n += 1) {
+      await clock.advance(minute);
+      live.set('RUN-1', value);
+    }
+    expect(ended.map((of) => (of as unknown[])[0])).toEqual(['other']);
+    expect(live.size).toBe(1);
+  });
+
+  it('finds each of 20,000 new entries without a search', () => {
+    const { registry, live } = lowerCase();
+    for (let n = 0; n < 20_000; n += 1) live.set(`K${n}`, n);
+    expect(registry.report().maps[0]?.registered).toBe(20_000);
+    expect(registry.stamps('live', 'k19999')).toBeDefined();
+    registry.stop();
+  });
+});
+
+describe('a class that keeps its entries elsewhere', () => {
+  class Elsewhere extends Map<string, number> {
+    readonly #entries = new Map<string, number>();
+    override has(key: string): boolean {
+      return this.#entries.has(key);
+    }
+    override get(key: string): number | undefined {
+      return this.#entries.get(key);
+    }
+    override set(key: string, value: number): this {
+      this.#entries.set(key, value);
+      return this;
+    }
+  }
+  class Counted extends Elsewhere {
+    override get size(): number {
+      return 7;
+    }
+  }
+
+  it('is refused at adoption if its size is its own', () => {
+    expect(() => createRegistry({ maps: { memo: { adopt: new Counted() } } })).toThrow(
+      expect.objectContaining({
+        code: 'ERR_NOT_ADOPTABLE',
+        message:
+          expect.stringContaining('maps.memo.adopt') &&
+          expect.stringContaining('keeps its entries elsewhere'),
+      }),
+    );
+    expect(() => adopt(new Counted(), {})).toThrow(TypeError);
+  });
+
+  it('is told of at the first write that shows it, once', () => {
+    const live = new Elsewhere();
+    const registry = createRegistry({ maps: { memo: { adopt: live } }, clock: createManualClock() });
+    const failures: unknown[] = [];
+    registry.on('callback-failed', ({ map, callback, error }) =>
+      failures.push([map, callback, (error as { code: string }).code]),
+    );
+    live.set('a', 1).set('b', 2);
+    expect(failures).toEqual([['memo', 'set', 'ERR_NOT_ADOPTABLE']]);
+    registry.stop();
+  });
+
+  it('is not meant by a set that does nothing', () => {
+    class Refusing extends Map<string, number> {
+      override set(): this {
+        return this;
+      }
+    }
+    const live = new Refusing();
+    const registry = createRegistry({ maps: { memo: { adopt: live } }, clock: createManualClock() });
+    live.set();
+    expect(registry.report().callbackErrors).toEqual([]);
+    registry.stop();
+  });
+});
