@@ -34,7 +34,7 @@ export interface MapsweepMatchers {
    */
   toReturnToBaseline(options: BaselineOptions): Promise<void>;
   /**
-   * The run of a key ended exactly once: one `subagent-ended` on the bus and, where the registry has `deliver`, one
+   * The run of a key ended exactly once: one `ended` on the bus and, where the registry has `deliver`, one
    * delivery that succeeded. Fails for one that is open, pending, a dead letter, or told twice. A key that was registered
    * several times has had several runs, each of which must have ended once.
    */

@@ -54,7 +54,9 @@ export type EndedRun = Pick<EndedEvent, 'key' | 'id' | 'generation'>;
 
 interface OpenClaim extends Claim {
   readonly key: unknown;
-  readonly event: EndedEvent;
+  event: EndedEvent;
+  /** The owner has ended the run meanwhile, from inside of his `delete`: it has ended, whether the entry leaves or not. */
+  isOwners: boolean;
   readonly replaced: Tombstone | undefined;
 }
 
@@ -91,8 +93,16 @@ export class Endings implements ClaimKeeper {
     if (this.tracker.isBypassed) reconcileKey(this.tracker, key);
     const slot = stamps.slotOf(key);
     if (slot !== undefined && (generation === undefined || stamps.holds(slot, generation))) {
-      if (this.isClaimed(slot)) return this.#duplicate();
+      const underway = this.#underway.get(slot);
+      // Inside of a `delete` nobody knows whether the entry will leave: as long as it is there, its owner may claim.
+      const isOpen = underway !== undefined && !underway.isOwners && this.tracker.native.has(key);
+      if (this.isClaimed(slot) && !isOpen) return this.#duplicate();
       const event = this.#eventOf(slot, key, this.tracker.native.get(key), reason, detail);
+      if (underway !== undefined && isOpen) {
+        underway.event = event;
+        underway.isOwners = true;
+        return 'claimed';
+      }
       this.#write(slot, event);
       this.conclude(event);
       return 'claimed';
@@ -279,10 +289,14 @@ export class Endings implements ClaimKeeper {
     return claim;
   }
 
-  withdraw(claim: Claim): void {
+  withdraw(claim: Claim): EndedEvent | undefined {
     const open = claim as OpenClaim;
     this.#tentative.delete(open);
     this.#underway.delete(open.slot);
+    if (open.isOwners) {
+      this.#handOver(open.event);
+      return open.event;
+    }
     const { stamps } = this.tracker;
     stamps.setFlag(open.slot, CLAIMED, false);
     this.#ended.delete(open.slot);
@@ -290,6 +304,7 @@ export class Endings implements ClaimKeeper {
     this.#host.ids?.open(open.event.id, open.slot);
     if (open.replaced === undefined) this.#host.tombstones.delete(open.key);
     else this.#host.tombstones.set(open.key, open.replaced);
+    return undefined;
   }
 
   confirm(claim: Claim): EndedEvent {
@@ -331,7 +346,7 @@ export class Endings implements ClaimKeeper {
     const { key, generation } = event;
     const replaced = this.#host.tombstones.get(key);
     this.#write(slot, event);
-    return { slot, generation, key, event, replaced };
+    return { slot, generation, key, event, isOwners: false, replaced };
   }
 
   // A million runs may end in one go: the wall clock is read once for each, and nothing is copied.

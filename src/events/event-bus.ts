@@ -72,6 +72,8 @@ export interface JournalFailedEvent {
 
 /** What `registry.on` takes, and what its handlers get. */
 export interface RegistryEvents {
+  ended: EndedEvent;
+  /** Another name of `ended`. */
   'subagent-ended': EndedEvent;
   swept: RemovedEvent;
   evicted: RemovedEvent;
@@ -84,8 +86,12 @@ export interface RegistryEvents {
   'journal-failed': JournalFailedEvent;
 }
 
+/** What is emitted: an event that has two names by one of them. */
+type EmittedName = Exclude<keyof RegistryEvents, 'subagent-ended'>;
+
 /** The names of the events, for checking at run time. */
 export const eventNames: readonly (keyof RegistryEvents)[] = [
+  'ended',
   'subagent-ended',
   'swept',
   'evicted',
@@ -124,16 +130,18 @@ export class EventBus {
         this.#listenerFailed(type, error);
       }
     };
-    this.#emitter.on(type, guarded);
-    return () => this.#emitter.off(type, guarded);
+    // Two names of one event; to TypeScript its events are of as many types as there are names.
+    const emitted = (type === 'subagent-ended' ? 'ended' : type) as Name;
+    this.#emitter.on(emitted, guarded);
+    return () => this.#emitter.off(emitted, guarded);
   }
 
   /** Returns whether anybody listens: an event that nobody gets need not be made. */
-  hasListener(type: keyof RegistryEvents): boolean {
+  hasListener(type: EmittedName): boolean {
     return (this.#emitter.all.get(type)?.length ?? 0) > 0;
   }
 
-  emit<Name extends keyof RegistryEvents>(type: Name, event: RegistryEvents[Name]): void {
+  emit<Name extends EmittedName>(type: Name, event: RegistryEvents[Name]): void {
     this.#emitter.emit(type, event);
   }
 }

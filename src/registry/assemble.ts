@@ -105,7 +105,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
         ids,
         obliged: (event) => restart.obliged(event),
         settledSilently: (run) => restart.recorder?.quiet(run),
-        announce: (event) => engine.bus.emit('subagent-ended', event),
+        announce: (event) => engine.bus.emit('ended', event),
         absent: restart.restoration.absences,
       });
     }

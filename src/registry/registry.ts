@@ -114,7 +114,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   /**
    * Says that the run of a key has ended. The first who says so claims the ending, whichever path that is; then it is
-   * emitted as `subagent-ended` and delivered. The entry stays until its lifetime is over.
+   * emitted as `ended` and delivered. The entry stays until its lifetime is over.
    *
    * @returns `claimed`; `duplicate` if it was claimed before; `unknown` if no such run was ever registered, or
    *   its tombstone is forgotten, or the registry has no `ended`. A duplicate and an unknown key notify nobody

@@ -12,8 +12,8 @@ export interface ClaimKeeper {
   registered(slot: number, key: unknown, value: unknown): void;
   /** Claims the end of an entry that is about to be removed; `undefined` if it is claimed already. */
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined;
-  /** The entry did not leave after all. */
-  withdraw(claim: Claim): void;
+  /** The entry did not leave after all. Returns what has to be told if its run has ended all the same. */
+  withdraw(claim: Claim): EndedEvent | undefined;
   /** The entry has left: the obligation is the notifier's now. */
   confirm(claim: Claim): EndedEvent;
   /** A slot is free for another entry. */

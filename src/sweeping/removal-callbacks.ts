@@ -28,7 +28,7 @@ export interface Removal {
 export const newRemoval = (): Removal => ({ left: [], ended: undefined, rule: '' });
 
 /**
- * Tells of a removal, after all state has changed: each `dispose`, then `subagent-ended`, then `swept` and `evicted`.
+ * Tells of a removal, after all state has changed: each `dispose`, then `ended`, then `swept` and `evicted`.
  * Whatever the callbacks do or throw, all of them are called.
  */
 export function announce(
@@ -36,7 +36,7 @@ export function announce(
   { bus, failures }: { readonly bus: EventBus; readonly failures: CallbackFailures },
 ): void {
   for (const value of removal.left) callDispose(value, failures);
-  if (removal.ended !== undefined) bus.emit('subagent-ended', removal.ended);
+  if (removal.ended !== undefined) bus.emit('ended', removal.ended);
   for (const { removed, reason } of removal.left) {
     if (removed !== undefined) bus.emit(reason === 'evicted' ? 'evicted' : 'swept', removed);
   }

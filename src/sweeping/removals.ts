@@ -122,9 +122,9 @@ export function leave(
   takeOut(tracker, slot, key, reason, removal);
 }
 
-/** Confirms the claim of an entry that has left, and withdraws that of one that is still there. */
+/** Confirms the claim of an entry that has left, and withdraws that of one that is still there, unless its owner claimed. */
 export function confirmOrWithdraw(tracker: Tracker, claim: Claim, removal: Removal): void {
-  if (tracker.stamps.holds(claim.slot, claim.generation)) tracker.claims?.withdraw(claim);
+  if (tracker.stamps.holds(claim.slot, claim.generation)) removal.ended = tracker.claims?.withdraw(claim);
   else removal.ended = tracker.claims?.confirm(claim);
 }
 

@@ -13,7 +13,7 @@ import { counted } from './survivors.js';
 export interface EndedRun {
   readonly key: unknown;
   readonly generation: number;
-  /** `subagent-ended` events on the bus. */
+  /** `ended` events on the bus. */
   readonly announced: number;
   /** Deliveries that succeeded; `undefined` if the registry has no `deliver`. */
   readonly delivered: number | undefined;
@@ -227,7 +227,7 @@ export function endedOnceSummary(registry: unknown, key: unknown): string {
 }
 
 /**
- * Asserts that the run of a key ended exactly once: one `subagent-ended` on the bus and, where the registry has
+ * Asserts that the run of a key ended exactly once: one `ended` on the bus and, where the registry has
  * `deliver`, one delivery that succeeded. A delivery that is still pending fails it: let it settle before. A key that
  * was registered several times has had several runs, each of which must have ended once.
  *

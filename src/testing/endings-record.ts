@@ -8,7 +8,7 @@ export interface RecordedEnding {
   key(): unknown;
   readonly generation: number;
   readonly reason: string;
-  /** `subagent-ended` on the bus. */
+  /** `ended` on the bus. */
   announced: number;
   /** Attempts to deliver that succeeded. */
   delivered: number;
@@ -38,7 +38,7 @@ export function recordEndings(): () => void {
       }
       return entry;
     };
-    engine.bus.on('subagent-ended', (event) => {
+    engine.bus.on('ended', (event) => {
       entryFor(event).announced += 1;
     });
     engine.measurements.add({

@@ -40,7 +40,7 @@ export class LeavingWatch {
     const { bus } = subject.engine;
     this.#undo = [
       // Comes before the eviction of the same entry is told.
-      bus.on('subagent-ended', ({ reason, generation }) => {
+      bus.on('ended', ({ reason, generation }) => {
         this.#evictedRun = reason === 'evicted' ? generation : undefined;
       }),
       bus.on('swept', ({ map, generation, rule }) => {

@@ -489,24 +489,46 @@ describe('a claim that is withdrawn', () => {
     end();
   });
 
-  it('is a duplicate to whoever ends the run inside the delete, and open again once that refused', async () => {
+  it.each([
+    ['refuses', () => false],
+    ['throws', () => expect.fail('no')],
+    ['then lets it go', undefined],
+  ])('is claimed by whoever ends the run inside of a delete that %s, and told of once', async (_, refuse) => {
     const inside: string[] = [];
     class Announcing extends Map<string, Run> {
-      refuses = true;
-
       override delete(key: string): boolean {
-        inside.push(registry.end(key));
-        return this.refuses ? false : super.delete(key);
+        inside.push(registry.end(key, { reason: 'closing' }));
+        return refuse?.() ?? super.delete(key);
       }
     }
     const adopted = new Announcing([['a', {}]]);
-    const { clock, registry, told, end } = runsRegistry({ adopt: adopted, ttl: '5m' });
+    const { clock, registry, told, delivered, endings, end } = runsRegistry({ adopt: adopted, ttl: '5m' });
     await clock.advance(300_000);
-    expect(inside).toEqual(['duplicate']);
-    expect(told).toEqual([]);
-    adopted.refuses = false;
+    expect([inside, told]).toEqual([['claimed'], ['a closing']]);
+    refuse = undefined;
     await clock.advance(60_000);
-    expect(told).toEqual(['a swept']);
+    expect([inside.at(-1), adopted.size, told]).toEqual([
+      inside.length > 1 ? 'duplicate' : 'claimed',
+      0,
+      ['a closing'],
+    ]);
+    expect(delivered).toMatchObject([{ key: 'a', reason: 'closing' }]);
+    expect(endings()).toMatchObject({ ended: { other: 1, swept: 0 }, pending: 0, tombstones: 1 });
+    end();
+  });
+
+  it('is a duplicate to whoever ends the run inside of the delete once that has let the entry go', async () => {
+    const inside: string[] = [];
+    class Late extends Map<string, Run> {
+      override delete(key: string): boolean {
+        const wasThere = super.delete(key);
+        inside.push(registry.end(key));
+        return wasThere;
+      }
+    }
+    const { clock, registry, told, end } = runsRegistry({ adopt: new Late([['a', {}]]), ttl: '5m' });
+    await clock.advance(300_000);
+    expect([inside, told]).toEqual([['duplicate'], ['a swept']]);
     end();
   });
 });

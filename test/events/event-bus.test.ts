@@ -1,4 +1,4 @@
-import { createRegistry } from 'mapsweep';
+import { createRegistry, type EndedEvent } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { EventBus, eventNames } from '../../src/events/event-bus.js';
@@ -92,9 +92,10 @@ describe('EventBus', () => {
 });
 
 describe('registry.on', () => {
-  it('takes the ten events of the contract and refuses all else, with a suggestion', () => {
+  it('takes the eleven names of the contract and refuses all else, with a suggestion', () => {
     const registry = createRegistry({ clock: createManualClock() });
     expect(eventNames).toEqual([
+      'ended',
       'subagent-ended',
       'swept',
       'evicted',
@@ -111,6 +112,26 @@ describe('registry.on', () => {
     expect(() => registry.on('*' as never, () => {})).toThrow('type must be');
     expect(() => registry.on('swept', undefined as never)).toThrow('handler');
     expect(() => registry.on('swept', 'f' as never)).toThrow(TypeError);
+    registry.stop();
+  });
+
+  it('tells of an end once to each handler, by either name, in the order in which they were added', () => {
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: {} },
+      ended: { map: 'runs' },
+      clock: createManualClock(),
+    });
+    const seen: { name: string; event: EndedEvent }[] = [];
+    const off = registry.on('ended', (event) => seen.push({ name: 'ended', event }));
+    registry.on('subagent-ended', (event) => seen.push({ name: 'subagent-ended', event }));
+    registry.maps.runs.set('a', 1);
+    registry.end('a');
+    expect(seen.map(({ name }) => name)).toEqual(['ended', 'subagent-ended']);
+    expect(seen[0]?.event).toBe(seen[1]?.event);
+    off();
+    registry.maps.runs.set('b', 1);
+    registry.end('b');
+    expect(seen).toHaveLength(3);
     registry.stop();
   });
 

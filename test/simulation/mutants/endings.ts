@@ -36,6 +36,18 @@ export const endingMutants: readonly Mutant[] = [
     replace: '    const claim',
   },
   {
+    name: 'an end inside of a delete is a duplicate of the claim that is then withdrawn',
+    file: 'endings/endings.ts',
+    find: 'if (this.isClaimed(slot) && !isOpen) return this.#duplicate();',
+    replace: 'if (this.isClaimed(slot)) return this.#duplicate();',
+  },
+  {
+    name: 'the claim of a run that was ended inside of a refused delete is withdrawn',
+    file: 'endings/endings.ts',
+    find: 'if (open.isOwners) {',
+    replace: 'if (open.slot < 0) {',
+  },
+  {
     name: 'a withdrawn claim is kept',
     file: 'endings/endings.ts',
     find: 'stamps.setFlag(open.slot, CLAIMED, false);',
