@@ -34,7 +34,7 @@ export type { Health } from './registry/health.js';
 export type { PolicyOf } from './registry/policy-types.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';
-export type { EndingsReport, MapReport, RegistryReport } from './registry/report.js';
+export type { EndingsReport, MapReport, RecipientReport, RegistryReport } from './registry/report.js';
 export type { OpenJournal } from './restart/open-journal.js';
 export { type JournalFolder, openJournal, type PersistTo } from './restart/persist-to.js';
 export type { RegistrySnapshot } from './restart/snapshot.js';

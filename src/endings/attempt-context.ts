@@ -3,6 +3,9 @@ import type { DeliveryContext } from '../events/ended-event.js';
 /** Aborts the signal of an attempt, read or not. For the notifier alone; later calls do nothing. */
 export let abortAttempt: (context: AttemptContext, reason: unknown) => void;
 
+/** What the signal of an attempt was aborted with. For the notifier alone. */
+export let abortReasonOf: (context: AttemptContext) => unknown;
+
 /**
  * What a handler gets as its second argument. The AbortController comes into being when `signal` is first read:
  * most handlers never do, and a million controllers cost more than a million deliveries.
@@ -30,5 +33,6 @@ export class AttemptContext implements DeliveryContext {
       context.#abortion ??= { reason };
       context.#controller?.abort(context.#abortion.reason);
     };
+    abortReasonOf = (context) => context.#abortion?.reason;
   }
 }

@@ -1,40 +1,44 @@
 import type { LRUCache } from 'lru-cache';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { DeadLetterEvent } from '../events/event-bus.js';
+import type { TimerTicket } from '../time/timer-queue.js';
 import { boundedCache } from './bounded-cache.js';
 import { Fifo } from './fifo.js';
-import type { NotifierSink, ObligationLog } from './notifier-options.js';
+import type { NotifierOptions, NotifierSink, ObligationLog } from './notifier-options.js';
+import type { LetterRecord, Obligation } from './obligation.js';
 
-/** A dead letter as it is kept. */
-export interface LetterRecord<K, V> {
-  readonly letter: DeadLetter<K, V>;
-  /** True while its last attempt, which timed out, still runs. Another one would overlap with it. */
-  isRunning: boolean;
-  /** True if {@link DeadLetters.countedLosses} counts it. */
-  readonly isCounted: boolean;
-}
+/** So many are dropped in one turn of the loop because their time is over. */
+const mostExpiredAtOnce = 500;
 
 /**
- * Dead letters by id, oldest first, at most `max` (0 keeps none), and what has yet to be told of them.
+ * Dead letters by id, oldest first, at most `maxDeadLetters` (0 keeps none), each for `deadLetterTtlMs`, and what has
+ * yet to be told of them.
  *
  * lru-cache gives the bound. Its order is that of the inserts, since nothing here reads with `get` or sets a present
  * key, both of which would make a letter young again. It drops nothing by itself, so that what goes can be told.
  */
 export class DeadLetters<K, V> {
   readonly #max: number;
+  readonly #ttlMs: number;
   readonly #sink: NotifierSink;
   readonly #log: ObligationLog | undefined;
+  readonly #clock: NotifierOptions<K, V>['clock'];
+  readonly #timers: NotifierOptions<K, V>['timers'];
   readonly #records: LRUCache<string, LetterRecord<K, V>>;
   readonly #untold = new Fifo<DeadLetterEvent>();
+  #ticket: TimerTicket | undefined;
   #isCounting = false;
   #countedLosses = 0;
 
-  constructor(max: number, sink: NotifierSink, log: ObligationLog | undefined) {
-    this.#max = max;
+  constructor({ limits, sink, log, clock, timers }: NotifierOptions<K, V>) {
+    this.#max = limits.maxDeadLetters;
+    this.#ttlMs = limits.deadLetterTtlMs;
     this.#sink = sink;
     this.#log = log;
+    this.#clock = clock;
+    this.#timers = timers;
     // 0 is an error to lru-cache.
-    this.#records = boundedCache(Math.max(max, 1));
+    this.#records = boundedCache(Math.max(this.#max, 1));
   }
 
   get size(): number {
@@ -55,17 +59,18 @@ export class DeadLetters<K, V> {
     return this.#records.peek(id);
   }
 
-  /** Adds a new letter, whose id is not there, to be told. If there are `max`, the oldest is dropped for it. */
-  add(letter: DeadLetter<K, V>): LetterRecord<K, V> {
-    this.#log?.dead(letter as DeadLetter);
+  /** Adds a new letter, whose id is not there, to be told. If there are too many, the oldest is dropped for it. */
+  add(letter: DeadLetter<K, V>, obligation: Obligation<K, V>): LetterRecord<K, V> {
+    const diedAt = this.#clock.monotonic();
+    this.#log?.dead(letter as DeadLetter, diedAt);
     this.#untold.push({ letter, dropped: false });
-    return this.#keep(letter);
+    return this.#keep(letter, diedAt, obligation);
   }
 
-  /** Adds a copy of a letter that was told before, whose id is not there. If there are `max`, the oldest is dropped. */
-  restore(letter: DeadLetter<K, V>): void {
+  /** Adds a copy of a letter that was told before, whose id is not there. If there are too many, the oldest is dropped. */
+  restore(letter: DeadLetter<K, V>, diedAt: number): void {
     // The event stays the same object: what is known of it is known by that.
-    this.#keep({ ...letter });
+    this.#keep({ ...letter }, diedAt, undefined);
   }
 
   /** True if {@link DeadLetters.tell} has something to tell. */
@@ -94,6 +99,7 @@ export class DeadLetters<K, V> {
     const isKept = this.keeps(record);
     if (isKept) this.#records.delete(record.letter.id);
     if (record.isCounted) this.#countedLosses -= 1;
+    if (this.#records.size === 0) this.rest();
     return isKept;
   }
 
@@ -102,27 +108,62 @@ export class DeadLetters<K, V> {
     this.#isCounting = true;
   }
 
-  /** Yields the letters themselves, oldest first. */
-  *all(): Generator<DeadLetter<K, V>> {
-    for (const record of this.#records.rvalues()) if (record !== undefined) yield record.letter;
+  /** Gives the ticket back: from here on no letter's time is over. */
+  rest(): void {
+    this.#timers.cancel(this.#ticket);
+    this.#ticket = undefined;
+  }
+
+  /** Yields them as they are kept, oldest first. */
+  *all(): Generator<LetterRecord<K, V>> {
+    for (const record of this.#records.rvalues()) if (record !== undefined) yield record;
   }
 
   /** Returns copies, oldest first. */
   list(): DeadLetter<K, V>[] {
-    return [...this.all()].map(copyOf);
+    return [...this.all()].map(({ letter }) => copyOf(letter));
   }
 
-  #keep(letter: DeadLetter<K, V>): LetterRecord<K, V> {
-    const record = { letter, isRunning: false, isCounted: this.#isCounting };
+  #keep(
+    letter: DeadLetter<K, V>,
+    diedAt: number,
+    obligation: Obligation<K, V> | undefined,
+  ): LetterRecord<K, V> {
+    const record = { letter, diedAt, obligation, isCounted: this.#isCounting };
     if (record.isCounted) this.#countedLosses += 1;
     const oldest = this.#max > 0 && this.#records.size >= this.#max ? this.#records.pop() : undefined;
     if (this.#max > 0) this.#records.set(letter.id, record);
     const dropped = this.#max === 0 ? letter : oldest?.letter;
-    if (dropped !== undefined) {
-      this.#log?.done(dropped.id);
-      this.#untold.push({ letter: dropped, dropped: true });
-    }
+    if (dropped !== undefined) this.#drop(dropped);
+    this.#watch();
     return record;
+  }
+
+  #drop(letter: DeadLetter<K, V>): void {
+    this.#log?.done(letter.id, letter.recipient);
+    this.#untold.push({ letter, dropped: true });
+  }
+
+  /** Sets the ticket for the oldest; when that goes before its time, the ticket comes early and is set again. */
+  #watch(): void {
+    if (this.#ticket !== undefined || this.#ttlMs === Number.POSITIVE_INFINITY) return;
+    for (const { diedAt } of this.all()) {
+      this.#ticket = this.#timers.schedule(diedAt + this.#ttlMs, () => this.#expire());
+      return;
+    }
+  }
+
+  #expire(): void {
+    this.#ticket = undefined;
+    const bornBy = this.#clock.monotonic() - this.#ttlMs;
+    for (let left = mostExpiredAtOnce; left > 0; left -= 1) {
+      const { value: oldest } = this.all().next();
+      if (oldest === undefined || oldest.diedAt > bornBy) break;
+      this.#records.delete(oldest.letter.id);
+      this.#drop(oldest.letter);
+    }
+    this.#watch();
+    this.tell();
   }
 }
 

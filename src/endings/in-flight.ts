@@ -1,10 +1,13 @@
-import type { Clock } from '../time/clock.js';
+import { type Clock, yieldToEventLoop } from '../time/clock.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 
 /**
  * The attempts that run, oldest first, and their time-out. All have the same time to run, so the oldest is the first
  * to time out: one ticket, set for it, serves all, and is left alone when that attempt is over and the next becomes the
  * oldest.
+ *
+ * A time-out is judged after the event loop has had a turn: where the loop was blocked, the answer may be there, and
+ * nobody has read it yet.
  */
 export class InFlight<Attempt extends { readonly startedAt: number }> {
   readonly #clock: Clock;
@@ -13,6 +16,7 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
   readonly #timedOut: (attempt: Attempt) => void;
   readonly #attempts = new Set<Attempt>();
   #ticket: TimerTicket | undefined;
+  #isJudging = false;
   #isPaused = false;
 
   /** `timedOut` is called after the attempt has left; it may call back in, and must not throw. */
@@ -60,9 +64,9 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
   }
 
   #arm(): void {
-    if (this.#ticket !== undefined || this.#isPaused) return;
+    if (this.#ticket !== undefined || this.#isJudging || this.#isPaused) return;
     for (const oldest of this.#attempts) {
-      this.#ticket = this.#timers.schedule(oldest.startedAt + this.#timeoutMs, () => this.#expire());
+      this.#ticket = this.#timers.schedule(oldest.startedAt + this.#timeoutMs, () => void this.#expire());
       return;
     }
   }
@@ -72,8 +76,14 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
     this.#ticket = undefined;
   }
 
-  #expire(): void {
+  async #expire(): Promise<void> {
     this.#ticket = undefined;
+    this.#isJudging = true;
+    // Of a turn that a timer began the first `setImmediate` comes before any other timer, and sockets are read between.
+    await yieldToEventLoop();
+    await yieldToEventLoop();
+    this.#isJudging = false;
+    if (this.#isPaused) return;
     const now = this.#clock.monotonic();
     const due: Attempt[] = [];
     for (const attempt of this.#attempts) {

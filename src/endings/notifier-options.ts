@@ -6,8 +6,12 @@ import type { TimerQueue } from '../time/timer-queue.js';
 
 /** Bounds of a notifier, checked by whoever makes one. The defaults are those of the registry's options. */
 export interface NotifierLimits {
-  /** Attempts in a round, at least 1. Default 5. */
+  /** Attempts in a round, at least 1; `Infinity` for any number. Default `Infinity`. */
   attempts: number;
+  /** How long a round may take, ms since its first attempt, over lives. Default 86,400,000, a day. */
+  giveUpAfterMs: number;
+  /** Whether the recipient ignores an id that it knows, so that an attempt that timed out is tried again. Default false. */
+  isIdempotent: boolean;
   /** Shortest pause before a retry, ms. Default 1,000. */
   minDelayMs: number;
   /** Longest pause before a retry, ms. Default 60,000. */
@@ -20,6 +24,8 @@ export interface NotifierLimits {
   maxPending: number;
   /** Dead letters that are kept. Default 10,000. */
   maxDeadLetters: number;
+  /** How long each of them is kept, ms. Default 604,800,000, a week. */
+  deadLetterTtlMs: number;
 }
 
 /**
@@ -37,24 +43,29 @@ export interface NotifierSink {
   failedLate(error: unknown): void;
 }
 
-/** Whoever writes down what is owed, so that the next life of the process knows. None of its methods may throw. */
+/**
+ * Whoever writes down what is owed, so that the next life of the process knows: to which recipient, by the id of the
+ * ending. Instants are monotonic ms. None of its methods may throw.
+ */
 export interface ObligationLog {
-  /** So many attempts of the round have failed, and another one is to come. */
-  attempted(id: string, attempts: number): void;
+  /** So many attempts of the round, which began at `triedAt`, have failed, and another one is to come. */
+  attempted(id: string, recipient: string, attempts: number, triedAt: number): void;
   /** Nothing is owed any more: it was delivered, or its dead letter was dropped. */
-  done(id: string): void;
-  dead(letter: DeadLetter): void;
+  done(id: string, recipient: string): void;
+  dead(letter: DeadLetter, diedAt: number): void;
   /** The attempt after whose time-out a letter was made has failed: its outcome is known. */
   failedLate(letter: DeadLetter): void;
   /** A dead letter has a new round of attempts. */
-  retried(event: EndedEvent): void;
+  retried(event: EndedEvent, recipient: string): void;
 }
 
 /** What a notifier is made of. */
 export interface NotifierOptions<K, V> {
   clock: Clock;
-  /** Carries retries, time-outs and the deadline of `finish`; none of them comes while it is paused. */
+  /** Carries retries, time-outs, the end of dead letters and the deadline of `finish`; none of them comes while it is paused. */
   timers: TimerQueue;
+  /** The name of the one that it tells. */
+  recipient: string;
   deliver: Deliver<K, V>;
   limits: NotifierLimits;
   sink: NotifierSink;

@@ -5,30 +5,20 @@ import { detached } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import type { TimerQueue } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
-import { AttemptContext, abortAttempt } from './attempt-context.js';
-import { DeadLetters, type LetterRecord } from './dead-letters.js';
+import { AttemptContext, abortAttempt, abortReasonOf } from './attempt-context.js';
+import { DeadLetters } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
 import { InFlight } from './in-flight.js';
 import type { NotifierLimits, NotifierOptions, NotifierSink, ObligationLog } from './notifier-options.js';
+import { type LetterRecord, newObligation, type Obligation, type OpenObligation } from './obligation.js';
 import { RetryWaits } from './retry-waits.js';
 
-/** What a {@link Notifier} owes, for a snapshot. */
+/** What a {@link Notifier} owes, for a snapshot. Instants are monotonic ms. */
 export interface NotifierState<K, V> {
   /** `attempts` counts those of the round, one that is in flight included. */
-  pending: Array<{ event: EndedEvent<K, V>; attempts: number }>;
+  pending: OpenObligation<K, V>[];
   /** Oldest first. */
-  deadLetters: DeadLetter<K, V>[];
-}
-
-/** An event that somebody has to hear of, from `push` to its delivery or its dead letter. */
-interface Obligation<K, V> {
-  /** Copied, for a handler may write to the event. */
-  readonly id: string;
-  readonly event: EndedEvent<K, V>;
-  /** Attempts of this round, counted before they start. */
-  attempts: number;
-  /** It waits for {@link Notifier.start}. */
-  isHeld: boolean;
+  deadLetters: Pick<LetterRecord<K, V>, 'letter' | 'diedAt'>[];
 }
 
 interface Attempt<K, V> {
@@ -36,8 +26,6 @@ interface Attempt<K, V> {
   readonly context: AttemptContext;
   /** Monotonic. */
   readonly startedAt: number;
-  /** The dead letter that its time-out made. */
-  record: LetterRecord<K, V> | undefined;
 }
 
 /** How long attempts may start one another before the event loop gets a turn, ms. */
@@ -46,15 +34,19 @@ const TURN_BUDGET_MS = 5;
 const resolved = Promise.resolve();
 
 /**
- * Delivers endings: each until it succeeds, with at most `attempts` attempts a round, then as one dead letter.
+ * Delivers endings to one recipient: each until it succeeds, for at most `giveUpAfterMs` and `attempts` attempts a
+ * round, then as one dead letter.
  *
  * At most one delivery of an id succeeds, and its attempts never overlap: an obligation is queued, running, waiting or
  * a dead letter, never two of these; and if an attempt timed out, its id is not tried again before that attempt is over.
- * That is per instance: a notifier that imports the state of another one knows nothing of attempts running there.
+ * Only to a recipient that ignores an id it knows, an attempt that timed out is over: its signal is aborted, and if it
+ * succeeds all the same, that counts, and what comes of the others does not. All that is per instance: a notifier that
+ * imports the state of another one knows nothing of attempts running there.
  */
 export class Notifier<K, V> {
   readonly #clock: Clock;
   readonly #timers: TimerQueue;
+  readonly #recipient: string;
   readonly #deliver: Deliver<K, V>;
   readonly #limits: NotifierLimits;
   readonly #sink: NotifierSink;
@@ -66,26 +58,34 @@ export class Notifier<K, V> {
   readonly #retries: RetryWaits<Obligation<K, V>>;
   readonly #letters: DeadLetters<K, V>;
   readonly #turn: TurnBudget;
+  // The youngest first, so that the next one is the last.
+  readonly #redelivered: LetterRecord<K, V>[] = [];
   #isPumpQueued = false;
+  #isPumping = false;
   #finishing: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
   #isClosed = false;
   #isHalted = false;
 
-  constructor({ clock, timers, deliver, limits, sink, log }: NotifierOptions<K, V>) {
+  constructor(options: NotifierOptions<K, V>) {
+    const { clock, timers, recipient, deliver, limits, sink, log } = options;
     this.#clock = clock;
     this.#turn = new TurnBudget(clock, TURN_BUDGET_MS, () => this.#pump());
     this.#timers = timers;
+    this.#recipient = recipient;
     this.#deliver = deliver;
     this.#limits = limits;
     this.#sink = sink;
     this.#log = log;
-    this.#letters = new DeadLetters(limits.maxDeadLetters, sink, log);
+    this.#letters = new DeadLetters(options);
     this.#inFlight = new InFlight(clock, timers, limits.attemptTimeoutMs, (attempt) =>
       this.#timeOut(attempt),
     );
-    this.#retries = new RetryWaits(clock, timers, limits, (obligation) => {
-      this.#queue.addRetry(obligation);
-      this.#queuePump();
+    this.#retries = new RetryWaits(clock, timers, limits, {
+      due: (obligation) => {
+        this.#queue.addRetry(obligation);
+        this.#queuePump();
+      },
+      over: (obligation) => this.#giveUp(obligation),
     });
   }
 
@@ -96,6 +96,12 @@ export class Notifier<K, V> {
 
   get deadLetterCount(): number {
     return this.#letters.size;
+  }
+
+  /** Since when the first one has been pending, monotonic ms; `undefined` if none is. */
+  get oldestPendingAt(): number | undefined {
+    for (const { since } of this.#pending.values()) return since;
+    return undefined;
   }
 
   /** How many are pending, or have become dead letters since `finish` was called and were not delivered after all. */
@@ -111,7 +117,7 @@ export class Notifier<K, V> {
    * @param isHeld it is not tried before {@link Notifier.start}
    */
   push(event: EndedEvent<K, V>, isHeld = false): void {
-    this.#accept(event, 0, isHeld);
+    this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
   }
 
   /** Has an ending tried that was held so far. */
@@ -125,12 +131,12 @@ export class Notifier<K, V> {
   }
 
   /** What is queued, in flight or waiting for a retry, the oldest first; stays right while it changes between two steps. */
-  obligations(): Iterable<{ readonly event: EndedEvent<K, V>; readonly attempts: number }> {
+  obligations(): Iterable<OpenObligation<K, V>> {
     return this.#pending.values();
   }
 
-  /** The dead letters themselves, the oldest first; to be left as they are. */
-  letters(): Iterable<DeadLetter<K, V>> {
+  /** The dead letters as they are kept, the oldest first; to be left as they are. */
+  letters(): Iterable<LetterRecord<K, V>> {
     return this.#letters.all();
   }
 
@@ -145,12 +151,23 @@ export class Notifier<K, V> {
    */
   redeliver(id: string): boolean {
     const record = this.#letters.get(id);
-    if (record === undefined || record.isRunning) return false;
-    if (this.#isClosed || this.#isHalted || this.#pending.size >= this.#limits.maxPending) return false;
-    this.#letters.withdraw(record);
-    this.#log?.retried(record.letter.event as EndedEvent);
-    this.#enqueue({ id, event: record.letter.event, attempts: 0, isHeld: false });
-    return true;
+    return record !== undefined && this.#retry(record);
+  }
+
+  /**
+   * The same for all dead letters that there are now, the oldest first, in slices. Returns how many: those that `redeliver`
+   * would take, as long as there is room.
+   */
+  redeliverAll(): number {
+    if (this.#isClosed || this.#isHalted) return 0;
+    const room = this.#limits.maxPending - this.#pending.size - this.#redelivered.length;
+    const known = new Set(this.#redelivered);
+    const records = [...this.#letters.all()].filter((record) => this.#isOver(record) && !known.has(record));
+    const chosen = records.slice(0, Math.max(0, room));
+    this.#redelivered.unshift(...chosen.reverse());
+    this.#retryLetters();
+    if (this.#redelivered.length > 0) this.#queuePump();
+    return chosen.length;
   }
 
   /**
@@ -177,7 +194,7 @@ export class Notifier<K, V> {
     this.#letters.countLosses();
     this.#retries.releaseAll();
     this.#inFlight.resume();
-    if (this.#pending.size === 0 || deadlineAtMonotonic <= this.#clock.monotonic()) this.#close();
+    if (this.#isIdle || deadlineAtMonotonic <= this.#clock.monotonic()) this.#close();
     else this.#queuePump();
     return promise;
   }
@@ -205,33 +222,40 @@ export class Notifier<K, V> {
   /** Returns all that is owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
   export(): NotifierState<K, V> {
     const pending: NotifierState<K, V>['pending'] = [];
-    for (const { event, attempts } of this.#pending.values()) pending.push({ event, attempts });
-    return { pending, deadLetters: this.#letters.list() };
+    for (const { event, attempts, triedAt } of this.#pending.values()) {
+      pending.push({ event, attempts, triedAt });
+    }
+    const letters = [...this.#letters.all()];
+    return { pending, deadLetters: letters.map(({ letter, diedAt }) => ({ letter: { ...letter }, diedAt })) };
   }
 
   /**
    * Takes over the state of another notifier. What is pending there starts again, with the number of the next
-   * attempt; if none is left, the outcome of the last one is unknown and it becomes an ambiguous dead letter. Ids
-   * that are pending or dead letters here already are left as they are.
+   * attempt; if none is left, the outcome of the last one is unknown and it becomes an ambiguous dead letter. However
+   * long ago its round began, it is tried once. Ids that are pending or dead letters here already are left as they are.
    */
   import(state: NotifierState<K, V>): void {
-    for (const letter of state.deadLetters) {
-      if (!this.#isKnown(letter.id)) this.#letters.restore(letter);
+    for (const { letter, diedAt } of state.deadLetters) {
+      if (!this.#isKnown(letter.id)) this.#letters.restore(letter, diedAt);
     }
     this.#letters.tell();
-    for (const { event, attempts } of state.pending) this.#accept(event, attempts, false);
+    const now = this.#clock.monotonic();
+    for (const open of state.pending) {
+      // Its age goes by the wall clock: that of an earlier life told when it began.
+      this.#accept(open, now - Math.max(0, this.#clock.now() - open.event.endedAt), false);
+    }
   }
 
   #isKnown(id: string): boolean {
     return this.#pending.has(id) || this.#letters.has(id);
   }
 
-  #accept(event: EndedEvent<K, V>, attempts: number, isHeld: boolean): void {
-    const obligation = { id: event.id, event, attempts, isHeld };
-    if (this.#isKnown(event.id)) return;
-    if (attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', undefined, true);
+  #accept(open: OpenObligation<K, V>, since: number, isHeld: boolean): void {
+    if (this.#isKnown(open.event.id)) return;
+    const obligation = newObligation(open, since, isHeld);
+    if (open.attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', true);
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
-    else this.#bury(obligation, 'overflow', undefined, false);
+    else this.#bury(obligation, 'overflow', false);
     // Whoever hands an ending over may be in the midst of a removal, when nobody must be called.
     if (this.#letters.hasUntold) detached(() => resolved.then(() => this.#letters.tell()));
   }
@@ -256,99 +280,185 @@ export class Notifier<K, V> {
     );
   }
 
+  /** Whether nothing is left to be tried. */
+  get #isIdle(): boolean {
+    return this.#pending.size === 0 && this.#redelivered.length === 0;
+  }
+
   /** Starts what there are slots for. To be called after every change that may free a slot or end the work. */
   #pump(): void {
+    // A handler that throws at once is through before `#attempt` returns: the loop below goes on, and nothing recurses.
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      this.#retryLetters();
+      this.#startAttempts();
+    } finally {
+      this.#isPumping = false;
+    }
+    this.#inFlight.rest();
+    if (this.#isIdle || (this.#isHalted && this.#inFlight.size === 0)) this.#close();
+  }
+
+  #startAttempts(): void {
     while (!this.#isClosed && !this.#isHalted && this.#inFlight.size < this.#limits.concurrency) {
       const withRetries = !this.#retries.isPaused;
       if (!this.#queue.hasNext(withRetries)) break;
       if (!this.#turn.hasTime()) break;
-      void this.#attempt(this.#queue.take(withRetries)!, this.#clock.monotonic());
+      const next = this.#queue.take(withRetries)!;
+      if (!next.isDelivered) void this.#attempt(next, this.#clock.monotonic());
     }
-    this.#inFlight.rest();
-    if (this.#pending.size === 0 || (this.#isHalted && this.#inFlight.size === 0)) this.#close();
   }
 
-  // `await` treats a throw, a value, a promise and the oddest thenable alike, and is over in a microtask at the
-  // earliest, so that a million synchronous handlers are a loop and no recursion. Nothing else in here may throw.
+  // `await` treats a value, a promise and the oddest thenable alike, and is over in a microtask at the earliest. Nothing but
+  // the handler may throw in here.
   async #attempt(obligation: Obligation<K, V>, now: number): Promise<void> {
     obligation.attempts += 1;
+    obligation.triedAt ??= now;
     const context = new AttemptContext(obligation.attempts);
-    const attempt: Attempt<K, V> = { obligation, context, startedAt: now, record: undefined };
+    const attempt: Attempt<K, V> = { obligation, context, startedAt: now };
     this.#inFlight.add(attempt);
     const deliver = this.#deliver;
     try {
       await detached(() => deliver(obligation.event, context));
     } catch (error) {
-      if (this.#inFlight.delete(attempt)) this.#fail(obligation, error);
+      if (this.#inFlight.delete(attempt)) this.#fail(attempt, error, false);
       else this.#failLate(attempt, error);
       return;
     }
-    this.#succeed(attempt);
+    if (this.#inFlight.delete(attempt)) this.#succeed(attempt, this.#pending.delete(obligation.id));
+    else this.#succeedLate(attempt);
   }
 
-  #succeed(attempt: Attempt<K, V>): void {
-    const { obligation, startedAt, record } = attempt;
-    let isOwed = true;
-    if (this.#inFlight.delete(attempt)) this.#pending.delete(obligation.id);
-    else if (record !== undefined) isOwed = this.#letters.withdraw(record);
+  #succeed({ obligation, context, startedAt }: Attempt<K, V>, isOwed: boolean): void {
+    const { id, event } = obligation;
+    obligation.isDelivered = true;
     // What was dropped is owed no more, and another run may have its id.
-    if (isOwed) this.#log?.done(obligation.id);
-    this.#sink.delivered(obligation.event, this.#clock.monotonic() - startedAt, obligation.attempts);
+    if (isOwed) this.#log?.done(id, this.#recipient);
+    this.#sink.delivered(event, this.#clock.monotonic() - startedAt, context.attempt);
     this.#pump();
   }
 
-  #fail(obligation: Obligation<K, V>, error: unknown): void {
-    const { event, attempts } = obligation;
-    if (attempts < this.#limits.attempts) {
-      this.#log?.attempted(obligation.id, attempts);
-      const retryInMs = this.#retries.add(obligation, attempts);
-      this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: !this.#isClosed, retryInMs });
-    } else {
-      this.#bury(obligation, 'attempts-exhausted', error, false);
-      this.#tellEnd(obligation, error);
+  #succeedLate(attempt: Attempt<K, V>): void {
+    const { obligation } = attempt;
+    if (obligation.isDelivered) return;
+    const isPending = this.#pending.get(obligation.id) === obligation;
+    if (isPending) {
+      this.#pending.delete(obligation.id);
+      this.#retries.delete(obligation);
+      this.#breakOff(obligation);
     }
+    this.#succeed(
+      attempt,
+      isPending || (obligation.record !== undefined && this.#letters.withdraw(obligation.record)),
+    );
+  }
+
+  /** An earlier attempt has succeeded: the one that runs is for nothing. */
+  #breakOff(obligation: Obligation<K, V>): void {
+    for (const attempt of this.#inFlight) {
+      if (attempt.obligation !== obligation) continue;
+      this.#inFlight.delete(attempt);
+      const message = 'an earlier attempt, which had timed out, has succeeded';
+      abortAttempt(attempt.context, new MapsweepError('ERR_CALLBACK_OBSOLETE', message));
+      return;
+    }
+  }
+
+  /** An attempt has failed, or (`isTimeOut`) may have. */
+  #fail({ obligation, context }: Attempt<K, V>, error: unknown, isTimeOut: boolean): void {
+    const { id, event, attempts, triedAt = 0 } = obligation;
+    const cause = this.#causeOfDeath(obligation, isTimeOut);
+    obligation.error = error;
+    let retryInMs: number | undefined;
+    if (cause === undefined) {
+      this.#log?.attempted(id, this.#recipient, attempts, triedAt);
+      retryInMs = this.#retries.add(obligation, attempts, triedAt + this.#limits.giveUpAfterMs);
+    } else this.#bury(obligation, cause, false);
+    if (isTimeOut) abortAttempt(context, error);
+    const isOver = cause !== undefined || this.#isClosed || retryInMs === Number.POSITIVE_INFINITY;
+    if (isOver) retryInMs = undefined;
+    const recipient = this.#recipient;
+    this.#sink.attemptFailed({ event, recipient, attempt: attempts, error, willRetry: !isOver, retryInMs });
+    this.#letters.tell();
     this.#pump();
+  }
+
+  /** Why there is no further attempt; `undefined` if there is one. */
+  #causeOfDeath(
+    { attempts, triedAt = 0 }: Obligation<K, V>,
+    isTimeOut: boolean,
+  ): DeadLetter['cause'] | undefined {
+    if (isTimeOut && !this.#limits.isIdempotent) return 'timed-out';
+    if (attempts >= this.#limits.attempts) return 'attempts-exhausted';
+    return this.#clock.monotonic() - triedAt >= this.#limits.giveUpAfterMs ? 'given-up' : undefined;
   }
 
   #timeOut(attempt: Attempt<K, V>): void {
-    const error = new MapsweepError(
-      'ERR_CALLBACK_TIMEOUT',
-      `deliver did not settle within ${this.#limits.attemptTimeoutMs} ms; whether it succeeded is unknown`,
-    );
-    const record = this.#bury(attempt.obligation, 'timed-out', error, true);
-    record.isRunning = true;
-    attempt.record = record;
-    abortAttempt(attempt.context, error);
-    this.#tellEnd(attempt.obligation, error);
+    attempt.obligation.unsettled += 1;
+    const message = `deliver did not settle within ${this.#limits.attemptTimeoutMs} ms; whether it succeeded is unknown`;
+    this.#fail(attempt, new MapsweepError('ERR_CALLBACK_TIMEOUT', message), true);
+  }
+
+  #failLate({ obligation, context }: Attempt<K, V>, error: unknown): void {
+    if (obligation.isDelivered) return;
+    obligation.unsettled -= 1;
+    const { record } = obligation;
+    if (record !== undefined && obligation.unsettled === 0) {
+      const { letter } = record;
+      letter.ambiguous = false;
+      if (context.attempt === letter.attempts) letter.error = error;
+      if (this.#letters.keeps(record)) this.#log?.failedLate(letter as DeadLetter);
+    }
+    // A handler that heeds its signal usually throws its reason: no news.
+    if (error !== abortReasonOf(context)) this.#sink.failedLate(error);
+  }
+
+  /** The wait for the next attempt was too long. */
+  #giveUp(obligation: Obligation<K, V>): void {
+    this.#bury(obligation, 'given-up', false);
+    this.#letters.tell();
     this.#pump();
   }
 
-  #failLate({ record }: Attempt<K, V>, error: unknown): void {
-    if (record === undefined) return;
-    // A handler that heeds its signal usually throws its reason: no news.
-    const isAbortion = error === record.letter.error;
-    record.isRunning = false;
-    record.letter.ambiguous = false;
-    record.letter.error = error;
-    if (this.#letters.keeps(record)) this.#log?.failedLate(record.letter as DeadLetter);
-    if (!isAbortion) this.#sink.failedLate(error);
-  }
-
   /** Turns an obligation into a dead letter, to be told when everything else has changed too. */
-  #bury(
-    { id, event, attempts }: Obligation<K, V>,
-    cause: DeadLetter['cause'],
-    error: unknown,
-    ambiguous: boolean,
-  ): LetterRecord<K, V> {
+  #bury(obligation: Obligation<K, V>, cause: DeadLetter['cause'], isUnknown: boolean): void {
+    const { id, event, attempts, error } = obligation;
     this.#pending.delete(id);
-    return this.#letters.add({ id, event, attempts, error, ambiguous, at: this.#clock.now(), cause });
+    const ambiguous = isUnknown || obligation.unsettled > 0;
+    const recipient = this.#recipient;
+    const at = this.#clock.now();
+    const letter = { id, recipient, event, attempts, error, ambiguous, at, cause };
+    obligation.record = this.#letters.add(letter, obligation);
   }
 
-  /** Tells of the last attempt at an obligation, and then of the dead letter that it has become. */
-  #tellEnd({ event, attempts }: Obligation<K, V>, error: unknown): void {
-    this.#sink.attemptFailed({ event, attempt: attempts, error, willRetry: false, retryInMs: undefined });
-    this.#letters.tell();
+  /** Whether no attempt of a dead letter runs that another one would overlap with. */
+  #isOver({ obligation }: LetterRecord<K, V>): boolean {
+    return this.#limits.isIdempotent || obligation === undefined || obligation.unsettled === 0;
+  }
+
+  /** Starts a new round for a dead letter that is kept, if one may start. */
+  #retry(record: LetterRecord<K, V>): boolean {
+    if (this.#isClosed || this.#isHalted || !this.#isOver(record)) return false;
+    if (this.#pending.size >= this.#limits.maxPending) return false;
+    const { event } = record.letter;
+    this.#letters.withdraw(record);
+    this.#log?.retried(event as EndedEvent, this.#recipient);
+    const since = this.#clock.monotonic();
+    const again = newObligation({ event, attempts: 0, triedAt: undefined }, since, false);
+    // The same object for its attempts that still run: the success of any of them counts.
+    this.#enqueue(
+      Object.assign(record.obligation ?? again, again, { unsettled: record.obligation?.unsettled ?? 0 }),
+    );
+    return true;
+  }
+
+  /** Starts new rounds for dead letters that wait for theirs, as far as there is time in this turn. */
+  #retryLetters(): void {
+    while (this.#redelivered.length > 0 && !this.#isClosed && !this.#isHalted && this.#turn.hasTime()) {
+      const record = this.#redelivered.pop()!;
+      if (this.#letters.keeps(record)) this.#retry(record);
+    }
   }
 
   /** The end of `finish`, if that was called: nothing starts any more. */
@@ -357,6 +467,7 @@ export class Notifier<K, V> {
     this.#isClosed = true;
     this.#retries.pause();
     this.#inFlight.pause();
+    this.#letters.rest();
     const reason = new MapsweepError('ERR_CLOSED', 'closed before the attempt to deliver settled');
     for (const { context } of this.#inFlight) abortAttempt(context, reason);
     this.#finishing.end();

@@ -2,21 +2,28 @@ import type { Clock } from '../time/clock.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import { type BackoffLimits, retryDelayMs } from './backoff.js';
 
+/** What becomes of an item whose wait is over. None of these may throw. */
+export interface RetryWaitsHost<T> {
+  /** Its next attempt is due. */
+  due(item: T): void;
+  /** Its time was over before the next attempt would have been due. */
+  over(item: T): void;
+}
+
 /** What waits for its next attempt, each until its own instant or until all are released. */
 export class RetryWaits<T> {
   readonly #clock: Clock;
   readonly #timers: TimerQueue;
   readonly #limits: BackoffLimits;
-  readonly #due: (item: T) => void;
+  readonly #host: RetryWaitsHost<T>;
   readonly #waiting = new Map<T, TimerTicket | undefined>();
   #isPaused = false;
 
-  /** `due` is called when the wait of an item is over; it must not throw. */
-  constructor(clock: Clock, timers: TimerQueue, limits: BackoffLimits, due: (item: T) => void) {
+  constructor(clock: Clock, timers: TimerQueue, limits: BackoffLimits, host: RetryWaitsHost<T>) {
     this.#clock = clock;
     this.#timers = timers;
     this.#limits = limits;
-    this.#due = due;
+    this.#host = host;
   }
 
   /** True while items wait without an end in sight. */
@@ -24,19 +31,32 @@ export class RetryWaits<T> {
     return this.#isPaused;
   }
 
-  /** Lets an item wait after its failed attempt number `attempt`. Returns for how many ms; paused, `undefined`. */
-  add(item: T, attempt: number): number | undefined {
+  /**
+   * Lets an item wait after its failed attempt number `attempt`, at most until `overAt` (monotonic ms).
+   *
+   * @returns for how many ms; `Infinity` if its time is over before the next attempt; paused, `undefined`
+   */
+  add(item: T, attempt: number, overAt: number): number | undefined {
     if (this.#isPaused) {
       this.#waiting.set(item, undefined);
       return undefined;
     }
     const delayMs = retryDelayMs(attempt, this.#limits, () => this.#clock.random?.() ?? Math.random());
-    const ticket = this.#timers.schedule(this.#clock.monotonic() + delayMs, () => {
+    const dueAt = this.#clock.monotonic() + delayMs;
+    const isDue = dueAt < overAt;
+    const ticket = this.#timers.schedule(Math.min(dueAt, overAt), () => {
       this.#waiting.delete(item);
-      this.#due(item);
+      if (isDue) this.#host.due(item);
+      else this.#host.over(item);
     });
     this.#waiting.set(item, ticket);
-    return delayMs;
+    return isDue ? delayMs : Number.POSITIVE_INFINITY;
+  }
+
+  /** An item waits no more. */
+  delete(item: T): void {
+    this.#timers.cancel(this.#waiting.get(item));
+    this.#waiting.delete(item);
   }
 
   /** Gives every ticket back; items wait until {@link RetryWaits.releaseAll}. */
@@ -48,12 +68,12 @@ export class RetryWaits<T> {
     }
   }
 
-  /** Ends every wait now, and the pause. */
+  /** Ends every wait now, and the pause: the next attempt of each is due. */
   releaseAll(): void {
     this.#isPaused = false;
     const items = [...this.#waiting.keys()];
     for (const ticket of this.#waiting.values()) this.#timers.cancel(ticket);
     this.#waiting.clear();
-    for (const item of items) this.#due(item);
+    for (const item of items) this.#host.due(item);
   }
 }

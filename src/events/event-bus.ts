@@ -32,15 +32,21 @@ export interface CallbackFailedEvent {
 /** One attempt to deliver an ending failed. */
 export interface DeliveryFailedEvent {
   readonly event: EndedEvent;
+  /** Who was to be told: `default`, or the name that `ended.deliver` has for it. */
+  readonly recipient: string;
   /** Counts from 1. */
   readonly attempt: number;
   readonly error: unknown;
+  /** False also if `giveUpAfter` is over before the next attempt would come. */
   readonly willRetry: boolean;
   /** The pause before the next attempt, ms; `undefined` if there is none. */
   readonly retryInMs: number | undefined;
 }
 
-/** An ending will not be delivered by itself any more, or (`dropped`) is forgotten because of `maxDeadLetters`. */
+/**
+ * An ending will not be delivered by itself any more, or (`dropped`) is forgotten because of `maxDeadLetters` or
+ * `deadLetterTtl`.
+ */
 export interface DeadLetterEvent {
   readonly letter: DeadLetter;
   readonly dropped: boolean;

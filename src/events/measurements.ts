@@ -13,6 +13,6 @@ export interface Measurements {
   sweptLate?(map: string, lateMs: number): void;
   /** The journal has taken an append, which took this long, ms. */
   journalAppended?(durationMs: number): void;
-  /** An ending was delivered, by an attempt that took this long, ms. */
-  delivered?(durationMs: number, event: EndedEvent): void;
+  /** An ending was delivered to a recipient, by an attempt that took this long, ms. */
+  delivered?(durationMs: number, event: EndedEvent, recipient: string): void;
 }

@@ -1,9 +1,23 @@
+import type { Recipient } from '../endings/deliveries.js';
 import { endedReasons, zeroFor } from '../events/reasons.js';
-import { eachOf, only, type PulledMetric } from './pulled.js';
+import type { RegistryInternals } from '../registry/internals.js';
+import { eachOf, mapLabel, only, type PulledMetric, type Sample } from './pulled.js';
 
-const noneDelivered = { delivered: 0, failed: 0, dead: 0 };
+/** Returns the series of each recipient; its name may hold what that of a map may. */
+function eachRecipient(
+  { deliveries }: RegistryInternals,
+  samples: (recipient: Recipient) => readonly Sample[],
+): Sample[] {
+  return (deliveries?.recipients ?? []).flatMap((recipient) => {
+    const name = mapLabel(recipient.name);
+    return samples(recipient).map(({ labels, value }) => ({ labels: { recipient: name, ...labels }, value }));
+  });
+}
 
-/** How the endings are doing. A registry without `ended` has these too, all of them zero. */
+/**
+ * How the endings are doing. A registry without `ended` has these too: all of them zero, or, of those with a recipient,
+ * no series.
+ */
 export const metricsOfEndings: readonly PulledMetric[] = [
   {
     type: 'counter',
@@ -21,21 +35,33 @@ export const metricsOfEndings: readonly PulledMetric[] = [
   {
     type: 'counter',
     name: 'ended_deliveries_total',
-    help: 'Endings that were delivered, attempts that failed, and endings that became dead letters.',
-    labelNames: ['outcome'],
-    read: ({ deliveries }) => eachOf('outcome', { ...(deliveries?.outcomes ?? noneDelivered) }),
+    help: 'Endings that were delivered, attempts that failed, endings that became dead letters, and of these the dropped.',
+    labelNames: ['recipient', 'outcome'],
+    read: (parts) => eachRecipient(parts, ({ outcomes }) => eachOf('outcome', { ...outcomes })),
   },
   {
     type: 'gauge',
     name: 'ended_pending',
     help: 'Endings that are queued, being delivered, or waiting for a retry.',
-    read: ({ deliveries }) => only(deliveries?.notifier.pendingCount ?? 0),
+    labelNames: ['recipient'],
+    read: (parts) => eachRecipient(parts, ({ notifier }) => only(notifier.pendingCount)),
+  },
+  {
+    type: 'gauge',
+    name: 'ended_oldest_pending_seconds',
+    help: 'For how long the ending has been pending that has been so for longest; 0 if none is.',
+    aggregator: 'max',
+    read: ({ deliveries, engine }) => {
+      const since = deliveries?.oldestPendingAt;
+      return only(since === undefined ? 0 : Math.max(0, engine.timeline.now() - since) / 1_000);
+    },
   },
   {
     type: 'gauge',
     name: 'dead_letters',
     help: 'Endings that will not be delivered by themselves any more.',
-    read: ({ deliveries }) => only(deliveries?.notifier.deadLetterCount ?? 0),
+    labelNames: ['recipient'],
+    read: (parts) => eachRecipient(parts, ({ notifier }) => only(notifier.deadLetterCount)),
   },
   {
     type: 'gauge',

@@ -77,7 +77,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
       endedMap: ended?.map,
       ids,
       endings: () => parts.endings,
-      notifier: () => parts.deliveries?.notifier,
+      deliveries: () => parts.deliveries,
       asksSettled: ended?.settled !== undefined,
       isSettled,
     },
@@ -91,7 +91,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     weights,
     endings: undefined,
     tombstones,
-    deliveries: ended?.deliver && new Deliveries(engine, ended, ended.deliver, restart.log),
+    deliveries: ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.log) : undefined,
     restart,
     isClosed: false,
   };

@@ -54,7 +54,7 @@ function warningsOf({ engine, leaks, deliveries }: RegistryInternals): string[] 
   for (const tracker of engine.trackers.values()) {
     if (leaks.verdictOf(tracker).suspected) warnings.push(`the map '${tracker.name}' leaks`);
   }
-  const letters = deliveries?.notifier.deadLetterCount ?? 0;
+  const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)
     warnings.push(`${letters} ${letters === 1 ? 'ending was' : 'endings were'} given up: see deadLetters()`);
   if (engine.isStopped) warnings.push('sweeping was stopped by hand');

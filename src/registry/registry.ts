@@ -224,12 +224,25 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   /** Returns the endings that will not be delivered by themselves any more, the oldest first. */
   deadLetters(): DeadLetter[] {
-    return this.#parts.deliveries?.notifier.deadLetters() ?? [];
+    return this.#parts.deliveries?.deadLetters() ?? [];
   }
 
-  /** Gives a dead letter a new round of attempts. Returns false if it is unknown, or an attempt still runs. */
-  redeliver(id: string): boolean {
-    return this.#parts.deliveries?.notifier.redeliver(id) ?? false;
+  /**
+   * Gives all dead letters a new round of attempts, the oldest first, in slices.
+   *
+   * @returns how many are tried again: not those whose attempt still runs, nor more than `maxPending` has room for
+   */
+  redeliver(): number;
+  /**
+   * Gives the dead letters of an ending a new round of attempts, one for each recipient that has one.
+   *
+   * @returns whether any is tried again; false if there is none of this id, its attempt still runs, or there is no room
+   */
+  redeliver(id: string): boolean;
+  redeliver(id?: string): boolean | number {
+    const { deliveries } = this.#parts;
+    if (id === undefined) return deliveries?.redeliverAll() ?? 0;
+    return deliveries?.redeliver(id) ?? false;
   }
 
   /**
@@ -237,7 +250,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * claiming, and `sweep()` still sweeps when it is called. Idempotent.
    */
   stop(): void {
-    this.#parts.deliveries?.notifier.pauseRetries();
+    this.#parts.deliveries?.pauseRetries();
     this.#parts.engine.stop();
   }
 
@@ -268,8 +281,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     // The notifier needs it for its time-outs and for the deadline.
     timers.resume();
     const deadlineAt = timeline.now() + deadlineMs;
-    const notifier = this.#parts.deliveries?.notifier;
-    await notifier?.finish(deadlineAt);
+    const { deliveries } = this.#parts;
+    await deliveries?.finish(deadlineAt);
     timers.pause();
     timers.clear();
     const { adoptions } = this.#assembly;
@@ -277,7 +290,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     for (const adoption of adoptions.values()) adoption.release();
     adoptions.clear();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.
-    return { undelivered: notifier?.undelivered ?? 0 };
+    return { undelivered: deliveries?.undelivered ?? 0 };
   }
 
   #assertOpen(method: string): void {

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { type Explanation, explain, span } from '../diagnosis/explain.js';
+import type { DeliveryOutcomes } from '../endings/deliveries.js';
 import type { LeavingReason } from '../events/reasons.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -38,15 +39,30 @@ export interface MapReport {
   readonly oldest: readonly Explanation[];
 }
 
+/** How one recipient of the endings is doing. */
+export interface RecipientReport {
+  readonly name: string;
+  readonly pending: number;
+  readonly delivered: number;
+  readonly failedAttempts: number;
+  readonly deadLetters: number;
+  readonly deadLettersDropped: number;
+}
+
 /** The state of the endings. */
 export interface EndingsReport {
   readonly map: string;
   readonly ended: Readonly<Record<string, number>>;
   readonly duplicates: number;
+  /** Endings that are queued, being delivered or waiting for a retry; this and what follows of all recipients together. */
   readonly pending: number;
   readonly delivered: number;
   readonly failedAttempts: number;
   readonly deadLetters: number;
+  /** Dead letters that were dropped, because there were too many or their time was over. */
+  readonly deadLettersDropped: number;
+  /** The same five of each recipient. */
+  readonly recipients: readonly RecipientReport[];
   readonly tombstones: number;
   readonly tombstonesEvicted: number;
 }
@@ -85,10 +101,11 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
       map: endings.tracker.name,
       ended: { ...endings.endedTotal },
       duplicates: endings.duplicatesTotal,
-      pending: deliveries?.notifier.pendingCount ?? 0,
-      delivered: deliveries?.outcomes.delivered ?? 0,
-      failedAttempts: deliveries?.outcomes.failed ?? 0,
-      deadLetters: deliveries?.notifier.deadLetterCount ?? 0,
+      ...deliveryCounts(deliveries?.outcomes, deliveries),
+      recipients: (deliveries?.recipients ?? []).map(({ name, notifier, outcomes }) => ({
+        name,
+        ...deliveryCounts(outcomes, notifier),
+      })),
       tombstones: tombstones?.size ?? 0,
       tombstonesEvicted: tombstones?.evictedTotal ?? 0,
     },
@@ -104,6 +121,19 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
     toString: { value: print },
     [inspect.custom]: { value: print },
   }) as RegistryReport;
+}
+
+function deliveryCounts(
+  outcomes: DeliveryOutcomes | undefined,
+  owed: { readonly pendingCount: number; readonly deadLetterCount: number } | undefined,
+): Omit<RecipientReport, 'name'> {
+  return {
+    pending: owed?.pendingCount ?? 0,
+    delivered: outcomes?.delivered ?? 0,
+    failedAttempts: outcomes?.failed ?? 0,
+    deadLetters: owed?.deadLetterCount ?? 0,
+    deadLettersDropped: outcomes?.dropped ?? 0,
+  };
 }
 
 function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker: Tracker): MapReport {
@@ -210,9 +240,20 @@ function endingLines(endings: EndingsReport): string[] {
     .map(([reason, count]) => `${count} ${reason}`);
   return [
     `endings of ${shownText(endings.map)}: ${reasons.join(', ') || 'none'}; ${endings.duplicates} duplicates turned away`,
-    `deliveries: ${endings.delivered} delivered, ${endings.pending} pending, ${endings.failedAttempts} attempts failed, ` +
-      `${endings.deadLetters} dead letters; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
+    `deliveries: ${deliveryLine(endings)}; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
+    // One says what the line above says.
+    ...(endings.recipients.length < 2
+      ? []
+      : endings.recipients.map(
+          (recipient) => `  to ${shownText(recipient.name)}: ${deliveryLine(recipient)}`,
+        )),
   ];
+}
+
+function deliveryLine(counts: Omit<RecipientReport, 'name'>): string {
+  const { delivered, pending, failedAttempts, deadLetters, deadLettersDropped } = counts;
+  const dropped = deadLettersDropped === 0 ? '' : `, ${deadLettersDropped} dropped`;
+  return `${delivered} delivered, ${pending} pending, ${failedAttempts} attempts failed, ${deadLetters} dead letters${dropped}`;
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */

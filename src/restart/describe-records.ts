@@ -1,4 +1,5 @@
 import ms from 'ms';
+import { defaultRecipient } from '../endings/ended-policy.js';
 import { describe } from '../events/shown.js';
 import type { JournalRecord } from './journal.js';
 import type { PastEnding } from './left.js';
@@ -39,14 +40,15 @@ function section(endings: readonly PastEnding[], title: string): string[] {
   ];
 }
 
-function endingLine({ key, reason, endedAt, attempts, letter }: PastEnding): string {
+function endingLine({ key, recipient, reason, endedAt, attempts, letter }: PastEnding): string {
+  const to = recipient === defaultRecipient ? '' : ` to ${describe(recipient)}`;
   const ago = ms(Math.max(0, Date.now() - endedAt));
   const tried = attempts === 0 ? '' : `, ${counted(attempts, 'attempt', 'attempts')} failed`;
   const why =
     letter === undefined
       ? ''
       : `, ${letter.cause}${letter.error === undefined ? '' : `: ${describe(letter.error)}`}`;
-  return `  ${describe(key)} ${describe(reason)} ${ago} ago${tried}${why}`;
+  return `  ${describe(key)} ${describe(reason)} ${ago} ago${to}${tried}${why}`;
 }
 
 const counted = (count: number, one: string, several: string): string =>

@@ -131,7 +131,8 @@ export function pastOfFirstEdition(value: unknown): Past {
       attempts,
       ambiguous ? 1 : 0,
       at,
-      ...(error === undefined ? [] : [error]),
+      at - takenAt,
+      ...(error === undefined ? [] : [{ e: error }]),
     ]);
   }
   return past;

@@ -1,3 +1,4 @@
+import { defaultRecipient } from '../endings/ended-policy.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 
 /** How the entries of earlier lives are taken over. */
@@ -117,9 +118,10 @@ export class PastEntry {
   }
 }
 
-/** The end of a run that was claimed and has not been delivered. Instants are epoch ms. */
+/** The end of a run that was claimed and has not been delivered to a recipient. Instants are epoch ms. */
 export interface PastEnding {
   readonly id: string;
+  readonly recipient: string;
   readonly key: unknown;
   readonly generation: number;
   readonly reason: string;
@@ -130,10 +132,21 @@ export interface PastEnding {
   readonly value: unknown;
   readonly detail: unknown;
   attempts: number;
+  /**
+   * When the first attempt of the round began, ms of the past, as if no time had passed between two lives; monotonic ms of
+   * this life, once it is taken over. `undefined` without any.
+   */
+  triedAt: number | undefined;
   /** Its id is the owner's own: the run is remembered by it. */
   readonly isOwnId: boolean;
   /** It is a dead letter. */
   letter: PastLetter | undefined;
+}
+
+/** Tells what is owed to one recipient from what is owed of the same ending to another. For the usual one it is the id. */
+export function obligationKey(id: string, recipient: string): string {
+  if (recipient === defaultRecipient && !id.startsWith('\0')) return id;
+  return `\0${recipient.length}:${recipient}${id}`;
 }
 
 /** What is known of a dead letter beside its ending. */
@@ -142,6 +155,8 @@ export interface PastLetter {
   readonly ambiguous: boolean;
   /** Epoch ms. */
   readonly at: number;
+  /** The same, ms of the past; monotonic ms of this life, once it is taken over. */
+  readonly diedAt: number;
   readonly error: string | undefined;
 }
 
@@ -165,6 +180,7 @@ export interface Left {
   /** The map whose runs end. */
   readonly endedMap: string | undefined;
   readonly maps: Map<string, PastMap>;
+  /** By {@link obligationKey}. */
   readonly endings: Map<string, PastEnding>;
   readonly tombstones: Map<string, PastTombstone>;
 }

@@ -1,5 +1,5 @@
+import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
-import type { Notifier } from '../endings/notifier.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { PastEnding, PastEntry } from './left.js';
 import type { RecordEncoder } from './record-encoder.js';
@@ -18,7 +18,7 @@ export interface LiveParts {
   readonly recorders: ReadonlyArray<{ readonly tracker: Tracker; readonly index: number }>;
   readonly encoder: RecordEncoder;
   readonly endings: Endings | undefined;
-  readonly notifier: Notifier<unknown, unknown> | undefined;
+  readonly deliveries: Deliveries | undefined;
   readonly absent: AbsentParts;
   /** Endings of earlier lives that nobody is told of in this one. */
   readonly carried: readonly PastEnding[];
@@ -45,32 +45,37 @@ export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
   for (const [map, entry] of parts.absent.entries()) yield absentRecord(parts, parts.indexOf(map), entry);
 }
 
-function* owedRecords({ endings, notifier, encoder, carried }: LiveParts): Generator<string | undefined> {
+function* owedRecords({ endings, deliveries, encoder, carried }: LiveParts): Generator<string | undefined> {
   for (const [id, ended] of endings?.ids?.ended() ?? []) yield encoder.tombstone(id, ended);
-  for (const ending of carried) yield* carriedRecords(ending);
-  if (endings === undefined || notifier === undefined) return;
+  for (const ending of carried) yield* carriedRecords(encoder, ending);
+  if (endings === undefined || deliveries === undefined) return;
   const { tracker } = endings;
   // Claimed in the midst of a removal: the notifier has them as soon as their companions have left.
-  for (const event of endings.endingNow()) yield encoder.ending(tracker, event, 0);
-  for (const { event, attempts } of notifier.obligations()) yield encoder.ending(tracker, event, attempts);
-  for (const letter of notifier.letters()) {
-    yield encoder.ending(tracker, letter.event, letter.attempts);
-    yield deadRecord(letter);
+  for (const event of endings.endingNow()) yield encoder.ending(tracker, event);
+  for (const { name, notifier } of deliveries.recipients) {
+    const recipients = [name];
+    for (const { event, attempts, triedAt } of notifier.obligations()) {
+      yield encoder.ending(tracker, event, { recipients, attempts, triedAt });
+    }
+    for (const { letter, diedAt } of notifier.letters()) {
+      yield encoder.ending(tracker, letter.event, { recipients, attempts: letter.attempts });
+      yield deadRecord(letter, encoder.instant(diedAt));
+    }
   }
 }
 
 /** An ending of an earlier life, as that has written it. */
-function* carriedRecords(ending: PastEnding): Generator<string | undefined> {
-  const { id, key, value, detail, attempts, isOwnId, letter } = ending;
+function* carriedRecords(encoder: RecordEncoder, ending: PastEnding): Generator<string | undefined> {
+  const { id, recipient, key, value, detail, isOwnId, letter } = ending;
   const text = keyText(key);
   if (text === undefined) return;
   let more = `"i":${JSON.stringify(id)}`;
   if (value !== undefined) more += `,"v":${JSON.stringify(value)}`;
   if (detail !== undefined) more += `,"d":${JSON.stringify(detail)}`;
-  if (attempts > 0) more += `,"n":${attempts}`;
+  more += encoder.openMore({ ...ending, recipients: [recipient] });
   if (isOwnId) more += ',"k":1';
   yield endRecord(ending, text, more);
-  if (letter !== undefined) yield deadRecord({ id, attempts, ...letter });
+  if (letter !== undefined) yield deadRecord({ ...ending, ...letter }, encoder.instant(letter.diedAt));
 }
 
 function absentRecord({ encoder }: LiveParts, index: number, entry: PastEntry): string | undefined {

@@ -1,17 +1,19 @@
+import { defaultRecipient } from '../endings/ended-policy.js';
 import { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { describe } from '../events/shown.js';
 import type { JournalRecord } from './journal.js';
 import {
   type Left,
+  obligationKey,
   type PastEnding,
   PastEntry,
   type PastLetter,
   type PastMap,
   type PastTombstone,
 } from './left.js';
-import { count, flag, instant, knownKey, members, text } from './record-fields.js';
-import { type EndMore, type EntryMore, type Life, recordsVersion } from './records.js';
+import { count, flag, instant, knownKey, list, members, text } from './record-fields.js';
+import { type EndMore, type EntryMore, type LetterMore, type Life, recordsVersion } from './records.js';
 
 /** A record that says nothing to this version: it is damaged, or of a later one. Whoever reads it knows where it stands. */
 export class RecordError extends MapsweepError {}
@@ -75,7 +77,9 @@ export class Past implements Left {
   end(now: PresentClocks): number {
     if (this.#life === undefined) return 0;
     this.#closeLife();
-    return -this.presentAt(now);
+    const present = this.presentAt(now);
+    this.#leaveOut(present - this.#latest);
+    return -present;
   }
 
   /** Instant 0 of the last life, in ms of this past. */
@@ -107,31 +111,35 @@ export class Past implements Left {
         this.#end(record);
         return;
       case 'done':
-        this.endings.delete(text(record[1]));
+        this.endings.delete(obligationKey(text(record[1]), recipientOf(record[2])));
         return;
       case 'quiet':
         this.#claim(count(record[1]));
         return;
       case 'failed': {
-        const ending = this.endings.get(text(record[1]));
-        const attempts = count(record[2]);
-        if (ending !== undefined) ending.attempts = attempts;
+        const [, id, attempts, triedAt, at, recipient] = record;
+        // The life has come that far, though nothing else may have happened since.
+        this.#at(at);
+        const ending = this.#endingOf(id, recipient);
+        const failed = { attempts: count(attempts), triedAt: this.#at(triedAt) };
+        if (ending !== undefined) Object.assign(ending, failed);
         return;
       }
       case 'dead':
         this.#dead(record);
         return;
       case 'late': {
-        const ending = this.endings.get(text(record[1]));
-        const error = record[2] === undefined ? undefined : text(record[2]);
+        const { error, recipient } = letterMore(record[2]);
+        const ending = this.#endingOf(record[1], recipient);
         if (ending?.letter !== undefined) ending.letter = { ...ending.letter, ambiguous: false, error };
         return;
       }
       case 'retry': {
-        const ending = this.endings.get(text(record[1]));
+        const ending = this.#endingOf(record[1], record[2]);
         if (ending === undefined) return;
         ending.letter = undefined;
         ending.attempts = 0;
+        ending.triedAt = undefined;
         return;
       }
       case 'value': {
@@ -194,9 +202,11 @@ export class Past implements Left {
     if (this.#life?.id === life.id) return;
     if (this.#life !== undefined) {
       this.#closeLife();
+      const before = this.#latest;
       // Whole ms, as all instants of records: an entry keeps those for less. Later, so that nothing is older than it was.
       this.#origin = Math.ceil(this.#latest + this.#gapTo(life));
       this.#latest = this.#origin;
+      this.#leaveOut(this.#origin - before);
     }
     this.#life = life;
     this.#jumpedMs = 0;
@@ -214,6 +224,11 @@ export class Past implements Left {
       }
     }
     this.#windowMs = 0;
+  }
+
+  /** Nobody could be told while no life was there. */
+  #leaveOut(gapMs: number): void {
+    for (const ending of this.endings.values()) if (ending.triedAt !== undefined) ending.triedAt += gapMs;
   }
 
   #gapTo(next: PresentClocks): number {
@@ -288,14 +303,12 @@ export class Past implements Left {
   #end([, given, json, reason, ended, age, idle, more]: JournalRecord): void {
     const generation = count(given);
     const endedAt = instant(ended);
-    const { i, v, d, n, k }: Partial<EndMore> = members(more);
+    const { i, v, d, n, k, t, r }: Partial<EndMore> = members(more);
     this.#claim(generation);
-    // A checkpoint repeats it; what has become of it since stays.
     const id = text(i);
-    const known = this.endings.get(id);
     const key = knownKey(json);
     if (k === 1) this.#remember({ key, generation, id, at: this.#atEpoch(endedAt) });
-    this.endings.set(id, {
+    const ending = {
       id,
       key,
       generation,
@@ -305,10 +318,26 @@ export class Past implements Left {
       endedAt,
       value: v,
       detail: d,
-      attempts: Math.max(known?.attempts ?? 0, n === undefined ? 0 : count(n)),
       isOwnId: k === 1,
-      letter: known?.letter,
-    });
+    };
+    const attempts = n === undefined ? 0 : count(n);
+    const triedAt = t === undefined ? undefined : this.#at(t);
+    for (const recipient of r === undefined ? [defaultRecipient] : list(r).map(text)) {
+      const place = obligationKey(id, recipient);
+      // A checkpoint repeats it; what has become of it since stays.
+      const known = this.endings.get(place);
+      this.endings.set(place, {
+        ...ending,
+        recipient,
+        attempts: Math.max(known?.attempts ?? 0, attempts),
+        triedAt: known?.triedAt ?? triedAt,
+        letter: known?.letter,
+      });
+    }
+  }
+
+  #endingOf(id: unknown, recipient: unknown): PastEnding | undefined {
+    return this.endings.get(obligationKey(text(id), recipientOf(recipient)));
   }
 
   /** The youngest comes last; one that is only repeated stays where it is. */
@@ -330,19 +359,22 @@ export class Past implements Left {
     if (map !== undefined && generation > map.lastGeneration) map.lastGeneration = generation;
   }
 
-  #dead([, given, cause, attempts, ambiguous, at, error]: JournalRecord): void {
-    const ending = this.endings.get(text(given));
+  #dead([, id, cause, attempts, ambiguous, at, diedAt, more]: JournalRecord): void {
+    const { error, recipient } = letterMore(more);
+    const ending = this.#endingOf(id, recipient);
     const counted = count(attempts);
     const letter: PastLetter = {
       cause: text(cause) as DeadLetter['cause'],
       ambiguous: flag(ambiguous),
       at: instant(at),
-      error: error === undefined ? undefined : text(error),
+      diedAt: this.#at(diedAt),
+      error,
     };
     if (ending === undefined) return;
     // Letters stand in the order of their deaths: the oldest goes first when there are too many.
-    this.endings.delete(ending.id);
-    this.endings.set(ending.id, ending);
+    const place = obligationKey(ending.id, ending.recipient);
+    this.endings.delete(place);
+    this.endings.set(place, ending);
     ending.attempts = counted;
     ending.letter = letter;
   }
@@ -364,6 +396,14 @@ export class Past implements Left {
     if (at > this.#latest) this.#latest = at;
     return at;
   }
+}
+
+/** Who is meant by a record that names nobody is the only one there mostly is. */
+const recipientOf = (name: unknown): string => (name === undefined ? defaultRecipient : text(name));
+
+function letterMore(more: unknown): { readonly error: string | undefined; readonly recipient: unknown } {
+  const { e, r }: LetterMore = more === undefined ? {} : members(more);
+  return { error: e === undefined ? undefined : text(e), recipient: r };
 }
 
 function damaged(record: JournalRecord, cause: unknown): RecordError {

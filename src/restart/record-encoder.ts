@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib';
+import { defaultRecipient } from '../endings/ended-policy.js';
 import type { Endings } from '../endings/endings.js';
 import type { EndedId } from '../endings/run-ids.js';
 import { MapsweepTypeError } from '../errors.js';
@@ -19,10 +20,20 @@ export interface EncoderHost {
   readonly isMarking: boolean;
   /** Whether ids are the owner's own. */
   readonly hasOwnIds: boolean;
+  /** Who is told of an ending in this life. */
+  recipients(): readonly string[];
   /** The endings of a map, if it is the one that has any. */
   endingsOf(tracker: Tracker): Endings | undefined;
   /** Get what was left out. */
   readonly failures: CallbackFailures;
+}
+
+/** What is known of an ending that is owed. */
+export interface OpenEnding {
+  readonly recipients?: readonly string[];
+  readonly attempts?: number;
+  /** When the first attempt began, monotonic ms. */
+  readonly triedAt?: number | undefined;
 }
 
 /**
@@ -126,8 +137,8 @@ export class RecordEncoder {
     this.#sums.get(tracker)?.delete(slot);
   }
 
-  /** An ending that is owed. */
-  ending(tracker: Tracker, event: EndedEvent, attempts: number): string | undefined {
+  /** An ending that is owed: to all recipients of this life, and not tried yet, unless something else is given. */
+  ending(tracker: Tracker, event: EndedEvent, open: OpenEnding = {}): string | undefined {
     const key = this.#key(tracker, event.key);
     if (key === undefined) return undefined;
     let more = `"i":${JSON.stringify(event.id)}`;
@@ -135,9 +146,19 @@ export class RecordEncoder {
     if (value !== undefined) more += `,"v":${value}`;
     const detail = this.#detail(tracker, event);
     if (detail !== undefined) more += `,"d":${detail}`;
-    if (attempts > 0) more += `,"n":${attempts}`;
+    more += this.openMore(open);
     if (this.#host.hasOwnIds) more += ',"k":1';
     return endRecord(event, key, more);
+  }
+
+  /** To whom an ending is owed, and what came of that so far, as members of its record. */
+  openMore({ recipients = this.#host.recipients(), attempts = 0, triedAt }: OpenEnding): string {
+    let more = '';
+    if (attempts > 0) more += `,"n":${attempts}`;
+    if (attempts > 0 && triedAt !== undefined) more += `,"t":${this.instant(triedAt)}`;
+    if (recipients.length !== 1 || recipients[0] !== defaultRecipient)
+      more += `,"r":${JSON.stringify(recipients)}`;
+    return more;
   }
 
   /** The memory of a run that has ended; `undefined` if it cannot be written. */

@@ -34,6 +34,12 @@ export function knownKey(json: unknown): unknown {
   throw new TypeError(`expected a key, found ${describe(json)}`);
 }
 
+/** An array. */
+export function list(value: unknown): unknown[] {
+  if (Array.isArray(value)) return value;
+  throw new TypeError(`expected an array, found ${describe(value)}`);
+}
+
 /** An object. Members that only a later version knows are left alone. */
 export function members(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))

@@ -1,5 +1,5 @@
+import type { Deliveries } from '../endings/deliveries.js';
 import type { EndedRun, Endings } from '../endings/endings.js';
-import type { Notifier } from '../endings/notifier.js';
 import type { ObligationLog } from '../endings/notifier-options.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
@@ -29,7 +29,7 @@ export interface RecorderHost {
   /** The map whose runs end, in this life or else in the one before. */
   readonly endedMap: string | undefined;
   endings(): Endings | undefined;
-  notifier(): Notifier<unknown, unknown> | undefined;
+  deliveries(): Deliveries | undefined;
   liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'>;
   /** How long what earlier lives left has been awaited in this one, ms of running time; `undefined` if nothing is. */
   windowMs(): number | undefined;
@@ -94,7 +94,7 @@ export class Recorder implements ObligationLog {
       this.#timers,
       () => clock.monotonic(),
       maxWaitMs,
-      (id) => host.notifier()?.start(id),
+      (id) => host.deliveries()?.start(id),
     );
     this.#names = new MapNames({
       endedMap: host.endedMap,
@@ -174,7 +174,7 @@ export class Recorder implements ObligationLog {
   /** A run has ended: it is delivered once that is written, if anybody is to be told. */
   ended(event: EndedEvent): void {
     if (!this.#concluded.delete(event)) this.#conclude(event);
-    if (this.#host.notifier() !== undefined) this.gate.hold(event.id, this.writer.saidCount);
+    if (this.#host.deliveries() !== undefined) this.gate.hold(event.id, this.writer.saidCount);
   }
 
   /** A run has ended, and nobody has to be told. */
@@ -191,26 +191,31 @@ export class Recorder implements ObligationLog {
     this.writer.say(records.quietRecord(generation));
   }
 
-  attempted(id: string, attempts: number): void {
-    this.writer.say(records.failedRecord(id, attempts));
+  attempted(id: string, recipient: string, attempts: number, triedAt: number): void {
+    const since = this.encoder.instant(triedAt);
+    const at = this.encoder.instant(this.#host.engine.timeline.now());
+    this.writer.say(records.failedRecord(id, recipient, attempts, since, at));
   }
 
-  done(id: string): void {
-    this.writer.say(records.doneRecord(id));
+  done(id: string, recipient: string): void {
+    this.writer.say(records.doneRecord(id, recipient));
   }
 
-  dead(letter: DeadLetter): void {
-    this.writer.say(records.deadRecord(letter));
+  dead(letter: DeadLetter, diedAt: number): void {
+    this.writer.say(records.deadRecord(letter, this.encoder.instant(diedAt)));
   }
 
   failedLate(letter: DeadLetter): void {
     this.writer.say(records.lateRecord(letter));
   }
 
-  retried(event: EndedEvent): void {
-    // A checkpoint under way may miss it, as a dead letter and as one that is pending again.
-    this.writer.say(event);
-    this.writer.say(records.retryRecord(event.id));
+  retried(event: EndedEvent, recipient: string): void {
+    const endings = this.#host.endings();
+    // A checkpoint under way may miss it, as a dead letter and as one that is pending again. At once, since it says who
+    // has to be told of it still: the others may have been.
+    const again = endings && this.encoder.ending(endings.tracker, event, { recipients: [recipient] });
+    if (again !== undefined) this.writer.say(again);
+    this.writer.say(records.retryRecord(event.id, recipient));
   }
 
   /** Where the journal is kept. */
@@ -275,14 +280,14 @@ export class Recorder implements ObligationLog {
 
   /** Writes down a claimed ending: before its entry leaves, if it does. */
   #conclude(event: EndedEvent): void {
-    if (this.#host.notifier() !== undefined) this.writer.say(event);
+    if (this.#host.deliveries() !== undefined) this.writer.say(event);
     else this.quiet(event);
   }
 
   /** The journal is somebody else's, who delivers what is in it. */
   #lose(): void {
     this.gate.shut();
-    this.#host.notifier()?.halt();
+    this.#host.deliveries()?.halt();
   }
 
   #encode(said: Utterance, slot: number, generation: number): string | undefined {
@@ -290,7 +295,7 @@ export class Recorder implements ObligationLog {
     if (said instanceof MapRecorder) return said.encode(slot, generation);
     if (said instanceof ActivityNote) return said.encode();
     const endings = this.#host.endings();
-    return endings && this.encoder.ending(endings.tracker, said as EndedEvent, 0);
+    return endings && this.encoder.ending(endings.tracker, said as EndedEvent);
   }
 
   #clockText(): string {
@@ -360,10 +365,10 @@ export class Recorder implements ObligationLog {
 
   /** About how much the journal would hold if it were written anew. */
   #liveBytes(): number {
-    const notifier = this.#host.notifier();
+    const deliveries = this.#host.deliveries();
     let entries = this.#host.liveParts().absent.count();
     for (const { tracker } of this.#recorders.values()) entries += tracker.stamps.size;
-    const owed = (notifier?.pendingCount ?? 0) + (notifier?.deadLetterCount ?? 0);
+    const owed = (deliveries?.pendingCount ?? 0) + (deliveries?.deadLetterCount ?? 0);
     return (entries + 2 * owed) * this.encoder.meanLength;
   }
 }

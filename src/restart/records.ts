@@ -1,3 +1,4 @@
+import { defaultRecipient } from '../endings/ended-policy.js';
 import type { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
@@ -18,16 +19,18 @@ import type { EndedEvent } from '../events/ended-event.js';
  * | `['left', map, …generations]` | these entries have left |
  * | `['end', generation, key, reason, endedAt, age, idle, more]` | a run has ended, and its recipient has to be told |
  * | `['quiet', …generations]` | these runs have ended, and nobody has to be told |
- * | `['failed', id, attempts]` | so many attempts to tell of it have begun |
- * | `['done', id]` | nobody has to be told any more: delivered, or dropped |
- * | `['dead', id, cause, attempts, ambiguous, at, error?]` | a dead letter |
- * | `['late', id, error?]` | the attempt whose time-out made it a dead letter has failed: it is not ambiguous |
- * | `['retry', id]` | the dead letter is tried again |
+ * | `['failed', id, attempts, triedAt, at, recipient?]` | so many attempts to tell of it have begun, when the first did, and what time it is |
+ * | `['done', id, recipient?]` | nobody has to be told any more: delivered, or dropped |
+ * | `['dead', id, cause, attempts, ambiguous, at, diedAt, more?]` | a dead letter |
+ * | `['late', id, more?]` | the attempt whose time-out made it a dead letter has failed: it is not ambiguous |
+ * | `['retry', id, recipient?]` | the dead letter is tried again |
  * | `['tomb', key, generation, id, at]` | a run that has ended is remembered by its id |
  * | `['window', ms]` | how long this life has waited for what earlier ones left |
  *
- * Instants of entries are ms since instant 0 of the life that wrote them, so that no age depends on the wall clock.
- * Endings and dead letters have been told of, so theirs are the epoch ms that were told. Each record may come twice, and
+ * Instants of entries, and those from which the time of a delivery or a dead letter runs, are ms since instant 0 of the life
+ * that wrote them, so that no age depends on the wall clock; they are negative if they were in an earlier life. What has been
+ * told of endings and dead letters is the epoch ms that were told. A recipient that is not named is the one called `default`.
+ * Each record may come twice, and
  * a generation is never given out again, over all lives. What says that a run has ended stands before what says that its
  * entry has left: wherever the records end, a run is open, or has an ending.
  */
@@ -56,8 +59,20 @@ export interface EndMore {
   d?: unknown;
   /** Attempts that have failed. */
   n?: number;
+  /** When the first of them began. */
+  t?: number;
+  /** Who has to be told; left out if it is `default` alone. */
+  r?: string[];
   /** Its id is the owner's own: the run is remembered by it. */
   k?: 1;
+}
+
+/** What a dead letter is known by beside what all have. */
+export interface LetterMore {
+  /** What its last attempt threw. */
+  e?: string;
+  /** Who was to be told, if it is not `default`. */
+  r?: string;
 }
 
 /** What a life of the process is known by. */
@@ -155,26 +170,40 @@ export function quietRecord(generation: number): string {
   return `["quiet",${generation}]`;
 }
 
-export function failedRecord(id: string, attempts: number): string {
-  return `["failed",${JSON.stringify(id)},${attempts}]`;
+export function failedRecord(
+  id: string,
+  recipient: string,
+  attempts: number,
+  triedAt: number,
+  at: number,
+): string {
+  return `["failed",${JSON.stringify(id)},${attempts},${triedAt},${at}${named(recipient)}]`;
 }
 
-export function doneRecord(id: string): string {
-  return `["done",${JSON.stringify(id)}]`;
+export function doneRecord(id: string, recipient: string): string {
+  return `["done",${JSON.stringify(id)}${named(recipient)}]`;
 }
 
 /** A dead letter, the youngest so far; what it is about stands in the `end` record of the same id. */
-export function deadRecord({ id, cause, attempts, ambiguous, at, error }: Omit<DeadLetter, 'event'>): string {
-  return `["dead",${JSON.stringify(id)},"${cause}",${attempts},${ambiguous ? 1 : 0},${at}${saidText(error)}]`;
+export function deadRecord(letter: Omit<DeadLetter, 'event'>, diedAt: number): string {
+  const { id, cause, attempts, ambiguous, at } = letter;
+  const flag = ambiguous ? 1 : 0;
+  return `["dead",${JSON.stringify(id)},"${cause}",${attempts},${flag},${at},${diedAt}${letterMore(letter)}]`;
 }
 
 /** A dead letter of which more is known; it stays as young as it was. */
-export function lateRecord({ id, error }: Pick<DeadLetter, 'id' | 'error'>): string {
-  return `["late",${JSON.stringify(id)}${saidText(error)}]`;
+export function lateRecord(letter: Pick<DeadLetter, 'id' | 'recipient' | 'error'>): string {
+  return `["late",${JSON.stringify(letter.id)}${letterMore(letter)}]`;
 }
 
-const saidText = (error: unknown): string =>
-  error === undefined ? '' : `,${JSON.stringify(errorText(error))}`;
+function letterMore({ error, recipient }: Pick<DeadLetter, 'error' | 'recipient'>): string {
+  const e = error === undefined ? undefined : errorText(error);
+  const r = recipient === defaultRecipient ? undefined : recipient;
+  return e === undefined && r === undefined ? '' : `,${JSON.stringify({ e, r })}`;
+}
+
+const named = (recipient: string): string =>
+  recipient === defaultRecipient ? '' : `,${JSON.stringify(recipient)}`;
 
 /** So much of the text of an error is kept. */
 const longestError = 500;
@@ -191,8 +220,8 @@ function errorText(error: unknown): string {
   }
 }
 
-export function retryRecord(id: string): string {
-  return `["retry",${JSON.stringify(id)}]`;
+export function retryRecord(id: string, recipient: string): string {
+  return `["retry",${JSON.stringify(id)}${named(recipient)}]`;
 }
 
 export function tombRecord(key: string, generation: number, id: string, at: number): string {

@@ -1,14 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
-import type { Notifier, NotifierState } from '../endings/notifier.js';
+import type { NotifierState } from '../endings/notifier.js';
 import type { ObligationLog } from '../endings/notifier-options.js';
 import type { RunIds } from '../endings/run-ids.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
+import { shownKey } from '../events/shown.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import type { Left, PastEnding } from './left.js';
+import { detached } from '../time/async-context.js';
+import type { Left, PastEnding, PastLetter } from './left.js';
 import type { LiveParts } from './live-records.js';
 import { MapNames } from './map-names.js';
 import type { OpenJournal, TakenJournal } from './open-journal.js';
@@ -31,7 +34,7 @@ export interface RestartHost {
   /** Which run is which, if the owner says so. */
   readonly ids: RunIds | undefined;
   endings(): Endings | undefined;
-  notifier(): Notifier<unknown, unknown> | undefined;
+  deliveries(): Deliveries | undefined;
   /** Whether the owner says which runs were announced before. */
   readonly asksSettled: boolean;
   /** Whether the end of an entry was announced before, by its value. */
@@ -53,6 +56,8 @@ export class Restart {
   // Endings of earlier lives that nobody is told of in this one.
   #carried: PastEnding[] = [];
   #restored: number | undefined;
+  /** What has to be added to an instant of the past that was taken over last, to have it in the monotonic time of this life. */
+  #shift = 0;
   /** The map whose runs end, in this life or else in the one before. */
   #endedMap: string | undefined;
 
@@ -112,7 +117,7 @@ export class Restart {
   /** A run has ended, and has to be delivered: once that is written, if there is a journal. */
   obliged(event: EndedEvent): void {
     this.recorder?.ended(event);
-    this.#host.notifier()?.push(event, this.recorder !== undefined);
+    this.#host.deliveries()?.push(event, this.recorder !== undefined);
   }
 
   /** All maps are there: sets the entries that can be decoded, and goes on with what was not delivered. */
@@ -194,6 +199,7 @@ export class Restart {
   #takeEntries(past: Past, isRecorded: boolean): void {
     const at = this.#host.engine.timeline.now();
     const shift = at + past.end(this.#clocks());
+    this.#shift = shift;
     this.restoration.take(past, { at, shift, lateMs: past.everyMs, isRecorded });
     this.recorder?.nameMaps(this.restoration.mapNames);
     this.#rememberEnded(past, shift);
@@ -214,30 +220,62 @@ export class Restart {
   }
 
   #takeEndings(past: Left): void {
-    const notifier = this.#host.notifier();
-    const endings = [...past.endings.values()];
-    if (notifier === undefined || !this.#mayConclude()) {
-      this.#carried.push(...endings);
-      return;
-    }
-    const state: NotifierState<unknown, unknown> = { pending: [], deadLetters: [] };
-    for (const ending of endings) {
-      const { id, attempts, letter } = ending;
-      const event = this.#eventOf(ending);
-      if (letter === undefined) state.pending.push({ event, attempts });
-      else {
-        const error =
-          letter.error === undefined ? undefined : new MapsweepError('ERR_RESTORED', letter.error);
-        state.deadLetters.push({ ...letter, id, event, attempts, error });
+    const deliveries = this.#mayConclude() ? this.#host.deliveries() : undefined;
+    const states = new Map<string, NotifierState<unknown, unknown>>();
+    const events = new Map<string, EndedEvent>();
+    for (const ending of past.endings.values()) {
+      const { id, recipient, attempts, letter } = ending;
+      if (ending.triedAt !== undefined) ending.triedAt += this.#shift;
+      if (letter !== undefined) ending.letter = { ...letter, diedAt: letter.diedAt + this.#shift };
+      if (deliveries?.of(recipient) === undefined) {
+        this.#carried.push(ending);
+        continue;
       }
+      const state = states.get(recipient) ?? { pending: [], deadLetters: [] };
+      states.set(recipient, state);
+      // One object for an ending, whoever is told of it.
+      const event = events.get(id) ?? this.#eventOf(ending);
+      if (deliveries.recipients.length > 1) events.set(id, event);
+      if (ending.letter === undefined) state.pending.push({ event, attempts, triedAt: ending.triedAt });
+      else state.deadLetters.push(letterOf(ending, ending.letter, event));
     }
-    notifier.import(state);
+    for (const [recipient, state] of states) deliveries?.of(recipient)?.import(state);
+    if (deliveries !== undefined) this.#sayCarried();
   }
 
-  #eventOf({ attempts: _, letter: _letter, isOwnId: _own, value: json, ...rest }: PastEnding): EndedEvent {
+  /** Says who has to be told and is not there. */
+  #sayCarried(): void {
+    const { failures } = this.#host.engine;
+    const counts = new Map<string, number>();
+    for (const { recipient } of this.#carried) counts.set(recipient, (counts.get(recipient) ?? 0) + 1);
+    for (const [recipient, count] of counts) {
+      const error = new MapsweepError(
+        'ERR_UNKNOWN_RECIPIENT',
+        `${count} ${count === 1 ? 'ending is' : 'endings are'} owed to the recipient ${shownKey(recipient)}, ` +
+          'which ended.deliver does not have: left open for a life that has it',
+      );
+      // Whoever listens does so when the registry is there.
+      detached(() =>
+        Promise.resolve().then(() => failures.report(this.#endedMap ?? '', 'deliver', undefined, error)),
+      );
+    }
+  }
+
+  #eventOf(ending: PastEnding): EndedEvent {
+    const { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value: json, detail } = ending;
     const tracker = this.#host.endings()?.tracker;
-    const value = tracker === undefined ? json : this.restoration.absences.valueOf(tracker, json, rest.key);
-    const event: EndedEvent = { ...rest, value };
+    const value = tracker === undefined ? json : this.restoration.absences.valueOf(tracker, json, key);
+    const event: EndedEvent = {
+      id,
+      key,
+      generation,
+      reason,
+      registeredAt,
+      lastActiveAt,
+      endedAt,
+      value,
+      detail,
+    };
     this.#keepPastValue(event, json);
     return event;
   }
@@ -251,7 +289,7 @@ export class Restart {
   #mayConclude(): boolean {
     const endings = this.#host.endings();
     if (endings === undefined || endings.tracker.observing) return false;
-    return this.recorder === undefined || this.#host.notifier() !== undefined;
+    return this.recorder === undefined || this.#host.deliveries() !== undefined;
   }
 
   #lastGenerationOf(map: string): number {
@@ -262,14 +300,14 @@ export class Restart {
   #liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'> {
     return {
       endings: this.#host.endings(),
-      notifier: this.#host.notifier(),
+      deliveries: this.#host.deliveries(),
       absent: this.restoration.absences,
       carried: this.#carried,
     };
   }
 
   #newRecorder({ journal, use }: TakenJournal): Recorder {
-    const { engine, endings, notifier } = this.#host;
+    const { engine, endings, deliveries } = this.#host;
     return new Recorder(
       {
         engine,
@@ -277,7 +315,7 @@ export class Restart {
         encoder: this.#newEncoder(true),
         endedMap: this.#endedMap,
         endings,
-        notifier,
+        deliveries,
         liveParts: () => this.#liveParts(),
         windowMs: () => this.restoration.windowMs,
         lastGenerationOf: (map) => this.#lastGenerationOf(map),
@@ -290,8 +328,9 @@ export class Restart {
   }
 
   #newEncoder(isMarking: boolean): RecordEncoder {
-    const { engine, endings, ids } = this.#host;
+    const { engine, endings, ids, deliveries } = this.#host;
     return new RecordEncoder({
+      recipients: () => deliveries()?.recipients.map(({ name }) => name) ?? [],
       origin: isMarking ? engine.timeline.now() : 0,
       lifeId: this.lifeId,
       isMarking,
@@ -303,6 +342,15 @@ export class Restart {
       failures: engine.failures,
     });
   }
+}
+
+function letterOf(
+  { id, recipient, attempts }: PastEnding,
+  { cause, ambiguous, at, diedAt, error: text }: PastLetter,
+  event: EndedEvent,
+): NotifierState<unknown, unknown>['deadLetters'][number] {
+  const error = text === undefined ? undefined : new MapsweepError('ERR_RESTORED', text);
+  return { letter: { id, recipient, event, attempts, error, ambiguous, at, cause }, diedAt };
 }
 
 /** A journal with runs of another map than the registry's own, that are open or whose ends are not delivered, is refused. */

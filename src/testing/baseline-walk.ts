@@ -239,13 +239,13 @@ export class BaselineWalk {
   #listen(): () => void {
     const { bus, measurements } = this.#subject.engine;
     const observer = {
-      delivered: (_durationMs: number, { id }: EndedEvent): void => {
-        this.#died.delete(id);
+      delivered: (_durationMs: number, { id }: EndedEvent, recipient: string): void => {
+        this.#died.delete(`${recipient} ${id}`);
       },
     };
     measurements.add(observer);
     const stop = bus.on('dead-letter', ({ letter, dropped }) => {
-      if (!dropped) this.#died.add(letter.id);
+      if (!dropped) this.#died.add(`${letter.recipient} ${letter.id}`);
     });
     return () => {
       stop();

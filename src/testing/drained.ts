@@ -30,7 +30,7 @@ function remainderOf(subject: Subject): Remainder {
 /** Endings that somebody has yet to hear of: undelivered ones, and restored runs that may yet end as `lost`. */
 export function pendingOf({ registry }: Subject): number {
   if (registry === undefined) return 0;
-  return (registry.deliveries?.notifier.pendingCount ?? 0) + openAbsentees(registry).length;
+  return (registry.deliveries?.pendingCount ?? 0) + openAbsentees(registry).length;
 }
 
 /** Returns whether nothing is left to drain. */

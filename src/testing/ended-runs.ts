@@ -15,15 +15,15 @@ export interface EndedRun {
   readonly generation: number;
   /** `ended` events on the bus. */
   readonly announced: number;
-  /** Deliveries that succeeded; `undefined` if the registry has no `deliver`. */
+  /** Deliveries that succeeded, to all recipients together; `undefined` if the registry has no `deliver`. */
   readonly delivered: number | undefined;
   /**
    * - `once`: it has ended, and whoever is to hear of that has heard once
    * - `open`: nobody has said that it ended
    * - `silent`: it was settled without a word: transferred, or announced before this registry was made
    * - `pending`: a delivery is queued, runs, or waits for a retry
-   * - `dead`: nobody heard of it, and nobody will by itself
-   * - `repeated`: told more than once
+   * - `dead`: nobody heard of it, or not every recipient, and nobody else will by itself
+   * - `repeated`: somebody was told more than once
    */
   readonly state: 'once' | 'open' | 'silent' | 'pending' | 'dead' | 'repeated';
   /** The counts and what they lack, for a person. */
@@ -40,8 +40,8 @@ interface KnownRun {
 
 /**
  * Every registration that the registry or the record of its endings knows of, and how often its end was told. A run is
- * told of by one event on the bus and, where the registry has `deliver`, by one delivery that succeeded. Duplicates that
- * were turned away told nobody, and do not count.
+ * told of by one event on the bus and, where the registry has `deliver`, by one delivery to each recipient that succeeded.
+ * Duplicates that were turned away told nobody, and do not count.
  *
  * A registry that was made before `recordEndings()` is taken at its word: what it has claimed was announced once, and
  * what is neither pending nor a dead letter was delivered once. {@link assertKnown} says how far that word goes.
@@ -50,15 +50,18 @@ function endedRunsOf(parts: RegistryInternals): EndedRun[] {
   const { endings, deliveries, engine } = parts;
   if (endings === undefined) return [];
   const record = endingsRecordOf(engine);
-  const owed = deliveries?.notifier.export();
-  const pending = new Map(owed?.pending.map(({ event, attempts }) => [event.id, attempts]));
-  const letters = new Map(owed?.deadLetters.map((letter) => [letter.id, letter]));
+  const owed = owedBy(deliveries);
+  const pending = new Map(owed.pending.map(({ event, attempts }) => [event.id, attempts]));
+  const letters = new Map(owed.letters.map((letter) => [letter.id, letter]));
+  const recipients = deliveries?.recipients.length ?? 0;
   return [...knownRuns(parts)].map(([id, { key, generation, isOpen, isAbsent }]) => {
     const recorded = record?.get(id);
     const isOwed = pending.has(id) || letters.has(id);
     const claimed = isOpen ? 0 : 1;
     const announced = record === undefined ? claimed : (recorded?.announced ?? 0);
-    const told = record === undefined ? (isOwed ? 0 : claimed) : (recorded?.delivered ?? 0);
+    const heard = [...(recorded?.delivered.values() ?? [])];
+    const all = heard.reduce((sum, count) => sum + count, 0);
+    const told = record === undefined ? (isOwed ? 0 : claimed * recipients) : all;
     const delivered = deliveries === undefined ? undefined : told;
     const run = { key, generation, announced, delivered };
     const counts = [
@@ -76,7 +79,7 @@ function endedRunsOf(parts: RegistryInternals): EndedRun[] {
         : explain(engine, endings.tracker, key).why;
       return as('open', `it has not ended: ${why}`);
     }
-    if (announced > 1 || (delivered ?? 0) > 1) return as('repeated', 'told more than once');
+    if (announced > 1 || heard.some((count) => count > 1)) return as('repeated', 'told more than once');
     if (pending.has(id)) return as('pending', `${counted(pending.get(id) ?? 0, 'attempt')} made, pending`);
     const letter = letters.get(id);
     if (letter !== undefined) {
@@ -87,9 +90,23 @@ function endedRunsOf(parts: RegistryInternals): EndedRun[] {
       );
     }
     if (announced === 0 && (delivered ?? 0) === 0) return as('silent', 'settled without a word');
-    if (delivered === 0) return as('dead', 'nobody heard of it, and its dead letter was dropped');
+    // In another registry before a restart some may have heard of it.
+    const isMissed = recorded !== undefined && announced === 1 && heard.length < recipients;
+    if (delivered === 0 || isMissed) {
+      const who = delivered === 0 ? 'nobody' : 'not every recipient';
+      return as('dead', `${who} heard of it, and its dead letter was dropped`);
+    }
     return as('once', recorded === undefined ? '' : `reason ${shownKey(recorded.reason)}`);
   });
+}
+
+/** What has not been delivered to some recipient. */
+function owedBy(deliveries: RegistryInternals['deliveries']) {
+  const notifiers = deliveries?.recipients.map(({ notifier }) => notifier) ?? [];
+  return {
+    pending: notifiers.flatMap((notifier) => notifier.export().pending),
+    letters: notifiers.flatMap((notifier) => notifier.deadLetters()),
+  };
 }
 
 /** By id: what is in the map, what ended and is remembered, what is owed, and what was recorded. */
@@ -104,8 +121,8 @@ function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
     if (!runs.has(id)) runs.set(id, { key, generation, isOpen: false });
   }
   // A dead letter outlives its tombstone.
-  const owed = deliveries?.notifier.export();
-  for (const { event } of [...(owed?.pending ?? []), ...(owed?.deadLetters ?? [])]) {
+  const owed = owedBy(deliveries);
+  for (const { event } of [...owed.pending, ...owed.letters]) {
     const { id, key, generation } = event;
     if (!runs.has(id)) runs.set(id, { key, generation, isOpen: false });
   }
@@ -143,7 +160,8 @@ function assertKnown(check: string, parts: RegistryInternals, runs: readonly End
   }
   if (endingsRecordOf(engine) !== undefined) return;
   const once = runs.filter((run) => run.state === 'once').length;
-  const undelivered = deliveries === undefined ? 0 : once - deliveries.outcomes.delivered;
+  const delivered = deliveries?.recipients.map(({ outcomes }) => outcomes.delivered) ?? [once];
+  const undelivered = once - Math.min(...delivered);
   if (unknown <= 0 && undelivered <= 0) return;
   const why =
     unknown > 0

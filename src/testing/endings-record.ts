@@ -10,8 +10,8 @@ export interface RecordedEnding {
   readonly reason: string;
   /** `ended` on the bus. */
   announced: number;
-  /** Attempts to deliver that succeeded. */
-  delivered: number;
+  /** Attempts to deliver that succeeded, by recipient. */
+  readonly delivered: Map<string, number>;
 }
 
 const records = new WeakMap<Engine, Map<string, RecordedEnding>>();
@@ -33,7 +33,7 @@ export function recordEndings(): () => void {
     const entryFor = ({ id, key, generation, reason }: EndedEvent): RecordedEnding => {
       let entry = record.get(id);
       if (entry === undefined) {
-        entry = { key: heldWeakly(key), generation, reason, announced: 0, delivered: 0 };
+        entry = { key: heldWeakly(key), generation, reason, announced: 0, delivered: new Map() };
         record.set(id, entry);
       }
       return entry;
@@ -42,8 +42,9 @@ export function recordEndings(): () => void {
       entryFor(event).announced += 1;
     });
     engine.measurements.add({
-      delivered: (_durationMs, event) => {
-        entryFor(event).delivered += 1;
+      delivered: (_durationMs, event, recipient) => {
+        const { delivered } = entryFor(event);
+        delivered.set(recipient, (delivered.get(recipient) ?? 0) + 1);
       },
     });
   });

@@ -24,8 +24,8 @@ test('listeners and observers that throw stop no delivery: each throw is told, a
     if (id !== 'a') throw 'no';
   };
   const ended = readEnded({ map: 'runs', deliver, attempts: 1, maxDeadLetters: 1 }, 'ended');
-  const { notifier, outcomes } = new Deliveries(engine, ended, deliver);
-  for (const id of ['a', 'b', 'c']) notifier.push(endedEvent(id));
+  const deliveries = new Deliveries(engine, ended);
+  for (const id of ['a', 'b', 'c']) deliveries.push(endedEvent(id), false);
   await clock.advance(0);
   const failed = ['runs', 'deliver', 'no'];
   expect(told).toEqual([
@@ -38,6 +38,8 @@ test('listeners and observers that throw stop no delivery: each throw is told, a
     ['', 'listener', 'dropped'],
     ['', 'observer', 'delivered'],
   ]);
-  expect(outcomes).toEqual({ delivered: 1, failed: 2, dead: 2 });
-  expect([notifier.pendingCount, notifier.deadLetterCount, clock.pendingTimers]).toEqual([0, 1, 0]);
+  expect(deliveries.outcomes).toEqual({ delivered: 1, failed: 2, dead: 2, dropped: 1 });
+  expect([deliveries.pendingCount, deliveries.deadLetterCount]).toEqual([0, 1]);
+  engine.stop();
+  expect(clock.pendingTimers).toBe(0);
 });

@@ -122,7 +122,7 @@ describe('finish', () => {
       timers.schedule(systemClock.monotonic() + 60_000, () => {});
       const sink = { delivered() {}, attemptFailed() {}, deadLetter() {}, failedLate() {} };
       const limits = { attempts: 5, minDelayMs: 50, maxDelayMs: 50, attemptTimeoutMs: 10_000, concurrency: 1,
-        maxPending: 10, maxDeadLetters: 10 };
+        maxPending: 10, maxDeadLetters: 10, giveUpAfterMs: Infinity, deadLetterTtlMs: Infinity };
       const deliver = (event, { attempt }) => { if (attempt < 3) throw new Error('no'); };
       const notifier = new Notifier({ clock: systemClock, timers, deliver, limits, sink });
       const start = systemClock.monotonic();
@@ -285,6 +285,7 @@ describe('export and import', () => {
 
   const letter = (id: string): DeadLetter<string, unknown> => ({
     id,
+    recipient: 'default',
     event: endedEvent(id),
     attempts: 5,
     error: 'no',
@@ -295,18 +296,22 @@ describe('export and import', () => {
 
   test('letters keep their content and order, are told to nobody, and the oldest go beyond the limit', async () => {
     const { notifier, told } = recordedNotifier({ limits: { maxDeadLetters: 2 } });
-    const deadLetters = [letter('a'), { ...letter('b'), ambiguous: true }, letter('c')];
+    const letters = [letter('a'), { ...letter('b'), ambiguous: true }, letter('c')];
+    const deadLetters = letters.map((each, index) => ({ letter: each, diedAt: index }));
     notifier.import({ pending: [], deadLetters });
-    expect(notifier.deadLetters()).toEqual(deadLetters.slice(1));
+    expect(notifier.deadLetters()).toEqual(letters.slice(1));
     expect(notifier.export()).toEqual({ pending: [], deadLetters: deadLetters.slice(1) });
     expect(told).toEqual(['a dropped']);
-    deadLetters[1]!.id = 'forged';
+    letters[1]!.id = 'forged';
     expect(notifier.deadLetters()[0]!.id).toBe('b');
   });
 
   test('imported twice, everything is there once', async () => {
     const { notifier, calls, clock } = recordedNotifier();
-    const state = { pending: [{ event: endedEvent('a'), attempts: 1 }], deadLetters: [letter('b')] };
+    const state = {
+      pending: [{ event: endedEvent('a'), attempts: 1 }],
+      deadLetters: [{ letter: letter('b'), diedAt: 1 }],
+    };
     notifier.import(state);
     notifier.import(state);
     await clock.advance(0);

@@ -203,6 +203,7 @@ describe('retries', () => {
     expect(notifier.deadLetters()).toEqual([
       {
         id: 'a',
+        recipient: 'default',
         event: endedEvent('a'),
         attempts: 5,
         error: 'no 5',

@@ -38,7 +38,7 @@ describe('an AggregatorRegistry over 2 worker processes', () => {
     expect(text).toContain('\nmapsweep_removed_total{map="runs",reason="swept"} 0\n');
     expect(text).toContain('\nmapsweep_estimated_bytes{map="runs"} 800\n');
     expect(text).toContain('\nmapsweep_ended_total{reason="completed"} 2\n');
-    expect(text).toContain('\nmapsweep_ended_deliveries_total{outcome="delivered"} 2\n');
+    expect(text).toContain('\nmapsweep_ended_deliveries_total{recipient="default",outcome="delivered"} 2\n');
     expect(text).toContain('\nmapsweep_tombstones 2\n');
     expect(text).toContain('\nmapsweep_callback_errors_total{map="runs",callback="since"} 0\n');
   });

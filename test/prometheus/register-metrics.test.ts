@@ -35,10 +35,11 @@ const contract = {
   callback_errors_total: ['counter', ['map', 'callback'], 'sum'],
   ended_total: ['counter', ['reason'], 'sum'],
   ended_duplicates_total: ['counter', [], 'sum'],
-  ended_deliveries_total: ['counter', ['outcome'], 'sum'],
+  ended_deliveries_total: ['counter', ['recipient', 'outcome'], 'sum'],
   ended_delivery_seconds: ['histogram', [], 'sum'],
-  ended_pending: ['gauge', [], 'sum'],
-  dead_letters: ['gauge', [], 'sum'],
+  ended_pending: ['gauge', ['recipient'], 'sum'],
+  ended_oldest_pending_seconds: ['gauge', [], 'max'],
+  dead_letters: ['gauge', ['recipient'], 'sum'],
   tombstones: ['gauge', [], 'sum'],
   tombstones_evicted_total: ['counter', [], 'sum'],
 } as const;
@@ -92,7 +93,7 @@ function setup(options: object = {}) {
 afterEach(() => globalRegister.clear());
 
 describe('registerMetrics', () => {
-  it('registers 21 metrics, each of its type, with its labels and its aggregator', async () => {
+  it('registers 22 metrics, each of its type, with its labels and its aggregator', async () => {
     const { register } = setup();
     const metrics = await register.getMetricsAsJSON();
     const found = Object.fromEntries(
@@ -102,7 +103,7 @@ describe('registerMetrics', () => {
       }),
     );
     expect(found).toEqual(contract);
-    expect(names).toHaveLength(21);
+    expect(names).toHaveLength(22);
   });
 
   it('shows every series as zero in the first scrape, before a map has an entry', async () => {
@@ -126,9 +127,10 @@ describe('registerMetrics', () => {
       ),
     );
     expect(Object.keys(seriesOf(series, 'ended_deliveries_total'))).toEqual([
-      'ended_deliveries_total{outcome="delivered"}',
-      'ended_deliveries_total{outcome="failed"}',
-      'ended_deliveries_total{outcome="dead"}',
+      'ended_deliveries_total{recipient="default",outcome="delivered"}',
+      'ended_deliveries_total{recipient="default",outcome="failed"}',
+      'ended_deliveries_total{recipient="default",outcome="dead"}',
+      'ended_deliveries_total{recipient="default",outcome="dropped"}',
     ]);
     expect(series.get('sweep_lag_seconds_count{map="runs"}')).toBe(0);
     expect(series.get('sweep_lag_seconds_count{map="contexts"}')).toBe(0);
@@ -179,9 +181,8 @@ describe('registerMetrics', () => {
     registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), { register });
     const series = await scrape(register);
     expect(seriesOf(series, 'ended_total')).toHaveProperty(['ended_total{reason="lost"}'], 0);
-    expect([series.get('ended_pending'), series.get('tombstones'), series.get('dead_letters')]).toEqual([
-      0, 0, 0,
-    ]);
+    expect([series.get('ended_oldest_pending_seconds'), series.get('tombstones')]).toEqual([0, 0]);
+    expect(seriesOf(series, 'dead_letters')).toEqual({});
     expect(Object.keys(seriesOf(series, 'estimated_bytes'))).toEqual([]);
   });
 
@@ -286,13 +287,14 @@ describe('registerMetrics', () => {
     });
     expect(series.get('ended_duplicates_total')).toBe(1);
     expect(seriesOf(series, 'ended_deliveries_total')).toEqual({
-      'ended_deliveries_total{outcome="delivered"}': 2,
-      'ended_deliveries_total{outcome="failed"}': 2,
-      'ended_deliveries_total{outcome="dead"}': 1,
+      'ended_deliveries_total{recipient="default",outcome="delivered"}': 2,
+      'ended_deliveries_total{recipient="default",outcome="failed"}': 2,
+      'ended_deliveries_total{recipient="default",outcome="dead"}': 1,
+      'ended_deliveries_total{recipient="default",outcome="dropped"}': 0,
     });
     expect(series.get('callback_errors_total{map="runs",callback="deliver"}')).toBe(2);
     expect(series.get('ended_delivery_seconds_count')).toBe(2);
-    expect(series.get('dead_letters')).toBe(1);
+    expect(series.get('dead_letters{recipient="default"}')).toBe(1);
     expect(series.get('tombstones')).toBe(2);
     expect(series.get('tombstones_evicted_total')).toBe(1);
   });
@@ -305,12 +307,14 @@ describe('registerMetrics', () => {
     runs.set('a', {});
     registry.end('a');
     await clock.advance(0);
-    expect((await scrape(register)).get('ended_pending')).toBe(1);
+    const pending = 'ended_pending{recipient="default"}';
+    expect((await scrape(register)).get(pending)).toBe(1);
     await clock.advance(250);
+    expect((await scrape(register)).get('ended_oldest_pending_seconds')).toBe(0.25);
     finish();
     await clock.advance(0);
     const series = await scrape(register);
-    expect(series.get('ended_pending')).toBe(0);
+    expect([series.get(pending), series.get('ended_oldest_pending_seconds')]).toEqual([0, 0]);
     expect(series.get('ended_delivery_seconds_sum')).toBeCloseTo(0.25, 6);
   });
 
@@ -405,7 +409,7 @@ describe('the register', () => {
   it('gets each metric once when the same registry is registered twice', () => {
     const { register, registry, undo } = setup();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(21);
+    expect(register.getMetricsAsArray()).toHaveLength(22);
   });
 
   it('observes a sweep once when the same registry is registered twice', async () => {
@@ -424,7 +428,7 @@ describe('the register', () => {
         message: expect.stringContaining('mapsweep_entries'),
       }),
     );
-    expect(register.getMetricsAsArray()).toHaveLength(21);
+    expect(register.getMetricsAsArray()).toHaveLength(22);
     registerMetrics(second, { register, prefix: 'second_' });
     registerMetrics(second, { register: new Register() });
     expect((await scrape(register, 'second_')).get('entries{map="others"}')).toBe(0);
@@ -461,7 +465,7 @@ describe('the register', () => {
     const { register, registry } = setup();
     register.clear();
     registerMetrics(registry, { register });
-    expect(register.getMetricsAsArray()).toHaveLength(21);
+    expect(register.getMetricsAsArray()).toHaveLength(22);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
   });
 

@@ -109,6 +109,17 @@ describe('report()', () => {
       delivered: 0,
       failedAttempts: 3,
       deadLetters: 3,
+      deadLettersDropped: 0,
+      recipients: [
+        {
+          name: 'default',
+          pending: 0,
+          delivered: 0,
+          failedAttempts: 3,
+          deadLetters: 3,
+          deadLettersDropped: 0,
+        },
+      ],
       tombstones: 3,
       tombstonesEvicted: 0,
     });

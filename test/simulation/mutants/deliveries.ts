@@ -6,34 +6,35 @@ export const deliveryMutants: readonly Mutant[] = [
     name: 'an attempt is counted after it was dispatched',
     file: 'endings/notifier.ts',
     find: `    obligation.attempts += 1;
+    obligation.triedAt ??= now;
     const context = new AttemptContext(obligation.attempts);`,
-    replace: `    const context = new AttemptContext(obligation.attempts + 1);
+    replace: `    obligation.triedAt ??= now;
+    const context = new AttemptContext(obligation.attempts + 1);
     void resolved.then(() => (obligation.attempts += 1));`,
   },
   {
     name: 'a late success does not stop what follows a time-out',
     file: 'endings/notifier.ts',
-    find: 'else if (record !== undefined) isOwed = this.#letters.withdraw(record);',
-    replace: '',
+    find: '(obligation.record !== undefined && this.#letters.withdraw(obligation.record))',
+    replace: 'obligation.record !== undefined',
   },
   {
     name: 'an attempt that timed out is tried again',
     file: 'endings/notifier.ts',
-    find: "const record = this.#bury(attempt.obligation, 'timed-out', error, true);",
-    replace: `if (attempt.obligation.attempts < this.#limits.attempts) return this.#fail(attempt.obligation, error);
-    const record = this.#bury(attempt.obligation, 'timed-out', error, true);`,
+    find: "if (isTimeOut && !this.#limits.isIdempotent) return 'timed-out';",
+    replace: "if (isTimeOut && attempts >= this.#limits.attempts) return 'timed-out';",
   },
   {
     name: 'redeliver starts beside an attempt that runs',
     file: 'endings/notifier.ts',
-    find: 'if (record === undefined || record.isRunning) return false;',
-    replace: 'if (record === undefined) return false;',
+    find: 'return this.#limits.isIdempotent || obligation === undefined || obligation.unsettled === 0;',
+    replace: 'return obligation === undefined || obligation.unsettled >= 0;',
   },
   {
     name: 'retries go one beyond their limit',
     file: 'endings/notifier.ts',
-    find: 'if (attempts < this.#limits.attempts) {',
-    replace: 'if (attempts <= this.#limits.attempts) {',
+    find: "if (attempts >= this.#limits.attempts) return 'attempts-exhausted';",
+    replace: "if (attempts > this.#limits.attempts) return 'attempts-exhausted';",
   },
   {
     name: 'a dead letter is told twice',
@@ -50,8 +51,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a restart loses the attempts',
     file: 'endings/notifier.ts',
-    find: 'this.#accept(event, attempts, false);',
-    replace: 'this.#accept(event, 0, false);',
+    find: 'const obligation = newObligation(open, since, isHeld);',
+    replace: 'const obligation = newObligation({ ...open, attempts: 0 }, since, isHeld);',
   },
   {
     name: 'ids are made anew by a restore',
@@ -62,7 +63,7 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a retry does not wait',
     file: 'endings/retry-waits.ts',
-    find: 'this.#timers.schedule(this.#clock.monotonic() + delayMs,',
+    find: 'this.#timers.schedule(Math.min(dueAt, overAt),',
     replace: 'this.#timers.schedule(this.#clock.monotonic(),',
   },
 ];

@@ -65,26 +65,26 @@ export const journalMutants: readonly Mutant[] = [
   {
     name: 'a delivery is not written',
     file: 'restart/recorder.ts',
-    find: 'this.writer.say(records.doneRecord(id));',
+    find: 'this.writer.say(records.doneRecord(id, recipient));',
     replace: '',
   },
   {
     name: 'a failed attempt is not written',
     file: 'restart/recorder.ts',
-    find: 'this.writer.say(records.failedRecord(id, attempts));',
+    find: 'this.writer.say(records.failedRecord(id, recipient, attempts, since, at));',
     replace: '',
   },
   {
     name: 'a dead letter is not written',
     file: 'restart/recorder.ts',
-    find: 'this.writer.say(records.deadRecord(letter));',
+    find: 'this.writer.say(records.deadRecord(letter, this.encoder.instant(diedAt)));',
     replace: '',
   },
   {
     name: 'a dead letter whose attempt fails late is written as the youngest',
     file: 'restart/recorder.ts',
     find: 'this.writer.say(records.lateRecord(letter));',
-    replace: 'this.writer.say(records.deadRecord(letter));',
+    replace: 'this.writer.say(records.deadRecord(letter, this.encoder.instant(diedAt)));',
   },
   {
     name: 'that a timed-out attempt has failed after all is not written',
@@ -115,8 +115,8 @@ export const journalMutants: readonly Mutant[] = [
   {
     name: 'a checkpoint forgets what is pending',
     file: 'restart/live-records.ts',
-    find: 'of notifier.obligations()) yield',
-    replace: 'of [...notifier.obligations()].slice(1)) yield',
+    find: 'of notifier.obligations()) {',
+    replace: 'of [...notifier.obligations()].slice(1)) {',
   },
   {
     name: 'a checkpoint forgets dead letters',
@@ -153,7 +153,7 @@ export const journalMutants: readonly Mutant[] = [
   {
     name: 'a life without a recipient writes down what nobody will take',
     file: 'restart/recorder.ts',
-    find: 'if (this.#host.notifier() !== undefined) this.writer.say(event);',
+    find: 'if (this.#host.deliveries() !== undefined) this.writer.say(event);',
     replace: "if (this.#life.id !== '') this.writer.say(event);",
   },
   {

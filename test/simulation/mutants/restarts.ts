@@ -49,8 +49,8 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'dead letters come back in the order of their endings',
     file: 'restart/past.ts',
-    find: `    this.endings.delete(ending.id);
-    this.endings.set(ending.id, ending);`,
+    find: `    this.endings.delete(place);
+    this.endings.set(place, ending);`,
     replace: '',
   },
   {

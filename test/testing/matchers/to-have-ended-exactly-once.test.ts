@@ -210,5 +210,5 @@ describe('expect(registry).toHaveEndedExactlyOnce(key)', () => {
 function tellAgain(registry: object, event: unknown): void {
   type Parts = { engine: { bus: { emit(type: string, event: unknown): void } } };
   const { engine } = (registry as Record<symbol, Parts>)[Symbol.for('mapsweep.internals')] as Parts;
-  engine.bus.emit('subagent-ended', event);
+  engine.bus.emit('ended', event);
 }

@@ -1,0 +1,61 @@
+import type { DeadLetter } from '../events/dead-letter.js';
+import type { EndedEvent } from '../events/ended-event.js';
+
+/** An event that a recipient has to hear of, until it is delivered or its dead letter is gone. */
+export interface Obligation<K, V> {
+  /** Copied, for a handler may write to the event. */
+  readonly id: string;
+  readonly event: EndedEvent<K, V>;
+  /** Since when it has been pending, monotonic ms. */
+  since: number;
+  /** Attempts of this round, counted before they start. */
+  attempts: number;
+  /** When the first attempt of the round began, monotonic ms; before this life if that was in an earlier one. */
+  triedAt: number | undefined;
+  /** What its last attempt threw, while it waits for the next one. */
+  error: unknown;
+  /** Attempts that have timed out and still run. Any of them may succeed yet. */
+  unsettled: number;
+  /** It waits for `Notifier.start`. */
+  isHeld: boolean;
+  /** An attempt that had timed out has succeeded while others were to come, or ran: those count for nothing. */
+  isDelivered: boolean;
+  /** The dead letter that it has become. */
+  record: LetterRecord<K, V> | undefined;
+}
+
+/** A dead letter as it is kept. */
+export interface LetterRecord<K, V> {
+  readonly letter: DeadLetter<K, V>;
+  /** When it became one, monotonic ms; before this life if that was in an earlier one. */
+  readonly diedAt: number;
+  /** What has become one; `undefined` in an earlier life. */
+  readonly obligation: Obligation<K, V> | undefined;
+  /** True if `DeadLetters.countedLosses` counts it. */
+  readonly isCounted: boolean;
+}
+
+/** An obligation as somebody else may know it. */
+export type OpenObligation<K, V> = Pick<Obligation<K, V>, 'event' | 'attempts'> & {
+  readonly triedAt?: number | undefined;
+};
+
+/** Makes an obligation that no attempt of this life has been made at. */
+export function newObligation<K, V>(
+  { event, attempts, triedAt }: OpenObligation<K, V>,
+  since: number,
+  isHeld: boolean,
+): Obligation<K, V> {
+  return {
+    id: event.id,
+    event,
+    since,
+    attempts,
+    triedAt,
+    error: undefined,
+    unsettled: 0,
+    isHeld,
+    isDelivered: false,
+    record: undefined,
+  };
+}
