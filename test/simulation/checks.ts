@@ -1,7 +1,7 @@
 import type { PastEntry } from '../../src/restart/left.js';
 import type { Past } from '../../src/restart/past.js';
 import type { Findings } from './findings.js';
-import type { LeftEntry } from './legacy.js';
+import { endingsOf, type LeftEntry } from './legacy.js';
 import type { Model } from './model.js';
 import type { Registration } from './registration.js';
 import type { MapName, MapPlan } from './scenario.js';
@@ -61,7 +61,7 @@ export function compareWithJournal(checked: Checked, intervalMs: number): void {
 /** Checks that a snapshot, taken at whatever moment, holds every run that has yet to be told of or delivered. */
 export function checkNothingLost({ model, past, findings }: Omit<Checked, 'now' | 'worldAt'>): void {
   const { deliveries } = model.endings;
-  const endings = [...past.endings.values()];
+  const endings = endingsOf(past);
   const letters = endings.filter(({ letter }) => letter !== undefined);
   // Where there is no more room, the oldest letters are being dropped, and the model hears of it a little later.
   if (letters.length >= model.host.scenario.maxDeadLetters) return;
@@ -73,7 +73,8 @@ export function checkNothingLost({ model, past, findings }: Omit<Checked, 'now' 
     if (id !== undefined && !isClaimed && !isSpoilt && !isLeaving) open.add(id);
   }
   for (const id of deliveries.pending.keys()) open.add(id);
-  for (const { id } of deliveries.letters) open.add(id);
+  // Of several whose time is over, all are gone before the first is told.
+  for (const letter of deliveries.letters) if (!deliveries.isExpired(letter)) open.add(letter.id);
   for (const id of deliveries.carried.keys()) open.add(id);
   for (const { id, claimed } of past.maps.get('runs')?.entries.values() ?? [])
     if (!claimed) open.delete(id as string);
@@ -223,7 +224,7 @@ function compareEndings(
   isCounted: (id: string, attempts: number) => boolean,
 ): void {
   const { deliveries } = model.endings;
-  const endings = [...past.endings.values()];
+  const endings = endingsOf(past);
   const pending = endings.filter(({ id, letter }) => letter === undefined && !deliveries.carried.has(id));
   findings.check(pending.length === deliveries.pending.size, 10, () => {
     return `${pending.length} are pending, and ${deliveries.pending.size} should be`;

@@ -1,6 +1,6 @@
 import type { PastEntry } from '../../src/restart/left.js';
 import { type Checked, entryOf, isSuperseded } from './checks.js';
-import type { LeftEntry } from './legacy.js';
+import { endingsOf, type LeftEntry } from './legacy.js';
 import type { Registration } from './registration.js';
 import type { MapName } from './scenario.js';
 
@@ -159,7 +159,7 @@ function checkEndings({ model, past, findings }: Checked): void {
       findings.check(ending.letter !== undefined, 14, () => 'a dead letter is alive');
     }
   }
-  for (const id of past.endings.keys()) {
+  for (const { id } of endingsOf(past)) {
     findings.check(all.has(id), 14, () => 'an ending is owed of which nobody has heard');
   }
 }

@@ -40,8 +40,17 @@ export interface EndingFacts {
   certainAttempts: number;
 }
 
+/** An attempt to deliver, as the model follows it. */
+export interface ModelAttempt {
+  readonly id: string;
+  /** Another one has succeeded, or its ending is another's: what comes of it counts for nothing. */
+  isObsolete: boolean;
+}
+
 interface Obligation {
   readonly id: string;
+  /** When the first attempt of the round began, in whichever process. */
+  triedAt: number | undefined;
   /** When it was claimed; long ago for one of an earlier process. */
   readonly claimedAt: number;
   attempts: number;
@@ -50,6 +59,8 @@ interface Obligation {
   startedAt: number;
   /** Of one that waits: when its next attempt is due at the earliest, and at the latest. */
   retryAt: number;
+  /** It waits for no further attempt but for its end, unless `close()` comes before. */
+  isGivingUp: boolean;
   /** There was perhaps no room for it. */
   readonly mayOverflow: boolean;
 }
@@ -59,6 +70,8 @@ interface Letter {
   readonly cause: DeadLetter['cause'];
   readonly attempts: number;
   ambiguous: boolean;
+  /** At the latest: the model hears of it when those who hear before have taken their time. */
+  readonly diedAt: number;
 }
 
 /**
@@ -69,8 +82,8 @@ export class DeliveryModel {
   readonly pending = new Map<string, Obligation>();
   /** Oldest first. */
   readonly letters: Letter[] = [];
-  /** Ids whose timed-out attempt has not settled. */
-  readonly late = new Set<string>();
+  /** Attempts that have timed out and not settled. */
+  readonly late = new Map<string, Set<ModelAttempt>>();
   /** Ids that this process has delivered. */
   readonly delivered = new Set<string>();
   deliveredTotal = 0;
@@ -80,7 +93,9 @@ export class DeliveryModel {
   readonly carried = new Map<string, PastEnding>();
   /** What has come of each ending since the journal was last known to have everything. */
   readonly facts = new Map<string, EndingFacts>();
-  readonly #running = new Set<string>();
+  readonly #running = new Map<string, ModelAttempt>();
+  /** When an attempt succeeded that had timed out: the library hears of it a microtask later. */
+  readonly #succeededLateAt = new Map<string, number>();
   #expectedDrop: string | undefined;
   isStopped = false;
   isClosing = false;
@@ -124,13 +139,14 @@ export class DeliveryModel {
       return;
     }
     for (const { id, attempts, letter } of endings) {
-      if (letter !== undefined)
-        this.letters.push({ id, attempts, ambiguous: letter.ambiguous, cause: letter.cause });
+      if (letter === undefined) continue;
+      const { ambiguous, cause, diedAt } = letter;
+      this.letters.push({ id, attempts, ambiguous, cause, diedAt });
     }
     // A crash may have come between a letter and the drop of another one.
     while (this.letters.length > this.#scenario.maxDeadLetters)
       this.#drop(this.letters.shift()?.id as string);
-    for (const { id, attempts, letter } of endings) {
+    for (const { id, attempts, letter, triedAt } of endings) {
       if (letter !== undefined) continue;
       // One taken in the midst of a removal may hold one more than there is room for.
       const mayOverflow = this.pending.size >= this.#scenario.maxPending;
@@ -139,6 +155,8 @@ export class DeliveryModel {
         id,
         claimedAt,
         attempts,
+        triedAt,
+        isGivingUp: false,
         state: 'queued',
         startedAt: 0,
         retryAt: 0,
@@ -151,7 +169,16 @@ export class DeliveryModel {
   isAnother(id: string): void {
     this.delivered.delete(id);
     this.dropped.delete(id);
+    this.#makeObsolete(id);
+  }
+
+  /** What is still to come of the attempts of an id counts for nothing. */
+  #makeObsolete(id: string): void {
+    for (const attempt of this.late.get(id) ?? []) attempt.isObsolete = true;
     this.late.delete(id);
+    const running = this.#running.get(id);
+    if (running !== undefined) running.isObsolete = true;
+    this.#running.delete(id);
   }
 
   isKnown(id: string): boolean {
@@ -164,25 +191,36 @@ export class DeliveryModel {
   }
 
   /** The handler is called. */
-  attemptStarts(id: string, attempt: number): void {
+  attemptStarts(id: string, attempt: number): ModelAttempt {
     const findings = this.#findings;
+    const isObsolete = this.#succeededLateAt.get(id) === this.#time.now && !this.pending.has(id);
+    const started: ModelAttempt = { id, isObsolete };
+    if (isObsolete) return started;
     findings.check(!this.delivered.has(id), 9, () => 'delivered already, and tried again');
-    findings.check(!this.#running.has(id) && !this.late.has(id), 9, () => 'two attempts overlap');
+    const isBeside = this.late.has(id) && !this.#scenario.isIdempotent;
+    findings.check(!this.#running.has(id) && !isBeside, 9, () => 'two attempts overlap');
     findings.check(!this.isClosed, 10, () => 'an attempt after close() was over');
     findings.check(!this.#host.isJournalLost(), 14, () => 'an attempt by an owner who has lost the journal');
     const obligation = this.pending.get(id);
     if (obligation === undefined) {
       findings.add(10, 'an attempt to deliver what is not pending');
-      return;
+      return started;
     }
     findings.check(obligation.state === 'queued' || obligation.state === 'waiting', 9, () => 'not its turn');
     const mayStart = obligation.attempts > 0 || this.#mayStart(obligation);
     findings.check(mayStart, 14, () => 'delivered before the journal has its claim');
     const isEarly = obligation.state === 'waiting' && !this.isClosing && this.#time.now < obligation.retryAt;
     findings.check(!isEarly, 10, () => `a retry ${obligation.retryAt - this.#time.now} ms early`);
+    findings.check(
+      !obligation.isGivingUp || this.isClosing,
+      10,
+      () => 'an attempt at what there is no time left for',
+    );
     const isRetryWhileStopped = obligation.attempts > 0 && this.isStopped && !this.isClosing;
     findings.check(!isRetryWhileStopped, 8, () => 'a retry after stop()');
     obligation.attempts += 1;
+    obligation.triedAt ??= this.#time.now;
+    obligation.isGivingUp = false;
     findings.check(
       attempt === obligation.attempts,
       10,
@@ -191,26 +229,37 @@ export class DeliveryModel {
     findings.check(attempt <= this.#scenario.attempts, 10, () => `attempt ${attempt} is beyond the limit`);
     obligation.state = 'running';
     obligation.startedAt = this.#time.now;
-    this.#running.add(id);
-    const running = [...this.#running].filter((other) => !this.#isOverdue(other)).length;
+    this.#running.set(id, started);
+    const running = [...this.#running.keys()].filter((other) => !this.#isOverdue(other)).length;
     findings.check(running <= this.#scenario.concurrency, 11, () => 'more attempts run than concurrency');
+    return started;
   }
 
   /** The handler is through. */
-  attemptSettles(id: string, succeeded: boolean): void {
-    const letter = this.letters.find((known) => known.id === id);
-    if (this.late.delete(id)) {
+  attemptSettles(attempt: ModelAttempt, succeeded: boolean): void {
+    const { id, isObsolete } = attempt;
+    if (isObsolete) return;
+    const late = this.late.get(id);
+    if (late?.delete(attempt)) {
+      if (late.size === 0) this.late.delete(id);
       if (succeeded) {
+        this.#makeObsolete(id);
+        this.pending.delete(id);
         this.#remove(id);
         this.losses.delete(id);
+        this.#succeededLateAt.set(id, this.#time.now);
         this.#deliver(id);
-      } else if (letter !== undefined) letter.ambiguous = false;
+        return;
+      }
+      const letter = this.letters.find((known) => known.id === id);
+      if (letter !== undefined && late.size === 0) letter.ambiguous = false;
       return;
     }
     this.#running.delete(id);
     const obligation = this.pending.get(id);
     if (obligation === undefined) return;
     if (succeeded) {
+      this.#makeObsolete(id);
       this.pending.delete(id);
       this.#deliver(id);
     } else obligation.state = 'settled';
@@ -218,7 +267,8 @@ export class DeliveryModel {
 
   /** The library says that an attempt failed. */
   failed({ event: { id }, attempt, willRetry, retryInMs }: DeliveryFailedEvent): void {
-    const { attempts, minDelayMs, maxDelayMs, attemptTimeoutMs } = this.#scenario;
+    const { attempts, minDelayMs, maxDelayMs, attemptTimeoutMs, giveUpAfterMs, isIdempotent } =
+      this.#scenario;
     const findings = this.#findings;
     const obligation = this.pending.get(id);
     if (obligation === undefined || (obligation.state !== 'settled' && obligation.state !== 'running')) {
@@ -229,20 +279,30 @@ export class DeliveryModel {
     if (obligation.state === 'running') {
       const ranMs = this.#time.now - obligation.startedAt;
       findings.check(ranMs >= attemptTimeoutMs, 'deliveries', () => `timed out after ${ranMs} ms`);
-      findings.check(!willRetry, 9, () => 'a timed-out attempt is to be tried again');
+      findings.check(!willRetry || isIdempotent, 9, () => 'a timed-out attempt is to be tried again');
       findings.check(!this.isStopped || this.isClosing, 8, () => 'a time-out after stop()');
+      const timedOut = this.#running.get(id) as ModelAttempt;
       this.#running.delete(id);
-      this.late.add(id);
+      this.late.set(id, (this.late.get(id) ?? new Set()).add(timedOut));
       obligation.state = 'settled';
-      return;
+      if (!isIdempotent) return;
     }
-    const isLast = attempt >= attempts;
+    const giveUpAt = (obligation.triedAt ?? 0) + giveUpAfterMs;
+    const isLast = attempt >= attempts || this.#time.now >= giveUpAt;
+    // The pause is drawn: the longest may be too long for the time that is left, and the shortest not.
+    const mayGiveUp = this.#time.now + maxDelayMs >= giveUpAt;
+    const mustGiveUp = isLast || this.#time.now + minDelayMs >= giveUpAt;
+    const isPausing = this.isStopped && !this.isClosing;
     findings.check(
-      isLast !== willRetry || this.isClosed,
+      this.isClosed || (willRetry ? !mustGiveUp || (isPausing && !isLast) : mayGiveUp || isLast),
       10,
       () => `attempt ${attempt} failed; retry ${willRetry}`,
     );
-    if (!isLast) {
+    obligation.isGivingUp = !isLast && !willRetry && !this.isClosed;
+    if (obligation.isGivingUp) {
+      obligation.state = 'waiting';
+      obligation.retryAt = giveUpAt;
+    } else if (!isLast) {
       const isPaused = (this.isStopped && !this.isClosing) || this.isClosed;
       const isWithin = retryInMs !== undefined && retryInMs >= minDelayMs && retryInMs <= maxDelayMs;
       findings.check(isPaused || isWithin, 10, () => `a retry in ${retryInMs} ms`);
@@ -254,7 +314,7 @@ export class DeliveryModel {
   /** The library says that an ending is a dead letter. */
   died({ id, cause, attempts, ambiguous }: DeadLetter): void {
     const findings = this.#findings;
-    const { attempts: limit, maxDeadLetters } = this.#scenario;
+    const { attempts: limit, maxDeadLetters, giveUpAfterMs, isIdempotent } = this.#scenario;
     const obligation = this.pending.get(id);
     findings.check(!this.letters.some((letter) => letter.id === id), 10, () => 'a dead letter twice');
     findings.check(!this.delivered.has(id), 9, () => 'delivered, and a dead letter');
@@ -267,36 +327,54 @@ export class DeliveryModel {
       findings.check(obligation.mayOverflow, 11, () => 'an overflow where there was room');
       findings.check(obligation.state === 'queued' && !ambiguous, 11, () => 'an overflow of what was tried');
     } else {
-      const isRight = cause === 'timed-out' ? this.late.has(id) : obligation.attempts >= limit;
+      const isRight = {
+        'timed-out': this.late.has(id) && !isIdempotent,
+        'attempts-exhausted': obligation.attempts >= limit,
+        'given-up': this.#time.now - (obligation.triedAt ?? Number.POSITIVE_INFINITY) >= giveUpAfterMs,
+      }[cause];
       findings.check(isRight, 10, () => `a dead letter (${cause}) after ${obligation.attempts} attempts`);
       findings.check(attempts === obligation.attempts, 10, () => 'a dead letter that miscounts its attempts');
-      const isUnknown = cause === 'timed-out' || obligation.state === 'queued';
+      const isUnknown = this.late.has(id) || obligation.state === 'queued';
       findings.check(ambiguous === isUnknown, 9, () => `a dead letter (${cause}), ambiguous ${ambiguous}`);
     }
     this.pending.delete(id);
-    this.letters.push({ id, cause, attempts, ambiguous });
+    this.letters.push({ id, cause, attempts, ambiguous, diedAt: this.#time.now });
     const facts = this.facts.get(id);
     if (facts !== undefined) facts.deadBy = this.#facts.next();
     if (this.isClosing) this.losses.add(id);
     if (this.letters.length > maxDeadLetters) this.#expectedDrop = this.letters.shift()?.id;
   }
 
-  /** The library says that it forgot a dead letter for a newer one. */
+  /** The library says that it forgot a dead letter: for a newer one, or because its time is over. */
   wasDropped(id: string): void {
+    const [oldest] = this.letters;
+    const isExpired = id !== this.#expectedDrop && oldest?.id === id && this.isExpired(oldest);
     this.#findings.check(
-      id === this.#expectedDrop,
+      id === this.#expectedDrop || isExpired,
       11,
-      () => 'another dead letter than the oldest was dropped',
+      () => 'another dead letter than the oldest was dropped, or too early',
     );
-    this.#expectedDrop = undefined;
+    if (isExpired) this.letters.shift();
+    else this.#expectedDrop = undefined;
     this.#drop(id);
+  }
+
+  /** Whether the time of a dead letter may be over. */
+  isExpired({ diedAt }: Letter): boolean {
+    const toldLateMs = 500;
+    return this.#time.now - diedAt >= this.#scenario.deadLetterTtlMs - toldLateMs;
+  }
+
+  /** How many `redeliver()` has to take. */
+  redeliverAll(): number {
+    return this.letters.map(({ id }) => id).filter((id) => this.redeliver(id)).length;
   }
 
   /** What `redeliver(id)` has to answer; true starts a new round. */
   redeliver(id: string): boolean {
     const isPossible =
       this.letters.some((letter) => letter.id === id) &&
-      !this.late.has(id) &&
+      (!this.late.has(id) || this.#scenario.isIdempotent) &&
       !this.isClosed &&
       !this.#host.isJournalLost() &&
       this.pending.size < this.#scenario.maxPending;
@@ -322,11 +400,14 @@ export class DeliveryModel {
   checkAtRest(isQuiet: boolean): void {
     this.#justDelivered = 0;
     const findings = this.#findings;
-    const { concurrency, attemptTimeoutMs, maxDeadLetters, maxPending } = this.#scenario;
+    const { concurrency, attemptTimeoutMs, maxDeadLetters, maxPending, deadLetterTtlMs } = this.#scenario;
     const isPaused = (this.isStopped && !this.isClosing) || this.isClosed;
     const isFull = this.#running.size >= concurrency;
     findings.check(this.#expectedDrop === undefined, 11, () => 'the drop of a dead letter was not told');
     findings.check(this.letters.length <= maxDeadLetters, 11, () => 'too many dead letters');
+    const oldestAgeMs = this.#time.now - (this.letters[0]?.diedAt ?? Number.POSITIVE_INFINITY);
+    const isTooOld = isQuiet && !isPaused && oldestAgeMs > deadLetterTtlMs + 2;
+    findings.check(!isTooOld, 11, () => `a dead letter is ${oldestAgeMs} ms old`);
     findings.check(this.pending.size <= maxPending, 11, () => 'too many pending');
     for (const obligation of this.pending.values()) {
       const { id, state, attempts, startedAt, retryAt } = obligation;
@@ -380,7 +461,17 @@ export class DeliveryModel {
 
   #owe(id: string, attempts: number, untold: number, claimedAt = this.#time.now): void {
     const mayOverflow = this.pending.size + this.#justDelivered + untold >= this.#scenario.maxPending;
-    this.pending.set(id, { id, claimedAt, attempts, state: 'queued', startedAt: 0, retryAt: 0, mayOverflow });
+    this.pending.set(id, {
+      id,
+      claimedAt,
+      attempts,
+      triedAt: undefined,
+      isGivingUp: false,
+      state: 'queued',
+      startedAt: 0,
+      retryAt: 0,
+      mayOverflow,
+    });
   }
 
   #drop(id: string): void {

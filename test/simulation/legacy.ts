@@ -39,9 +39,15 @@ export interface EncodedItem {
 export interface Legacy {
   readonly entries: Map<MapName, LeftEntry[]>;
   readonly lastGenerations: Map<MapName, number>;
+  /** Since when they have been tried, or dead, by the clock of the simulated world. */
   readonly endings: PastEnding[];
   /** Runs that are remembered by the owner's id, the oldest first, with when they ended. */
   readonly endedIds: Map<string, number>;
+}
+
+/** What is owed to the first recipient; the second one is followed by the audit alone. */
+export function endingsOf(past: Past): PastEnding[] {
+  return [...past.endings.values()].filter(({ recipient }) => recipient === 'default');
 }
 
 /**
@@ -65,7 +71,11 @@ export function legacyOf(past: Past, worldAt: (instant: number) => number, now: 
   return {
     entries,
     lastGenerations,
-    endings: [...past.endings.values()].map((one) => ({ ...one })),
+    endings: endingsOf(past).map((one) => ({
+      ...one,
+      triedAt: one.triedAt === undefined ? undefined : worldAt(one.triedAt),
+      letter: one.letter && { ...one.letter, diedAt: worldAt(one.letter.diedAt) },
+    })),
     endedIds,
   };
 }

@@ -188,6 +188,13 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const answer = process.registry.redeliver(id);
     simulation.findings.check(answer === right, 9, () => `redeliver says ${answer}`);
   },
+  redeliverAll({ process, scenario, findings }) {
+    // Those that there is no time for in this turn come later, and what is new then would take their room.
+    if (scenario.maxPending < 1_000) return;
+    const right = process.model.endings.deliveries.redeliverAll();
+    const answer = process.registry.redeliver();
+    findings.check(answer === right, 9, () => `redeliver() says ${answer}, not ${right}`);
+  },
   inspect(simulation) {
     const { process, findings } = simulation;
     const { model } = process;
@@ -196,15 +203,12 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const { endings } = process.registry.report();
     model.isReading = false;
     const delivered = model.endings.deliveries.deliveredTotal;
+    const shownDelivered = endings?.recipients[0]?.delivered ?? 0;
+    findings.check(shownDelivered === delivered, 9, () => `reports ${shownDelivered}, not ${delivered}`);
+    const { evictedTombstones, doubtfulTombstones } = model.endings;
+    const shown = endings?.tombstonesEvicted ?? 0;
     findings.check(
-      (endings?.delivered ?? 0) === delivered,
-      9,
-      () => `reports ${endings?.delivered}, not ${delivered}`,
-    );
-    const { evictedTombstones } = model.endings;
-    const shown = endings?.tombstonesEvicted;
-    findings.check(
-      shown === evictedTombstones,
+      Math.abs(shown - evictedTombstones) <= doubtfulTombstones,
       11,
       () => `${shown} tombstones evicted, not ${evictedTombstones}`,
     );

@@ -168,9 +168,9 @@ export class Owner {
         const record = simulation.remembered.get(`runs/${key}`);
         if (record !== undefined && this.#random.chance(0.3)) record.announced = true;
       },
-      settles: (id, succeeded) => {
-        simulation.log(`${simulation.trace.id(id)} ${succeeded ? 'succeeds' : 'fails'}`);
-        simulation.process.model.endings.deliveries.attemptSettles(id, succeeded);
+      settles: (attempt, succeeded) => {
+        simulation.log(`${simulation.trace.id(attempt.id)} ${succeeded ? 'succeeds' : 'fails'}`);
+        simulation.process.model.endings.deliveries.attemptSettles(attempt, succeeded);
       },
       crash: () => simulation.kill(),
       callBack: ({ key, generation }) => {
@@ -207,14 +207,17 @@ export class Owner {
         if (this.#random.chance(0.05)) throw new Error('a dispose that fails');
       },
       beforeSweep: (plan, value, key, context) => this.#beforeSweep(process, plan, value, key, context),
+      audit: (id) => simulation.audit.hears(id),
       deliver: (event, context) => {
         const { deliveries } = model.endings;
-        deliveries.attemptStarts(event.id, context.attempt);
+        simulation.audit.mustHear(event.id);
+        const attempt = deliveries.attemptStarts(event.id, context.attempt);
         this.#takeTime();
         const called = `${simulation.trace.id(event.id)} attempt ${context.attempt}`;
         return simulation.recipient.handle(
           event,
           context,
+          attempt,
           () => !process.isDead,
           (outcome) => simulation.log(`${called} ${outcome}`),
         );

@@ -38,6 +38,8 @@ export interface OwnerCallbacks {
   dispose(plan: MapPlan, value: Item, key: string, reason: RemovalReason): void;
   beforeSweep(plan: MapPlan, value: Item, key: string, context: BeforeSweepContext): Promise<void>;
   deliver(event: EndedEvent<string, Item>, context: DeliveryContext): unknown;
+  /** The second recipient hears of an ending. */
+  audit(id: string): void;
   encode(value: Item): unknown;
   decode(map: MapName, json: EncodedItem, key: string): Item;
   /** Which run an item of the runs is. */
@@ -67,8 +69,7 @@ export function startRegistry(
       ...(isWithoutRecipient
         ? {}
         : {
-            deliver: (event: EndedEvent<string, Item>, context: DeliveryContext) =>
-              owner.isDead() ? new Promise(() => {}) : owner.deliver(event, context),
+            deliver: recipientsOf(scenario, owner),
           }),
       ...(scenario.hasOwnIds
         ? {
@@ -78,12 +79,15 @@ export function startRegistry(
         : {}),
       settled: (value) => value.announced,
       attempts: scenario.attempts,
+      giveUpAfter: scenario.giveUpAfterMs,
+      idempotent: scenario.isIdempotent,
       minDelay: scenario.minDelayMs,
       maxDelay: scenario.maxDelayMs,
       attemptTimeout: scenario.attemptTimeoutMs,
       concurrency: scenario.concurrency,
       maxPending: scenario.maxPending,
       maxDeadLetters: scenario.maxDeadLetters,
+      deadLetterTtl: scenario.deadLetterTtlMs,
       tombstones: { max: scenario.tombstonesMax, ttl: scenario.tombstonesTtlMs },
     },
     sweepEvery: scenario.sweepEveryMs,
@@ -110,6 +114,15 @@ export function startRegistry(
     });
   }
   return registry;
+}
+
+function recipientsOf({ hasAudit }: Scenario, owner: OwnerCallbacks) {
+  const deliver = (event: EndedEvent<string, Item>, context: DeliveryContext): unknown =>
+    owner.isDead() ? new Promise(() => {}) : owner.deliver(event, context);
+  if (!hasAudit) return deliver;
+  const audit = ({ id }: EndedEvent<string, Item>): unknown =>
+    owner.isDead() ? new Promise(() => {}) : owner.audit(id);
+  return { default: deliver, audit };
 }
 
 function policyOf(

@@ -1,4 +1,5 @@
 import type { DeliveryContext, EndedEvent } from '../../src/events/ended-event.js';
+import type { ModelAttempt } from './delivery-model.js';
 import type { Random } from './random.js';
 import type { Item, OutcomeName, Scenario } from './scenario.js';
 import type { SimulatedTime } from './simulated-time.js';
@@ -10,7 +11,7 @@ export interface RecipientHost {
   /** `false` once faults have stopped. */
   isFaulty(): boolean;
   /** The handler is through, and what it did is done if it succeeded. */
-  settles(id: string, succeeded: boolean): void;
+  settles(attempt: ModelAttempt, succeeded: boolean): void;
   /** The recipient has acted on an ending. */
   acted(id: string, key: string): void;
   /** The process is killed, from inside of the handler. */
@@ -60,6 +61,7 @@ export class Recipient {
   handle(
     event: EndedEvent<string, Item>,
     { signal }: DeliveryContext,
+    attempt: ModelAttempt,
     isAlive: () => boolean,
     trace: (outcome: string) => void,
   ): unknown {
@@ -73,7 +75,7 @@ export class Recipient {
     const { id, key } = event;
     const settle = (succeeded: boolean): void => {
       if (succeeded) this.#host.acted(id, key);
-      this.#host.settles(id, succeeded);
+      this.#host.settles(attempt, succeeded);
     };
     const { attemptTimeoutMs } = scenario;
     const later = (least: number, most: number, succeeded: boolean): Promise<unknown> =>

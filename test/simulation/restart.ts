@@ -13,6 +13,7 @@ export interface End {
 
 /** A new process takes the place of one that is gone, with what is on the disk. */
 export async function restart(simulation: Simulation, end: End = {}): Promise<void> {
+  simulation.audit.ends(simulation.hasJournal);
   const { random, time, scenario } = simulation;
   const gone = simulation.process;
   time.now += random.pick([0, 50, 1_500, 9_000]);

@@ -73,6 +73,7 @@ export const operationNames = [
   'healDisk',
   'takeAway',
   'redeliver',
+  'redeliverAll',
   'inspect',
   'jumpWall',
   'suspend',
@@ -120,12 +121,18 @@ export interface Scenario {
   readonly sliceBudgetMs: number;
   readonly restoreWindowMs: number;
   readonly attempts: number;
+  readonly giveUpAfterMs: number;
+  /** There is a second recipient, who takes everything at once. */
+  readonly hasAudit: boolean;
+  /** The recipient ignores an id that it knows. */
+  readonly isIdempotent: boolean;
   readonly minDelayMs: number;
   readonly maxDelayMs: number;
   readonly attemptTimeoutMs: number;
   readonly concurrency: number;
   readonly maxPending: number;
   readonly maxDeadLetters: number;
+  readonly deadLetterTtlMs: number;
   readonly tombstonesMax: number;
   readonly tombstonesTtlMs: number;
   readonly operations: Readonly<Record<OperationName, number>>;
@@ -161,6 +168,7 @@ const usualWeights: Readonly<Record<OperationName, number>> = {
   healDisk: 3,
   takeAway: 0.15,
   redeliver: 4,
+  redeliverAll: 1,
   inspect: 3,
   jumpWall: 3,
   suspend: 2,
@@ -190,6 +198,7 @@ const usualOutcomes: Readonly<Record<OutcomeName, number>> = {
 export function drawScenario(random: Random): Scenario {
   const minDelayMs = random.pick([50, 200, 500]);
   const hasOwnIds = random.chance(0.4);
+  const maxPending = random.pick([2, 4, 1_000, 1_000]);
   return {
     plans: mapNames.map((name) => drawPlan(name, random)),
     keeps: random.chance(0.7) ? 'journal' : 'snapshots',
@@ -203,13 +212,18 @@ export function drawScenario(random: Random): Scenario {
     sweepEveryMs: intervalMs,
     sliceBudgetMs: random.pick([1, 3, 5]),
     restoreWindowMs: random.pick([0, 700, 3_000, 8_000]),
-    attempts: random.pick([1, 2, 3, 4]),
+    attempts: random.pick([1, 2, 3, 4, 4, Number.POSITIVE_INFINITY]),
+    giveUpAfterMs: random.pick([600, 4_000, 12_000, 12_000, 86_400_000]),
+    isIdempotent: random.chance(0.3),
+    // Two runs of one name, and what there is no room for, are followed for one recipient alone.
+    hasAudit: !hasOwnIds && maxPending === 1_000 && random.chance(0.6),
     minDelayMs,
     maxDelayMs: minDelayMs * random.pick([1, 2, 8]),
     attemptTimeoutMs: random.pick([300, 1_000, 2_500]),
     concurrency: random.pick([1, 2, 4, 32]),
-    maxPending: random.pick([2, 4, 1_000, 1_000]),
+    maxPending,
     maxDeadLetters: random.pick([1, 3, 1_000, 1_000]),
+    deadLetterTtlMs: random.pick([2_000, 9_000, 604_800_000, 604_800_000]),
     tombstonesMax: random.pick([2, 5, 1_000, 1_000]),
     tombstonesTtlMs: random.pick([2_500, 6_000, 86_400_000, 86_400_000]),
     operations: swarm(usualWeights, random, ['register']),

@@ -2,6 +2,7 @@ import type { Registry } from '../../src/registry/registry.js';
 import type { PresentClocks } from '../../src/restart/past.js';
 import { pastOf } from '../../src/restart/snapshot.js';
 import { smallOperations } from './acts.js';
+import { Audit } from './audit.js';
 import { checkNothingLost, compareWithJournal, compareWithSnapshot } from './checks.js';
 import { SimulatedDisk } from './disk.js';
 import { Findings } from './findings.js';
@@ -98,6 +99,7 @@ export class Simulation {
   readonly library: Library;
   readonly recipient: Recipient;
   readonly owner: Owner;
+  readonly audit: Audit;
   /** What the owner had in its maps, for a process that starts anew. */
   readonly remembered = new Map<string, Item>();
   /** Names whose run is another one than the one that was told of, if any was. */
@@ -128,6 +130,7 @@ export class Simulation {
     this.random = root.fork();
     this.#betweenSlices = root.fork();
     this.owner = new Owner(this, root.fork());
+    this.audit = new Audit(this.findings);
     this.recipient = new Recipient(this.owner.recipientHost(), root.fork());
     this.volume = new SimulatedVolume({
       time: this.time,
@@ -209,7 +212,7 @@ export class Simulation {
     this.#actions.set(id, count);
     this.deliveries += 1;
     this.findings.check(
-      count <= 1 + this.kills,
+      this.scenario.isIdempotent || count <= 1 + this.kills,
       9,
       () => `acted on ${count} times, with ${this.kills} crashes`,
     );
@@ -424,6 +427,7 @@ export class Simulation {
     const isQuiet = clock.nextAt > time.now + 1;
     if (isQuiet && !isStopped) model.closeWindow();
     model.checkAtRest(isQuiet);
+    if (this.scenario.hasAudit) this.audit.checkAtRest();
     // Where a timer is due, the library may or may not have given up those who have not come back.
     if (!this.isWindowClosing) this.#compare();
     const timers = clock.pendingTimers;
@@ -444,6 +448,7 @@ export class Simulation {
     if (journal?.isSettled !== false) {
       this.#compareWithJournal();
       model.isAllCertain();
+      this.audit.isAllWritten();
     }
     const snapshot = pastOf(registry.snapshot());
     const keysOf = (plan: MapPlan): string[] => [...registry.maps[plan.name].keys()];

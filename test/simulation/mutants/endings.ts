@@ -58,7 +58,7 @@ export const endingMutants: readonly Mutant[] = [
     file: 'endings/endings.ts',
     find: 'if (open.replaced === undefined) this.#host.tombstones.delete(open.key);',
     replace: 'if (open.replaced === undefined) ;',
-    rareSeed: 1_845,
+    rareSeed: 529,
   },
   {
     name: 'a transferred run is told when its entry goes',
