@@ -24,6 +24,7 @@ export default defineConfig({
       'test/crash/**',
       'test/runners/**',
       'test/prometheus-e2e/**',
+      'test/prometheus-clients/**',
       'test/openclaw-gateway/**',
     ],
     pool: 'forks',

@@ -19,6 +19,12 @@ export type LibraryReason = 'swept' | 'evicted';
  */
 export type RemovalReason = LeavingReason | 'replaced';
 
+/**
+ * What came of a call of `beforeSweep`: it did what it had to; it threw, rejected or took too long; or its entry was
+ * touched, replaced or removed meanwhile, so that its answer does not count.
+ */
+export const beforeSweepOutcomes = ['succeeded', 'failed', 'aborted'] as const;
+
 /** The reasons by which endings are counted. The owner's own texts count as `other`, since there is no end to them. */
 export const endedReasons = ['completed', 'swept', 'evicted', 'deleted', 'lost', 'other'] as const;
 

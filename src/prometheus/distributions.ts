@@ -1,119 +1,182 @@
-import type { Histogram } from 'prom-client';
 import type { Measurements } from '../events/measurements.js';
 import type { RegistryInternals } from '../registry/internals.js';
-import { mapLabel } from './pulled.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { isShown, type MetricDescription, nameLabel, type Sample } from './pulled.js';
 
 /** A metric that is a distribution: it is measured when something happens, since nobody keeps the single values. */
-export interface DistributionMetric {
-  /** Without the prefix. */
-  readonly name: string;
-  readonly help: string;
-  readonly isByMap: boolean;
+export interface DistributionMetric extends MetricDescription {
+  readonly type: 'histogram';
+  /** Upper bounds, ascending. Each costs a line for each map, or one. */
   readonly buckets: readonly number[];
-  /** What the registry must have to have this metric. Default: nothing. */
-  readonly needs?: 'journal';
+  /** For a metric that has a series for each map: which maps, of those that something has left. Default: all. */
+  includes?(tracker: Tracker): boolean;
   /** Returns the measurements that hand their seconds to `observe`. */
   measurements(observe: (seconds: number, map?: string) => void): Measurements;
 }
 
-/** The distributions, in seconds. */
-export const distributionMetrics: readonly DistributionMetric[] = [
+const byMap = ['map'];
+
+/** How sweeps go. */
+export const distributionsOfEngine: readonly DistributionMetric[] = [
   {
+    type: 'histogram',
     name: 'sweep_duration_seconds',
     help: 'How long a pass over all maps took, pauses between its slices included.',
-    isByMap: false,
     buckets: [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30],
     measurements: (observe) => ({ sweepFinished: (durationMs) => observe(durationMs / 1_000) }),
   },
   {
+    type: 'histogram',
     name: 'sweep_slice_seconds',
     help: 'How long one slice of a pass held the event loop.',
-    isByMap: false,
     // Around the default slice budget of 5 ms.
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.5, 1],
     measurements: (observe) => ({ sliceFinished: (durationMs) => observe(durationMs / 1_000) }),
   },
+];
+
+/** How entries leave each map. Few buckets: there may be hundreds of maps. */
+export const distributionsOfMaps: readonly DistributionMetric[] = [
   {
-    name: 'sweep_lag_seconds',
-    help: 'How long after an entry became due it was removed.',
-    isByMap: true,
-    // Up to two intervals of 60 s are as they should be; what is longer was guarded or waited for its beforeSweep.
-    buckets: [0.1, 1, 5, 15, 30, 60, 90, 120, 300, 1_800, 7_200],
-    measurements: (observe) => ({ sweptLate: (map, lateMs) => observe(lateMs / 1_000, map) }),
+    type: 'histogram',
+    name: 'age_at_removal_seconds',
+    help: 'How old entries were when they left the map, whoever removed them.',
+    labelNames: byMap,
+    buckets: [1, 60, 600, 3_600, 86_400],
+    measurements: (observe) => ({ removed: (map, ageMs) => observe(ageMs / 1_000, map) }),
   },
   {
+    type: 'histogram',
+    name: 'sweep_lag_seconds',
+    help: 'How long after an entry became due it was removed.',
+    labelNames: byMap,
+    // Up to two intervals of 60 s are as they should be; what is longer was guarded or waited for its beforeSweep.
+    buckets: [5, 60, 120, 600, 3_600],
+    includes: ({ isManaged }) => isManaged,
+    measurements: (observe) => ({ sweptLate: (map, lateMs) => observe(lateMs / 1_000, map) }),
+  },
+];
+
+/** How long `beforeSweep` takes, of all maps. */
+export const distributionsOfHooks: readonly DistributionMetric[] = [
+  {
+    type: 'histogram',
+    name: 'before_sweep_seconds',
+    help: 'How long a call of beforeSweep took until it settled or was given up on.',
+    // Up to the default time-out of 30 s.
+    buckets: [0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60],
+    measurements: (observe) => ({ beforeSweepSettled: (durationMs) => observe(durationMs / 1_000) }),
+  },
+];
+
+/** How deliveries go. */
+export const distributionsOfEndings: readonly DistributionMetric[] = [
+  {
+    type: 'histogram',
     name: 'ended_delivery_seconds',
     help: 'How long the attempt took that delivered an ending.',
-    isByMap: false,
     // Up to the default attempt time-out of 10 s, and a late success after that.
     buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     measurements: (observe) => ({ delivered: (durationMs) => observe(durationMs / 1_000) }),
   },
+];
+
+/** How the disk takes the journal. */
+export const distributionsOfJournal: readonly DistributionMetric[] = [
   {
+    type: 'histogram',
     name: 'journal_append_seconds',
     help: 'How long the journal took for one append.',
-    needs: 'journal',
-    isByMap: false,
     // A write that the kernel takes at once, and up to a disk that is ill.
     buckets: [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30],
     measurements: (observe) => ({ journalAppended: (durationMs) => observe(durationMs / 1_000) }),
   },
 ];
 
-/**
- * The series of one distribution: keeps those of the maps that are there, as zero from the first scrape, and drops
- * those of maps that are gone.
- */
-export class DistributionSeries {
-  readonly #histogram: Histogram<string>;
-  readonly #isByMap: boolean;
-  // Their labels, by name.
-  readonly #maps = new Map<string, string>();
+/** How many values fell below each bound, and their sum. */
+class Distribution {
+  // The last is of what is above every bound.
+  readonly #counts: Float64Array;
+  readonly #buckets: readonly number[];
+  #sum = 0;
 
-  constructor(histogram: Histogram<string>, isByMap: boolean) {
-    this.#histogram = histogram;
-    this.#isByMap = isByMap;
-    // `register.resetMetrics()` leaves a histogram without any series, also one without labels.
-    const reset = histogram.reset.bind(histogram);
-    histogram.reset = () => {
-      reset();
-      this.#maps.clear();
-      if (!isByMap) histogram.zero({});
-    };
+  constructor(buckets: readonly number[]) {
+    this.#buckets = buckets;
+    this.#counts = new Float64Array(buckets.length + 1);
   }
 
-  /** Brings the series in step with the maps. */
-  collect({ engine }: RegistryInternals): void {
-    if (!this.#isByMap) return;
-    for (const map of this.#maps.keys()) if (!engine.trackers.has(map)) this.#remove(map);
-    for (const map of engine.trackers.keys()) this.#add(map);
+  add(value: number): void {
+    let bucket = 0;
+    while (bucket < this.#buckets.length && value > (this.#buckets[bucket] as number)) bucket += 1;
+    this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
+    this.#sum += value;
   }
 
-  observe(seconds: number, map?: string): void {
-    if (map === undefined) this.#histogram.observe(seconds);
-    else {
-      this.#histogram.observe({ map: this.#add(map) }, seconds);
+  /** Returns its series, with the labels of a histogram. */
+  samples(labels: Sample['labels']): DistributionSample[] {
+    let count = 0;
+    const samples: DistributionSample[] = [];
+    for (const [bucket, ofBucket] of this.#counts.entries()) {
+      count += ofBucket;
+      const le = bucket < this.#buckets.length ? String(this.#buckets[bucket]) : '+Inf';
+      samples.push({ suffix: '_bucket', labels: { le, ...labels }, value: count });
+    }
+    samples.push({ suffix: '_sum', labels, value: this.#sum }, { suffix: '_count', labels, value: count });
+    return samples;
+  }
+}
+
+/** One series of a histogram. */
+export interface DistributionSample extends Sample {
+  /** What follows the name of the metric. */
+  readonly suffix: '_bucket' | '_sum' | '_count';
+}
+
+/** What was measured for one distribution of one registry: for each map, or for all of it. */
+export class MeasuredDistribution {
+  readonly #metric: DistributionMetric;
+  // By map; what belongs to none has an empty name.
+  readonly #of = new Map<string, Distribution>();
+  readonly measurements: Measurements;
+
+  constructor(metric: DistributionMetric) {
+    this.#metric = metric;
+    this.measurements = metric.measurements((seconds, map = '') => this.#distributionOf(map).add(seconds));
+  }
+
+  /** Returns the series there are now. */
+  samples(parts: RegistryInternals): DistributionSample[] {
+    const { labelNames, includes = () => true } = this.#metric;
+    if (labelNames === undefined) return this.#distributionOf('').samples({});
+    this.forgetGone(parts);
+    const samples: DistributionSample[] = [];
+    for (const tracker of parts.engine.trackers.values()) {
+      const { name } = tracker;
+      const hasSeries =
+        this.#of.has(name) || parts.named.has(tracker) || (hasLost(tracker) && includes(tracker));
+      if (hasSeries && isShown(parts, tracker)) {
+        samples.push(...this.#distributionOf(name).samples({ map: nameLabel(name) }));
+      }
+    }
+    return samples;
+  }
+
+  /** Drops what was measured of maps that are gone. */
+  forgetGone({ engine }: RegistryInternals): void {
+    for (const map of this.#of.keys()) {
+      if (map !== '' && !engine.trackers.has(map)) this.#of.delete(map);
     }
   }
 
-  /** Drops every series: the registry is gone. */
-  clear(): void {
-    if (!this.#isByMap) this.#histogram.remove();
-    for (const map of this.#maps.keys()) this.#remove(map);
-  }
-
-  // Gives its label. `zero` would wipe what was observed, so it is for new series alone.
-  #add(map: string): string {
-    const known = this.#maps.get(map);
-    if (known !== undefined) return known;
-    const label = mapLabel(map);
-    this.#maps.set(map, label);
-    this.#histogram.zero({ map: label });
-    return label;
-  }
-
-  #remove(map: string): void {
-    this.#histogram.remove({ map: this.#maps.get(map) as string });
-    this.#maps.delete(map);
+  #distributionOf(map: string): Distribution {
+    let distribution = this.#of.get(map);
+    if (distribution === undefined) {
+      distribution = new Distribution(this.#metric.buckets);
+      this.#of.set(map, distribution);
+    }
+    return distribution;
   }
 }
+
+const hasLost = ({ removedTotal }: Tracker): boolean =>
+  Object.values(removedTotal).some((count) => count > 0);

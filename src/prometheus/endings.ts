@@ -1,7 +1,7 @@
 import type { Recipient } from '../endings/deliveries.js';
 import { endedReasons, zeroFor } from '../events/reasons.js';
 import type { RegistryInternals } from '../registry/internals.js';
-import { eachOf, mapLabel, only, type PulledMetric, type Sample } from './pulled.js';
+import { eachOf, nameLabel, only, type PulledMetric, type Sample } from './pulled.js';
 
 /** Returns the series of each recipient; its name may hold what that of a map may. */
 function eachRecipient(
@@ -9,15 +9,12 @@ function eachRecipient(
   samples: (recipient: Recipient) => readonly Sample[],
 ): Sample[] {
   return (deliveries?.recipients ?? []).flatMap((recipient) => {
-    const name = mapLabel(recipient.name);
+    const name = nameLabel(recipient.name);
     return samples(recipient).map(({ labels, value }) => ({ labels: { recipient: name, ...labels }, value }));
   });
 }
 
-/**
- * How the endings are doing. A registry without `ended` has these too: all of them zero, or, of those with a recipient,
- * no series.
- */
+/** How the endings are doing. A registry without `ended` has none of these. */
 export const metricsOfEndings: readonly PulledMetric[] = [
   {
     type: 'counter',

@@ -1,9 +1,18 @@
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { mapLabel, only, type PulledMetric, type Sample } from './pulled.js';
+import { isShown, nameLabel, only, type PulledMetric, type Sample } from './pulled.js';
+import { version } from './version.js';
 
-/** When the sweeper last went through, and what the owner's functions got wrong. */
+/** Which mapsweep it is, when the sweeper last went through, and what the owner's functions got wrong. */
 export const metricsOfEngine: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'info',
+    help: '1; the label says which version of mapsweep this is.',
+    labelNames: ['version'],
+    aggregator: 'first',
+    read: () => [{ labels: { version }, value: 1 }],
+  },
   {
     type: 'gauge',
     name: 'last_sweep_timestamp_seconds',
@@ -11,6 +20,12 @@ export const metricsOfEngine: readonly PulledMetric[] = [
     // Of several processes the one that has stalled is the one to hear of.
     aggregator: 'min',
     read: ({ engine }) => only((engine.sweeper.lastFinishedAt ?? 0) / 1_000),
+  },
+  {
+    type: 'counter',
+    name: 'sweeps_skipped_total',
+    help: 'Ticks that came more than an interval late and removed nothing: the event loop was blocked, or the process stopped.',
+    read: ({ engine }) => only(engine.sweeper.skippedTotal),
   },
   {
     type: 'counter',
@@ -22,23 +37,24 @@ export const metricsOfEngine: readonly PulledMetric[] = [
 ];
 
 /**
- * There from the start, as zero, is what the policy of the map has, the `delete` that every map has, and for the map of
- * the endings `settled` and `deliver`; and under an empty map name the listeners of the bus. Anything else, such as a
- * callback of snapshots, appears with its first failure.
+ * There from the start, as zero, is what the policy of the map has, the `delete` of a map that was named in
+ * `createRegistry`, and for the map of the endings `settled` and `deliver`; and under an empty map name the listeners of
+ * the bus. Anything else, such as a callback of snapshots, appears with its first failure.
  */
 function callbackErrors(parts: RegistryInternals): Sample[] {
   const { engine } = parts;
   const counts = new Map<string, Map<string, number>>([['', new Map([['listener', 0]])]]);
   for (const tracker of engine.trackers.values()) {
+    if (!isShown(parts, tracker)) continue;
     counts.set(tracker.name, new Map(callbacksOf(tracker, parts).map((callback) => [callback, 0])));
   }
   for (const [map, callback, count] of engine.failures.entries()) counts.get(map)?.set(callback, count);
   return [...counts].flatMap(([map, ofMap]) =>
-    [...ofMap].map(([callback, value]) => ({ labels: { map: mapLabel(map), callback }, value })),
+    [...ofMap].map(([callback, value]) => ({ labels: { map: nameLabel(map), callback }, value })),
   );
 }
 
-function callbacksOf(tracker: Tracker, { endings, deliveries }: RegistryInternals): string[] {
+function callbacksOf(tracker: Tracker, { named, endings, deliveries }: RegistryInternals): string[] {
   const { policy } = tracker;
   const lifetimes = [policy.own, ...policy.rules.map((rule) => rule.lifetimes)];
   const has: Record<string, boolean> = {
@@ -51,7 +67,7 @@ function callbacksOf(tracker: Tracker, { endings, deliveries }: RegistryInternal
     beforeSweep: policy.beforeSweep !== undefined,
     dispose: policy.dispose !== undefined,
     weigh: policy.weigh !== undefined,
-    delete: true,
+    delete: named.has(tracker),
     settled: endings?.tracker === tracker,
     deliver: endings?.tracker === tracker && deliveries !== undefined,
   };

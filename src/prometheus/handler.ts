@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { invalidType } from '../policy/read-options.js';
-import { type MetricsRegister, promClient } from './peer.js';
+import { installedRegister, type MetricsRegister } from './peer.js';
 
 /** What the handler reads of a request; that of `node:http`, Express and Fastify have it. */
 export interface MetricsRequest {
@@ -47,16 +47,18 @@ const openMetricsFormat = /^application\/openmetrics-text\b/;
  * `fastify.get('/metrics', handler)`.
  *
  * The format is that of the register. One that speaks OpenMetrics answers in the older text format where the client
- * accepts that and not OpenMetrics. In the primary of a cluster, an `AggregatorRegistry` gives the metrics of all workers.
+ * accepts that and not OpenMetrics. In the primary of a cluster, an `AggregatorRegistry` (`ClusterRegistry`) gives the
+ * metrics of all workers.
  * Methods other than GET and HEAD are answered with 405, and failing metrics with a plain 500. No answer is to be stored,
  * and HEAD has none of the body.
  *
- * @param register default: prom-client's own
- * @throws MapsweepTypeError where it is no register; MapsweepError `ERR_MISSING_PEER` without prom-client
+ * @param register default: that of the client which is installed
+ * @throws MapsweepTypeError if it is no register; MapsweepError `ERR_MISSING_PEER` without a client, and
+ *   `ERR_AMBIGUOUS_PEER` with both and no register that says which
  */
-export function metricsHandler(register: MetricsRegister = promClient().register): MetricsHandler {
+export function metricsHandler(register: MetricsRegister = installedRegister()): MetricsHandler {
   if (typeof (register as Partial<MetricsRegister> | null)?.metrics !== 'function') {
-    throw invalidType('register', 'a Registry of prom-client', register);
+    throw invalidType('register', 'a Registry of prom-client or @prometheus-io/client', register);
   }
   return async (request, response) => {
     const answer = await answerTo(request, register);

@@ -6,14 +6,12 @@ export const metricsOfJournal: readonly PulledMetric[] = [
     type: 'gauge',
     name: 'journal_bytes',
     help: 'What the journal takes on disk.',
-    needs: 'journal',
     read: ({ restart }) => only(restart.recorder?.journalBytes ?? 0),
   },
   {
     type: 'counter',
     name: 'journal_errors_total',
     help: 'Appends to the journal, checkpoints and time-outs of the disk that failed; each is tried again.',
-    needs: 'journal',
     read: ({ restart }) => only(restart.recorder?.writer.failuresTotal ?? 0),
   },
 ];

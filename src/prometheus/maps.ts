@@ -1,5 +1,6 @@
 import type { RegistryInternals } from '../registry/internals.js';
-import { eachMap, mapLabel, type PulledMetric, type Sample } from './pulled.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { eachMap, isShown, nameLabel, type PulledMetric, type Sample } from './pulled.js';
 
 const labelNames = ['map'];
 
@@ -39,25 +40,11 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     name: 'overdue_entries',
     help: 'Entries that were due at the last look and are still there: guarded, observed, waiting for their beforeSweep, or refused by delete.',
     labelNames,
-    read: (parts) => eachMap(parts, (tracker) => tracker.due.overdueCount),
-  },
-  {
-    type: 'gauge',
-    name: 'guarded_entries',
-    help: 'Overdue entries that keepWhile holds.',
-    labelNames,
-    read: (parts) => eachMap(parts, (tracker) => tracker.due.guardedCount),
-  },
-  {
-    type: 'gauge',
-    name: 'estimated_bytes',
-    help: 'Mean weight of a sample of entries, times their number; for maps that have a weigh.',
-    labelNames,
     read: (parts) =>
       eachMap(
         parts,
-        (tracker) => parts.weights.estimatedBytes(tracker) ?? 0,
-        (tracker) => tracker.policy.weigh !== undefined,
+        (tracker) => tracker.due.overdueCount,
+        (tracker) => parts.named.has(tracker) || tracker.isManaged,
       ),
   },
   {
@@ -70,6 +57,62 @@ export const metricsOfMaps: readonly PulledMetric[] = [
   },
 ];
 
+/** What maps have with `keepWhile`. */
+export const metricsOfGuards: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'guarded_entries',
+    help: 'Overdue entries that keepWhile holds.',
+    labelNames,
+    read: (parts) => eachMap(parts, (tracker) => tracker.due.guardedCount, hasGuard),
+  },
+];
+
+/** What maps have with `beforeSweep`. */
+export const metricsOfHooks: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'waiting_entries',
+    help: 'Entries that are due and whose beforeSweep runs, is queued, or has failed and waits.',
+    labelNames,
+    read: (parts) => eachMap(parts, (tracker) => parts.engine.hooks.countOf(tracker), hasHook),
+  },
+  {
+    type: 'counter',
+    name: 'before_sweep_total',
+    help: 'Calls of beforeSweep, by what came of them; aborted are those whose entry was touched or has left meanwhile.',
+    labelNames: ['map', 'outcome'],
+    read: (parts) => eachMapAnd('outcome', parts, (tracker) => tracker.beforeSweepTotal, hasHook),
+  },
+];
+
+/** What maps have with `weigh`. */
+export const metricsOfWeights: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'estimated_weight',
+    help: 'Mean weight of a sample of entries, by weigh, times their number.',
+    labelNames,
+    read: (parts) => eachMap(parts, (tracker) => parts.weights.estimatedBytes(tracker) ?? 0, hasWeigh),
+  },
+];
+
+/** What maps have with `maxEntries`. */
+export const metricsOfLimits: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'entry_limit',
+    help: 'The maxEntries of the map.',
+    labelNames,
+    read: (parts) => eachMap(parts, (tracker) => tracker.policy.maxEntries, hasLimit),
+  },
+];
+
+export const hasGuard = ({ policy }: Tracker): boolean => policy.keepWhile !== undefined;
+export const hasHook = ({ policy }: Tracker): boolean => policy.beforeSweep !== undefined;
+export const hasWeigh = ({ policy }: Tracker): boolean => policy.weigh !== undefined;
+export const hasLimit = ({ policy }: Tracker): boolean => Number.isFinite(policy.maxEntries);
+
 function oldestAges(parts: RegistryInternals): Sample[] {
   const now = parts.engine.timeline.now();
   return eachMap(parts, (tracker) => {
@@ -78,11 +121,38 @@ function oldestAges(parts: RegistryInternals): Sample[] {
   });
 }
 
-function removals({ engine }: RegistryInternals): Sample[] {
-  return [...engine.trackers.values()].flatMap((tracker) =>
-    Object.entries(tracker.removedTotal).map(([reason, value]) => ({
-      labels: { map: mapLabel(tracker.name), reason },
-      value,
-    })),
-  );
+function removals(parts: RegistryInternals): Sample[] {
+  return eachMapAnd('reason', parts, (tracker) => {
+    if (parts.named.has(tracker)) return tracker.removedTotal;
+    const counts = Object.entries(tracker.removedTotal);
+    return Object.fromEntries(counts.filter(([reason, count]) => count > 0 || mayLeave(tracker, reason)));
+  });
+}
+
+/** Returns whether an entry of a map can leave for that reason. */
+function mayLeave(tracker: Tracker, reason: string): boolean {
+  const { policy, observing } = tracker;
+  if (reason === 'deleted' || reason === 'cleared') return true;
+  if (observing) return false;
+  if (reason === 'swept') return tracker.isManaged;
+  if (reason === 'evicted') return hasLimit(tracker);
+  return reason === 'companion' && policy.follows !== undefined;
+}
+
+/** Returns one series for each map and each of the names that something is counted by. */
+function eachMapAnd(
+  label: string,
+  parts: RegistryInternals,
+  countsOf: (tracker: Tracker) => Readonly<Record<string, number>>,
+  includes: (tracker: Tracker) => boolean = () => true,
+): Sample[] {
+  return [...parts.engine.trackers.values()]
+    .filter((tracker) => isShown(parts, tracker) && includes(tracker))
+    .flatMap((tracker) => {
+      const map = nameLabel(tracker.name);
+      return Object.entries(countsOf(tracker)).map(([name, value]) => ({
+        labels: { map, [label]: name },
+        value,
+      }));
+    });
 }

@@ -1,4 +1,3 @@
-import type { Aggregator } from 'prom-client';
 import { shownText } from '../events/shown.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -9,41 +8,52 @@ export interface Sample {
   readonly value: number;
 }
 
-/** A metric whose values the registry keeps anyway, so that a scrape reads them and nothing is counted twice. */
-export interface PulledMetric {
-  readonly type: 'gauge' | 'counter';
+/** What every metric of a registry has. */
+export interface MetricDescription {
   /** Without the prefix. */
   readonly name: string;
   readonly help: string;
-  /** Default: none. */
+  /** Beside `registry`, which every metric has. Default: none. */
   readonly labelNames?: readonly string[];
   /** How the workers of a cluster become one process. Default `'sum'`. */
-  readonly aggregator?: Aggregator;
-  /** What the registry must have to have this metric. Default: nothing. */
-  readonly needs?: 'journal';
+  readonly aggregator?: 'sum' | 'min' | 'max' | 'first';
+}
+
+/** A metric whose values the registry keeps anyway, so that a scrape reads them and nothing is counted twice. */
+export interface PulledMetric extends MetricDescription {
+  readonly type: 'gauge' | 'counter';
   /** Returns every series there is now. Costs a little for each map, whatever its size. */
   read(parts: RegistryInternals): Sample[];
 }
 
 /**
- * The label of a map: its name, in which nothing can move a cursor or reverse a line, whatever the name is. A line break
- * stays: of that one character the format has an escape of its own, which prom-client writes.
+ * The label of a map or a registry: its name, in which nothing can move a cursor or reverse a line, whatever the name is.
+ * A line break stays: of that one character the format has an escape of its own, which the client writes.
  */
-export const mapLabel = (name: string): string =>
+export const nameLabel = (name: string): string =>
   name
     .split('\n')
     .map((line) => shownText(line))
     .join('\n');
 
-/** Returns one series for each map. */
+/**
+ * Returns whether a map has series. One that was adopted later has none until it is first written to: whoever adopts all
+ * that he discovers finds most of it empty for ever.
+ */
+export function isShown({ named }: RegistryInternals, tracker: Tracker): boolean {
+  return named.has(tracker) || tracker.registeredTotal > 0 || tracker.native.size() > 0;
+}
+
+/** Returns one series for each map that has any. */
 export function eachMap(
-  { engine }: RegistryInternals,
+  parts: RegistryInternals,
   value: (tracker: Tracker) => number,
   includes: (tracker: Tracker) => boolean = () => true,
 ): Sample[] {
   const samples: Sample[] = [];
-  for (const tracker of engine.trackers.values()) {
-    if (includes(tracker)) samples.push({ labels: { map: mapLabel(tracker.name) }, value: value(tracker) });
+  for (const tracker of parts.engine.trackers.values()) {
+    if (!isShown(parts, tracker) || !includes(tracker)) continue;
+    samples.push({ labels: { map: nameLabel(tracker.name) }, value: value(tracker) });
   }
   return samples;
 }

@@ -1,28 +1,39 @@
-import { MapsweepError } from '../errors.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
-import { kind } from '../policy/checks.js';
 import { invalidRange, invalidType, type Reader, readOptions } from '../policy/read-options.js';
 import { internalsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
-import { type MetricsRegister, promClient } from './peer.js';
-import { MetricsRegistration, metricNames, registrationOf } from './registration.js';
+import { MetricsSet } from './metrics-set.js';
+import {
+  installedRegister,
+  type MetricsClient,
+  type MetricsRegister,
+  readClient,
+  readRegister,
+} from './peer.js';
 
 /** The options of `registerMetrics`. */
 export interface MetricsOptions {
-  /** The register of prom-client that gets the metrics. Default: prom-client's own, `register`. */
+  /** The register that gets the metrics, of prom-client 15 or @prometheus-io/client. Default: the default one of `client`. */
   register?: MetricsRegister;
+  /**
+   * The module of one of them, as `import * as client from 'prom-client'` gives it. Default: the one that is installed;
+   * with both installed, one of these two options has to be given.
+   */
+  client?: MetricsClient;
   /** Stands before every name: letters, digits, `_` and `:`, no digit first. Default `'mapsweep_'`. */
   prefix?: string;
 }
 
 /**
- * Adds the metrics of a registry to a register of prom-client. Values are read when they are scraped, which costs a
- * little for each map, whatever its size. No collector ever throws. To register the same registry again changes nothing.
+ * Adds the metrics of a registry to a register. Values are read when they are scraped, which costs a little for each map,
+ * whatever its size. Each series has the `name` of the registry as its label `registry`, so that several registries
+ * share a register. No collector ever throws. To register the same registry again changes nothing, but brings back what
+ * `register.clear()` has taken away. When the registry is closed its series leave.
  *
  * @returns takes the metrics away again; the same function for the same registration
- * @throws MapsweepTypeError or MapsweepRangeError if an argument is wrong; MapsweepError `ERR_METRICS_CONFLICT` if the
- *   names are taken, by another registry or another metric, and `ERR_MISSING_PEER` without prom-client. Nothing has
- *   been registered then
+ * @throws MapsweepTypeError or MapsweepRangeError if an argument is wrong; MapsweepError `ERR_METRICS_CONFLICT` if
+ *   another registry has the same name there, or another metric one of the names, `ERR_MISSING_PEER` without a client,
+ *   and `ERR_AMBIGUOUS_PEER` with both and no option that says which. Nothing has been registered then
  */
 export function registerMetrics<M extends RegistryMaps>(
   registry: Registry<M>,
@@ -32,27 +43,11 @@ export function registerMetrics<M extends RegistryMaps>(
   if (parts === undefined) throw invalidType('registry', 'a registry, made by createRegistry', registry);
   const { prefix = 'mapsweep_', ...read } = readOptions('', options, {
     register: readRegister,
+    client: readClient,
     prefix: readPrefix,
   });
-  const register = read.register ?? promClient().register;
-  for (const name of metricNames.map((own) => prefix + own)) {
-    const registration = registrationOf(register, name);
-    if (registration?.isOf(parts)) return registration.undo;
-    if (registration?.isOrphaned) registration.undo();
-    if (register.getSingleMetric(name) === undefined) continue;
-    const by = registration === undefined ? 'there is' : 'another registry has';
-    throw new MapsweepError(
-      'ERR_METRICS_CONFLICT',
-      `register: ${by} a metric '${name}' there already. Give this registry a prefix or a register of its own`,
-    );
-  }
-  return new MetricsRegistration(parts, register, prefix).undo;
+  return MetricsSet.of(read.register ?? read.client?.register ?? installedRegister(), prefix).add(parts);
 }
-
-const readRegister = kind<MetricsRegister>('a Registry of prom-client', (value) => {
-  const register = value as Partial<MetricsRegister> | null;
-  return typeof register?.registerMetric === 'function' && typeof register.getSingleMetric === 'function';
-});
 
 const readPrefix: Reader<string> = (value, option) => {
   const allowed = "letters, digits, '_' and ':', without a digit first";

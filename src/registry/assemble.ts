@@ -85,6 +85,8 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   );
   undo.push(() => restart.recorder?.release());
   const parts: { -readonly [Part in keyof RegistryInternals]: RegistryInternals[Part] } = {
+    name: options.name,
+    named: new WeakSet(),
     engine,
     leaks,
     sites,
@@ -116,6 +118,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     for (const adoption of adoptions.values()) adoption.release();
   });
   const maps = trackMaps(options, parts, adoptions, prepare);
+  parts.named = new WeakSet(engine.trackers.values());
   restart.resume();
   if (ended?.settled !== undefined) settleAnnounced(parts.endings as Endings, isSettled);
   engine.sweeper.start();

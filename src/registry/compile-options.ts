@@ -42,6 +42,7 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
   const { ended } = options;
   if (ended !== undefined) checkEndedMap(ended.map, maps);
   return {
+    name: options.name ?? 'default',
     maps,
     ended,
     sweepEveryMs: options.sweepEvery ?? 60_000,
@@ -144,6 +145,7 @@ const readNumber =
   };
 
 const registrySchema = {
+  name: readName,
   maps: readPolicies,
   ended: readEnded,
   sweepEvery: (value, option) => durationMs(value, option, timerRange),

@@ -6,6 +6,7 @@ import type { Endings } from '../endings/endings.js';
 import type { Tombstones } from '../endings/tombstones.js';
 import type { Restart } from '../restart/restart.js';
 import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
 
 /**
  * The property that holds the parts of a registry, for the other entry points of this package. Its symbol is registered,
@@ -15,6 +16,10 @@ export const internals: unique symbol = Symbol.for('mapsweep.internals') as neve
 
 /** The parts of a registry. */
 export interface RegistryInternals {
+  /** What tells the registry from others. */
+  readonly name: string;
+  /** The maps that were named in `createRegistry`; the others were adopted later. */
+  readonly named: { has(tracker: Tracker): boolean };
   readonly engine: Engine;
   readonly leaks: LeakMonitor;
   readonly sites: RegistrationSites;

@@ -14,6 +14,8 @@ import type { EndedOf, KnownMaps, PoliciesOf, Written } from './policy-types.js'
  * @typeParam P the policies as they are written, if the collections are inferred
  */
 export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
+  /** What tells it from other registries of the process: the label `registry` of its metrics. 1 to 128 characters. Default `'default'`. */
+  name?: string;
   /** A policy by map name. Names have 1 to 128 characters and stand in metrics. */
   maps?: PoliciesOf<M> & Written<P>;
   /** Announces the end of every registration in one of the maps, exactly once. Default: none is announced. */
@@ -45,6 +47,7 @@ export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
 
 /** The options with every default applied. */
 export interface CompiledRegistryOptions {
+  readonly name: string;
   readonly maps: ReadonlyMap<string, CompiledPolicy<unknown, unknown>>;
   readonly ended: CompiledEnded | undefined;
   readonly sweepEveryMs: number;

@@ -289,6 +289,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     await restart.close(deadlineAt);
     for (const adoption of adoptions.values()) adoption.release();
     adoptions.clear();
+    this.#parts.engine.measurements.tell((listener) => listener.closed?.());
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.
     return { undelivered: deliveries?.undelivered ?? 0 };
   }

@@ -179,12 +179,15 @@ export class BeforeSweepGate {
     hook.controller = controller;
     this.#running.add(hook);
     const { beforeSweep, beforeSweepTimeoutMs: timeoutMs } = tracker.policy;
+    const startedAt = timeline.now();
     let isSettled = false;
     const settle = (error: unknown, failed: boolean): void => {
       if (isSettled) return;
       isSettled = true;
       hook.noTimeout?.();
       this.#running.delete(hook);
+      const tookMs = timeline.now() - startedAt;
+      this.#shared.measurements.tell((listener) => listener.beforeSweepSettled?.(tookMs));
       this.#settled(hook, key, failed, error);
       this.#startQueued();
     };
@@ -199,7 +202,7 @@ export class BeforeSweepGate {
     };
     // After a turn: an answer that has come while the event loop was blocked counts.
     const ticket = timers.schedule(
-      timeline.now() + timeoutMs,
+      startedAt + timeoutMs,
       () => void detached(() => giveWay(timeline.clock).then(expire)),
     );
     hook.noTimeout = () => timers.cancel(ticket);
@@ -218,9 +221,11 @@ export class BeforeSweepGate {
     const { tracker, slot } = hook;
     hook.controller = undefined;
     if (hook.isAbandoned || !tracker.stamps.holds(slot, hook.generation)) {
+      tracker.beforeSweepTotal.aborted += 1;
       this.#forget(hook);
       return;
     }
+    tracker.beforeSweepTotal[hook.isCancelled ? 'aborted' : failed ? 'failed' : 'succeeded'] += 1;
     if (failed && !hook.isCancelled) this.#shared.failures.report(tracker.name, 'beforeSweep', key, error);
     // Whoever was told may have removed it.
     if (!tracker.stamps.holds(slot, hook.generation)) return;

@@ -42,6 +42,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     this.#trackers.set(name, tracker);
     this.failures.add(name);
     this.#relate();
+    this.measurements.tell((listener) => listener.mapAdded?.());
     return tracker;
   }
 

@@ -3,7 +3,7 @@ import { isSweptUntold, look, lookAt } from './look.js';
 import { reconcile } from './reconcile.js';
 import { sweepWhole, tellLateness } from './removals.js';
 import type { Tracker } from './tracker.js';
-import { WholeSweep, worthwhileSize } from './whole-sweep.js';
+import { type MeasuredRemovals, WholeSweep, worthwhileSize } from './whole-sweep.js';
 
 /** What a pass has done so far. */
 export interface PassTally {
@@ -22,8 +22,9 @@ export class MapPass {
   readonly #wholeSweep: WholeSweep;
   readonly #askedWalk: AskedWalk<boolean>;
   #reconciliation: Iterator<void> | undefined;
-  // How late the entries of an emptied map were, until that has been told of all.
-  #untoldLateMs: Iterator<number> | undefined;
+  // What was measured of the entries of an emptied map, until that has been told of all.
+  #untold: MeasuredRemovals | undefined;
+  #toldCount = 0;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -55,7 +56,7 @@ export class MapPass {
       this.#stepWhole(now, tally);
       return true;
     }
-    if (this.#untoldLateMs !== undefined && this.#tellLateness(this.#untoldLateMs)) return true;
+    if (this.#untold !== undefined && this.#tellNext(this.#untold)) return true;
     const slot = this.#tracker.due.buckets.takeNext();
     if (slot < 0) return false;
     tally.examined += 1;
@@ -83,21 +84,26 @@ export class MapPass {
   #stepWhole(now: number, tally: PassTally): void {
     const isAllDue = this.#wholeSweep.step(now);
     if (isAllDue === undefined) return;
-    const { lateMs } = this.#wholeSweep;
+    const { measured } = this.#wholeSweep;
     this.#wholeSweep.end();
     if (!isAllDue || !this.#isEmptiable) return;
     const count = sweepWhole(this.#tracker);
     // They are counted now: after an attempt that failed, each entry is looked at again.
     tally.examined += count;
     tally.swept += count;
-    this.#untoldLateMs = lateMs?.values();
+    this.#untold = measured;
+    this.#toldCount = 0;
   }
 
-  #tellLateness(untold: Iterator<number>): boolean {
-    const { done, value } = untold.next();
-    if (done) this.#untoldLateMs = undefined;
-    else tellLateness(this.#tracker, value);
-    return !done;
+  #tellNext({ ageMs, lateMs }: MeasuredRemovals): boolean {
+    const isOver = this.#toldCount === ageMs.length;
+    if (isOver) this.#untold = undefined;
+    else {
+      this.#tracker.tellAge(ageMs[this.#toldCount] as number);
+      tellLateness(this.#tracker, lateMs[this.#toldCount] as number);
+      this.#toldCount += 1;
+    }
+    return !isOver;
   }
 
   // Nothing has to be told or written of any entry, and none hangs on what another map does.

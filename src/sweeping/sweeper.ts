@@ -42,6 +42,7 @@ export class Sweeper {
   #inFlight: Promise<SweepReport> | undefined;
   #lastFinishedAt: number | undefined;
   #lastTickAt = Number.NEGATIVE_INFINITY;
+  #skippedTotal = 0;
   /** The last tick came late, and removed nothing. */
   #hasSkipped = false;
   #isStopped = true;
@@ -59,6 +60,11 @@ export class Sweeper {
   /** When it ticked last, or was started; monotonic ms. */
   get lastTickAt(): number {
     return this.#lastTickAt;
+  }
+
+  /** How many ticks came so late that they removed nothing. */
+  get skippedTotal(): number {
+    return this.#skippedTotal;
   }
 
   /** It does not tick: it was stopped, or belongs to a map that is used alone. */
@@ -117,6 +123,7 @@ export class Sweeper {
   }
 
   #skip(): void {
+    this.#skippedTotal += 1;
     const startedAt = this.#host.timeline.clock.now();
     this.#host.timeline.compareClocks();
     this.#host.passFinished({

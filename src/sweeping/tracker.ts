@@ -1,4 +1,10 @@
-import { type LeavingReason, type LibraryReason, leavingReasons, zeroFor } from '../events/reasons.js';
+import {
+  beforeSweepOutcomes,
+  type LeavingReason,
+  type LibraryReason,
+  leavingReasons,
+  zeroFor,
+} from '../events/reasons.js';
 import { type CompiledPolicy, hasLifetime } from '../policy/policy.js';
 import { Activity } from '../stamps/activity.js';
 import { IdleOrder } from '../stamps/idle-order.js';
@@ -71,6 +77,8 @@ export class Tracker {
   registeredTotal = 0;
   /** How many entries have left, by reason. */
   readonly removedTotal = zeroFor(leavingReasons);
+  /** What came of the calls of `beforeSweep`. */
+  readonly beforeSweepTotal = zeroFor(beforeSweepOutcomes);
 
   /** The `delete` of an object whose class has none of its own: what it does is known. */
   plainDelete: ((key: unknown) => boolean) | undefined;
@@ -190,12 +198,19 @@ export class Tracker {
 
   /** Drops everything that is kept about an entry. */
   forget(slot: number): void {
+    const registeredAt = this.stamps.registeredAt[slot] as number;
     this.recorder?.left(slot);
     if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
     if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
+    if (this.shared.measurements.size > 0) this.tellAge(this.shared.timeline.now() - registeredAt);
+  }
+
+  /** Tells those who measure it at what age an entry has left. */
+  tellAge(ageMs: number): void {
+    this.shared.measurements.tell((listener) => listener.removed?.(this.name, ageMs));
   }
 
   /** Gives the memory of a burst back whose entries have left. */

@@ -3,6 +3,14 @@ import type { Tracker } from './tracker.js';
 /** Smaller maps have their entries removed one by one, as all others have: that takes less than a slice. */
 export const worthwhileSize = 1_000;
 
+/** What is measured of each entry that leaves, as of the look at it, ms. */
+export interface MeasuredRemovals {
+  /** Its age. */
+  readonly ageMs: Float64Array;
+  /** How long it was due. */
+  readonly lateMs: Float64Array;
+}
+
 /**
  * Finds out whether a map may be emptied at once: whether each of its entries is due. To be asked of a map that is
  * ruled by durations alone and about whose entries nobody has to be told. What `clear()` does to it is then what as
@@ -22,7 +30,7 @@ export class WholeSweep {
   #stamped: Iterator<[key: unknown, slot: number]> | undefined;
   #writes = 0;
   #left = 0;
-  #lateMs: Float64Array | undefined;
+  #measured: MeasuredRemovals | undefined;
 
   // Each map has one, which is used again: with the last of them the compiled code would be thrown away between sweeps.
   constructor(tracker: Tracker) {
@@ -34,9 +42,9 @@ export class WholeSweep {
     return this.#keys !== undefined;
   }
 
-  /** How late each entry was when it was looked at, ms; `undefined` if nobody wants to know. */
-  get lateMs(): Float64Array | undefined {
-    return this.#lateMs;
+  /** What is to be told of the entries; `undefined` if nobody wants to know. */
+  get measured(): MeasuredRemovals | undefined {
+    return this.#measured;
   }
 
   /** Begins an attempt. */
@@ -46,14 +54,17 @@ export class WholeSweep {
     this.#stamped = stamps.entries();
     this.#writes = activity.writes;
     this.#left = stamps.size;
-    this.#lateMs = shared.measurements.size > 0 ? new Float64Array(stamps.size) : undefined;
+    this.#measured =
+      shared.measurements.size > 0
+        ? { ageMs: new Float64Array(stamps.size), lateMs: new Float64Array(stamps.size) }
+        : undefined;
   }
 
   /** Lets go of everything: an iterator would keep alive what has left the map since. */
   end(): void {
     this.#keys = undefined;
     this.#stamped = undefined;
-    this.#lateMs = undefined;
+    this.#measured = undefined;
   }
 
   /** Looks at one more entry. `false` ends the attempt; `true` means that the map may be emptied now, in this turn. */
@@ -65,7 +76,10 @@ export class WholeSweep {
     const lateMs = now - this.#tracker.due.deadlineByStamps(stamped[1]);
     if (lateMs < 0) return false;
     this.#left -= 1;
-    if (this.#lateMs !== undefined) this.#lateMs[this.#left] = lateMs;
+    if (this.#measured !== undefined) {
+      this.#measured.lateMs[this.#left] = lateMs;
+      this.#measured.ageMs[this.#left] = now - (this.#tracker.stamps.registeredAt[stamped[1]] as number);
+    }
     return this.#left > 0 ? undefined : this.#isAsItWas(this.#keys);
   }
 

@@ -1,10 +1,10 @@
-/** The value of one series in Prometheus' text format; `undefined` where there is none. */
+/** The value of one series of the one registry in Prometheus' text format; `undefined` where there is none. */
 export function seriesValue(
   text: string,
   name: string,
   labels: Readonly<Record<string, string>>,
 ): number | undefined {
-  const series = `${name}{${Object.entries(labels)
+  const series = `${name}{${Object.entries({ ...labels, registry: 'default' })
     .map(([label, value]) => `${label}="${value}"`)
     .join(',')}} `;
   const line = text.split('\n').find((candidate) => candidate.startsWith(series));

@@ -334,8 +334,7 @@ async function mapReport(path: string): Promise<MapReport> {
 
 async function sweepFigures(): Promise<object> {
   const metrics = await (await gateway.get('/mapsweep/metrics', token)).text();
-  const value = (name: string): number =>
-    Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(metrics)?.[1] ?? Number.NaN);
+  const value = (name: string): number => seriesValue(metrics, name, {}) ?? Number.NaN;
   const count = value('mapsweep_sweep_duration_seconds_count');
   return { count, meanMs: round((value('mapsweep_sweep_duration_seconds_sum') / count) * 1_000) };
 }

@@ -1,8 +1,8 @@
 /** One of the two workers of metrics-cluster.test.ts: WORKER says which, and with it what is in its map. */
-import { AggregatorRegistry, Registry as Register } from 'prom-client';
 import { createRegistry } from '../../src/index.ts';
 import { registerMetrics } from '../../src/prometheus.ts';
 import { createManualClock } from '../../src/testing.ts';
+import { AggregatorRegistry, Register } from './client.ts';
 
 const worker = Number(process.env.WORKER);
 const clock = createManualClock({ startAt: 1_700_000_000_000 + worker * 3_600_000 });

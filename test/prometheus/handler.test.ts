@@ -2,11 +2,11 @@ import { createServer, type IncomingHttpHeaders, request, type Server } from 'no
 import type { AddressInfo } from 'node:net';
 import express from 'express';
 import fastify from 'fastify';
-import { Gauge, Registry as Register } from 'prom-client';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createRegistry } from '../../src/index.ts';
 import { type MetricsHandler, metricsHandler, registerMetrics } from '../../src/prometheus.ts';
 import { createManualClock } from '../../src/testing.ts';
+import { Gauge, Register } from './client.ts';
 
 const text = 'text/plain; version=0.0.4; charset=utf-8';
 const openMetrics = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -90,7 +90,7 @@ describe.each(Object.keys(frameworks))('metricsHandler in %s', (framework) => {
     const { status, headers, body } = await ask(await serve(register));
     expect([status, headers['content-type']]).toEqual([200, text]);
     expect(body).toBe(await register.metrics());
-    expect(body).toContain('mapsweep_entries{map="runs"} 0');
+    expect(body).toContain('mapsweep_entries{map="runs",registry="default"} 0');
   });
 
   it('answers HEAD with 200, the headers of GET, and no body', async () => {
@@ -145,14 +145,16 @@ describe.each(Object.keys(frameworks))('metricsHandler in %s', (framework) => {
       const { headers, body } = await ask(port, 'GET', { Accept: accept });
       expect([accept, headers['content-type']]).toEqual([accept, openMetrics]);
       expect(body.endsWith('# EOF\n')).toBe(true);
-      expect(body).toContain('# TYPE mapsweep_registered counter\nmapsweep_registered_total{map="runs"} 0');
+      expect(body).toContain(
+        '# TYPE mapsweep_registered counter\nmapsweep_registered_total{map="runs",registry="default"} 0',
+      );
     }
     for (const accept of ['text/plain', 'text/*;q=0.5, image/png', 'text/plain;version=0.0.4, */*;q=0.1']) {
       const { headers, body } = await ask(port, 'GET', { Accept: accept });
       expect([accept, headers['content-type']]).toEqual([accept, text]);
       expect(body).not.toContain('# EOF');
       expect(body).toContain(
-        '# TYPE mapsweep_registered_total counter\nmapsweep_registered_total{map="runs"} 0',
+        '# TYPE mapsweep_registered_total counter\nmapsweep_registered_total{map="runs",registry="default"} 0',
       );
     }
   });
@@ -180,8 +182,9 @@ describe('metricsHandler', () => {
   );
 
   it('serves the default register of prom-client where none is given', async () => {
-    const { register } = await import('prom-client');
-    new Gauge({ name: 'mine', help: 'mine' }).set(1);
+    // That of the one which is installed here, whichever these tests are about.
+    const { register, Gauge: InstalledGauge } = await import('prom-client');
+    new InstalledGauge({ name: 'mine', help: 'mine' }).set(1);
     const { body } = await ask(await listening(createServer(metricsHandler())));
     expect(body).toContain('\nmine 1\n');
     register.clear();
@@ -192,7 +195,9 @@ describe('metricsHandler', () => {
     register.setDefaultLabels({ service: 'gateway' });
     const port = await listening(createServer(metricsHandler(register)));
     for (const accept of ['*/*', 'text/plain']) {
-      expect((await ask(port, 'GET', { Accept: accept })).body).toContain('{map="runs",service="gateway"} 0');
+      expect((await ask(port, 'GET', { Accept: accept })).body).toContain(
+        '{map="runs",registry="default",service="gateway"} 0',
+      );
     }
   });
 

@@ -1,47 +1,51 @@
-import {
-  AggregatorRegistry,
-  Counter,
-  Gauge,
-  register as globalRegister,
-  Registry as Register,
-} from 'prom-client';
+import { createRequire } from 'node:module';
+import { register as globalRegister } from 'prom-client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createRegistry, TrackedMap } from '../../src/index.ts';
-import { promClient } from '../../src/prometheus/peer.ts';
+import { installedRegister } from '../../src/prometheus/peer.ts';
+import { version } from '../../src/prometheus/version.ts';
 import { registerMetrics } from '../../src/prometheus.ts';
 import { internals } from '../../src/registry/internals.ts';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { createManualClock } from '../../src/testing.ts';
+import { AggregatorRegistry, Counter, client, Gauge, Register, unnamed } from './client.ts';
 
 interface Run {
   endedAt?: number;
 }
 
-/** Every metric, with its type, its labels, and how workers are put together. */
+/** Every metric, with its type, its labels beside `registry`, and how workers are put together. */
 const contract = {
   entries: ['gauge', ['map'], 'sum'],
   oldest_entry_age_seconds: ['gauge', ['map'], 'max'],
   registered_total: ['counter', ['map'], 'sum'],
   removed_total: ['counter', ['map', 'reason'], 'sum'],
   overdue_entries: ['gauge', ['map'], 'sum'],
-  guarded_entries: ['gauge', ['map'], 'sum'],
-  estimated_bytes: ['gauge', ['map'], 'sum'],
   leak_suspected: ['gauge', ['map'], 'max'],
+  guarded_entries: ['gauge', ['map'], 'sum'],
+  waiting_entries: ['gauge', ['map'], 'sum'],
+  before_sweep_total: ['counter', ['map', 'outcome'], 'sum'],
+  before_sweep_seconds: ['histogram', [], 'sum'],
+  estimated_weight: ['gauge', ['map'], 'sum'],
+  entry_limit: ['gauge', ['map'], 'sum'],
+  age_at_removal_seconds: ['histogram', ['map'], 'sum'],
+  sweep_lag_seconds: ['histogram', ['map'], 'sum'],
+  info: ['gauge', ['version'], 'first'],
+  last_sweep_timestamp_seconds: ['gauge', [], 'min'],
+  sweeps_skipped_total: ['counter', [], 'sum'],
+  callback_errors_total: ['counter', ['map', 'callback'], 'sum'],
   sweep_duration_seconds: ['histogram', [], 'sum'],
   sweep_slice_seconds: ['histogram', [], 'sum'],
-  sweep_lag_seconds: ['histogram', ['map'], 'sum'],
-  last_sweep_timestamp_seconds: ['gauge', [], 'min'],
-  callback_errors_total: ['counter', ['map', 'callback'], 'sum'],
   ended_total: ['counter', ['reason'], 'sum'],
   ended_duplicates_total: ['counter', [], 'sum'],
   ended_deliveries_total: ['counter', ['recipient', 'outcome'], 'sum'],
-  ended_delivery_seconds: ['histogram', [], 'sum'],
   ended_pending: ['gauge', ['recipient'], 'sum'],
   ended_oldest_pending_seconds: ['gauge', [], 'max'],
   dead_letters: ['gauge', ['recipient'], 'sum'],
   tombstones: ['gauge', [], 'sum'],
   tombstones_evicted_total: ['counter', [], 'sum'],
+  ended_delivery_seconds: ['histogram', [], 'sum'],
 } as const;
 
 const names = Object.keys(contract);
@@ -49,7 +53,7 @@ const names = Object.keys(contract);
 /** The series of a scrape, by name and labels: `entries{map="runs"}`. */
 async function scrape(register: { metrics(): Promise<string> }, prefix = 'mapsweep_') {
   const series = new Map<string, number>();
-  for (const line of (await register.metrics()).split('\n')) {
+  for (const line of unnamed(await register.metrics()).split('\n')) {
     const match = /^(\w+(?:\{.*\})?) (\S+)$/.exec(line);
     if (match?.[1]?.startsWith(prefix)) series.set(match[1].slice(prefix.length), Number(match[2]));
   }
@@ -68,7 +72,9 @@ function setup(options: object = {}) {
         ttl: '5m',
         since: (run) => run.endedAt,
         maxAge: '1d',
+        maxEntries: 1_000,
         keepWhile: () => held.on,
+        beforeSweep: async () => {},
         dispose: () => {},
       },
       contexts: { follows: 'runs', weigh: (value) => value.length },
@@ -93,23 +99,27 @@ function setup(options: object = {}) {
 afterEach(() => globalRegister.clear());
 
 describe('registerMetrics', () => {
-  it('registers 22 metrics, each of its type, with its labels and its aggregator', async () => {
+  it('registers 29 metrics, each of its type, with its labels and its aggregator', async () => {
     const { register } = setup();
     const metrics = await register.getMetricsAsJSON();
     const found = Object.fromEntries(
       metrics.map(({ name, type, aggregator }) => {
         const { labelNames } = register.getSingleMetric(name) as unknown as { labelNames: string[] };
-        return [name.replace('mapsweep_', ''), [type, labelNames, aggregator]];
+        expect(labelNames.at(-1)).toBe('registry');
+        return [name.replace('mapsweep_', ''), [type, labelNames.slice(0, -1), aggregator]];
       }),
     );
     expect(found).toEqual(contract);
-    expect(names).toHaveLength(22);
+    expect(names).toHaveLength(29);
   });
 
   it('shows every series as zero in the first scrape, before a map has an entry', async () => {
     const { register } = setup();
     const series = await scrape(register);
-    expect([...series].filter(([, value]) => value !== 0)).toEqual([]);
+    expect([...series].filter(([, value]) => value !== 0)).toEqual([
+      ['entry_limit{map="runs"}', 1_000],
+      [`info{version="${version}"}`, 1],
+    ]);
     for (const name of names.filter((of) => contract[of as keyof typeof contract][0] !== 'histogram')) {
       expect(Object.keys(seriesOf(series, name)), name).not.toEqual([]);
     }
@@ -145,7 +155,7 @@ describe('registerMetrics', () => {
       own.map((callback) => `callback_errors_total{map="${map}",callback="${callback}"}`);
     expect(callbacks).toEqual([
       ...of('', 'listener'),
-      ...of('runs', 'since', 'keepWhile', 'dispose', 'delete', 'settled', 'deliver'),
+      ...of('runs', 'since', 'keepWhile', 'beforeSweep', 'dispose', 'delete', 'settled', 'deliver'),
       ...of('contexts', 'weigh', 'delete'),
     ]);
   });
@@ -176,14 +186,26 @@ describe('registerMetrics', () => {
     await registry.close();
   });
 
-  it('shows the endings as zero without `ended`', async () => {
+  it('has no metric of an option that is not set, nor of endings without `ended`', async () => {
     const register = new Register();
     registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), { register });
+    const found = register.getMetricsAsArray().map(({ name }) => name.replace('mapsweep_', ''));
+    const ofOptions =
+      /^(ended|dead|tombstones|journal|guarded|waiting|before_sweep|estimated|entry_limit|held|hours)/;
+    expect(found).toEqual(names.filter((name) => !ofOptions.test(name)));
+  });
+
+  it('gains the metrics of an option with the first map that has it, and they are in the next scrape', async () => {
+    const register = new Register();
+    const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    registerMetrics(registry, { register });
+    const handle = registry.adopt('later', new Map([['a', 1]]), { weigh: () => 10, maxEntries: 5 });
     const series = await scrape(register);
-    expect(seriesOf(series, 'ended_total')).toHaveProperty(['ended_total{reason="lost"}'], 0);
-    expect([series.get('ended_oldest_pending_seconds'), series.get('tombstones')]).toEqual([0, 0]);
-    expect(seriesOf(series, 'dead_letters')).toEqual({});
-    expect(Object.keys(seriesOf(series, 'estimated_bytes'))).toEqual([]);
+    expect([series.get('entry_limit{map="later"}'), series.get('estimated_weight{map="later"}')]).toEqual([
+      5, 0,
+    ]);
+    handle.release();
+    expect([...(await scrape(register)).keys()].filter((key) => key.includes('later'))).toEqual([]);
   });
 
   it('counts sizes, ages, registrations and removals by reason, and no replacement', async () => {
@@ -214,7 +236,7 @@ describe('registerMetrics', () => {
     });
     // Due at 330 s, removed by the sweep at 360 s.
     expect(series.get('sweep_lag_seconds_sum{map="runs"}')).toBeCloseTo(30, 3);
-    expect(series.get('sweep_lag_seconds_bucket{le="30",map="runs"}')).toBe(1);
+    expect(series.get('sweep_lag_seconds_bucket{le="60",map="runs"}')).toBe(1);
     expect(series.get('sweep_duration_seconds_count')).toBe(6);
     expect(series.get('sweep_slice_seconds_count')).toBe(6);
     expect(series.get('last_sweep_timestamp_seconds')).toBe((clock.now() - 30_000) / 1_000);
@@ -245,12 +267,12 @@ describe('registerMetrics', () => {
     ]);
   });
 
-  it('estimates 1,200 bytes for 3 entries that weigh 400 each, for the map that has a weigh alone', async () => {
+  it('estimates a weight of 1,200 for 3 entries that weigh 400 each, for the map that has a weigh alone', async () => {
     const { clock, register, contexts } = setup();
     for (const key of ['a', 'b', 'c']) contexts.set(key, 'x'.repeat(400));
     await clock.advance(60_000);
-    expect(seriesOf(await scrape(register), 'estimated_bytes')).toEqual({
-      'estimated_bytes{map="contexts"}': 1_200,
+    expect(seriesOf(await scrape(register), 'estimated_weight')).toEqual({
+      'estimated_weight{map="contexts"}': 1_200,
     });
   });
 
@@ -297,6 +319,95 @@ describe('registerMetrics', () => {
     expect(series.get('dead_letters{recipient="default"}')).toBe(1);
     expect(series.get('tombstones')).toBe(2);
     expect(series.get('tombstones_evicted_total')).toBe(1);
+  });
+
+  it('measures how old entries are that leave, whichever way they go', async () => {
+    const clock = createManualClock();
+    const register = new Register();
+    const registry = createRegistry<{ runs: Map<string, Run>; contexts: Map<string, string> }>({
+      maps: { runs: { maxIdle: '5m', dispose: () => {} }, contexts: { follows: 'runs' } },
+      clock,
+    });
+    registerMetrics(registry, { register });
+    const { runs, contexts } = registry.maps;
+    for (const key of ['deleted', 'cleared', 'swept']) {
+      runs.set(key, {});
+      contexts.set(key, '');
+    }
+    await clock.advance(30_000);
+    runs.delete('deleted');
+    await clock.advance(330_000);
+    const after = await scrape(register);
+    runs.set('late', {});
+    await clock.advance(10_000);
+    runs.clear();
+    const ageOf = (series: Map<string, number>, of: string) => series.get(`age_at_removal_seconds_${of}`);
+    for (const map of ['runs', 'contexts']) {
+      // One left at 30 s, two at the sweep of the fifth minute.
+      expect([map, ageOf(after, `count{map="${map}"}`), ageOf(after, `sum{map="${map}"}`)]).toEqual([
+        map,
+        3,
+        630,
+      ]);
+    }
+    expect(ageOf(await scrape(register), 'count{map="runs"}')).toBe(4);
+    expect(ageOf(await scrape(register), 'bucket{le="60",map="runs"}')).toBe(2);
+  });
+
+  it.each([1, 2_000])(
+    'measures the ages of %d entries that a sweep removes untold, all of a map',
+    async (count) => {
+      const clock = createManualClock();
+      const register = new Register();
+      const registry = createRegistry<{ runs: Map<number, number> }>({
+        maps: { runs: { ttl: '90s' } },
+        clock,
+      });
+      registerMetrics(registry, { register });
+      for (let key = 0; key < count; key += 1) registry.maps.runs.set(key, key);
+      await clock.advance(120_000);
+      const series = await scrape(register);
+      expect(series.get('removed_total{map="runs",reason="swept"}')).toBe(count);
+      expect(series.get('age_at_removal_seconds_count{map="runs"}')).toBe(count);
+      expect(series.get('age_at_removal_seconds_sum{map="runs"}')).toBe(120 * count);
+      expect(series.get('sweep_lag_seconds_sum{map="runs"}')).toBe(30 * count);
+    },
+  );
+
+  it('counts calls of beforeSweep by what came of them, how long they took, and who waits', async () => {
+    const clock = createManualClock();
+    const register = new Register();
+    let finish: (error?: Error) => void = () => {};
+    const beforeSweep = () =>
+      new Promise<void>((resolve, reject) => {
+        finish = (error) => (error === undefined ? resolve() : reject(error));
+      });
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: { ttl: '1m', beforeSweep } },
+      clock,
+    });
+    registerMetrics(registry, { register });
+    registry.maps.runs.set('a', 1);
+    await clock.advance(60_000);
+    expect((await scrape(register)).get('waiting_entries{map="runs"}')).toBe(1);
+    await clock.advance(2_000);
+    finish(new Error('no'));
+    await clock.advance(60_000);
+    await clock.advance(60_000);
+    registry.touch('runs', 'a');
+    finish();
+    await clock.advance(60_000);
+    finish();
+    await clock.advance(0);
+    const series = await scrape(register);
+    expect(seriesOf(series, 'before_sweep_total')).toEqual({
+      'before_sweep_total{map="runs",outcome="succeeded"}': 1,
+      'before_sweep_total{map="runs",outcome="failed"}': 1,
+      'before_sweep_total{map="runs",outcome="aborted"}': 1,
+    });
+    expect(series.get('before_sweep_seconds_count')).toBe(3);
+    expect(series.get('waiting_entries{map="runs"}')).toBe(0);
+    expect(series.get('removed_total{map="runs",reason="swept"}')).toBe(1);
   });
 
   it('shows a pending ending while its delivery runs', async () => {
@@ -374,12 +485,15 @@ describe('registerMetrics', () => {
     expect([series.get('sweep_duration_seconds_count'), series.get('last_sweep_timestamp_seconds')]).toEqual([
       0, 0,
     ]);
+    expect(series.get('sweeps_skipped_total')).toBe(1);
   });
 
   it('escapes a map name with quotes, backslashes and line breaks', async () => {
     const register = new Register();
     registerMetrics(createRegistry({ maps: { 'a "b"\\\n': {} }, clock: createManualClock() }), { register });
-    expect(await register.metrics()).toContain('mapsweep_entries{map="a \\"b\\"\\\\\\n"} 0\n');
+    expect(await register.metrics()).toContain(
+      'mapsweep_entries{map="a \\"b\\"\\\\\\n",registry="default"} 0\n',
+    );
   });
 
   it('escapes in a map name what would move the cursor of a terminal or reverse a line', async () => {
@@ -390,7 +504,7 @@ describe('registerMetrics', () => {
     registerMetrics(registry, { register });
     registry.maps[name]?.set('a', 1);
     await clock.advance(60_000);
-    const text = await register.metrics();
+    const text = unnamed(await register.metrics());
     expect(text).toContain('mapsweep_registered_total{map="\\\\u{1b}[2J\\\\u{202e}\\\\u{d}\\\\u{d83d}"} 1\n');
     expect(text).toContain('mapsweep_sweep_lag_seconds_count{map="\\\\u{1b}[2J');
     expect(text).not.toMatch(/[\p{Cf}\ufffd]|(?!\n)\p{Cc}/u);
@@ -409,7 +523,7 @@ describe('the register', () => {
   it('gets each metric once when the same registry is registered twice', () => {
     const { register, registry, undo } = setup();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(22);
+    expect(register.getMetricsAsArray()).toHaveLength(29);
   });
 
   it('observes a sweep once when the same registry is registered twice', async () => {
@@ -419,20 +533,71 @@ describe('the register', () => {
     expect((await scrape(register)).get('sweep_duration_seconds_count')).toBe(1);
   });
 
-  it('refuses a second registry under the same prefix, takes it under another, and in another register', async () => {
+  it('is shared by registries of different names, each of which says so on every series', async () => {
+    const { register } = setup();
+    const second = createRegistry({ name: 'orders', maps: { runs: {} }, clock: createManualClock() });
+    registerMetrics(second, { register });
+    second.maps.runs?.set('a', 1);
+    const lines = (await register.metrics()).split('\n').filter((line) => /^[^#]/.test(line));
+    expect(lines).toContain('mapsweep_entries{map="runs",registry="default"} 0');
+    expect(lines).toContain('mapsweep_entries{map="runs",registry="orders"} 1');
+    expect(lines.filter((line) => !/registry="(default|orders)"/.test(line))).toEqual([]);
+    expect(register.getMetricsAsArray()).toHaveLength(28);
+  });
+
+  it('refuses a second registry of the same name, takes it under a prefix, and on another register', async () => {
     const { register } = setup();
     const second = createRegistry({ maps: { others: {} }, clock: createManualClock() });
     expect(() => registerMetrics(second, { register })).toThrow(
       expect.objectContaining({
         code: 'ERR_METRICS_CONFLICT',
-        message: expect.stringContaining('mapsweep_entries'),
+        message: expect.stringMatching(/another registry has the name 'default'.*createRegistry\({ name }\)/),
       }),
     );
-    expect(register.getMetricsAsArray()).toHaveLength(22);
+    expect(register.getMetricsAsArray()).toHaveLength(29);
     registerMetrics(second, { register, prefix: 'second_' });
     registerMetrics(second, { register: new Register() });
     expect((await scrape(register, 'second_')).get('entries{map="others"}')).toBe(0);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
+  });
+
+  it('loses the series of one registry on its undo, and the metrics that no other one has', async () => {
+    const { register, undo } = setup();
+    const second = createRegistry({ name: 'orders', maps: { others: {} }, clock: createManualClock() });
+    registerMetrics(second, { register });
+    undo();
+    const text = await register.metrics();
+    expect(text).toContain('mapsweep_entries{map="others",registry="orders"} 0');
+    expect(text).not.toContain('default');
+    expect(text).not.toContain('mapsweep_ended');
+  });
+
+  it('loses the series of a registry that is closed, and its alerts with them', async () => {
+    const { register, registry } = setup();
+    new Gauge({ name: 'mine', help: 'mine', registers: [register] }).set(1);
+    await registry.close();
+    expect(await register.metrics()).toBe('# HELP mine mine\n# TYPE mine gauge\nmine 1\n');
+    expect(registry[internals].engine.measurements.size).toBe(0);
+    const next = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    registerMetrics(next, { register });
+    expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
+  });
+
+  it('may be named by the module that it is the default one of', async () => {
+    const undo = registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), {
+      client,
+    });
+    expect(await client.register.metrics()).toContain('mapsweep_entries{map="runs",registry="default"} 0');
+    undo();
+    expect(client.register.getMetricsAsArray()).toEqual([]);
+  });
+
+  it('escapes the name of a registry as it does that of a map', async () => {
+    const register = new Register();
+    registerMetrics(createRegistry({ name: 'a"\u202eb', maps: {}, clock: createManualClock() }), {
+      register,
+    });
+    expect(await register.metrics()).toContain('registry="a\\"\\\\u{202e}b"');
   });
 
   it('refuses where the last of the names is taken by a metric of the user, and registers nothing', () => {
@@ -458,14 +623,16 @@ describe('the register', () => {
     registerMetrics(second, { register });
     undo();
     expect((await scrape(register)).get('entries{map="others"}')).toBe(0);
-    expect(() => registerMetrics(registry, { register })).toThrow(/another registry/);
+    expect(() => registerMetrics(registry, { register })).toThrow(/another registry has the name 'default'/);
   });
 
-  it('can be cleared and registered anew', async () => {
-    const { register, registry } = setup();
+  it('can be cleared and registered anew, without measuring anything twice', async () => {
+    const { register, registry, undo } = setup();
+    const { size } = registry[internals].engine.measurements;
     register.clear();
-    registerMetrics(registry, { register });
-    expect(register.getMetricsAsArray()).toHaveLength(22);
+    expect(registerMetrics(registry, { register })).toBe(undo);
+    expect(register.getMetricsAsArray()).toHaveLength(29);
+    expect(registry[internals].engine.measurements.size).toBe(size);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
   });
 
@@ -483,7 +650,7 @@ describe('the register', () => {
     const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
     const undo = registerMetrics(registry, { register });
     await register.metrics();
-    const text = await register.metrics();
+    const text = unnamed(await register.metrics());
     expect(text).toContain('# TYPE mapsweep_registered counter\nmapsweep_registered_total{map="runs"} 0\n');
     expect(registerMetrics(registry, { register })).toBe(undo);
     undo();
@@ -493,7 +660,9 @@ describe('the register', () => {
   it('keeps the default labels of the user', async () => {
     const { register } = setup();
     register.setDefaultLabels({ service: 'gateway' });
-    expect(await register.metrics()).toContain('mapsweep_entries{map="runs",service="gateway"} 0\n');
+    expect(await register.metrics()).toContain(
+      'mapsweep_entries{map="runs",registry="default",service="gateway"} 0\n',
+    );
   });
 
   /** A registry with metrics that nobody uses any more, once it was collected. */
@@ -560,7 +729,7 @@ describe('a failing collector', () => {
     await clock.advance(5_000);
     expect((await scrape(register)).get('oldest_entry_age_seconds{map="runs"}')).toBe(5);
     failing.on = true;
-    const text = await register.metrics();
+    const text = unnamed(await register.metrics());
     expect(text).toContain('\nmine 1\n');
     expect(text).toContain('\nmapsweep_oldest_entry_age_seconds{map="runs"} 5\n');
     expect(text).toContain('\nmapsweep_entries{map="runs"} 1\n');
@@ -606,6 +775,11 @@ describe('the arguments', () => {
       /register must be a Registry/,
     ],
     ['a wrong prefix', () => registerMetrics(registry, { prefix: '9-' }), /prefix must be .*received "9-"/],
+    [
+      'a wrong client',
+      () => registerMetrics(registry, { client: {} as never }),
+      /client must be the module prom-client or @prometheus-io/,
+    ],
     ['a misspelt option', () => registerMetrics(registry, { prefx: 'a' } as never), /Did you mean 'prefix'/],
   ])('are checked at once: %s', (_, call, message) => {
     expect(call).toThrow(message);
@@ -619,16 +793,42 @@ describe('the arguments', () => {
   });
 });
 
-describe('prom-client', () => {
-  it('is named with what to install where it is missing', () => {
-    const missing = () => {
-      throw Object.assign(new Error("Cannot find module 'prom-client'"), { code: 'MODULE_NOT_FOUND' });
+describe('the client', () => {
+  const requireOf = (...installed: string[]) => {
+    const load = (name: string) => {
+      if (!installed.includes(name)) throw Object.assign(new Error(`Cannot find module '${name}'`));
+      return { register: `the register of ${name}` };
     };
-    expect(() => promClient(missing)).toThrow(
+    return Object.assign(load, { resolve: (name: string) => void load(name) }) as never;
+  };
+
+  it.each(['prom-client', '@prometheus-io/client'])('is %s where that one is installed', (name) => {
+    expect(installedRegister(requireOf(name))).toBe(`the register of ${name}`);
+  });
+
+  it('is named with what to install where there is none', () => {
+    expect(() => installedRegister(requireOf())).toThrow(
       expect.objectContaining({
         code: 'ERR_MISSING_PEER',
-        message: expect.stringContaining('npm install prom-client'),
+        message: expect.stringMatching(/npm install prom-client.*npm install @prometheus-io\/client/),
       }),
     );
+  });
+
+  it('has to be named where both are installed: the error says how', () => {
+    expect(() => installedRegister(requireOf('prom-client', '@prometheus-io/client'))).toThrow(
+      expect.objectContaining({
+        code: 'ERR_AMBIGUOUS_PEER',
+        message: expect.stringMatching(
+          /both installed.*\{ client \}.*\{ register \}.*metricsHandler\(client/,
+        ),
+      }),
+    );
+  });
+});
+
+describe('the version', () => {
+  it('is that of the package', () => {
+    expect(version).toBe(createRequire(import.meta.url)('../../package.json').version);
   });
 });

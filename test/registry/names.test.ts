@@ -50,7 +50,7 @@ describe.each(namesOfObjects)("a map that is called '%s'", (name) => {
     registerMetrics(registry, { register });
     const adopted = createRegistry({ clock: createManualClock() });
     const handle = adopted.adopt(name, new Map([['a', 1]]));
-    expect(await register.metrics()).toContain(`mapsweep_entries{map="${name}"} 0\n`);
+    expect(await register.metrics()).toContain(`mapsweep_entries{map="${name}",registry="default"} 0\n`);
     handle.release();
     expect(adopted.report().maps).toEqual([]);
     registry.stop();

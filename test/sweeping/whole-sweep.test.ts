@@ -238,9 +238,11 @@ describe('a map in which everything is due', () => {
     const { examined } = await sweep();
     expect([examined, map.size]).toEqual([count, 0]);
     const text = await register.metrics();
-    expect(text).toContain(`mapsweep_sweep_lag_seconds_count{map="map"} ${count}\n`);
-    expect(text).toContain(`mapsweep_removed_total{map="map",reason="swept"} ${count}\n`);
-    const lag = Number(/mapsweep_sweep_lag_seconds_sum\{map="map"\} ([\d.]+)/.exec(text)?.[1]) / count;
+    expect(text).toContain(`mapsweep_sweep_lag_seconds_count{map="map",registry="default"} ${count}\n`);
+    expect(text).toContain(`mapsweep_removed_total{map="map",reason="swept",registry="default"} ${count}\n`);
+    const lag =
+      Number(/mapsweep_sweep_lag_seconds_sum\{map="map",registry="default"\} ([\d.]+)/.exec(text)?.[1]) /
+      count;
     // Swept 120 s after they were set, and due 60 s after that; the slow clock adds its own.
     expect(lag).toBeGreaterThanOrEqual(60);
     expect(lag).toBeLessThan(300);

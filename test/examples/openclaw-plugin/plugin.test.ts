@@ -125,7 +125,7 @@ describe('the OpenClaw plugin', () => {
     ]);
     const metrics = await gateway.fetch('/mapsweep/metrics');
     expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
-    expect(await metrics.text()).toContain(`mapsweep_entries{map="${COUNTERS}"} 1\n`);
+    expect(await metrics.text()).toContain(`mapsweep_entries{map="${COUNTERS}",registry="default"} 1\n`);
     const report = await gateway.fetch('/mapsweep/report');
     expect(report.headers.get('content-type')).toMatch(/^application\/json/);
     const { maps } = (await report.json()) as { maps: { name: string; oldest: { key: unknown }[] }[] };
@@ -217,11 +217,11 @@ describe('the OpenClaw plugin', () => {
         { queue: new Map(), seen: new Set() },
       ]),
     );
-    Object.assign(root, { [Symbol.for('openclaw.x.state')]: { bySession, few: new Map() } });
+    Object.assign(root, { [Symbol.for('openclaw.x.state')]: { bySession, few: new Map([['a', 1]]) } });
     gateway.load(plugin);
     await gateway.start();
     const text = await (await gateway.fetch('/mapsweep/metrics')).text();
-    expect(text).toContain('mapsweep_entries{map="openclaw.x.state/few"} 0\n');
+    expect(text).toContain('mapsweep_entries{map="openclaw.x.state/few",registry="default"} 1\n');
     expect(text).not.toContain('session-');
     expect(text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length).toBeLessThan(
       1_000,
@@ -311,7 +311,7 @@ describe('the OpenClaw plugin', () => {
     await old?.stop();
     await clock.advance(60_000);
     expect(await (await gateway.fetch('/mapsweep/metrics')).text()).toContain(
-      `mapsweep_entries{map="${COUNTERS}"} 1\n`,
+      `mapsweep_entries{map="${COUNTERS}",registry="default"} 1\n`,
     );
   });
 });
