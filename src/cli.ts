@@ -1,8 +1,11 @@
 #!/usr/bin/env node
+import { runPrometheusCommand } from './prometheus/monitoring/prometheus-command.js';
 import { describeRecords } from './restart/describe-records.js';
 import { runCommand } from './restart/folder/journal-command.js';
 
-const { status, output, error } = runCommand(process.argv.slice(2), describeRecords);
+const args = process.argv.slice(2);
+const { status, output, error } =
+  args[0] === 'prometheus' ? runPrometheusCommand(args.slice(1)) : runCommand(args, describeRecords);
 // Whoever reads it may have seen enough, as `head` has.
 process.stdout.on('error', () => {});
 process.stdout.write(output);

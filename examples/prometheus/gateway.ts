@@ -9,7 +9,7 @@
  *     curl 127.0.0.1:9464/report                    the same for a person
  *
  * A run that is started and never ended is the leak. With --load the gateway starts and ends runs by itself; with
- * --leak one in ten of them is never ended.
+ * --leak one in ten of them is never ended. With --journal <folder> it survives a restart.
  */
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,6 +21,8 @@ interface Run {
   startedAt: number;
   endedAt?: number;
   cleanupCompletedAt?: number;
+  /** Somebody looks at it, so that it stays. */
+  isWatched?: boolean;
 }
 
 interface RunContext {
@@ -36,6 +38,7 @@ const { values: options } = parseArgs({
     keep: { type: 'string', default: '5m' },
     load: { type: 'boolean', default: false },
     leak: { type: 'boolean', default: false },
+    journal: { type: 'string' },
   },
 });
 
@@ -45,12 +48,19 @@ const registry = createGatewayRegistry<Run, RunContext>({
   },
   overrides: {
     // For how long people can look at a run that is over.
-    subagentRuns: { ttl: options.keep as '5m' },
+    subagentRuns: {
+      ttl: options.keep as '5m',
+      maxEntries: 100_000,
+      keepWhile: (run) => run.isWatched === true,
+      // Here a run would be archived.
+      beforeSweep: async () => {},
+    },
     runContextById: { weigh: (context) => 2 * context.prompt.length },
   },
   sweepEvery: options['sweep-every'] as '60s',
   leakDetection: { cycle: options['leak-cycle'] as '1d' },
   captureSites: 0.01,
+  persistTo: options.journal,
 });
 registerMetrics(registry);
 

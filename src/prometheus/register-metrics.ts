@@ -1,5 +1,5 @@
 import type { RegistryMaps } from '../maps/collection-types.js';
-import { invalidRange, invalidType, type Reader, readOptions } from '../policy/read-options.js';
+import { invalidType, readOptions } from '../policy/read-options.js';
 import { internalsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
 import { MetricsSet } from './metrics-set.js';
@@ -10,6 +10,7 @@ import {
   readClient,
   readRegister,
 } from './peer.js';
+import { readPrefix } from './prefix.js';
 
 /** The options of `registerMetrics`. */
 export interface MetricsOptions {
@@ -48,10 +49,3 @@ export function registerMetrics<M extends RegistryMaps>(
   });
   return MetricsSet.of(read.register ?? read.client?.register ?? installedRegister(), prefix).add(parts);
 }
-
-const readPrefix: Reader<string> = (value, option) => {
-  const allowed = "letters, digits, '_' and ':', without a digit first";
-  if (typeof value !== 'string') throw invalidType(option, `a string of ${allowed}`, value);
-  if (!/^([a-z_:][a-z\d_:]*)?$/i.test(value)) throw invalidRange(option, allowed, value);
-  return value;
-};

@@ -120,6 +120,16 @@ describe('the package, installed beside', () => {
     expect(await outputOf('both', program('', '') + handler)).toBe('ERR_AMBIGUOUS_PEER\nERR_AMBIGUOUS_PEER');
   });
 
+  it('none, still makes rules and a dashboard, by its command', async () => {
+    const bin = join('node_modules', '.bin', 'mapsweep');
+    const made = (what: string) => run(join(projects, 'none'), bin, ['prometheus', what, '--prefix', 'x_']);
+    expect(await made('alerts')).toEqual({
+      exitStatus: 0,
+      output: expect.stringContaining('expr: "x_leak_suspected'),
+    });
+    expect(JSON.parse((await made('dashboard')).output)).toMatchObject({ title: 'mapsweep (x_)' });
+  });
+
   it('none, says what to install', async () => {
     expect(await outputOf('none', program(''))).toBe('ERR_MISSING_PEER');
   });

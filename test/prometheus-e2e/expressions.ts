@@ -28,7 +28,9 @@ export function panelExpressions(): Named[] {
       if (targets.length === 0) throw new Error(`the panel '${title}' has no expression`);
       return targets.map(({ refId, expr }) => ({
         from: `${title} ${refId}`,
-        expression: expr.replace(/\$(job|instance|map)\b/g, '.*').replace(/\$__rate_interval\b/g, '10s'),
+        expression: expr
+          .replace(/\$(job|instance|registry|map)\b/g, '.*')
+          .replace(/\$__rate_interval\b/g, '10s'),
       }));
     });
 }

@@ -1,36 +1,134 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Registry as Register } from 'prom-client';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { createRegistry } from '../../src/index.ts';
+import { metricNames } from '../../src/prometheus/catalogue.ts';
+import { alertRules } from '../../src/prometheus/monitoring/alert-rules.ts';
+import { runPrometheusCommand } from '../../src/prometheus/monitoring/prometheus-command.ts';
 import { registerMetrics } from '../../src/prometheus.ts';
 import { createManualClock } from '../../src/testing.ts';
+import { scenariosFile, testedBothWays } from './alert-scenarios.ts';
 import { exampleFile, withoutFilters } from './expressions.ts';
 import { run } from './tool.ts';
 
-describe('the example', () => {
-  it('has 5 alert rules that promtool takes', () => {
-    const { status, stdout } = run('promtool', ['check', 'rules', exampleFile('alerts.yml')]);
-    expect([status, stdout]).toEqual([0, expect.stringContaining('SUCCESS: 5 rules found')]);
-  });
+const command = (...args: string[]) => {
+  const { status, output, error } = runPrometheusCommand(args);
+  expect([status, error]).toEqual([0, '']);
+  return output;
+};
 
-  it('has rules that fire when they should and at no other time: alerts.test.yml passes and names all 5', () => {
-    const { status, stdout, stderr } = run('promtool', ['test', 'rules', exampleFile('alerts.test.yml')]);
-    expect([status, stdout + stderr]).toEqual([0, expect.stringContaining('SUCCESS')]);
-    const names = [...readFileSync(exampleFile('alerts.yml'), 'utf8').matchAll(/alert: (\w+)/g)].map(
-      ([, name]) => name,
-    );
-    const tests = readFileSync(exampleFile('alerts.test.yml'), 'utf8');
-    // Each is seen firing at least once, with its labels.
-    for (const name of names) {
-      expect(tests).toMatch(
-        new RegExp(`alertname: ${name}\\n\\s+eval_time: \\w+\\n\\s+exp_alerts:\\n\\s+- exp_labels`),
-      );
-    }
-    expect(names).toHaveLength(5);
+/** What the command and the scenarios make has to be what is committed; with UPDATE_EXAMPLES=1 it is written. */
+function expectInStep(name: string, text: string): void {
+  if (process.env.UPDATE_EXAMPLES === '1') writeFileSync(exampleFile(name), text);
+  expect(readFileSync(exampleFile(name), 'utf8')).toBe(text);
+}
+
+describe('the example', () => {
+  it('has the alerts, their tests and the dashboard that the command makes', () => {
+    expectInStep('alerts.yml', command('alerts'));
+    expectInStep('alerts.test.yml', scenariosFile('mapsweep_', 'alerts.yml'));
+    expectInStep('dashboard.json', command('dashboard'));
   });
 
   it('has a configuration that promtool takes', () => {
     expect(run('promtool', ['check', 'config', exampleFile('prometheus.yml')]).status).toBe(0);
+  });
+
+  it('has each alert in its README', () => {
+    const readme = readFileSync(exampleFile('README.md'), 'utf8');
+    for (const { alert } of alertRules({ prefix: '', sweepEveryMs: 60_000 }))
+      expect(readme).toContain(`\`${alert}\``);
+  });
+});
+
+describe.each(['mapsweep_', 'x_', 'my:own_', ''])('npx mapsweep prometheus alerts --prefix %j', (prefix) => {
+  const directory = mkdtempSync(join(tmpdir(), 'mapsweep-rules-'));
+  const file = (name: string) => join(directory, name);
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('makes 10 rules that promtool takes, each with what it means and what to do', () => {
+    writeFileSync(file('alerts.yml'), command('alerts', '--prefix', prefix));
+    const { status, stdout } = run('promtool', ['check', 'rules', file('alerts.yml')]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining('SUCCESS: 10 rules found')]);
+    for (const { alert, annotations } of alertRules({ prefix, sweepEveryMs: 60_000 })) {
+      expect([alert, Object.keys(annotations)]).toEqual([alert, ['summary', 'description', 'runbook']]);
+    }
+  });
+
+  it('makes rules that fire when they should and are silent when they should, each seen both ways', () => {
+    writeFileSync(file('alerts.test.yml'), scenariosFile(prefix, 'alerts.yml'));
+    const { status, stdout, stderr } = run('promtool', ['test', 'rules', file('alerts.test.yml')]);
+    expect([status, stdout + stderr]).toEqual([0, expect.stringContaining('SUCCESS')]);
+    expect(testedBothWays().toSorted()).toEqual(
+      alertRules({ prefix, sweepEveryMs: 60_000 })
+        .map(({ alert }) => alert)
+        .toSorted(),
+    );
+  });
+
+  it('names metrics that there are, and so does the dashboard', () => {
+    const texts = [command('alerts', '--prefix', prefix), command('dashboard', '--prefix', prefix)];
+    const expressions = texts.flatMap((text) =>
+      [...text.matchAll(/"?expr"?: "(.*)"/g)].map(([, expr]) => expr as string),
+    );
+    expect(expressions.length).toBeGreaterThanOrEqual(40);
+    const functions =
+      /^(up|on|and|by|le|sum|max|rate|increase|changes|time|histogram_quantile|last_over_time)$/;
+    const labels = /^(job|instance|registry|map|reason|callback|outcome)$/;
+    for (const expression of expressions) {
+      const words =
+        expression.replaceAll(/\{[^}]*\}|\[[^\]]*\]|\\?"[^"]*"/g, '').match(/[a-z_:][\w:]*/gi) ?? [];
+      for (const word of words.filter((candidate) => !functions.test(candidate) && !labels.test(candidate))) {
+        expect(word.startsWith(prefix), word).toBe(true);
+        const name = word.slice(prefix.length).replace(/_bucket$/, '');
+        expect(metricNames, expression).toContain(name);
+      }
+    }
+  });
+});
+
+describe('npx mapsweep prometheus alerts --sweep-every', () => {
+  it('waits three intervals for a sweep, and two more before it says so', () => {
+    expect(command('alerts', '--sweep-every', '1h')).toMatch(
+      /changes\(mapsweep_last_sweep_timestamp_seconds\[180m\]\) == 0"\n\s+for: "120m"/,
+    );
+  });
+});
+
+describe('npx mapsweep prometheus dashboard', () => {
+  it('says in each panel of an option what is not set, and selects by registry everywhere', () => {
+    const { panels } = JSON.parse(command('dashboard')) as {
+      panels: {
+        title: string;
+        targets?: { expr: string }[];
+        fieldConfig?: { defaults: { noValue?: string } };
+      }[];
+    };
+    const ofOptions = /ended|dead_letters|tombstones|journal|before_sweep|weight|limit/;
+    const drawn = panels.filter(({ targets }) => targets !== undefined);
+    expect(drawn.length).toBeGreaterThan(20);
+    for (const { title, targets = [], fieldConfig } of drawn) {
+      for (const { expr } of targets) expect(expr).toContain('registry=~"$registry"');
+      if (targets.every(({ expr }) => ofOptions.test(expr))) {
+        expect([title, fieldConfig?.defaults.noValue]).toEqual([title, expect.any(String)]);
+      }
+    }
+  });
+});
+
+describe('npx mapsweep prometheus', () => {
+  it.each([
+    [[]],
+    [['rules']],
+    [['alerts', '--prefix', '9-']],
+    [['alerts', 'more']],
+    [['alerts', '--prefx', 'a']],
+  ])('called wrongly with %j says how to call it, and ends with 2', (args) => {
+    const { status, output, error } = runPrometheusCommand(args);
+    expect([status, output]).toEqual([2, '']);
+    expect(error).toContain('Usage: mapsweep prometheus alerts');
   });
 });
 

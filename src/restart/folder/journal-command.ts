@@ -18,6 +18,8 @@ nothing, so it may be called while a process uses the journal.
   --help   this text
 
 Exit status: 0 all is well, 1 the journal is damaged or cannot be read, 2 called wrongly.
+
+There is also: mapsweep prometheus --help
 `;
 
 const misused = (what: string): CommandResult => ({ status: 2, output: '', error: `${what}\n\n${usage}` });

@@ -1,0 +1,169 @@
+import { yaml } from './yaml.js';
+
+/** What rules and dashboard are made for. */
+export interface MonitoringOptions {
+  /** The prefix of the metrics, as `registerMetrics` has it. */
+  readonly prefix: string;
+  /** The longest `sweepEvery` of the registries, ms. */
+  readonly sweepEveryMs: number;
+}
+
+/** A rule of Prometheus, and what to do when it fires. */
+export interface AlertRule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels: { readonly severity: 'warning' | 'critical' };
+  readonly annotations: {
+    readonly summary: string;
+    /** What it means. */
+    readonly description: string;
+    /** What to look at, and what to do. */
+    readonly runbook: string;
+  };
+}
+
+const registry = '{{ $labels.registry }} of {{ $labels.instance }}';
+const map = `{{ $labels.map }} (registry ${registry})`;
+const minutes = (ms: number): string => `${Math.ceil(ms / 60_000)}m`;
+
+/** Returns the rules, the most urgent first. */
+export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRule[] {
+  const stalledMs = Math.max(600_000, 3 * sweepEveryMs);
+  return [
+    {
+      alert: 'MapsweepProcessSilent',
+      // A blocked loop takes the metrics with it, so that no rule about them can fire.
+      expr: `up == 0 and on (job, instance) last_over_time(${prefix}info[1d])`,
+      for: '5m',
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: '{{ $labels.instance }} does not answer',
+        description:
+          'It served metrics of mapsweep within the last day, and for 5 minutes it has answered no scrape: its event loop is blocked, or it is gone.',
+        runbook:
+          'Is the process there, and does it use a whole CPU? Then its loop is blocked: take a stack or a CPU profile before you restart it. If it is gone, look for "heap out of memory" in its log. A target that is gone for good has to leave the configuration of Prometheus.',
+      },
+    },
+    {
+      alert: 'MapsweepSweeperStalled',
+      expr: `changes(${prefix}last_sweep_timestamp_seconds[${minutes(stalledMs)}]) == 0`,
+      for: minutes(Math.max(300_000, 2 * sweepEveryMs)),
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: `The maps of ${registry} are not swept any more`,
+        description: `No sweep has gone through for ${minutes(stalledMs)}, so nothing that is due leaves.`,
+        runbook:
+          'registry.health() says why: somebody has called stop(), a timer was lost, or every pass is held up by a callback. Call sweep() by hand if it was stopped; else restart the process.',
+      },
+    },
+    {
+      alert: 'MapsweepDeadLetters',
+      // The gauge, not the increase of a counter: it goes on for as long as they wait.
+      expr: `${prefix}dead_letters > 0`,
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: `${registry} has given up on {{ $value | humanize }} endings`,
+        description:
+          'They will not be delivered by themselves any more: somebody waits for a run that is over.',
+        runbook:
+          'registry.deadLetters() says what each one failed with. Mend the recipient, then call registry.redeliver(id); one marked ambiguous may have been heard.',
+      },
+    },
+    {
+      alert: 'MapsweepJournalFails',
+      expr: `increase(${prefix}journal_errors_total[5m]) > 0`,
+      for: '10m',
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: `The journal of ${registry} cannot be written`,
+        description:
+          'A kill or a crash now loses what has happened since: endings may be told again, or never.',
+        runbook:
+          'registry.health() has the error of the disk. Make room or mend the mount; what is unwritten is caught up with by itself. Do not restart the process before.',
+      },
+    },
+    {
+      alert: 'MapsweepRegistryLeaks',
+      // The verdict has taken hours and is steady; the minutes are for a process that is about to end anyway.
+      expr: `${prefix}leak_suspected == 1`,
+      for: '10m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `The map ${map} leaks`,
+        description: 'It has been growing for longer than load explains.',
+        runbook:
+          'registry.report() names its oldest entries and why they are still there, and with captureSites where they are registered. Find the path that forgets to delete, or give the map a lifetime.',
+      },
+    },
+    {
+      alert: 'MapsweepTicksSkipped',
+      expr: `increase(${prefix}sweeps_skipped_total[15m]) > 0`,
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `The event loop of ${registry} was blocked for longer than an interval`,
+        description:
+          'A tick of the sweeper came more than one interval late, so that nothing was removed by it. Everything else in the process was as late.',
+        runbook:
+          'Compare with nodejs_eventloop_lag_seconds and the pauses of the garbage collector; look for synchronous work of that length, or a process that was stopped or whose machine slept.',
+      },
+    },
+    {
+      alert: 'MapsweepLimitExceeded',
+      expr: `${prefix}entries > ${prefix}entry_limit`,
+      for: '15m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `The map ${map} holds {{ $value }} entries, more than its maxEntries`,
+        description: 'What is guarded is not evicted, so that the map goes on growing beyond its limit.',
+        runbook:
+          'registry.explain() of its oldest keys says who holds them: keepWhile never lets go, beforeSweep fails, or delete refuses. Mend that, or set a maxAge.',
+      },
+    },
+    {
+      alert: 'MapsweepGuardHoldsTooMuch',
+      expr: `${prefix}guarded_entries > 100 and ${prefix}guarded_entries > 0.5 * ${prefix}entries`,
+      for: '30m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `The guard of ${map} holds {{ $value }} entries that are due`,
+        description: 'Most of the map is there only because keepWhile says so.',
+        runbook:
+          'Find out why the guard never says no: registry.report() names the oldest entries. maxAge is the ceiling over it.',
+      },
+    },
+    {
+      alert: 'MapsweepBeforeSweepFails',
+      expr:
+        `${prefix}waiting_entries > 0 ` +
+        `and on (job, instance, registry, map) increase(${prefix}before_sweep_total{outcome="failed"}[1h]) > 0`,
+      for: '30m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `{{ $value }} entries of ${map} wait for their beforeSweep, which fails`,
+        description: 'They are due and stay until it succeeds, or until their maxAge.',
+        runbook:
+          'The event callback-failed has what it fails with. Mend what it calls; it is tried again by itself, at least once an hour.',
+      },
+    },
+    {
+      alert: 'MapsweepTombstonesEvictedEarly',
+      expr: `increase(${prefix}tombstones_evicted_total[1h]) > 0`,
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `${registry} forgets which runs have ended`,
+        description:
+          'More runs end within the ttl of tombstones than their max allows, so that a late second end of a run counts as unknown instead of duplicate.',
+        runbook: 'Raise ended.tombstones.max, or lower its ttl.',
+      },
+    },
+  ];
+}
+
+/** Writes the rules as a file of Prometheus. */
+export function alertsFile(options: MonitoringOptions): string {
+  const groups = [
+    { name: `${options.prefix}alerts`.replace(/__+/g, '_'), rules: alertRules(options) as never },
+  ];
+  return `# What to be told about the maps of a service. Made by: npx mapsweep prometheus alerts${yaml({ groups })}\n`;
+}

@@ -1,0 +1,198 @@
+import { type AlertRule, alertRules } from '../../src/prometheus/monitoring/alert-rules.ts';
+import { yaml } from '../../src/prometheus/monitoring/yaml.ts';
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Alerts that fire at a time: their labels, and the value that their texts name. None: the alert is silent. */
+interface Expectation {
+  readonly at: string;
+  readonly firing?: ReadonlyArray<{ readonly labels: Labels; readonly value?: string }>;
+}
+
+/** How one alert goes, over series of a sample a minute, in the notation of promtool. */
+interface Scenario {
+  readonly name: string;
+  readonly alert: string;
+  /** By name without the prefix; `up` as it is. */
+  readonly series: ReadonlyArray<readonly [name: string, labels: Labels, values: string]>;
+  readonly expected: readonly Expectation[];
+}
+
+const on = (instance: string, more: Labels = {}): Labels => ({
+  job: 'gateway',
+  instance,
+  registry: 'default',
+  ...more,
+});
+const a = on('a');
+const runs = on('a', { map: 'runs' });
+
+const scenarios: readonly Scenario[] = [
+  {
+    name: 'a process that served metrics answers no more: its loop is blocked, or it is gone',
+    alert: 'MapsweepProcessSilent',
+    series: [
+      ['up', { job: 'gateway', instance: 'a' }, '1x10 0x40'],
+      ['info', { ...a, version: '1' }, '1x10'],
+      ['up', { job: 'gateway', instance: 'healthy' }, '1x50'],
+      ['info', { ...on('healthy'), version: '1' }, '1x50'],
+      // Down too, and none of ours.
+      ['up', { job: 'other', instance: 'c' }, '0x50'],
+      // Away for less than 5 minutes, as in a deploy.
+      ['up', { job: 'gateway', instance: 'd' }, '1x10 0x3 1x40'],
+      ['info', { ...on('d'), version: '1' }, '1x10 _x3 1x40'],
+    ],
+    expected: [
+      { at: '15m' },
+      { at: '17m', firing: [{ labels: { job: 'gateway', instance: 'a' } }] },
+      { at: '45m', firing: [{ labels: { job: 'gateway', instance: 'a' } }] },
+    ],
+  },
+  {
+    name: 'the sweeper has stalled, or has never swept; one that was closed in good order fires nothing',
+    alert: 'MapsweepSweeperStalled',
+    series: [
+      // Sweeps once a minute for 20 minutes, then no more.
+      ['last_sweep_timestamp_seconds', a, '0+60x20 1200x40'],
+      ['last_sweep_timestamp_seconds', on('healthy'), '0+60x60'],
+      ['last_sweep_timestamp_seconds', on('never'), '0x60'],
+      // Another registry of the same process goes on.
+      ['last_sweep_timestamp_seconds', on('a', { registry: 'orders' }), '0+60x60'],
+      // Closed after 20 minutes: its series leave.
+      ['last_sweep_timestamp_seconds', on('closed'), '0+60x20 stale _x40'],
+    ],
+    expected: [
+      { at: '4m' },
+      { at: '20m', firing: [{ labels: on('never') }] },
+      { at: '34m', firing: [{ labels: on('never') }] },
+      { at: '36m', firing: [{ labels: a }, { labels: on('never') }] },
+      { at: '50m', firing: [{ labels: a }, { labels: on('never') }] },
+    ],
+  },
+  {
+    name: 'endings were given up on, and for as long as they wait',
+    alert: 'MapsweepDeadLetters',
+    series: [
+      ['dead_letters', a, '0x9 3x100 0x40'],
+      ['dead_letters', on('healthy'), '0x150'],
+    ],
+    expected: [
+      { at: '9m' },
+      { at: '11m', firing: [{ labels: a, value: '3' }] },
+      // Long after the counter of dead deliveries has last gone up.
+      { at: '100m', firing: [{ labels: a, value: '3' }] },
+      { at: '115m' },
+    ],
+  },
+  {
+    name: 'the journal fails again and again; one error that was caught up with is none',
+    alert: 'MapsweepJournalFails',
+    series: [
+      ['journal_errors_total', a, '0x9 1+1x30 31x30'],
+      ['journal_errors_total', on('once'), '0x9 1x60'],
+    ],
+    expected: [{ at: '15m' }, { at: '25m', firing: [{ labels: a }] }, { at: '55m' }],
+  },
+  {
+    name: 'a registry leaks',
+    alert: 'MapsweepRegistryLeaks',
+    series: [
+      ['leak_suspected', runs, '0x9 1x20 0x10'],
+      ['leak_suspected', on('a', { map: 'healthy' }), '0x40'],
+    ],
+    expected: [{ at: '19m' }, { at: '21m', firing: [{ labels: runs }] }, { at: '35m' }],
+  },
+  {
+    name: 'ticks came so late that they removed nothing',
+    alert: 'MapsweepTicksSkipped',
+    series: [
+      ['sweeps_skipped_total', a, '0x9 1x50'],
+      ['sweeps_skipped_total', on('healthy'), '0x60'],
+    ],
+    expected: [{ at: '9m' }, { at: '12m', firing: [{ labels: a }] }, { at: '40m' }],
+  },
+  {
+    name: 'a map is beyond its maxEntries, and not only until the next pass',
+    alert: 'MapsweepLimitExceeded',
+    series: [
+      ['entries', runs, '90x9 120x30 100x20'],
+      ['entry_limit', runs, '100x60'],
+      ['entries', on('a', { map: 'burst' }), '90x9 120x5 100x50'],
+      ['entry_limit', on('a', { map: 'burst' }), '100x60'],
+      ['entries', on('a', { map: 'unlimited' }), '1000000x60'],
+    ],
+    expected: [{ at: '24m' }, { at: '26m', firing: [{ labels: runs, value: '120' }] }, { at: '50m' }],
+  },
+  {
+    name: 'a guard holds nearly all of one map, a few of a large one, and all 50 of a small one',
+    alert: 'MapsweepGuardHoldsTooMuch',
+    series: [
+      ['guarded_entries', on('a', { map: 'held' }), '400x60'],
+      ['entries', on('a', { map: 'held' }), '500x60'],
+      ['guarded_entries', on('a', { map: 'large' }), '400x60'],
+      ['entries', on('a', { map: 'large' }), '10000x60'],
+      ['guarded_entries', on('a', { map: 'small' }), '50x60'],
+      ['entries', on('a', { map: 'small' }), '50x60'],
+    ],
+    expected: [{ at: '29m' }, { at: '31m', firing: [{ labels: on('a', { map: 'held' }), value: '400' }] }],
+  },
+  {
+    name: 'entries wait for a beforeSweep that fails; one that only takes its time is none',
+    alert: 'MapsweepBeforeSweepFails',
+    series: [
+      ['waiting_entries', runs, '0x9 7x60 0x20'],
+      ['before_sweep_total', { ...runs, outcome: 'failed' }, '0x9 0+1x60 60x20'],
+      ['waiting_entries', on('a', { map: 'slow' }), '7x90'],
+      ['before_sweep_total', on('a', { map: 'slow', outcome: 'failed' }), '0x90'],
+      ['before_sweep_total', on('a', { map: 'slow', outcome: 'succeeded' }), '0+1x90'],
+    ],
+    expected: [{ at: '39m' }, { at: '42m', firing: [{ labels: runs, value: '7' }] }, { at: '75m' }],
+  },
+  {
+    name: 'tombstones are evicted early',
+    alert: 'MapsweepTombstonesEvictedEarly',
+    series: [['tombstones_evicted_total', a, '0x30 0+1x10 10x90']],
+    expected: [{ at: '30m' }, { at: '45m', firing: [{ labels: a }] }, { at: '110m' }],
+  },
+];
+
+const rendered = (text: string, labels: Labels, value = ''): string =>
+  text.replace(/\{\{ \$(?:labels\.(\w+)|value(?: \| humanize)?) \}\}/g, (_, name) =>
+    name ? (labels[name] ?? '') : value,
+  );
+
+/** Writes the scenarios as a file of `promtool test rules`. */
+export function scenariosFile(prefix: string, rulesFile: string): string {
+  const rules = new Map<string, AlertRule>(
+    alertRules({ prefix, sweepEveryMs: 60_000 }).map((rule) => [rule.alert, rule]),
+  );
+  const tests = scenarios.map(({ name, alert, series, expected }) => {
+    const { labels: own, annotations } = rules.get(alert) as AlertRule;
+    return {
+      name,
+      interval: '1m',
+      input_series: series.map(([metric, labels, values]) => {
+        const pairs = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+        return { series: `${metric === 'up' ? '' : prefix}${metric}{${pairs.join(', ')}}`, values };
+      }),
+      alert_rule_test: expected.map(({ at, firing = [] }) => ({
+        alertname: alert,
+        eval_time: at,
+        exp_alerts: firing.map(({ labels, value }) => ({
+          exp_labels: { ...own, ...labels },
+          exp_annotations: Object.fromEntries(
+            Object.entries(annotations).map(([of, text]) => [of, rendered(text, labels, value)]),
+          ),
+        })),
+      })),
+    };
+  });
+  const file = { rule_files: [rulesFile], evaluation_interval: '1m', tests };
+  return `# promtool test rules alerts.test.yml${yaml(file as never)}\n`;
+}
+
+/** Returns the alerts that are seen firing and silent. */
+export const testedBothWays = (): string[] =>
+  scenarios
+    .filter(({ expected }) => expected.some(({ firing }) => firing) && expected.some(({ firing }) => !firing))
+    .map(({ alert }) => alert);
