@@ -24,6 +24,8 @@ export {
   type RunContextFields,
   type SubagentRunFields,
 } from './gateway/preset.js';
+export type { Handler, HandlerReply, HandlerRequest, HandlerResponse } from './http/answer.js';
+export { type HealthHandlerOptions, healthHandler } from './http/health-handler.js';
 export { type AdoptOptions, adopt } from './maps/adopt.js';
 export type { KeyOf, MapName, RegistryMaps, ValueOf } from './maps/collection-types.js';
 export type { MapHandle } from './maps/map-handle.js';

@@ -7,6 +7,7 @@
  *     curl -X POST 127.0.0.1:9464/runs/run-1/end    it ends
  *     curl 127.0.0.1:9464/metrics                   what Prometheus reads
  *     curl 127.0.0.1:9464/report                    the same for a person
+ *     curl 127.0.0.1:9464/health/ready              does it do its work: also /health/live, and /health for why not
  *
  * A run that is started and never ended is the leak. With --load the gateway starts and ends runs by itself; with
  * --leak one in ten of them is never ended. With --journal <folder> it survives a restart.
@@ -14,7 +15,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
-import { createGatewayRegistry } from 'mapsweep';
+import { createGatewayRegistry, healthHandler } from 'mapsweep';
 import { metricsHandler, registerMetrics } from 'mapsweep/prometheus';
 
 interface Run {
@@ -102,16 +103,21 @@ function answer(response: ServerResponse, status: number, body: object | string)
 }
 
 const metrics = metricsHandler();
+const health = healthHandler(registry);
 
 const server = createServer((request, response) => {
   const { pathname } = new URL(request.url ?? '/', 'http://gateway');
   const ending = /^\/runs\/([\w-]+)\/end$/.exec(pathname)?.[1];
   if (pathname === '/metrics') void metrics(request, response);
+  else if (/^\/health(\/|$)/.test(pathname)) void health(request, response);
   else if (pathname === '/report') answer(response, 200, `${registry.report()}\n`);
   else if (request.method === 'POST' && pathname === '/runs') answer(response, 201, { runId: startRun() });
   else if (request.method === 'POST' && ending !== undefined)
     answer(response, 200, { result: endRun(ending) });
-  else answer(response, 404, { error: 'There are /metrics, /report, POST /runs and POST /runs/<id>/end' });
+  else
+    answer(response, 404, {
+      error: 'There are /metrics, /health, /report, POST /runs and POST /runs/<id>/end',
+    });
 });
 
 // Metrics tell what a service does: nobody but this machine is to read those of an example.

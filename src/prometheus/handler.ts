@@ -1,44 +1,11 @@
 import cluster from 'node:cluster';
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { type Answer, type Handler, type HandlerRequest, handlerOf, plainText } from '../http/answer.js';
 import { invalidType } from '../policy/read-options.js';
 import { installedRegister, type MetricsRegister } from './peer.js';
 
-/** What the handler reads of a request; that of `node:http`, Express and Fastify have it. */
-export interface MetricsRequest {
-  readonly method?: string | undefined;
-  readonly headers: IncomingHttpHeaders;
-}
-
-/** What the handler writes to: the response of `node:http` and Express. */
-export interface MetricsResponse {
-  statusCode: number;
-  setHeader(name: string, value: string | number): unknown;
-  end(body?: string): unknown;
-}
-
-/** What the handler writes to in Fastify. */
-export interface MetricsReply {
-  readonly raw: unknown;
-  code(statusCode: number): unknown;
-  headers(values: OutgoingHttpHeaders): unknown;
-  send(body: string): unknown;
-}
-
 /** Answers a request with the metrics. What it returns never rejects. */
-export type MetricsHandler = (
-  request: MetricsRequest,
-  response: MetricsResponse | MetricsReply,
-) => Promise<void>;
+export type MetricsHandler = Handler;
 
-interface Answer {
-  readonly statusCode: number;
-  readonly headers: Readonly<Record<string, string | number>>;
-  readonly body: string;
-}
-
-/** Figures of this moment are nothing to keep, and a label is nothing to take for a page. */
-const everyAnswer = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
-const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
 const textFormat = 'text/plain; version=0.0.4; charset=utf-8';
 const openMetricsFormat = /^application\/openmetrics-text\b/;
 
@@ -60,41 +27,10 @@ export function metricsHandler(register: MetricsRegister = installedRegister()):
   if (typeof (register as Partial<MetricsRegister> | null)?.metrics !== 'function') {
     throw invalidType('register', 'a Registry of prom-client or @prometheus-io/client', register);
   }
-  return async (request, response) => {
-    const answer = await answerTo(request, register);
-    const isHead = request.method === 'HEAD';
-    // A reply of Fastify is thenable, and to return it is how an async handler says that it answers by itself.
-    if (isReply(response)) return reply(response, answer) as never;
-    try {
-      respond(response, answer, isHead);
-    } catch {
-      // Somebody else has answered meanwhile, such as a middleware that ran out of patience.
-    }
-  };
+  return handlerOf((request) => answerTo(request, register));
 }
 
-const isReply = (response: MetricsResponse | MetricsReply): response is MetricsReply =>
-  'raw' in response && 'send' in response;
-
-function reply(to: MetricsReply, { statusCode, headers, body }: Answer): unknown {
-  to.code(statusCode);
-  to.headers({ ...everyAnswer, ...headers });
-  // Fastify takes the body of a HEAD for its length.
-  return to.send(body);
-}
-
-function respond(to: MetricsResponse, { statusCode, headers, body }: Answer, isHead: boolean): void {
-  to.statusCode = statusCode;
-  for (const [name, value] of Object.entries({ ...everyAnswer, ...headers })) to.setHeader(name, value);
-  to.setHeader('Content-Length', Buffer.byteLength(body));
-  if (isHead) to.end();
-  else to.end(body);
-}
-
-async function answerTo({ method, headers }: MetricsRequest, register: MetricsRegister): Promise<Answer> {
-  if (method !== 'GET' && method !== 'HEAD') {
-    return { statusCode: 405, headers: { ...plainText, Allow: 'GET, HEAD' }, body: 'Method not allowed\n' };
-  }
+async function answerTo({ headers }: HandlerRequest, register: MetricsRegister): Promise<Answer> {
   try {
     const { body, type } = await rendered(register, headers.accept);
     return { statusCode: 200, headers: { 'Content-Type': type }, body };

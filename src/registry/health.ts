@@ -1,4 +1,5 @@
 import { span } from '../diagnosis/explain.js';
+import { shownError, shownKey } from '../events/shown.js';
 import type { RegistryInternals } from './internals.js';
 
 /** How a registry is doing. */
@@ -9,7 +10,7 @@ export interface Health {
    * - `failing`: it does not do its work: the sweeper stands still, or the journal takes nothing
    */
   readonly status: 'ok' | 'warning' | 'failing';
-  /** One sentence for each thing that is wrong, the worst first. */
+  /** One sentence for each thing that is wrong, the worst first. Names are escaped and cut. */
   readonly reasons: readonly string[];
 }
 
@@ -26,6 +27,9 @@ export function healthOf(parts: RegistryInternals): Health {
   return { status, reasons: [...failing, ...warnings] };
 }
 
+/** Returns whether the sweeper stands still, though nobody has stopped it: what a restart of the process would mend. */
+export const isSweeperSilent = (parts: RegistryInternals): boolean => [...sweeperFailures(parts)].length > 0;
+
 function* sweeperFailures({ engine }: RegistryInternals): Generator<string> {
   if (engine.isStopped) return;
   const silentMs = engine.timeline.now() - engine.sweeper.lastTickAt;
@@ -38,21 +42,21 @@ function* journalFailures({ engine, restart }: RegistryInternals): Generator<str
   if (recorder === undefined) return;
   const { isLost, waitingSince, error } = recorder.writer.state;
   if (isLost) {
-    yield `the journal '${recorder.journalName}' is somebody else's: this process writes and delivers nothing more`;
+    yield `the journal ${shownKey(recorder.journalName)} is somebody else's: this process writes and delivers nothing more`;
     return;
   }
   const waitedMs = waitingSince === undefined ? 0 : engine.timeline.now() - waitingSince;
   const hasOverdue = recorder.gate.hasOverdue;
   if (waitedMs <= longestSilenceMs && !hasOverdue) return;
-  const why = error instanceof Error ? `: ${error.message}` : '';
+  const why = error === undefined ? '' : `: ${shownError(error)}`;
   const what = hasOverdue ? ', and endings are delivered before it has their claims' : '';
-  yield `the journal '${recorder.journalName}' has taken nothing for ${span(waitedMs)}${what}${why}`;
+  yield `the journal ${shownKey(recorder.journalName)} has taken nothing for ${span(waitedMs)}${what}${why}`;
 }
 
 function warningsOf({ engine, leaks, deliveries }: RegistryInternals): string[] {
   const warnings: string[] = [];
   for (const tracker of engine.trackers.values()) {
-    if (leaks.verdictOf(tracker).suspected) warnings.push(`the map '${tracker.name}' leaks`);
+    if (leaks.verdictOf(tracker).suspected) warnings.push(`the map ${shownKey(tracker.name)} leaks`);
   }
   const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)

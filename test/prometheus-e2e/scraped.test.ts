@@ -113,6 +113,13 @@ describe('a Prometheus that scrapes the example gateway', () => {
     }
   });
 
+  it('finds the gateway alive and ready', async () => {
+    for (const path of ['live', 'ready']) {
+      const response = await fetch(`${gatewayUrl}/health/${path}`);
+      expect([path, response.status, await response.text()]).toEqual([path, 200, 'ok\n']);
+    }
+  });
+
   const leakingMaps = ['subagentRuns', 'runContextById', 'seqByRun'];
 
   it('sees the alert about leaking maps go from pending to firing, and no other alert', async () => {

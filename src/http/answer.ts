@@ -1,0 +1,86 @@
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+
+/** What a handler reads of a request; that of `node:http`, Express and Fastify have it. */
+export interface HandlerRequest {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** What a handler writes to: the response of `node:http` and Express. */
+export interface HandlerResponse {
+  statusCode: number;
+  setHeader(name: string, value: string | number): unknown;
+  end(body?: string): unknown;
+}
+
+/** What a handler writes to in Fastify. */
+export interface HandlerReply {
+  readonly raw: unknown;
+  code(statusCode: number): unknown;
+  headers(values: OutgoingHttpHeaders): unknown;
+  send(body: string): unknown;
+}
+
+/** Answers a request, in `node:http`, Express or Fastify. What it returns never rejects. */
+export type Handler = (request: HandlerRequest, response: HandlerResponse | HandlerReply) => Promise<void>;
+
+/** What is answered. */
+export interface Answer {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | number>>;
+  readonly body: string;
+}
+
+/** The headers of an answer in plain text. */
+export const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
+
+/** Figures of this moment are nothing to keep, and a text of the owner's is nothing to take for a page. */
+const everyAnswer = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+
+/**
+ * Makes a handler of what answers GET and HEAD. Other methods are answered with 405. No answer is to be stored, and
+ * HEAD has none of the body.
+ *
+ * @param answerTo if it rejects, that is a plain 500: what went wrong is no one's who asks
+ */
+export function handlerOf(answerTo: (request: HandlerRequest) => Promise<Answer>): Handler {
+  return async (request, response) => {
+    const isHead = request.method === 'HEAD';
+    const isAnswered = isHead || request.method === 'GET';
+    const answer = isAnswered ? await answerTo(request).catch(() => failed) : methodNotAllowed;
+    // A reply of Fastify is thenable, and to return it is how an async handler says that it answers by itself.
+    if (isReply(response)) return reply(response, answer) as never;
+    try {
+      respond(response, answer, isHead);
+    } catch {
+      // Somebody else has answered meanwhile, such as a middleware that ran out of patience.
+    }
+  };
+}
+
+const methodNotAllowed: Answer = {
+  statusCode: 405,
+  headers: { ...plainText, Allow: 'GET, HEAD' },
+  body: 'Method not allowed\n',
+};
+
+const failed: Answer = { statusCode: 500, headers: plainText, body: 'There is no answer\n' };
+
+const isReply = (response: HandlerResponse | HandlerReply): response is HandlerReply =>
+  'raw' in response && 'send' in response;
+
+function reply(to: HandlerReply, { statusCode, headers, body }: Answer): unknown {
+  to.code(statusCode);
+  to.headers({ ...everyAnswer, ...headers });
+  // Fastify takes the body of a HEAD for its length.
+  return to.send(body);
+}
+
+function respond(to: HandlerResponse, { statusCode, headers, body }: Answer, isHead: boolean): void {
+  to.statusCode = statusCode;
+  for (const [name, value] of Object.entries({ ...everyAnswer, ...headers })) to.setHeader(name, value);
+  to.setHeader('Content-Length', Buffer.byteLength(body));
+  if (isHead) to.end();
+  else to.end(body);
+}
