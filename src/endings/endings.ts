@@ -1,5 +1,5 @@
 import type { EndedEvent } from '../events/ended-event.js';
-import { type EndedReason, endedReasons, zeroFor } from '../events/reasons.js';
+import { endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import { CLAIMED } from '../stamps/stamp-store.js';
 import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
@@ -78,7 +78,7 @@ export class Endings implements ClaimKeeper {
   readonly #tentative = new Set<OpenClaim>();
   /** Those of them whose entry is still there, by slot. */
   readonly #underway = new Map<number, OpenClaim>();
-  readonly endedTotal = zeroFor(endedReasons);
+  readonly endedTotal: Record<string, number> = zeroFor(endedReasons);
   duplicatesTotal = 0;
 
   constructor(tracker: Tracker, host: EndingsHost) {
@@ -267,6 +267,11 @@ export class Endings implements ClaimKeeper {
     this.#host.announce(event);
   }
 
+  /** Counts endings for a reason of the owner's by themselves from now on, and no more as `other`. */
+  countReason(reason: string): void {
+    this.endedTotal[reason] ??= 0;
+  }
+
   // --- ClaimKeeper --------------------------------------------------------------------------------------------------
 
   registered(slot: number, key: unknown, value: unknown): void {
@@ -386,7 +391,8 @@ export class Endings implements ClaimKeeper {
   }
 
   #handOver(event: EndedEvent): void {
-    this.endedTotal[counted(event.reason)] += 1;
+    const counted = Object.hasOwn(this.endedTotal, event.reason) ? event.reason : 'other';
+    this.endedTotal[counted] = (this.endedTotal[counted] as number) + 1;
     this.#host.obliged(event);
   }
 
@@ -394,8 +400,4 @@ export class Endings implements ClaimKeeper {
     this.duplicatesTotal += 1;
     return 'duplicate';
   }
-}
-
-function counted(reason: string): EndedReason {
-  return endedReasons.find((known) => known === reason) ?? 'other';
 }

@@ -61,7 +61,7 @@ export function eachMap(
 /** Returns the one series of a metric without labels. */
 export const only = (value: number): Sample[] => [{ labels: {}, value }];
 
-/** Returns one series for each member of a closed set. */
+/** Returns one series for each member of a closed set, to which the owner may have added. */
 export function eachOf(label: string, counts: Readonly<Record<string, number>>): Sample[] {
-  return Object.entries(counts).map(([name, value]) => ({ labels: { [label]: name }, value }));
+  return Object.entries(counts).map(([name, value]) => ({ labels: { [label]: nameLabel(name) }, value }));
 }

@@ -1,5 +1,5 @@
 import type { RegistryMaps } from '../maps/collection-types.js';
-import { invalidType, readOptions } from '../policy/read-options.js';
+import { invalidRange, invalidType, type Reader, readName, readOptions } from '../policy/read-options.js';
 import { internalsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
 import { MetricsSet } from './metrics-set.js';
@@ -23,7 +23,15 @@ export interface MetricsOptions {
   client?: MetricsClient;
   /** Stands before every name: letters, digits, `_` and `:`, no digit first. Default `'mapsweep_'`. */
   prefix?: string;
+  /**
+   * Reasons of your own that `end` is given and that `ended_total` counts by themselves, from now on and on every register
+   * of this registry; any other text counts as `other`. At most 50, of 1 to 128 characters. Default: none.
+   */
+  reasons?: readonly string[];
 }
+
+/** Each is a series for ever. */
+const mostReasons = 50;
 
 /**
  * Adds the metrics of a registry to a register. Values are read when they are scraped, which costs a little for each map,
@@ -42,10 +50,26 @@ export function registerMetrics<M extends RegistryMaps>(
 ): () => void {
   const parts = internalsOf(registry);
   if (parts === undefined) throw invalidType('registry', 'a registry, made by createRegistry', registry);
-  const { prefix = 'mapsweep_', ...read } = readOptions('', options, {
+  const {
+    prefix = 'mapsweep_',
+    reasons = [],
+    ...read
+  } = readOptions('', options, {
     register: readRegister,
     client: readClient,
     prefix: readPrefix,
+    reasons: readReasons,
   });
-  return MetricsSet.of(read.register ?? read.client?.register ?? installedRegister(), prefix).add(parts);
+  const undo = MetricsSet.of(read.register ?? read.client?.register ?? installedRegister(), prefix).add(
+    parts,
+  );
+  for (const reason of reasons) parts.endings?.countReason(reason);
+  return undo;
 }
+
+const readReasons: Reader<readonly string[]> = (value, option) => {
+  const allowed = `an array of at most ${mostReasons} texts`;
+  if (!Array.isArray(value)) throw invalidType(option, allowed, value);
+  if (value.length > mostReasons) throw invalidRange(option, allowed, value.length);
+  return value.map((reason, index) => readName(reason, `${option}[${index}]`));
+};

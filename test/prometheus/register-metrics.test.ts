@@ -410,6 +410,33 @@ describe('registerMetrics', () => {
     expect(series.get('removed_total{map="runs",reason="swept"}')).toBe(1);
   });
 
+  it('counts endings by the reasons that are named, and other texts as other', async () => {
+    const register = new Register();
+    const registry = createRegistry<{ runs: Map<string, Run> }>({
+      maps: { runs: {} },
+      ended: { map: 'runs' },
+      clock: createManualClock(),
+    });
+    registerMetrics(registry, { register, reasons: ['cancelled', 'a\u202eb', 'swept'] });
+    const ended = async () => seriesOf(await scrape(register), 'ended_total');
+    expect((await ended())['ended_total{reason="cancelled"}']).toBe(0);
+    for (const reason of ['cancelled', 'cancelled', 'a\u202eb', 'something', '__proto__', 'toString']) {
+      registry.maps.runs.set(reason, {});
+      registry.end(reason, { reason });
+      registry.maps.runs.delete(reason);
+    }
+    expect(await ended()).toEqual({
+      'ended_total{reason="completed"}': 0,
+      'ended_total{reason="swept"}': 0,
+      'ended_total{reason="evicted"}': 0,
+      'ended_total{reason="deleted"}': 0,
+      'ended_total{reason="lost"}': 0,
+      'ended_total{reason="other"}': 3,
+      'ended_total{reason="cancelled"}': 2,
+      'ended_total{reason="a\\\\u{202e}b"}': 1,
+    });
+  });
+
   it('shows a pending ending while its delivery runs', async () => {
     let finish = () => {};
     const { register, registry, runs, clock } = setup({
@@ -779,6 +806,16 @@ describe('the arguments', () => {
       'a wrong client',
       () => registerMetrics(registry, { client: {} as never }),
       /client must be the module prom-client or @prometheus-io/,
+    ],
+    [
+      'a reason that is no text',
+      () => registerMetrics(registry, { reasons: [1] as never }),
+      /reasons\[0\] must/,
+    ],
+    [
+      'too many reasons',
+      () => registerMetrics(registry, { reasons: Array(51).fill('a') }),
+      /reasons must be an array of at most 50 texts/,
     ],
     ['a misspelt option', () => registerMetrics(registry, { prefx: 'a' } as never), /Did you mean 'prefix'/],
   ])('are checked at once: %s', (_, call, message) => {
