@@ -1,6 +1,6 @@
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { eachMap, isShown, nameLabel, type PulledMetric, type Sample } from './pulled.js';
+import { eachMap, isShown, mapLabel, type PulledMetric, type Sample } from './pulled.js';
 
 const labelNames = ['map'];
 
@@ -132,7 +132,8 @@ function removals(parts: RegistryInternals): Sample[] {
 /** Returns whether an entry of a map can leave for that reason. */
 function mayLeave(tracker: Tracker, reason: string): boolean {
   const { policy, observing } = tracker;
-  if (reason === 'deleted' || reason === 'cleared') return true;
+  // Every map can be cleared, and hardly one is.
+  if (reason === 'deleted') return true;
   if (observing) return false;
   if (reason === 'swept') return tracker.isManaged;
   if (reason === 'evicted') return hasLimit(tracker);
@@ -149,7 +150,7 @@ function eachMapAnd(
   return [...parts.engine.trackers.values()]
     .filter((tracker) => isShown(parts, tracker) && includes(tracker))
     .flatMap((tracker) => {
-      const map = nameLabel(tracker.name);
+      const map = mapLabel(tracker);
       return Object.entries(countsOf(tracker)).map(([name, value]) => ({
         labels: { map, [label]: name },
         value,

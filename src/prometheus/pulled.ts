@@ -27,7 +27,7 @@ export interface PulledMetric extends MetricDescription {
 }
 
 /**
- * The label of a map or a registry: its name, in which nothing can move a cursor or reverse a line, whatever the name is.
+ * The label of whatever has a name: that name, in which nothing can move a cursor or reverse a line, whatever the name is.
  * A line break stays: of that one character the format has an escape of its own, which the client writes.
  */
 export const nameLabel = (name: string): string =>
@@ -35,6 +35,17 @@ export const nameLabel = (name: string): string =>
     .split('\n')
     .map((line) => shownText(line))
     .join('\n');
+
+const labelsOfMaps = new WeakMap<Tracker, string>();
+
+/** Returns the label of a map: made once, since a scrape needs it for each of its series. */
+export function mapLabel(tracker: Tracker): string {
+  const known = labelsOfMaps.get(tracker);
+  if (known !== undefined) return known;
+  const label = nameLabel(tracker.name);
+  labelsOfMaps.set(tracker, label);
+  return label;
+}
 
 /**
  * Returns whether a map has series. One that was adopted later has none until it is first written to: whoever adopts all
@@ -53,7 +64,7 @@ export function eachMap(
   const samples: Sample[] = [];
   for (const tracker of parts.engine.trackers.values()) {
     if (!isShown(parts, tracker) || !includes(tracker)) continue;
-    samples.push({ labels: { map: nameLabel(tracker.name) }, value: value(tracker) });
+    samples.push({ labels: { map: mapLabel(tracker) }, value: value(tracker) });
   }
   return samples;
 }

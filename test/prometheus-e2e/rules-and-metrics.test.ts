@@ -82,7 +82,7 @@ describe.each(['mapsweep_', 'x_', 'my:own_', ''])('npx mapsweep prometheus alert
         expression.replaceAll(/\{[^}]*\}|\[[^\]]*\]|\\?"[^"]*"/g, '').match(/[a-z_:][\w:]*/gi) ?? [];
       for (const word of words.filter((candidate) => !functions.test(candidate) && !labels.test(candidate))) {
         expect(word.startsWith(prefix), word).toBe(true);
-        const name = word.slice(prefix.length).replace(/_bucket$/, '');
+        const name = word.slice(prefix.length).replace(/_(bucket|sum|count)$/, '');
         expect(metricNames, expression).toContain(name);
       }
     }

@@ -157,11 +157,13 @@ export function panelRows(prefix: string): PanelRow[] {
         },
         {
           title: 'Age at removal',
-          description: 'Half of the entries were no older than this when they left.',
+          description: 'How old entries are on average when they leave.',
           unit: 's',
           queries: [
             {
-              expr: quantile(0.5, 'le, registry, map', ofMap('age_at_removal_seconds_bucket')),
+              expr:
+                `sum by (registry, map) (${rate(ofMap('age_at_removal_seconds_sum'))}) ` +
+                `/ sum by (registry, map) (${rate(ofMap('age_at_removal_seconds_count'))})`,
               legend: '{{registry}} {{map}}',
             },
           ],
