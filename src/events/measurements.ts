@@ -21,6 +21,8 @@ export interface Measurements {
   delivered?(durationMs: number, event: EndedEvent, recipient: string): void;
   /** Not a measurement: there is another map to be measured. */
   mapAdded?(): void;
+  /** Not a measurement: a map is measured no more. */
+  mapRemoved?(map: string): void;
   /** Not a measurement: the registry is closed, and nothing more will come. */
   closed?(): void;
 }

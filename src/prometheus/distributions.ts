@@ -148,7 +148,6 @@ export class MeasuredDistribution {
   samples(parts: RegistryInternals): DistributionSample[] {
     const { labelNames, includes = () => true } = this.#metric;
     if (labelNames === undefined) return this.#distributionOf('').samples({});
-    this.forgetGone(parts);
     const samples: DistributionSample[] = [];
     for (const tracker of parts.engine.trackers.values()) {
       const { name } = tracker;
@@ -161,11 +160,9 @@ export class MeasuredDistribution {
     return samples;
   }
 
-  /** Drops what was measured of maps that are gone. */
-  forgetGone({ engine }: RegistryInternals): void {
-    for (const map of this.#of.keys()) {
-      if (map !== '' && !engine.trackers.has(map)) this.#of.delete(map);
-    }
+  /** Drops what was measured of a map that is gone. */
+  forget(map: string): void {
+    this.#of.delete(map);
   }
 
   #distributionOf(map: string): Distribution {

@@ -36,9 +36,9 @@ export class Member {
     this.label = nameLabel(parts.name);
     const keeper: Keeper = {
       parts,
-      mapAdded: () => {
-        for (const measured of this.#measured.values()) measured.forgetGone(parts);
-        events.changed();
+      mapAdded: () => events.changed(),
+      mapRemoved: (map) => {
+        for (const measured of this.#measured.values()) measured.forget(map);
       },
       closed: () => events.left(),
     };

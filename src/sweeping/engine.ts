@@ -55,6 +55,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     this.failures.forget(tracker.name);
     tracker.release();
     this.#relate();
+    this.measurements.tell((listener) => listener.mapRemoved?.(tracker.name));
   }
 
   /** Ends all timers and passes. What was due stays until somebody sweeps. */

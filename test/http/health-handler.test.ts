@@ -189,13 +189,14 @@ describe('healthHandler', () => {
     const handler = healthHandler(registry, { show: 'live' });
     const { engine } = internalsOf(registry) as NonNullable<ReturnType<typeof internalsOf>>;
     standStill();
-    // What a real timer would do, that was due all the time.
+    // What the tick does that was due all the time, right after the request that the loop has come to first.
     setTimeout(
       () => Object.defineProperty(engine.sweeper, 'lastTickAt', { value: engine.timeline.now() }),
       0,
     );
-    const port = await serve(handler);
-    expect((await ask(port, '/')).status).toBe(200);
+    const response = { statusCode: 0, setHeader: () => {}, end: () => {} };
+    await handler({ method: 'GET', headers: {} }, response);
+    expect(response.statusCode).toBe(200);
   });
 
   it.each(['live', 'ready', 'detail'] as const)('answers %s on any path with that option', async (show) => {

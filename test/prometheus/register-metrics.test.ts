@@ -479,6 +479,19 @@ describe('registerMetrics', () => {
     expect(after.filter((key) => key.includes('runs'))).not.toEqual([]);
   });
 
+  it('measures a map anew that has the name of one that was released', async () => {
+    const { register, registry } = setup();
+    for (const keys of [['a', 'b', 'c'], ['d']]) {
+      const map = new Map(keys.map((key) => [key, 1]));
+      const handle = registry.adopt('later', map);
+      for (const key of keys) map.delete(key);
+      if (keys.length > 1) handle.release();
+    }
+    const series = await scrape(register);
+    expect(series.get('age_at_removal_seconds_count{map="later"}')).toBe(1);
+    expect(series.get('removed_total{map="later",reason="deleted"}')).toBe(1);
+  });
+
   it('shows no failure of a map that is gone, even if that comes late and is told', async () => {
     const { register, registry } = setup();
     const told: unknown[] = [];
