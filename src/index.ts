@@ -1,4 +1,6 @@
 export type { ExplainedState, Explanation } from './diagnosis/explain.js';
+export type { LeakDetectionOptions } from './diagnosis/leak-judge.js';
+export type { LeakState, LeakVerdict } from './diagnosis/leak-verdict.js';
 export type { EndedPolicy } from './endings/ended-policy.js';
 export type { EndOptions, EndResult, TransferResult } from './endings/endings.js';
 export { MapsweepError, type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from './errors.js';

@@ -53,10 +53,9 @@ export class MapFollower {
     const { mode, sweepEvery, leakCycle } = config;
     this.registry = createRegistry({ mode, sweepEvery, leakDetection: { cycle: leakCycle }, clock });
     this.registry.on('sweep-finished', () => this.#afterSweep());
-    this.registry.on('leak-suspected', ({ map, suspected, size, entriesPerMinute }) => {
-      if (suspected)
-        log.warn(`${map} looks like a leak: ${size} entries, ${entriesPerMinute.toFixed(1)} more a minute`);
-      else log.info(`${map} no longer looks like a leak: ${size} entries`);
+    this.registry.on('leak-suspected', ({ map, suspected, size, perHour, reason }) => {
+      if (suspected) log.warn(`${map} leaks: ${size} entries, ${perHour.toFixed(1)} more an hour; ${reason}`);
+      else log.info(`${map} leaks no longer: ${size} entries`);
     });
     this.#follow();
     for (const line of announcement([...this.#followed.values()], config)) log.info(line);

@@ -1,52 +1,99 @@
+import { getHeapStatistics } from 'node:v8';
 import type { LeakSuspectedEvent } from '../events/event-bus.js';
 import type { SweepReport } from '../events/sweep-report.js';
+import { type UsualStay, usualStay } from '../policy/policy.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { LeakDetector, type LeakDetectorOptions, type LeakVerdict } from './leak-detector.js';
+import { type CompiledLeakDetection, type LeakInstant, LeakJudge } from './leak-judge.js';
+import { type LeakVerdict, worse } from './leak-verdict.js';
+import type { Weights } from './weights.js';
 
 /** How many of the oldest keys a suspicion names. */
 const oldestKeysTold = 5;
 
-/** Watches the size of every map after each pass, and tells when the verdict about one changes. */
+interface Judges {
+  readonly entries: LeakJudge;
+  /** Of a map that has a `weigh`. */
+  readonly weight: LeakJudge | undefined;
+  verdict: LeakVerdict;
+}
+
+/** Judges every map after each pass, and tells when one leaks, and when it does no longer. */
 export class LeakMonitor {
   readonly #engine: Engine;
-  readonly #options: Omit<LeakDetectorOptions, 'longestLifetime'>;
+  readonly #options: CompiledLeakDetection;
+  readonly #weights: Weights;
   readonly #sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'];
-  readonly #detectors = new WeakMap<Tracker, LeakDetector>();
+  readonly #judges = new WeakMap<Tracker, Judges>();
+  #lastAt: number;
+  #lastSilenceMs = 0;
+  #watchedMs = 0;
 
   constructor(
     engine: Engine,
-    options: Omit<LeakDetectorOptions, 'longestLifetime'>,
+    options: CompiledLeakDetection,
+    weights: Weights,
     sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'],
   ) {
     this.#engine = engine;
     this.#options = options;
+    this.#weights = weights;
     this.#sitesOf = sitesOf;
+    this.#lastAt = engine.grid.origin;
     engine.afterPass.add((report) => this.#passFinished(report));
   }
 
   /** Returns the latest verdict about a map. */
   verdictOf(tracker: Tracker): LeakVerdict {
-    return this.#detectorOf(tracker).verdict;
+    return this.#judgesOf(tracker).verdict;
   }
 
   #passFinished(report: SweepReport): void {
     if (report.skipped !== undefined) return;
-    const now = this.#engine.timeline.now();
+    const at = this.#engine.timeline.now();
+    this.#watch(at);
     for (const tracker of this.#engine.trackers.values()) {
-      const detector = this.#detectorOf(tracker);
-      const before = detector.verdict.suspected;
-      const verdict = detector.add(now, tracker.native.size());
-      if (verdict.suspected !== before) this.#tell(tracker, verdict);
+      const judges = this.#judgesOf(tracker);
+      const before = judges.verdict;
+      judges.verdict = this.#judge(tracker, judges, at);
+      const isLeaking = judges.verdict.state === 'leaking';
+      if (isLeaking !== (before.state === 'leaking')) this.#tell(tracker, judges.verdict);
     }
   }
 
-  #tell(tracker: Tracker, { suspected, since, entriesPerMinute }: LeakVerdict): void {
+  // Nothing leaves, and nothing is counted, while the process stands still: of a silence that is much longer than the one
+  // before only a part counts.
+  #watch(at: number): void {
+    const silenceMs = at - this.#lastAt;
+    this.#watchedMs += Math.min(silenceMs, Math.max(this.#engine.cohortMs / 2, 2 * this.#lastSilenceMs));
+    this.#lastSilenceMs = silenceMs;
+    this.#lastAt = at;
+  }
+
+  #judge(tracker: Tracker, { entries, weight }: Judges, at: number): LeakVerdict {
+    const size = tracker.native.size();
+    const bytes = this.#weights.estimatedBytes(tracker) ?? 0;
+    const now = { at, watchedMs: this.#watchedMs, stay: stayOf(tracker) };
+    const ofEntries = entries.judge({
+      ...now,
+      size,
+      bound: boundOf(tracker),
+      // What an entry weighs is known where there is a `weigh`.
+      heapRoom: () => (bytes > 0 ? (heapRoom() * size) / bytes : undefined),
+    });
+    if (weight === undefined) return ofEntries;
+    const ofWeight = weight.judge({ ...now, size: bytes, heapRoom });
+    // More entries weigh more: that says nothing new.
+    return ofEntries.state === 'filling' ? ofEntries : worse(ofEntries, ofWeight);
+  }
+
+  #tell(tracker: Tracker, { state, reason, perHour, since }: LeakVerdict): void {
     const oldestKeys = tracker.stamps.oldestKeys(oldestKeysTold);
     this.#engine.bus.emit('leak-suspected', {
       map: tracker.name,
-      suspected,
-      entriesPerMinute,
+      suspected: state === 'leaking',
+      reason,
+      perHour,
       since: since === undefined ? undefined : this.#engine.timeline.toEpoch(since),
       size: tracker.native.size(),
       oldestKeys,
@@ -54,27 +101,39 @@ export class LeakMonitor {
     });
   }
 
-  #detectorOf(tracker: Tracker): LeakDetector {
-    let detector = this.#detectors.get(tracker);
-    if (detector === undefined) {
-      detector = new LeakDetector({ ...this.#options, longestLifetime: longestLifetimeMs(tracker) });
-      this.#detectors.set(tracker, detector);
+  #judgesOf(tracker: Tracker): Judges {
+    let judges = this.#judges.get(tracker);
+    if (judges === undefined) {
+      const { ages, policy } = tracker;
+      const subject = { ...this.#options, originAt: ages.originAt };
+      const entries = new LeakJudge({ ...subject, ages });
+      const weight = policy.weigh && new LeakJudge({ ...subject, by: 'weight' });
+      judges = { entries, weight, verdict: entries.verdict };
+      this.#judges.set(tracker, judges);
     }
-    return detector;
+    return judges;
   }
 }
 
-/**
- * Returns for how long a healthy entry stays: a map whose load has risen grows for that long, and no leak is suspected
- * sooner.
- *
- * A TTL says so. Beside one, `maxIdle` and `maxAge` are ceilings for what went wrong, and a rise that lasts until they
- * bite is the very thing to be told of; alone, they are how long an entry stays. A companion stays with its leader.
- */
-function longestLifetimeMs({ policy, companions: { leader } }: Tracker): number {
-  const spans = [policy.own, ...policy.rules.map((rule) => rule.lifetimes)].map(
-    ({ ttlMs, maxIdleMs, maxAgeMs }) =>
-      [ttlMs, Math.min(maxIdleMs, maxAgeMs)].find((span) => Number.isFinite(span)) ?? 0,
-  );
-  return Math.max(leader === undefined ? 0 : longestLifetimeMs(leader), ...spans);
+const heapRoom = (): number => {
+  const { heap_size_limit: limit, used_heap_size: used } = getHeapStatistics();
+  return limit - used;
+};
+
+function boundOf({ policy: { maxEntries, expectedMax } }: Tracker): LeakInstant['bound'] {
+  if (Math.min(maxEntries, expectedMax) === Number.POSITIVE_INFINITY) return undefined;
+  return expectedMax < maxEntries
+    ? { max: expectedMax, name: 'expectedMax' }
+    : { max: maxEntries, name: 'maxEntries' };
+}
+
+/** For how long an entry stays: a companion stays with its leader. */
+function stayOf({ policy, companions: { leader } }: Tracker): UsualStay {
+  const own = usualStay(policy);
+  if (leader === undefined) return own;
+  const ofLeader = stayOf(leader);
+  return {
+    ttlMs: Math.max(own.ttlMs, ofLeader.ttlMs),
+    longestMs: Math.max(own.longestMs, ofLeader.longestMs),
+  };
 }

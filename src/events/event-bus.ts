@@ -52,13 +52,16 @@ export interface DeadLetterEvent {
   readonly dropped: boolean;
 }
 
-/** The leak verdict of a map changed. */
+/** The leak verdict of a map changed to `leaking`, or to another one from that. */
 export interface LeakSuspectedEvent {
   readonly map: string;
   /** `false` when the suspicion is over. */
   readonly suspected: boolean;
-  readonly entriesPerMinute: number;
-  /** When the rise began, epoch ms. */
+  /** Why, in words. */
+  readonly reason: string;
+  /** How many entries more there are after each hour, or bytes if its weight was judged. */
+  readonly perHour: number;
+  /** When it began, epoch ms. */
   readonly since: number | undefined;
   readonly size: number;
   /** Up to five keys that have been there longest. */

@@ -53,6 +53,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     orphanAfterMs:
       options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
     maxEntries: options.maxEntries ?? Infinity,
+    expectedMax: options.expectedMax ?? Infinity,
     unstamped: options.unstamped ?? 'now',
     beforeSweep: options.beforeSweep,
     beforeSweepTimeoutMs: options.beforeSweepTimeout ?? DEFAULT_BEFORE_SWEEP_TIMEOUT_MS,
@@ -89,6 +90,7 @@ function policySchema<K, V>() {
     follows: readName,
     orphanAfter: readDurationOrFalse,
     maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+    expectedMax: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
     unstamped: (value: unknown, option: string) =>
       readChoiceOrFunction<'now' | 'expired', (value: V, key: K) => number>(
         value,

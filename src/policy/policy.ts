@@ -110,6 +110,11 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   maxEntries?: number;
   /**
+   * To how many entries the owner bounds the map by means of his own. The leak verdict takes it for a known bound;
+   * nothing is evicted. An integer of at least 1. Default: no bound is known.
+   */
+  expectedMax?: number;
+  /**
    * The registration of entries that were in an adopted map before: the moment of adoption, the epoch (so that every
    * TTL, idle time and age has passed), or an instant in epoch ms. A function runs once an entry, during adoption; a
    * throw or an invalid answer stamps the entry as `'now'`. Default: `'now'`.
@@ -192,6 +197,8 @@ export interface CompiledPolicy<K, V> {
   readonly orphanAfterMs: number;
   /** `Infinity`: no limit. */
   readonly maxEntries: number;
+  /** `Infinity`: no bound is known. */
+  readonly expectedMax: number;
   readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);
   readonly beforeSweep: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | undefined;
   readonly beforeSweepTimeoutMs: number;
@@ -209,4 +216,27 @@ export function hasLifetime<K, V>(policy: CompiledPolicy<K, V>): boolean {
     ({ ttlMs, expiresAt, maxIdleMs, maxAgeMs }) =>
       expiresAt !== undefined || Math.min(ttlMs, maxIdleMs, maxAgeMs) < Infinity,
   );
+}
+
+/** For how long entries of a map stay by its policy, ms; 0 where nothing says so. */
+export interface UsualStay {
+  /** The longest TTL, which healthy entries may reach. */
+  readonly ttlMs: number;
+  /**
+   * How long a map may grow before anything leaves. Beside a TTL, `maxIdle` and `maxAge` are ceilings for what went
+   * wrong, and a rise that lasts until they bite is the very thing to be told of; alone, they are how long an entry stays.
+   */
+  readonly longestMs: number;
+}
+
+/** Returns for how long entries of a map stay by its policy. */
+export function usualStay<K, V>(policy: CompiledPolicy<K, V>): UsualStay {
+  let ttl = 0;
+  let longest = 0;
+  for (const { ttlMs, maxIdleMs, maxAgeMs } of [policy.own, ...policy.rules.map((rule) => rule.lifetimes)]) {
+    if (ttlMs < Infinity) ttl = Math.max(ttl, ttlMs);
+    const span = ttlMs < Infinity ? ttlMs : Math.min(maxIdleMs, maxAgeMs);
+    if (span < Infinity) longest = Math.max(longest, span);
+  }
+  return { ttlMs: ttl, longestMs: longest };
 }

@@ -50,10 +50,24 @@ export const metricsOfMaps: readonly PulledMetric[] = [
   {
     type: 'gauge',
     name: 'leak_suspected',
-    help: '1 while the size of the map looks like a leak, else 0.',
+    help: '1 while the map leaks: what has survived its youth never leaves, or nothing has left in 12 hours of growth; else 0.',
     labelNames,
     aggregator: 'max',
-    read: (parts) => eachMap(parts, (tracker) => (parts.leaks.verdictOf(tracker).suspected ? 1 : 0)),
+    read: (parts) =>
+      eachMap(parts, (tracker) => (parts.leaks.verdictOf(tracker).state === 'leaking' ? 1 : 0)),
+  },
+  {
+    type: 'gauge',
+    name: 'hours_to_limit',
+    help: 'Hours until the bound of the map, or the heap limit, is reached, for maps that fill or grow; +Inf if nobody knows.',
+    labelNames,
+    aggregator: 'min',
+    read: (parts) =>
+      eachMap(
+        parts,
+        (tracker) => parts.leaks.verdictOf(tracker).hoursToLimit ?? Number.POSITIVE_INFINITY,
+        (tracker) => ['filling', 'growing'].includes(parts.leaks.verdictOf(tracker).state),
+      ),
   },
 ];
 

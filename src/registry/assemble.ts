@@ -48,15 +48,16 @@ export function assemble(options: CompiledRegistryOptions): Assembly {
 
 /** @param undo gets what has to be done if a later part cannot be made */
 function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): Assembly {
-  const { clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo } = options;
+  const { clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo, leakDetection } = options;
   // Before anything is adopted: somebody else may have the journal, or it is damaged.
   const journal = persistTo && openPersistTo(persistTo);
   undo.push(() => journal?.close());
-  const engine = new Engine({ clock, sweepEveryMs, sliceBudgetMs, observing: mode === 'observe' });
+  const { hourMs: cohortMs } = leakDetection;
+  const engine = new Engine({ clock, sweepEveryMs, sliceBudgetMs, observing: mode === 'observe', cohortMs });
   undo.push(() => engine.stop());
   const sites = new RegistrationSites(engine, options.captureSites);
   const weights = new Weights(engine);
-  const leaks = new LeakMonitor(engine, options.leakDetection, (tracker) => sites.of(tracker));
+  const leaks = new LeakMonitor(engine, leakDetection, weights, (tracker) => sites.of(tracker));
   const now = () => engine.timeline.now();
   const tombstones = ended && new Tombstones(ended.tombstones, now);
   const ids =

@@ -1,4 +1,4 @@
-import { LeakDetector, type LeakDetectorOptions } from '../diagnosis/leak-detector.js';
+import { readLeakDetection } from '../diagnosis/leak-judge.js';
 import { readEnded } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import { shownKey } from '../events/shown.js';
@@ -50,7 +50,7 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
     mode: options.mode ?? 'sweep',
     clock: options.clock ?? systemClock,
     captureSites: options.captureSites ?? 0,
-    leakDetection: options.leakDetection ?? {},
+    leakDetection: options.leakDetection ?? readLeakDetection({}, 'leakDetection'),
     restoreWindowMs: options.restoreWindow ?? 600_000,
     persistTo: options.persistTo,
   };
@@ -127,12 +127,6 @@ const readPolicies: Reader<ReadonlyMap<string, CompiledPolicy<unknown, unknown>>
     policies.set(name, compilePolicy(path, (value as Record<string, Policy<unknown, unknown>>)[name] ?? {}));
   }
   return policies;
-};
-
-const readLeakDetection: Reader<Omit<LeakDetectorOptions, 'longestLifetime'>> = (value, option) => {
-  // Made once to have its options checked; each map gets one of its own.
-  new LeakDetector(value as LeakDetectorOptions, option);
-  return { ...(value as LeakDetectorOptions) };
 };
 
 const readNumber =

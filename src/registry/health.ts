@@ -56,7 +56,8 @@ function* journalFailures({ engine, restart }: RegistryInternals): Generator<str
 function warningsOf({ engine, leaks, deliveries }: RegistryInternals): string[] {
   const warnings: string[] = [];
   for (const tracker of engine.trackers.values()) {
-    if (leaks.verdictOf(tracker).suspected) warnings.push(`the map ${shownKey(tracker.name)} leaks`);
+    const { state, reason } = leaks.verdictOf(tracker);
+    if (state === 'leaking') warnings.push(`the map ${shownKey(tracker.name)} leaks: ${reason}`);
   }
   const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)

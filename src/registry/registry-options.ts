@@ -1,4 +1,4 @@
-import type { LeakDetectorOptions } from '../diagnosis/leak-detector.js';
+import type { CompiledLeakDetection, LeakDetectionOptions } from '../diagnosis/leak-judge.js';
 import type { CompiledEnded } from '../endings/ended-policy.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
 import type { Duration } from '../policy/duration.js';
@@ -31,7 +31,7 @@ export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
   /** The share of registrations whose call site is sampled, from 0 to 1. Default 0, which costs nothing. */
   captureSites?: number;
   /** What the leak verdict takes for a cycle of the load, and for too small to mention. */
-  leakDetection?: Omit<LeakDetectorOptions, 'longestLifetime'>;
+  leakDetection?: LeakDetectionOptions;
   /**
    * How long after a restart a run has to come back before it ends as `lost`, in running time, counted over lives. From
    * 0 to 24 days. Default `'10m'`.
@@ -55,7 +55,7 @@ export interface CompiledRegistryOptions {
   readonly mode: 'sweep' | 'observe';
   readonly clock: Clock;
   readonly captureSites: number;
-  readonly leakDetection: Omit<LeakDetectorOptions, 'longestLifetime'>;
+  readonly leakDetection: CompiledLeakDetection;
   readonly restoreWindowMs: number;
   readonly persistTo: ReturnType<typeof readPersistTo> | undefined;
 }

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { type Explanation, explain, span } from '../diagnosis/explain.js';
+import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
 import type { DeliveryOutcomes } from '../endings/deliveries.js';
 import type { LeavingReason } from '../events/reasons.js';
 import { shownKey, shownText } from '../events/shown.js';
@@ -28,9 +29,8 @@ export interface MapReport {
   readonly waiting: number;
   readonly registered: number;
   readonly removed: Readonly<Record<LeavingReason, number>>;
-  readonly leakSuspected: boolean;
-  /** How fast the floor of its size rises, while a leak is suspected. */
-  readonly entriesPerMinute: number;
+  /** Whether it leaks, as of the last sweep; its `since` is epoch ms. */
+  readonly leak: LeakVerdict;
   /** What a sample of its entries weighs, times their number; 0 before the first sweep, `undefined` without `weigh`. */
   readonly estimatedBytes: number | undefined;
   /** Where the sampled ones of its entries were registered, most first; empty without `captureSites`. */
@@ -153,8 +153,10 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     waiting: engine.hooks.countOf(tracker),
     registered: tracker.registeredTotal,
     removed: { ...tracker.removedTotal },
-    leakSuspected: verdict.suspected,
-    entriesPerMinute: verdict.entriesPerMinute,
+    leak: {
+      ...verdict,
+      since: verdict.since === undefined ? undefined : engine.timeline.toEpoch(verdict.since),
+    },
     estimatedBytes: weights.estimatedBytes(tracker),
     sites: sites.of(tracker),
     oldest: tracker.stamps.oldestKeys(oldestExplained).map((key) => explain(engine, tracker, key)),
@@ -176,6 +178,7 @@ function printed(report: ReportData): string {
       ...report.maps.map(mapRow),
     ]),
   ];
+  lines.push(...leakLines(report.maps));
   lines.push(...weightLines(report.maps));
   if (report.endings !== undefined) lines.push('', ...endingLines(report.endings));
   for (const { map, callback, count } of report.callbackErrors) {
@@ -201,13 +204,14 @@ function printed(report: ReportData): string {
 function mapRow(map: MapReport): string[] {
   const { swept, ...others } = map.removed;
   const otherwise = Object.values(others).reduce((sum, count) => sum + count, 0);
-  const verdict = map.leakSuspected
-    ? `LEAK SUSPECTED, +${map.entriesPerMinute.toFixed(1)} a minute`
-    : map.mode === 'observe'
-      ? 'observed'
-      : map.excess > 0
-        ? `${map.excess} beyond maxEntries`
-        : 'ok';
+  const verdict =
+    map.leak.state !== 'ok'
+      ? leakCell(map.leak)
+      : map.mode === 'observe'
+        ? 'observed'
+        : map.excess > 0
+          ? `${map.excess} beyond maxEntries`
+          : 'ok';
   return [
     shownText(map.name),
     String(map.size),
@@ -219,6 +223,19 @@ function mapRow(map: MapReport): string[] {
     String(otherwise),
     verdict,
   ];
+}
+
+function leakLines(maps: readonly MapReport[]): string[] {
+  const lines = maps
+    .filter(({ leak }) => leak.state !== 'ok')
+    .map(({ name, leak }) => `${shownText(name)} is ${leak.state}: ${leak.reason}`);
+  return lines.length === 0 ? [] : ['', ...lines];
+}
+
+function leakCell({ state, by, perHour, hoursToLimit }: LeakVerdict): string {
+  const rate = by === 'weight' ? bytes(perHour) : perHour.toFixed(1);
+  const limit = hoursToLimit === undefined ? '' : `, full in ${span(hoursToLimit * 3_600_000)}`;
+  return `${state === 'leaking' ? 'LEAKING' : state}, +${rate} an hour${limit}`;
 }
 
 function weightLines(maps: readonly MapReport[]): string[] {

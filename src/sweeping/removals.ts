@@ -73,6 +73,7 @@ export function sweepUntold(tracker: Tracker, slot: number, lateMs: number): boo
   const hasLeft = tracker.native.remove(tracker.stamps.keyOf(slot));
   tracker.removedTotal[hasLeft ? 'swept' : 'deleted'] += 1;
   if (hasLeft) tellLateness(tracker, lateMs);
+  if (hasLeft && isCeilingAlone(tracker)) tracker.ages.byCeiling(tracker.stamps.registeredAt[slot] as number);
   tracker.forget(slot);
   return hasLeft;
 }
@@ -81,6 +82,7 @@ export function sweepUntold(tracker: Tracker, slot: number, lateMs: number): boo
 export function sweepWhole(tracker: Tracker): number {
   const count = tracker.stamps.size;
   tracker.native.empty();
+  tracker.ages.emptied(isCeilingAlone(tracker));
   tracker.forgetAll();
   tracker.removedTotal.swept += count;
   return count;
@@ -135,6 +137,8 @@ function takeOut(
   reason: LeavingReason,
   removal: Removal,
 ): void {
+  // A companion leaves by what its leader's entry left by.
+  if (isCeiling(removal.rule)) tracker.ages.byCeiling(tracker.stamps.registeredAt[slot] as number);
   tracker.forget(slot);
   tracker.removedTotal[reason] += 1;
   for (const follower of tracker.companions.followers) leaveWithLeader(follower, key, removal);
@@ -187,3 +191,11 @@ function removeThroughOwner(
   }
   return false;
 }
+
+/** What removes entries that nobody else has removed: they had outstayed what their owner does. A TTL is none. */
+const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner)$/;
+
+const isCeiling = (rule: string): boolean => rule !== '' && ceilings.test(rule);
+
+/** Returns whether whatever a sweep removes untold has reached a ceiling: there is no TTL that could have been first. */
+const isCeilingAlone = ({ policy }: Tracker): boolean => policy.own.ttlMs === Number.POSITIVE_INFINITY;

@@ -13,6 +13,8 @@ export interface EngineOptions {
   readonly sliceBudgetMs: number;
   /** The mode of all maps: `true` removes, evicts and claims nothing. */
   readonly observing: boolean;
+  /** How long the registrations of a map count as one cohort, ms, for its leak verdict. Default: an hour. */
+  readonly cohortMs?: number;
 }
 
 /** What all maps of an engine share: time, timers, and whom to tell. It knows of no map. */
@@ -20,6 +22,8 @@ export class Shared {
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
   readonly observing: boolean;
+  /** How long the registrations of a map count as one cohort, ms: two sweeps at least, since those count them. */
+  readonly cohortMs: number;
   readonly timeline: Timeline;
   readonly timers: TimerQueue;
   readonly grid: TickGrid;
@@ -29,10 +33,11 @@ export class Shared {
   /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
   isStopped = false;
 
-  constructor({ clock, sweepEveryMs, sliceBudgetMs, observing }: EngineOptions) {
+  constructor({ clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs = 3_600_000 }: EngineOptions) {
     this.sweepEveryMs = sweepEveryMs;
     this.sliceBudgetMs = sliceBudgetMs;
     this.observing = observing;
+    this.cohortMs = Math.max(cohortMs, 2 * sweepEveryMs);
     this.timeline = new Timeline(clock, (jump) => this.bus.emit('clock-jumped', jump));
     this.grid = new TickGrid(this.timeline.now(), sweepEveryMs);
     this.failures = new CallbackFailures((event) => this.bus.emit('callback-failed', event));

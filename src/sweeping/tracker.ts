@@ -5,8 +5,9 @@ import {
   leavingReasons,
   zeroFor,
 } from '../events/reasons.js';
-import { type CompiledPolicy, hasLifetime } from '../policy/policy.js';
+import { type CompiledPolicy, hasLifetime, usualStay } from '../policy/policy.js';
 import { Activity } from '../stamps/activity.js';
+import { AgeTable } from '../stamps/age-table.js';
 import { IdleOrder } from '../stamps/idle-order.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
 import { HOOKED, StampStore } from '../stamps/stamp-store.js';
@@ -58,6 +59,8 @@ export class Tracker {
   /** Kept for a map with `maxEntries`. */
   readonly order: IdleOrder | undefined;
   readonly activity: Activity;
+  /** How many entries reached each age, for the leak verdict. */
+  readonly ages: AgeTable;
   readonly companions: Companions<Tracker>;
   readonly due: DueQueue;
   /** Set for the map whose endings are announced. */
@@ -100,6 +103,7 @@ export class Tracker {
     this.stamps = new StampStore<unknown>(shared.timeline.clock);
     this.order = policy.maxEntries < Number.POSITIVE_INFINITY ? new IdleOrder() : undefined;
     this.activity = new Activity(this.stamps, this.order);
+    this.ages = new AgeTable(shared.grid.origin, cohortMsOf(policy, shared.cohortMs));
     this.companions = new Companions(policy.follows);
     this.due = new DueQueue(this, shared);
   }
@@ -129,6 +133,7 @@ export class Tracker {
     const at = this.shared.timeline.now();
     const slot = this.stamps.register(key, at);
     this.registeredTotal += 1;
+    this.ages.registered(at);
     this.activity.begin(slot, at);
     const generation = this.stamps.generation[slot] as number;
     // Said first, since whatever is said of the entry below has to come after it.
@@ -185,6 +190,7 @@ export class Tracker {
     lastActiveAt: number,
     companionAt = Number.NEGATIVE_INFINITY,
   ): void {
+    this.ages.restamped(this.stamps.registeredAt[slot] as number, registeredAt);
     this.stamps.restamp(slot, registeredAt, Math.max(registeredAt, lastActiveAt));
     this.activity.restore(slot, companionAt);
     this.recorder?.restamped(slot);
@@ -200,6 +206,7 @@ export class Tracker {
   forget(slot: number): void {
     const registeredAt = this.stamps.registeredAt[slot] as number;
     this.recorder?.left(slot);
+    this.ages.left(registeredAt);
     if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
     this.claims?.forget(slot);
@@ -236,4 +243,10 @@ export class Tracker {
     this.companions.leader = undefined;
     this.companions.followers.length = 0;
   }
+}
+
+/** Where entries stay long by their policy, cohorts are long too: so many of them are remembered, and no more. */
+function cohortMsOf(policy: CompiledPolicy<unknown, unknown>, leastMs: number): number {
+  const { ttlMs, longestMs } = usualStay(policy);
+  return Math.max(leastMs, ttlMs / 16, longestMs / 96);
 }

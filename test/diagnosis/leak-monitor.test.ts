@@ -1,141 +1,292 @@
 import { Registry as Register } from 'prom-client';
 import { describe, expect, it } from 'vitest';
-import { createGatewayRegistry, createRegistry, type LeakSuspectedEvent } from '../../src/index.ts';
+import {
+  type Clock,
+  createGatewayRegistry,
+  createRegistry,
+  type LeakSuspectedEvent,
+  type Policy,
+} from '../../src/index.ts';
 import { registerMetrics } from '../../src/prometheus.ts';
 import { createManualClock } from '../../src/testing.ts';
 
 const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
-function setup(options: object = {}) {
-  const clock = createManualClock();
-  const registry = createRegistry<{ runs: Map<string, number>; healthy: Map<string, number> }>({
-    maps: { runs: {}, healthy: { ttl: '5m' } },
-    captureSites: 1,
+function setup(
+  policy: Omit<Policy<string, number>, 'adopt'> = {},
+  options: object = {},
+  clock = createManualClock(),
+) {
+  const registry = createRegistry<{ runs: Map<string, number> }>({
+    maps: { runs: policy },
     clock,
     ...options,
   });
+  const { runs } = registry.maps;
   const events: LeakSuspectedEvent[] = [];
   registry.on('leak-suspected', (event) => events.push(event));
   const register = new Register();
   registerMetrics(registry, { register });
-  const gauges = async () => {
-    const { values } = (await register.getSingleMetric('mapsweep_leak_suspected')?.get()) ?? { values: [] };
-    return values.map(({ labels, value }) => [labels.map, value]);
+  const gauge = async (name: string) => {
+    const { values } = (await register.getSingleMetric(`mapsweep_${name}`)?.get()) ?? { values: [] };
+    return values.find(({ labels }) => labels.map === 'runs')?.value;
   };
+  const verdict = () => registry.report().maps[0]?.leak;
   let run = 0;
-  /** Leaks two runs a minute, beside a healthy map with as many. */
-  const leak = async (minutes: number): Promise<void> => {
-    for (let minute = 0; minute < minutes; minute += 1) {
-      for (const id of [`run-${run}`, `run-${run + 1}`]) {
-        registry.maps.runs.set(id, run);
-        registry.maps.healthy.set(id, run);
-      }
-      run += 2;
+  /** Every ten minutes 20 runs come and leave after one minute, and as many as said stay. */
+  const churn = async (hours: number, staying: number): Promise<void> => {
+    for (let step = 0; step < hours * 6; step += 1) {
+      const short = Array.from({ length: 20 }, () => `run-${run++}`);
+      for (const id of short) runs.set(id, 1);
+      for (let left = staying; left > 0; left -= 1) runs.set(`leaked-${run++}`, 1);
+      await clock.advance(minuteMs);
+      for (const id of short) runs.delete(id);
+      await clock.advance(9 * minuteMs);
+    }
+  };
+  /** So many are added each minute, and stay. */
+  const grow = async (hours: number, eachMinute = 1): Promise<void> => {
+    for (let minute = 0; minute < hours * 60; minute += 1) {
+      for (let left = eachMinute; left > 0; left -= 1) runs.set(`run-${run++}`, 1);
       await clock.advance(minuteMs);
     }
   };
-  return { clock, registry, events, gauges, leak };
+  return { clock, registry, runs, events, gauge, verdict, churn, grow };
 }
 
-describe('leak-suspected', () => {
-  it('says within 4 hours which map leaks 2 entries a minute, since when, its oldest keys and where they come from', async () => {
-    const { clock, registry, events, gauges, leak } = setup();
+describe('a leak among churn', () => {
+  it('is told within 12 hours: rate, age, since when, oldest keys, sites', async () => {
+    const { clock, registry, events, gauge, verdict, churn } = setup({}, { captureSites: 1 });
     const startedAt = clock.now();
-    expect(await gauges()).toEqual([
-      ['runs', 0],
-      ['healthy', 0],
-    ]);
-    await leak(4 * 60);
+    await churn(8, 1);
+    expect(verdict()?.state).toBe('ok');
+    expect(await gauge('leak_suspected')).toBe(0);
+    await churn(4, 1);
     expect(events).toEqual([
       {
         map: 'runs',
         suspected: true,
-        entriesPerMinute: expect.closeTo(2, 1),
-        since: expect.any(Number),
+        reason: expect.stringMatching(
+          /^9\d % of its entries leave young, and what is older than 2h never does: \d+ from \d+ times have stayed$/,
+        ),
+        perHour: expect.closeTo(6, 0),
+        since: startedAt,
         size: expect.any(Number),
-        oldestKeys: ['run-0', 'run-1', 'run-2', 'run-3', 'run-4'],
+        oldestKeys: expect.arrayContaining([expect.stringMatching(/^leaked-/)]),
         sites: [
           {
-            site: expect.stringMatching(/^leak \(.*\/test\/diagnosis\/leak-monitor\.test\.ts:\d+:\d+\)$/),
+            site: expect.stringMatching(/^churn \(.*\/test\/diagnosis\/leak-monitor\.test\.ts:\d+:\d+\)$/),
             count: expect.any(Number),
           },
         ],
       },
     ]);
-    const [event] = events;
-    expect(event?.sites[0]?.count).toBe(event?.size);
-    // To within one of the shortest windows, of 22.5 minutes.
-    expect(Math.abs((event?.since ?? 0) - startedAt)).toBeLessThan(22.5 * minuteMs);
-    expect(await gauges()).toEqual([
-      ['runs', 1],
-      ['healthy', 0],
-    ]);
-    expect(registry.report().maps.map(({ leakSuspected }) => leakSuspected)).toEqual([true, false]);
-    expect(String(registry.report())).toMatch(/runs .* LEAK SUSPECTED, \+2\.0 a minute/);
+    expect(verdict()).toMatchObject({ state: 'leaking', noneLeaveAfterMs: 2 * hourMs, by: 'entries' });
+    expect(await gauge('leak_suspected')).toBe(1);
+    expect(registry.health().reasons).toEqual([expect.stringMatching(/^the map 'runs' leaks: 9\d % of its/)]);
+    expect(String(registry.report())).toMatch(/runs .* LEAKING, \+[56]\.\d an hour\n/);
+    expect(String(registry.report())).toContain('runs is leaking: 9');
   });
 
-  it('takes itself back with the sweep after the map was drained, and says so once', async () => {
-    const { clock, registry, events, gauges, leak } = setup();
-    await leak(4 * 60);
-    registry.maps.runs.clear();
+  it('takes itself back with the sweep after what had stayed was removed, and says so once', async () => {
+    const { clock, runs, events, gauge, verdict, churn } = setup();
+    await churn(12, 1);
+    runs.clear();
     await clock.advance(minuteMs);
-    expect(events.slice(1)).toEqual([
-      {
-        map: 'runs',
-        suspected: false,
-        entriesPerMinute: 0,
-        since: undefined,
-        size: 0,
-        oldestKeys: [],
-        sites: [],
-      },
-    ]);
-    expect(await gauges()).toEqual([
-      ['runs', 0],
-      ['healthy', 0],
-    ]);
-    await clock.advance(60 * minuteMs);
+    expect(events.slice(1)).toMatchObject([{ map: 'runs', suspected: false, perHour: 0, since: undefined }]);
+    expect(verdict()?.state).toBe('ok');
+    expect(await gauge('leak_suspected')).toBe(0);
+    await churn(6, 0);
     expect(events).toHaveLength(2);
   });
 
-  it('comes within 45 minutes where the cycle is shortened to 2 hours', async () => {
-    const { events, leak } = setup({ leakDetection: { cycle: '2h' } });
-    await leak(45);
-    expect(events).toMatchObject([{ map: 'runs', suspected: true }]);
+  it('is found behind a limit that removes what has leaked', async () => {
+    const ceilings: Omit<Policy<string, number>, 'adopt'>[] = [
+      { maxIdle: '1d' },
+      { maxAge: '1d' },
+      { maxEntries: 100 },
+      // One that is told of each removal takes another way.
+      { maxIdle: '1d', dispose: () => {} },
+    ];
+    for (const policy of ceilings) {
+      const { verdict, runs, churn } = setup(policy);
+      await churn(12, 1);
+      expect(verdict()?.state).toBe('leaking');
+      await churn(36, 1);
+      expect(runs.size).toBeLessThanOrEqual(160);
+      expect(verdict()?.state).toBe('leaking');
+    }
   });
 
-  it('brings no sites without captureSites', async () => {
-    const { events, leak } = setup({ captureSites: 0, leakDetection: { cycle: '2h' } });
-    await leak(45);
-    expect(events[0]?.sites).toEqual([]);
+  it('is none where a TTL of a day removes what stays', async () => {
+    const { events, churn } = setup({ ttl: '1d' });
+    await churn(60, 1);
+    expect(events).toEqual([]);
   });
 
-  it('stays silent about a map of 10 runs that come and go every minute, for 12 hours', async () => {
-    const { clock, registry, events } = setup();
-    const { runs } = registry.maps;
-    for (let minute = 0; minute < 12 * 60; minute += 1) {
-      for (let run = 0; run < 10; run += 1) {
-        runs.set(`run-${minute}-${run}`, run);
-        runs.delete(`run-${minute - 3}-${run}`);
+  it('is none below what the owner says to expect, and one above', async () => {
+    const { events, verdict, churn } = setup({ expectedMax: 100 });
+    await churn(14, 1);
+    expect(events).toEqual([]);
+    await churn(6, 1);
+    expect(verdict()?.state).toBe('leaking');
+  });
+
+  it('is found where a sweep empties a map at once', async () => {
+    const { registry, clock } = setup();
+    const live = new Map<string, number>();
+    registry.adopt('live', live, { maxAge: '30m' });
+    for (let index = 0; index < 2_000; index += 1) live.set(`${index}`, index);
+    await clock.advance(31 * minuteMs);
+    expect(live.size).toBe(0);
+    expect(registry.report().maps[1]?.removed.swept).toBe(2_000);
+    expect(registry.report().maps[1]?.leak.state).toBe('ok');
+  });
+
+  it('is found where companions leave by the idle limit of their leaders', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<string, number>; seqs: Map<string, number> }>({
+      maps: { runs: { maxIdle: '1d' }, seqs: { follows: 'runs' } },
+      clock,
+    });
+    for (let step = 0; step < 6 * 40; step += 1) {
+      for (const kind of ['short', 'leaked']) {
+        registry.maps.runs.set(`${kind}-${step}`, 1);
+        registry.maps.seqs.set(`${kind}-${step}`, 1);
       }
       await clock.advance(minuteMs);
+      registry.maps.runs.delete(`short-${step}`);
+      await clock.advance(9 * minuteMs);
     }
+    expect(registry.report().maps.map(({ leak }) => leak.state)).toEqual(['leaking', 'leaking']);
+    expect(registry.report().maps[1]?.removed.companion).toBeGreaterThan(240);
+  });
+});
+
+describe('a map from which nothing leaves', () => {
+  it('is growing after 4 hours and leaking after 12', async () => {
+    const { events, gauge, verdict, grow } = setup();
+    await grow(3.5);
+    expect(verdict()?.state).toBe('ok');
+    expect(await gauge('hours_to_limit')).toBeUndefined();
+    await grow(0.6);
+    expect(verdict()).toMatchObject({
+      state: 'growing',
+      reason: 'it has grown for 4h or more, nothing leaves, and no bound is known',
+      hoursToLimit: undefined,
+    });
+    expect(verdict()?.perHour).toBeCloseTo(60, 0);
+    expect(await gauge('hours_to_limit')).toBe(Number.POSITIVE_INFINITY);
+    await grow(7.5);
     expect(events).toEqual([]);
+    await grow(0.5);
+    expect(events).toMatchObject([{ map: 'runs', suspected: true }]);
+    expect(await gauge('hours_to_limit')).toBeUndefined();
+    expect(await gauge('leak_suspected')).toBe(1);
+  });
+
+  it('says how long the heap lasts where entries are weighed', async () => {
+    const { gauge, verdict, grow } = setup({ weigh: () => 1_000_000 });
+    await grow(5);
+    expect(verdict()?.state).toBe('growing');
+    const hours = (await gauge('hours_to_limit')) as number;
+    // 60 MB an hour, and a heap of 1 to 16 GB.
+    expect(hours).toBeGreaterThan(5);
+    expect(hours).toBeLessThan(300);
+  });
+
+  it.each([{ maxEntries: 1_000 }, { expectedMax: 1_000 }])(
+    'is filling below %j, says until when, and is never leaking',
+    async (policy) => {
+      const { events, gauge, registry, verdict, grow } = setup(policy);
+      await grow(5);
+      expect(verdict()?.state).toBe('filling');
+      // 300 of 1,000 at 60 an hour.
+      expect((await gauge('hours_to_limit')) as number).toBeCloseTo(700 / 60, 0);
+      expect(String(registry.report())).toMatch(/runs .* filling, \+60\.0 an hour, full in 1\dh\n/);
+      await grow(9);
+      expect(verdict()?.state).toBe('filling');
+      expect(events).toEqual([]);
+    },
+  );
+
+  it('is ok once it stands at its cap', async () => {
+    const { verdict, grow } = setup({ maxEntries: 400 });
+    await grow(12);
+    expect(verdict()?.state).toBe('ok');
+  });
+
+  it('is leaking above what the owner says to expect', async () => {
+    const { verdict, grow } = setup({ expectedMax: 500 });
+    await grow(14);
+    expect(verdict()).toMatchObject({
+      state: 'leaking',
+      reason: 'it has grown for 12h or more, nothing leaves, and it is beyond its expectedMax of 500',
+    });
+  });
+
+  it('is found 24 times as soon with a cycle of an hour', async () => {
+    const { events, grow } = setup({}, { leakDetection: { cycle: '1h' }, sweepEvery: '30s' });
+    await grow(0.6, 2);
+    expect(events).toMatchObject([{ map: 'runs', suspected: true }]);
+    expect(events[0]?.perHour).toBeCloseTo(120, -1);
+  });
+});
+
+describe('a weight that grows while the number of entries stays', () => {
+  it('is growing after 4 hours and leaking after 12, in bytes', async () => {
+    let bytes = 1_000;
+    const { clock, runs, verdict, events } = setup({ weigh: () => bytes });
+    for (let index = 0; index < 5; index += 1) runs.set(`run-${index}`, 1);
+    for (let minute = 0; minute < 13 * 60; minute += 1) {
+      bytes += 100;
+      await clock.advance(minuteMs);
+      if (minute === 5 * 60) expect(verdict()).toMatchObject({ state: 'growing', by: 'weight' });
+    }
+    expect(verdict()).toMatchObject({ state: 'leaking', by: 'weight' });
+    // Five entries, 100 bytes a minute each.
+    expect(verdict()?.perHour).toBeCloseTo(30_000, -3);
+    expect(events).toHaveLength(1);
+  });
+});
+
+describe('a process that stands still', () => {
+  it('does not count the ten hours in which nothing could leave', async () => {
+    const clock = createManualClock();
+    let stoodStillMs = 0;
+    const stopped: Clock = {
+      ...clock,
+      now: () => clock.now() + stoodStillMs,
+      monotonic: () => clock.monotonic() + stoodStillMs,
+    };
+    const { events, verdict, churn } = setup({}, { clock: stopped }, clock);
+    await churn(6, 1);
+    stoodStillMs = 10 * hourMs;
+    await churn(1.5, 1);
+    expect(verdict()?.state).toBe('ok');
+    await churn(8, 1);
+    expect(events).toHaveLength(1);
   });
 });
 
 describe('the gateway preset', () => {
-  it('suspects runs that never end within 4 hours, long before a day of idling sweeps them, and their contexts', async () => {
+  it('says of runs that never end that they grow, within 5 hours, and that they leak within 13', async () => {
     const clock = createManualClock();
     const registry = createGatewayRegistry({ clock });
     const suspected: string[] = [];
     registry.on('leak-suspected', ({ map }) => suspected.push(map));
-    for (let minute = 0; minute < 4 * 60; minute += 1) {
-      for (const id of [`run-${minute}-a`, `run-${minute}-b`]) {
-        registry.maps.subagentRuns.set(id, {});
-        registry.maps.runContextById.set(id, {});
-      }
+    const states = () =>
+      registry
+        .report()
+        .maps.filter(({ leak }) => leak.state !== 'ok')
+        .map(({ name, leak }) => `${name} ${leak.state}`)
+        .sort();
+    for (let minute = 0; minute < 13 * 60; minute += 1) {
+      registry.maps.subagentRuns.set(`run-${minute}`, {});
+      registry.maps.runContextById.set(`run-${minute}`, {});
       await clock.advance(minuteMs);
+      if (minute === 5 * 60) expect(states()).toEqual(['runContextById growing', 'subagentRuns growing']);
     }
     expect(suspected.sort()).toEqual(['runContextById', 'subagentRuns']);
     await registry.close();
@@ -146,11 +297,12 @@ describe('the gateway preset', () => {
     const registry = createGatewayRegistry({ clock });
     const suspected: string[] = [];
     registry.on('leak-suspected', ({ map }) => suspected.push(map));
-    for (let minute = 0; minute < 6 * 60; minute += 1) {
-      for (const id of [`run-${minute}-a`, `run-${minute}-b`]) {
-        registry.maps.subagentRuns.set(id, { endedAt: clock.now(), cleanupCompletedAt: clock.now() });
-        registry.maps.runContextById.set(id, {});
-      }
+    for (let minute = 0; minute < 14 * 60; minute += 1) {
+      registry.maps.subagentRuns.set(`run-${minute}`, {
+        endedAt: clock.now(),
+        cleanupCompletedAt: clock.now(),
+      });
+      registry.maps.runContextById.set(`run-${minute}`, {});
       await clock.advance(minuteMs);
     }
     expect(suspected).toEqual([]);

@@ -47,7 +47,7 @@ describe.skipIf(version === '')(`in OpenClaw ${version}`, () => {
         grown: Object.fromEntries(
           maps.filter(({ size }) => size >= TURNS).map(({ name, size, mode }) => [name, `${size} ${mode}`]),
         ),
-        suspected: maps.filter(({ leakSuspected }) => leakSuspected).map(({ name }) => name),
+        suspected: maps.filter(({ leak }) => leak.state === 'leaking').map(({ name }) => name),
       }),
     );
   });

@@ -311,10 +311,10 @@ function summary({ turns, seconds, warm, end }: Load): object {
 async function watchSuspicions(suspicions: Map<string, number>, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const metrics = await (await gateway.get('/mapsweep/metrics')).text();
-    for (const { name, entriesPerMinute } of (await report()).maps) {
-      if (seriesValue(metrics, 'mapsweep_leak_suspected', { map: name }) !== 1 || entriesPerMinute === 0)
+    for (const { name, leak } of (await report()).maps) {
+      if (seriesValue(metrics, 'mapsweep_leak_suspected', { map: name }) !== 1 || leak.perHour === 0)
         continue;
-      suspicions.set(name, entriesPerMinute);
+      suspicions.set(name, leak.perHour / 60);
     }
     await pause(2_000);
   }

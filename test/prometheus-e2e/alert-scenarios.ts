@@ -73,14 +73,14 @@ const scenarios: readonly Scenario[] = [
     name: 'endings were given up on, and for as long as they wait',
     alert: 'MapsweepDeadLetters',
     series: [
-      ['dead_letters', a, '0x9 3x100 0x40'],
-      ['dead_letters', on('healthy'), '0x150'],
+      ['dead_letters', on('a', { recipient: 'default' }), '0x9 3x100 0x40'],
+      ['dead_letters', on('healthy', { recipient: 'default' }), '0x150'],
     ],
     expected: [
       { at: '9m' },
-      { at: '11m', firing: [{ labels: a, value: '3' }] },
+      { at: '11m', firing: [{ labels: on('a', { recipient: 'default' }), value: '3' }] },
       // Long after the counter of dead deliveries has last gone up.
-      { at: '100m', firing: [{ labels: a, value: '3' }] },
+      { at: '100m', firing: [{ labels: on('a', { recipient: 'default' }), value: '3' }] },
       { at: '115m' },
     ],
   },
@@ -101,6 +101,30 @@ const scenarios: readonly Scenario[] = [
       ['leak_suspected', on('a', { map: 'healthy' }), '0x40'],
     ],
     expected: [{ at: '19m' }, { at: '21m', firing: [{ labels: runs }] }, { at: '35m' }],
+  },
+  {
+    name: 'a registry grows without a bound, or reaches its bound within a day',
+    alert: 'MapsweepRegistryGrows',
+    series: [
+      // Fills in 30 hours, then in 23, and stands at its bound after two hours.
+      ['hours_to_limit', runs, '30x10 23x110 _x80'],
+      // Grows without a bound, until it is called a leak.
+      ['hours_to_limit', on('a', { map: 'seqs' }), 'Inf+0x120 _x80'],
+      // Has room for days.
+      ['hours_to_limit', on('a', { map: 'roomy' }), '90x200'],
+    ],
+    expected: [
+      { at: '59m' },
+      { at: '65m', firing: [{ labels: on('a', { map: 'seqs' }), value: '+Inf' }] },
+      {
+        at: '75m',
+        firing: [
+          { labels: runs, value: '23' },
+          { labels: on('a', { map: 'seqs' }), value: '+Inf' },
+        ],
+      },
+      { at: '130m' },
+    ],
   },
   {
     name: 'ticks came so late that they removed nothing',

@@ -20,7 +20,7 @@ let api: PrometheusApi;
 /** The rules of the example, with waits that a test can sit out. Everything else is as it is. */
 function shortRules(): string {
   const { length } = [...readFileSync(exampleFile('alerts.yml'), 'utf8').matchAll(/^( +)for: "\w+"$/gm)];
-  if (length !== 7) throw new Error(`expected 7 rules of 10 that wait, found ${length}`);
+  if (length !== 8) throw new Error(`expected 8 rules of 11 that wait, found ${length}`);
   return readFileSync(exampleFile('alerts.yml'), 'utf8').replace(/^( +)for: "\w+"$/gm, '$1for: 3s');
 }
 
@@ -29,7 +29,7 @@ const post = async (path: string) => {
   return (await response.json()) as { runId?: string; result?: string };
 };
 
-const until = (what: () => Promise<void>, timeout = 45_000) => vi.waitFor(what, { timeout, interval: 200 });
+const until = (what: () => Promise<void>, timeout = 75_000) => vi.waitFor(what, { timeout, interval: 200 });
 
 beforeAll(async () => {
   // Says what to install where there is none.
@@ -99,14 +99,16 @@ describe('a Prometheus that scrapes the example gateway', () => {
     }, 5_000);
   });
 
-  it('has 10 rules without an error, each of which looks at series that are there', async () => {
+  it('has 11 rules without an error, each of which looks at series that are there', async () => {
     await until(async () => {
       const rules = await api.rules();
       expect(rules.map(({ health, lastError = '' }) => [health, lastError])).toEqual(
-        Array(10).fill(['ok', '']),
+        Array(11).fill(['ok', '']),
       );
     });
     for (const { name, query } of await api.rules()) {
+      // Of a map that neither fills nor grows there is no series.
+      if (name === 'MapsweepRegistryGrows') continue;
       const series = await api.query(withoutFilters(query));
       expect(series.length, `${name}: ${query}`).toBeGreaterThan(0);
       for (const { value } of series) expect(['0', '1']).toContain(value[1]);
@@ -146,18 +148,21 @@ describe('a Prometheus that scrapes the example gateway', () => {
       await leaking;
     }
     for (const map of leakingMaps) {
-      const ofMap = seen.filter((line) => line.includes(` ${map} `));
+      // Whether it is said to grow before depends on how many have left of late.
+      const ofMap = seen.filter((line) => line.includes(` ${map} `) && !line.includes('Grows'));
       expect(ofMap).toEqual([`MapsweepRegistryLeaks ${map} pending`, `MapsweepRegistryLeaks ${map} firing`]);
     }
     const others = seen.filter((line) => !/ (subagentRuns|runContextById|seqByRun) /.test(line));
     expect(others).toEqual([]);
-    const [alert] = (await api.alerts()).filter(({ labels }) => labels.map === 'runContextById');
+    const [alert] = (await api.alerts()).filter(
+      ({ labels }) => labels.map === 'runContextById' && labels.alertname === 'MapsweepRegistryLeaks',
+    );
     expect(alert).toMatchObject({
       labels: { alertname: 'MapsweepRegistryLeaks', severity: 'warning', job: 'gateway' },
       annotations: {
         summary: `The map runContextById (registry default of ${new URL(gatewayUrl).host}) leaks`,
       },
     });
-    expect(await (await fetch(`${gatewayUrl}/report`)).text()).toMatch(/runContextById .*LEAK SUSPECTED/);
+    expect(await (await fetch(`${gatewayUrl}/report`)).text()).toMatch(/runContextById .*LEAKING/);
   }, 90_000);
 });

@@ -23,6 +23,7 @@ const contract = {
   removed_total: ['counter', ['map', 'reason'], 'sum'],
   overdue_entries: ['gauge', ['map'], 'sum'],
   leak_suspected: ['gauge', ['map'], 'max'],
+  hours_to_limit: ['gauge', ['map'], 'min'],
   guarded_entries: ['gauge', ['map'], 'sum'],
   waiting_entries: ['gauge', ['map'], 'sum'],
   before_sweep_total: ['counter', ['map', 'outcome'], 'sum'],
@@ -99,7 +100,7 @@ function setup(options: object = {}) {
 afterEach(() => globalRegister.clear());
 
 describe('registerMetrics', () => {
-  it('registers 29 metrics, each of its type, with its labels and its aggregator', async () => {
+  it('registers 30 metrics, each of its type, with its labels and its aggregator', async () => {
     const { register } = setup();
     const metrics = await register.getMetricsAsJSON();
     const found = Object.fromEntries(
@@ -110,7 +111,7 @@ describe('registerMetrics', () => {
       }),
     );
     expect(found).toEqual(contract);
-    expect(names).toHaveLength(29);
+    expect(names).toHaveLength(30);
   });
 
   it('shows every series as zero in the first scrape, before a map has an entry', async () => {
@@ -120,7 +121,9 @@ describe('registerMetrics', () => {
       ['entry_limit{map="runs"}', 1_000],
       [`info{version="${version}"}`, 1],
     ]);
-    for (const name of names.filter((of) => contract[of as keyof typeof contract][0] !== 'histogram')) {
+    // No number of hours is true of a map that neither fills nor grows.
+    const shown = names.filter((name) => name !== 'hours_to_limit');
+    for (const name of shown.filter((of) => contract[of as keyof typeof contract][0] !== 'histogram')) {
       expect(Object.keys(seriesOf(series, name)), name).not.toEqual([]);
     }
     expect(Object.keys(seriesOf(series, 'removed_total'))).toHaveLength(2 * 5);
@@ -563,7 +566,7 @@ describe('the register', () => {
   it('gets each metric once when the same registry is registered twice', () => {
     const { register, registry, undo } = setup();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(29);
+    expect(register.getMetricsAsArray()).toHaveLength(30);
   });
 
   it('observes a sweep once when the same registry is registered twice', async () => {
@@ -594,7 +597,7 @@ describe('the register', () => {
         message: expect.stringMatching(/another registry has the name 'default'.*createRegistry\({ name }\)/),
       }),
     );
-    expect(register.getMetricsAsArray()).toHaveLength(29);
+    expect(register.getMetricsAsArray()).toHaveLength(30);
     registerMetrics(second, { register, prefix: 'second_' });
     registerMetrics(second, { register: new Register() });
     expect((await scrape(register, 'second_')).get('entries{map="others"}')).toBe(0);
@@ -671,7 +674,7 @@ describe('the register', () => {
     const { size } = registry[internals].engine.measurements;
     register.clear();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(29);
+    expect(register.getMetricsAsArray()).toHaveLength(30);
     expect(registry[internals].engine.measurements.size).toBe(size);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
   });

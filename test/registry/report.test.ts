@@ -59,8 +59,7 @@ describe('report()', () => {
         excess: 0,
         registered: 5,
         removed: { deleted: 1, cleared: 0, swept: 2, evicted: 0, companion: 0 },
-        leakSuspected: false,
-        entriesPerMinute: 0,
+        leak: { state: 'ok', perHour: 0, since: undefined, hoursToLimit: undefined },
         oldest: [
           { key: 'guarded', state: 'guarded' },
           { key: 'young', state: 'live' },

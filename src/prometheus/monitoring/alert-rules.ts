@@ -13,7 +13,7 @@ export interface AlertRule {
   readonly alert: string;
   readonly expr: string;
   readonly for?: string;
-  readonly labels: { readonly severity: 'warning' | 'critical' };
+  readonly labels: { readonly severity: 'info' | 'warning' | 'critical' };
   readonly annotations: {
     readonly summary: string;
     /** What it means. */
@@ -63,11 +63,11 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       expr: `${prefix}dead_letters > 0`,
       labels: { severity: 'critical' },
       annotations: {
-        summary: `${registry} has given up on {{ $value | humanize }} endings`,
+        summary: `${registry} has given up on {{ $value | humanize }} endings for {{ $labels.recipient }}`,
         description:
           'They will not be delivered by themselves any more: somebody waits for a run that is over.',
         runbook:
-          'registry.deadLetters() says what each one failed with. Mend the recipient, then call registry.redeliver(id); one marked ambiguous may have been heard.',
+          'registry.deadLetters() says what each one failed with. Mend the recipient, then call registry.redeliver(); one marked ambiguous may have been heard.',
       },
     },
     {
@@ -91,9 +91,23 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       labels: { severity: 'warning' },
       annotations: {
         summary: `The map ${map} leaks`,
-        description: 'It has been growing for longer than load explains.',
+        description:
+          'What has survived its youth there never leaves, or nothing has left in 12 hours of growth.',
         runbook:
-          'registry.report() names its oldest entries and why they are still there, and with captureSites where they are registered. Find the path that forgets to delete, or give the map a lifetime.',
+          'registry.report() says which of the two, at what rate, names its oldest entries and why they are still there, and with captureSites where they are registered. Find the path that forgets to delete, or give the map a lifetime.',
+      },
+    },
+    {
+      alert: 'MapsweepRegistryGrows',
+      // A map that grows without a known bound, or reaches its bound within a day. There is no series for any other.
+      expr: `${prefix}hours_to_limit < 24 or ${prefix}hours_to_limit == +Inf`,
+      for: '1h',
+      labels: { severity: 'info' },
+      annotations: {
+        summary: `The map ${map} grows, and nothing leaves it`,
+        description: 'Its limit is reached in {{ $value | humanize }} hours (+Inf: no limit is known).',
+        runbook:
+          'If that is meant, say expectedMax in its policy. If not, find out what should remove its entries: registry.report() names the oldest.',
       },
     },
     {

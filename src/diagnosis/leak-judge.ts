@@ -1,0 +1,255 @@
+import { type Duration, durationMs } from '../policy/duration.js';
+import { readInteger, readOptions } from '../policy/read-options.js';
+import { type AgeTable, ageAt, aliveNow, type Cohort, leftAfter } from '../stamps/age-table.js';
+import { span } from './explain.js';
+import { type LeakState, type LeakVerdict, okVerdict } from './leak-verdict.js';
+import { type Growth, SizeHistory } from './size-history.js';
+import {
+  areStillThere,
+  findSurvivors,
+  leastExpected,
+  type SurvivorQuestion,
+  shareLeftYoung,
+  stayedAfter,
+  sum,
+  survivorRule,
+} from './survivor-rule.js';
+
+/** What the leak verdict may be told about the load. */
+export interface LeakDetectionOptions {
+  /**
+   * After which time the load repeats itself; all spans of the verdict are parts of it, and what they are called is true
+   * of a day: its 24th part is an hour. Default `'1d'`, at least `'1m'`. In a soak test `'10m'` finds in minutes what
+   * takes hours otherwise, as far as sweeps come often enough: an hour has two at least.
+   */
+  readonly cycle?: Duration;
+  /** Fewer entries are not called a leak, nor growing. Default 12, at least 1. */
+  readonly minGrowth?: number;
+}
+
+/** The options with every default applied. */
+export interface CompiledLeakDetection {
+  readonly hourMs: number;
+  readonly minGrowth: number;
+}
+
+/**
+ * Checks the options of the leak verdict.
+ *
+ * @throws {MapsweepTypeError | MapsweepRangeError} an option that is unknown, of a wrong type or out of range
+ */
+export function readLeakDetection(value: unknown, path: string): CompiledLeakDetection {
+  const read = readOptions(path, value, {
+    cycle: (cycle: unknown, option: string) => durationMs(cycle, option, { min: 60_000 }),
+    minGrowth: (growth: unknown, option: string) => readInteger(growth, option, { min: 1 }),
+  });
+  return { hourMs: (read.cycle ?? 86_400_000) / 24, minGrowth: read.minGrowth ?? 12 };
+}
+
+/** What is judged. */
+export interface LeakSubject {
+  /** When it began to be watched, monotonic ms. */
+  readonly originAt: number;
+  /** What is called an hour here, ms. */
+  readonly hourMs: number;
+  readonly minGrowth: number;
+  /** How many entries reached each age; `undefined` for a size of which nothing else is known. */
+  readonly ages?: AgeTable;
+  /** What the size counts. Default `entries`. */
+  readonly by?: LeakVerdict['by'];
+}
+
+/** How things stand at one instant. */
+export interface LeakInstant {
+  /** Monotonic ms. */
+  readonly at: number;
+  /** The same in watched time, ms. */
+  readonly watchedMs: number;
+  readonly size: number;
+  /** The known bound and what it is called; `undefined` if there is none. */
+  readonly bound?: { readonly max: number; readonly name: string } | undefined;
+  /** For how long entries may stay by the rules of the map, ms. Default: nothing is known. */
+  readonly stay?: { readonly ttlMs: number; readonly longestMs: number };
+  /** How much more the heap holds, in the unit of the size; asked while it grows. Default: nobody knows. */
+  readonly heapRoom?: () => number | undefined;
+}
+
+const anHourMs = 3_600_000;
+/** In what is called an hour. */
+const spans = { growing: 4, leaking: 12, pause: 24, recent: 2 };
+const mostFallen = { growing: 0.05, leaking: 0.01, onceFound: 0.2 };
+
+/**
+ * Says whether one map leaks, or one size of which nothing else is known. There are two rules:
+ *
+ *  - by age, for maps from which most entries leave: see `survivor-rule.ts`
+ *  - by size, for those from which nothing does. It is `growing` when it grew in 4 hours and next to nothing (5 %) has
+ *    left; with a known bound it is `filling` instead, and nothing worse below that. It is `leaking` when it grew in 12
+ *    hours, as fast at the end as before, and nothing (1 %) has left, nor would have, had it stayed for two days.
+ *    Hours in which it does not grow lie between and do not count, so a leak of office hours is found on the second day.
+ *
+ * A verdict stands until its cause has gone: what had stayed leaves (a fifth of it), or nothing is added for so long that
+ * no night or week-end explains it. So it does not change by the hour of day.
+ */
+export class LeakJudge {
+  readonly #subject: LeakSubject;
+  readonly #history: SizeHistory;
+  readonly #ok: LeakVerdict;
+  #verdict: LeakVerdict;
+  /** The age at which a leak was found. */
+  #age: number | undefined;
+
+  constructor(subject: LeakSubject) {
+    this.#subject = subject;
+    const { originAt, hourMs, by = 'entries' } = subject;
+    this.#history = new SizeHistory(originAt, subject.ages?.cohortMs ?? hourMs, by === 'entries');
+    this.#ok = okVerdict(by);
+    this.#verdict = this.#ok;
+  }
+
+  /** The latest verdict. The same object until it changes. */
+  get verdict(): LeakVerdict {
+    return this.#verdict;
+  }
+
+  /** Judges once more: after a sweep. */
+  judge(now: LeakInstant): LeakVerdict {
+    const isHourOver = this.#history.add(now.at, now.size);
+    const hasAged = this.#subject.ages?.count(now.at, now.watchedMs) ?? false;
+    // What has been found ends at once, and begins by the hour.
+    if (!isHourOver && !hasAged && this.#verdict.state === 'ok') return this.#verdict;
+    const verdict = this.#byAge(now) ?? this.#bySize(now) ?? this.#ok;
+    if (!isSame(verdict, this.#verdict)) this.#verdict = Object.freeze(verdict);
+    return this.#verdict;
+  }
+
+  #byAge(now: LeakInstant): LeakVerdict | undefined {
+    const { ages, minGrowth } = this.#subject;
+    if (ages === undefined) return undefined;
+    const question: SurvivorQuestion = {
+      at: now.at,
+      watchedMs: now.watchedMs,
+      fewest: minGrowth,
+      ttlMs: now.stay?.ttlMs ?? 0,
+    };
+    // What the owner bounds by means of his own is not called a leak below that.
+    if (now.bound?.name === 'expectedMax' && now.size <= now.bound.max) {
+      this.#age = undefined;
+      return undefined;
+    }
+    if (this.#age !== undefined && this.#verdict.state === 'leaking') {
+      if (areStillThere(ages, this.#age, question)) return this.#verdict;
+    }
+    const survivors = findSurvivors(ages, question);
+    this.#age = survivors?.age;
+    if (survivors === undefined) return undefined;
+    const { age, sinceAt, count, cohorts, leftYoung, perCohort } = survivors;
+    const noneLeaveAfterMs = (ageAt(age) + 1) * ages.cohortMs;
+    const perHour = (perCohort * anHourMs) / ages.cohortMs;
+    return {
+      state: 'leaking',
+      reason:
+        `${share(leftYoung)} of its entries leave young, and what is older than ${span(noneLeaveAfterMs)} never does: ` +
+        `${count} from ${cohorts} times have stayed`,
+      by: 'entries',
+      perHour,
+      since: sinceAt,
+      noneLeaveAfterMs,
+      hoursToLimit: undefined,
+    };
+  }
+
+  #bySize(now: LeakInstant): LeakVerdict | undefined {
+    const { hourMs, minGrowth, by = 'entries' } = this.#subject;
+    const before = this.#verdict.state === 'ok' ? undefined : this.#verdict;
+    const growth = this.#growth(now, spans.growing);
+    if (growth === undefined) return undefined;
+    const fallen = this.#fallen(growth);
+    if (fallen > (before === undefined ? mostFallen.growing : mostFallen.onceFound)) return undefined;
+    if (before === undefined && growth.grown < leastGrowth(by, minGrowth, now.size)) return undefined;
+    const pause =
+      before === undefined
+        ? spans.recent
+        : before.state === 'leaking'
+          ? survivorRule.longestPause
+          : spans.pause;
+    if (now.at - growth.lastAt > pause * hourMs) return undefined;
+
+    const isBounded = now.bound !== undefined && now.size <= now.bound.max;
+    // A bound that is reached is kept by whoever keeps it.
+    if (isBounded && now.size === now.bound?.max && now.at - growth.lastAt > spans.recent * hourMs)
+      return undefined;
+    const state: LeakState = isBounded ? 'filling' : this.#isLeak(now, before) ? 'leaking' : 'growing';
+    if (before?.state === state && now.at - growth.lastAt > spans.recent * hourMs) return before;
+    const perHour = growth.perMs * anHourMs;
+    const room = isBounded ? (now.bound as { max: number }).max - now.size : now.heapRoom?.();
+    const hasRoom = state !== 'leaking' && room !== undefined && perHour > 0;
+    const hoursToLimit = hasRoom ? Math.max(0, room) / perHour : undefined;
+    return {
+      state,
+      reason: this.#reasonBySize(state, now, fallen),
+      by,
+      perHour,
+      since: before?.since ?? growth.sinceAt,
+      noneLeaveAfterMs: undefined,
+      hoursToLimit,
+    };
+  }
+
+  #growth({ stay }: LeakInstant, least: number): Growth | undefined {
+    // A TTL of a day makes a healthy map grow for a day whenever the load does.
+    const leastMs = Math.max(least * this.#subject.hourMs, (4 / 3) * (stay?.longestMs ?? 0));
+    return this.#history.growth(Math.ceil(leastMs / this.#history.hourMs));
+  }
+
+  #isLeak(now: LeakInstant, before: LeakVerdict | undefined): boolean {
+    if (before?.state === 'leaking') return true;
+    const growth = this.#growth(now, spans.leaking);
+    if (growth === undefined || !growth.isSteady || this.#fallen(growth) > mostFallen.leaking) return false;
+    if (growth.grown < leastGrowth(this.#subject.by ?? 'entries', this.#subject.minGrowth, now.size))
+      return false;
+    const { ages } = this.#subject;
+    if (ages === undefined) return true;
+    const old = oldCohorts(ages);
+    const stayed = sum(old, (cohort) => stayedAfter(cohort, 1, ages, now.watchedMs));
+    const left = sum(old, (cohort) => leftAfter(cohort, 1));
+    return stayed / survivorRule.longStay >= leastExpected(growth.grown, left);
+  }
+
+  /** How much has left, as a share of what has come: by the ages, if they are known, beyond the first hour. */
+  #fallen(growth: Growth): number {
+    const { ages } = this.#subject;
+    if (ages === undefined) return growth.fallen;
+    if (growth.fallen > mostFallen.growing) return growth.fallen;
+    const old = oldCohorts(ages);
+    // Where more leave young, the rule by age decides.
+    if (shareLeftYoung(old, 1) > survivorRule.leastYouth) return 1;
+    const reached = sum(old, ({ alive }) => alive[1] as number) + (ages.past.reached[1] as number);
+    // What a ceiling removes counts too: a map in which one does no longer grows.
+    const left =
+      sum(old, (cohort) => (cohort.alive[1] as number) - aliveNow(cohort)) + (ages.past.left[1] as number);
+    return reached === 0 ? 0 : left / reached;
+  }
+
+  #reasonBySize(state: LeakState, { bound }: LeakInstant, fallen: number): string {
+    const leaves = fallen === 0 ? 'nothing leaves' : `next to nothing leaves (${share(fallen)})`;
+    if (state === 'filling') return `it grows, ${leaves}, and its ${bound?.name} is ${bound?.max}`;
+    const beyond =
+      bound === undefined ? 'no bound is known' : `it is beyond its ${bound.name} of ${bound.max}`;
+    const hours = state === 'leaking' ? spans.leaking : spans.growing;
+    return `it has grown for ${span(hours * this.#subject.hourMs)} or more, ${leaves}, and ${beyond}`;
+  }
+}
+
+/** The cohorts that are older than one of their lengths. */
+const oldCohorts = (ages: AgeTable): Cohort[] => ages.cohorts.filter(({ alive }) => alive.length > 1);
+
+/** A weight is an estimate: it has to grow by a tenth. */
+const leastGrowth = (by: LeakVerdict['by'], minGrowth: number, size: number): number =>
+  by === 'weight' ? Math.max(1, size / 10) : minGrowth;
+
+const share = (part: number): string => `${Math.round(100 * part)} %`;
+
+function isSame(one: LeakVerdict, other: LeakVerdict): boolean {
+  return (Object.keys(one) as (keyof LeakVerdict)[]).every((name) => one[name] === other[name]);
+}

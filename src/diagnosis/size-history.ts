@@ -1,0 +1,127 @@
+/** A size that rises, hour by hour. An hour is the length that the history was made with. */
+export interface Growth {
+  /** When the hours began that were asked for, monotonic ms. */
+  readonly sinceAt: number;
+  /** How much it grew in a ms, over those hours and the pauses between them. */
+  readonly perMs: number;
+  /** How much it grew in all of them. */
+  readonly grown: number;
+  /** When it had last grown, monotonic ms. */
+  readonly lastAt: number;
+  /**
+   * The last quarter of the hours brought as much as the others did, as far as chance lets one see, and they all have
+   * half as much as was usual before. What fills a set of limited size slows down.
+   */
+  readonly isSteady: boolean;
+  /** How much it has fallen, of what it has risen, in all the time that is remembered; from 0 on. */
+  readonly fallen: number;
+}
+
+interface Hour {
+  readonly startAt: number;
+  floor: number;
+}
+
+/** So many hours are remembered: a week. */
+const rememberedHours = 168;
+const leastShare = 0.9;
+
+/**
+ * The size of something by hours, each by its smallest: what comes and goes lifts a size, only what stays lifts the
+ * minimum. For maps from which nothing leaves, and for sizes of which nothing else is known.
+ */
+export class SizeHistory {
+  readonly #originAt: number;
+  /** What is called an hour here, ms. */
+  readonly hourMs: number;
+  /** By how much a count of as many single events may differ from what is expected; 0 for what is no count. */
+  readonly #noise: number;
+  readonly #hours: Hour[] = [];
+
+  /** @param originAt when the first hour began, monotonic ms */
+  constructor(originAt: number, hourMs: number, isCount: boolean) {
+    this.#originAt = originAt;
+    this.hourMs = hourMs;
+    this.#noise = isCount ? 1 : 0;
+  }
+
+  /** Takes the size as it is now. Returns whether an hour is over. */
+  add(at: number, size: number): boolean {
+    const latest = this.#hours.at(-1);
+    if (latest !== undefined && at < latest.startAt + this.hourMs) {
+      latest.floor = Math.min(latest.floor, size);
+      return false;
+    }
+    const startAt = this.#originAt + Math.floor((at - this.#originAt) / this.hourMs) * this.hourMs;
+    this.#hours.push({ startAt, floor: size });
+    if (this.#hours.length > rememberedHours) this.#hours.shift();
+    return true;
+  }
+
+  /**
+   * Returns how the size grew in the latest hours in which it did; `undefined` if it has not in as many.
+   *
+   * @param count how many hours, those in between not counted in which it did not grow
+   */
+  growth(count: number): Growth | undefined {
+    // The hour that has just begun is compared with the one before it, so that n hours have n rises.
+    const hours = this.#hours;
+    const rises: number[] = [];
+    let first = hours.length - 1;
+    let lastAt = 0;
+    for (let index = hours.length - 1; index > 0 && rises.length < count; index -= 1) {
+      const rise = (hours[index] as Hour).floor - (hours[index - 1] as Hour).floor;
+      if (rise <= 0) continue;
+      if (rises.length === 0) lastAt = (hours[index] as Hour).startAt;
+      rises.unshift(rise);
+      first = index - 1;
+    }
+    if (rises.length < count) return undefined;
+    const from = hours[first] as Hour;
+    const to = hours.at(-1) as Hour;
+    const grown = to.floor - from.floor;
+    const perMs = grown / Math.max(this.hourMs, to.startAt - from.startAt);
+    return {
+      sinceAt: from.startAt,
+      perMs,
+      grown,
+      lastAt,
+      isSteady: this.#isSteady(rises) && perMs >= this.#usualPerMs() / 2,
+      fallen: this.#fallen(),
+    };
+  }
+
+  #isSteady(rises: readonly number[]): boolean {
+    const quarter = Math.ceil(rises.length / 4);
+    const mean = (sumOf(rises) * quarter) / rises.length;
+    return sumOf(rises.slice(-quarter)) >= leastShare * mean - this.#noise * Math.sqrt(mean);
+  }
+
+  /** How fast it rose in all the time that is remembered, no hour counted for more than three times the median one. */
+  #usualPerMs(): number {
+    const rises: number[] = [];
+    for (let index = 1; index < this.#hours.length; index += 1) {
+      const rise = (this.#hours[index] as Hour).floor - (this.#hours[index - 1] as Hour).floor;
+      if (rise > 0) rises.push(rise);
+    }
+    const most = 3 * (rises.toSorted((a, b) => a - b)[rises.length >> 1] ?? 0);
+    const first = this.#hours[0] as Hour;
+    const last = this.#hours.at(-1) as Hour;
+    return (
+      sumOf(rises.map((rise) => Math.min(rise, most))) / Math.max(this.hourMs, last.startAt - first.startAt)
+    );
+  }
+
+  #fallen(): number {
+    let rose = 0;
+    let fell = 0;
+    for (let index = 1; index < this.#hours.length; index += 1) {
+      const rise = (this.#hours[index] as Hour).floor - (this.#hours[index - 1] as Hour).floor;
+      if (rise > 0) rose += rise;
+      else fell -= rise;
+    }
+    return rose === 0 ? 0 : fell / rose;
+  }
+}
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);

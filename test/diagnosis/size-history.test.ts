@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { SizeHistory } from '../../src/diagnosis/size-history.ts';
+
+const HOUR = 3_600_000;
+
+/** Gives each hour four sizes; every second one is `noise` higher. */
+function history(floors: readonly number[], { noise = 0, isCount = true } = {}): SizeHistory {
+  const sizes = new SizeHistory(0, HOUR, isCount);
+  floors.forEach((floor, hour) => {
+    for (let quarter = 0; quarter < 4; quarter += 1) {
+      sizes.add(hour * HOUR + (quarter * HOUR) / 4, floor + (quarter % 2) * noise);
+    }
+  });
+  return sizes;
+}
+const line = (hours: number, perHour: number) =>
+  Array.from({ length: hours + 1 }, (_, hour) => hour * perHour);
+
+describe('a size by hours', () => {
+  it('grows by what its floors rise, under noise', () => {
+    expect(history(line(12, 100), { noise: 500 }).growth(12)).toEqual({
+      sinceAt: 0,
+      perMs: 100 / HOUR,
+      grown: 1_200,
+      lastAt: 12 * HOUR,
+      isSteady: true,
+      fallen: 0,
+    });
+  });
+
+  it('does not grow before as many hours have brought something', () => {
+    expect(history(line(12, 1)).growth(13)).toBeUndefined();
+    expect(history([0, 1, 1, 1, 2, 2, 3, 3, 4]).growth(4)).toMatchObject({ grown: 4, sinceAt: 0 });
+    expect(history([0, 1, 1, 1, 2, 2, 3, 3, 3]).growth(4)).toBeUndefined();
+  });
+
+  it('says how much it fell, of what it rose, and sees a fall within the hour', () => {
+    const sizes = history([0, 50, 100, 90, 110, 120]);
+    expect(sizes.growth(3)?.fallen).toBeCloseTo(10 / 130);
+    sizes.add(6 * HOUR - 1, 0);
+    expect(sizes.growth(2)?.fallen).toBeGreaterThan(0.5);
+  });
+
+  it('is not steady where the last quarter brings less than the others', () => {
+    const slower = [0, ...Array.from({ length: 12 }, (_, hour) => 1_000 * (hour + 1) - 45 * hour * hour)];
+    expect(history(slower).growth(12)?.isSteady).toBe(false);
+    expect(history(line(12, 1_000)).growth(12)?.isSteady).toBe(true);
+  });
+
+  it('takes what chance does to small counts for steady, and not to what is no count', () => {
+    const few = [0, 2, 3, 5, 6, 8, 9, 11, 13, 15, 16, 17, 18];
+    expect(history(few).growth(12)?.isSteady).toBe(true);
+    expect(history(few, { isCount: false }).growth(12)?.isSteady).toBe(false);
+  });
+
+  it('is not steady where it had grown twice as fast before', () => {
+    const filling = [...line(12, 100), ...line(36, 0).map((_, hour) => 1_200 + Math.floor(hour / 3) + 1)];
+    expect(history(filling).growth(12)?.isSteady).toBe(false);
+  });
+
+  it('counts one bulk load no more than three times as much as other hours', () => {
+    const loaded = [0, 5_000, ...line(14, 10).map((size) => 5_010 + size)];
+    expect(history(loaded).growth(12)?.isSteady).toBe(true);
+  });
+});
