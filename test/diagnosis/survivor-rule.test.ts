@@ -82,6 +82,7 @@ describe('the rule by age', () => {
     // Not even if it is a ceiling that removes them: nobody knows what they would have done.
     const byCeiling = { registered: 200, young: 100, later: [{ after: 3, count: 10, isByCeiling: true }] };
     expect(watch(12, () => byCeiling).found).toBeUndefined();
+    expect(watch(60, () => byCeiling).found?.age).toBe(3);
   });
 
   it('finds none where what has stayed leaves later, unless a ceiling removes it', () => {
