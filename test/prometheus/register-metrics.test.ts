@@ -194,7 +194,7 @@ describe('registerMetrics', () => {
     registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), { register });
     const found = register.getMetricsAsArray().map(({ name }) => name.replace('mapsweep_', ''));
     const ofOptions =
-      /^(ended|dead|tombstones|journal|guarded|waiting|before_sweep|estimated|entry_limit|held|hours)/;
+      /^(ended|dead|tombstones|journal|guarded|waiting|before_sweep|estimated|entry_limit|held)/;
     expect(found).toEqual(names.filter((name) => !ofOptions.test(name)));
   });
 
@@ -585,7 +585,7 @@ describe('the register', () => {
     expect(lines).toContain('mapsweep_entries{map="runs",registry="default"} 0');
     expect(lines).toContain('mapsweep_entries{map="runs",registry="orders"} 1');
     expect(lines.filter((line) => !/registry="(default|orders)"/.test(line))).toEqual([]);
-    expect(register.getMetricsAsArray()).toHaveLength(28);
+    expect(register.getMetricsAsArray()).toHaveLength(30);
   });
 
   it('refuses a second registry of the same name, takes it under a prefix, and on another register', async () => {
