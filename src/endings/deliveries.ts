@@ -68,6 +68,11 @@ export class Deliveries {
     return this.recipients.length === 1 ? letters : letters.sort((a, b) => a.at - b.at);
   }
 
+  /** As `Notifier.forfeit`, for one recipient. */
+  forfeit(id: string, recipient: string): boolean {
+    return this.of(recipient)?.forfeit(id) ?? false;
+  }
+
   /** Starts a new round for the dead letters of an id. Returns whether there was one that could be tried again. */
   redeliver(id: string): boolean {
     return this.recipients.filter(({ notifier }) => notifier.redeliver(id)).length > 0;

@@ -171,6 +171,22 @@ export class Notifier<K, V> {
   }
 
   /**
+   * Somebody else tells of an ending now: it is not tried again, and an attempt that runs makes no difference any more.
+   * Returns whether it was owed here.
+   */
+  forfeit(id: string): boolean {
+    const record = this.#letters.get(id);
+    if (record !== undefined) return this.#letters.withdraw(record);
+    const obligation = this.#pending.get(id);
+    if (obligation === undefined) return false;
+    this.#pending.delete(id);
+    this.#retries.delete(obligation);
+    obligation.isSettled = true;
+    this.#queuePump();
+    return true;
+  }
+
+  /**
    * Tries what waits for a retry at once, and goes on as usual until nothing is pending or `deadlineAtMonotonic` has
    * come. Then it aborts the signals of the attempts that run, and starts nothing more, ever. Needs the timers
    * running, whose timer keeps the process alive meanwhile. Later calls return the first one's promise.
@@ -306,7 +322,7 @@ export class Notifier<K, V> {
       if (!this.#queue.hasNext(withRetries)) break;
       if (!this.#turn.hasTime()) break;
       const next = this.#queue.take(withRetries)!;
-      if (!next.isDelivered) void this.#attempt(next, this.#clock.monotonic());
+      if (!next.isSettled) void this.#attempt(next, this.#clock.monotonic());
     }
   }
 
@@ -326,13 +342,19 @@ export class Notifier<K, V> {
       else this.#failLate(attempt, error);
       return;
     }
-    if (this.#inFlight.delete(attempt)) this.#succeed(attempt, this.#pending.delete(obligation.id));
-    else this.#succeedLate(attempt);
+    if (!this.#inFlight.delete(attempt)) {
+      this.#succeedLate(attempt);
+      return;
+    }
+    // What was forfeited is pending no more, and another run may have its id.
+    const isPending = this.#pending.get(obligation.id) === obligation;
+    if (isPending) this.#pending.delete(obligation.id);
+    this.#succeed(attempt, isPending);
   }
 
   #succeed({ obligation, context, startedAt }: Attempt<K, V>, isOwed: boolean): void {
     const { id, event } = obligation;
-    obligation.isDelivered = true;
+    obligation.isSettled = true;
     // What was dropped is owed no more, and another run may have its id.
     if (isOwed) this.#log?.done(id, this.#recipient);
     this.#sink.delivered(event, this.#clock.monotonic() - startedAt, context.attempt);
@@ -341,7 +363,7 @@ export class Notifier<K, V> {
 
   #succeedLate(attempt: Attempt<K, V>): void {
     const { obligation } = attempt;
-    if (obligation.isDelivered) return;
+    if (obligation.isSettled) return;
     const isPending = this.#pending.get(obligation.id) === obligation;
     if (isPending) {
       this.#pending.delete(obligation.id);
@@ -368,6 +390,12 @@ export class Notifier<K, V> {
   /** An attempt has failed, or (`isTimeOut`) may have. */
   #fail({ obligation, context }: Attempt<K, V>, error: unknown, isTimeOut: boolean): void {
     const { id, event, attempts, triedAt = 0 } = obligation;
+    if (obligation.isSettled) {
+      // It was forfeited: nobody waits for what comes of it.
+      if (isTimeOut) abortAttempt(context, error);
+      this.#pump();
+      return;
+    }
     const cause = this.#causeOfDeath(obligation, isTimeOut);
     obligation.error = error;
     let retryInMs: number | undefined;
@@ -401,7 +429,7 @@ export class Notifier<K, V> {
   }
 
   #failLate({ obligation, context }: Attempt<K, V>, error: unknown): void {
-    if (obligation.isDelivered) return;
+    if (obligation.isSettled) return;
     obligation.unsettled -= 1;
     const { record } = obligation;
     if (record !== undefined && obligation.unsettled === 0) {

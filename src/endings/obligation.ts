@@ -19,7 +19,7 @@ export interface Obligation<K, V> {
   /** It waits for `Notifier.start`. */
   isHeld: boolean;
   /** An attempt that had timed out has succeeded while others were to come, or ran: those count for nothing. */
-  isDelivered: boolean;
+  isSettled: boolean;
   /** The dead letter that it has become. */
   record: LetterRecord<K, V> | undefined;
 }
@@ -55,7 +55,7 @@ export function newObligation<K, V>(
     error: undefined,
     unsettled: 0,
     isHeld,
-    isDelivered: false,
+    isSettled: false,
     record: undefined,
   };
 }

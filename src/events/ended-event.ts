@@ -3,7 +3,10 @@ export interface EndedEvent<K = unknown, V = unknown> {
   /** Unique per registration and stable across retries and restores: the idempotency key. */
   id: string;
   key: K;
-  /** Greater at each later registration of the same key; not consecutive. */
+  /**
+   * Greater at each later registration of the same key; not consecutive. 0 for the run of another process, which this
+   * one has taken over: its generations are not those of this one.
+   */
   generation: number;
   /** `completed`, `swept`, `evicted`, `deleted`, `lost`, or what the owner gave to `end()`. */
   reason: string;

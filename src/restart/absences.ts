@@ -104,6 +104,19 @@ export class Absences implements AbsentRuns, AbsentParts {
     return 'settled';
   }
 
+  /** Marks runs that have not come back as ended, by their generations: somebody else tells of their ends. */
+  forfeit(generations: ReadonlySet<number>): void {
+    const endings = this.#host.endings();
+    const awaited = endings && this.#awaited.get(endings.tracker.name);
+    if (endings === undefined || awaited === undefined) return;
+    for (const entry of awaited) {
+      if (entry.id === undefined || entry.claimed || !generations.has(entry.generation)) continue;
+      const run = claim(entry);
+      endings.rememberAbsent(run);
+      this.#host.recorder()?.quiet(run);
+    }
+  }
+
   /** The value that `encode` had given, decoded if the policy can do that. */
   valueOf(tracker: Tracker, json: unknown, key: unknown): unknown {
     const decode = tracker.policy.persist?.decode;

@@ -58,6 +58,12 @@ export interface WriterState {
   readonly isLost: boolean;
 }
 
+/** Something that is done to the journal between two of the writer's own calls. */
+interface Errand {
+  readonly run: () => Promise<void>;
+  readonly refuse: (error: unknown) => void;
+}
+
 /**
  * Writes what is said into a journal, in order: what was said in one macrotask goes out together at its end, one append
  * at a time, made into records in slices. A checkpoint goes the same way, beside what is said meanwhile.
@@ -92,6 +98,7 @@ export class JournalWriter {
   #retry: TimerTicket | undefined;
   #wake: (() => void) | undefined;
   #writtenCount = 0;
+  readonly #errands: Errand[] = [];
   failuresTotal = 0;
 
   constructor(journal: Journal, host: WriterHost) {
@@ -146,6 +153,18 @@ export class JournalWriter {
     this.#start();
   }
 
+  /**
+   * Has something done to the journal between two of the writer's own calls. Rejects as it does, or if the journal is
+   * given back or lost before its turn.
+   */
+  between(act: () => Promise<void>): Promise<void> {
+    if (this.#isLost || this.#isReleased) return Promise.reject(this.#givenBack());
+    return new Promise((resolve, reject) => {
+      this.#errands.push({ run: () => act().then(resolve, reject), refuse: reject });
+      this.#startRunning();
+    });
+  }
+
   /** Resolves when all that has been said by now is written; rejects with the error if it cannot be at present. */
   flushed(): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
@@ -188,6 +207,11 @@ export class JournalWriter {
     this.#journal.release();
     this.#waits.written(this.#writtenCount);
     this.#waits.reject(this.#error ?? this.#givenBack());
+    this.#refuseErrands();
+  }
+
+  #refuseErrands(): void {
+    for (const { refuse } of this.#errands.splice(0)) refuse(this.#givenBack());
   }
 
   #givenBack(): MapsweepError {
@@ -197,6 +221,10 @@ export class JournalWriter {
 
   #start(): void {
     this.#waitingSince ??= this.#host.clock.monotonic();
+    this.#startRunning();
+  }
+
+  #startRunning(): void {
     if (this.#isRunning) return;
     this.#isRunning = true;
     // In nobody's async context: the first to speak may be a request.
@@ -208,6 +236,12 @@ export class JournalWriter {
     const isStopped = () => this.#isReleased;
     const slices = new Slices({ clock, budgetMs: sliceBudgetMs, isStopped, stepsPerReading: 32 });
     while (!this.#isReleased && !this.#isLost) {
+      const errand = this.#errands.shift();
+      if (errand !== undefined) {
+        await errand.run();
+        continue;
+      }
+      if (!this.#hasWork) break;
       if (this.#wantsCheckpoint && !(await this.#begin())) continue;
       const batch: string[] = [];
       this.#batch = batch;
@@ -226,12 +260,15 @@ export class JournalWriter {
       if (batch.length > 0 && !(await this.#append(batch, length))) continue;
       if (isEnd && !(await this.#end())) continue;
       this.#settle(count);
-      if (this.#queue.size === 0 && !this.isCheckpointing) break;
       // The append may have been over at once, and the next batch must not be made in the same turn.
       if (!(await slices.giveWay())) return;
     }
     this.#isRunning = false;
-    if (!this.#isLost && !this.#isReleased && this.#queue.size > 0) this.#start();
+    if (!this.#isLost && !this.#isReleased && this.#hasWork) this.#startRunning();
+  }
+
+  get #hasWork(): boolean {
+    return this.#queue.size > 0 || this.isCheckpointing || this.#errands.length > 0;
   }
 
   /**
@@ -319,8 +356,9 @@ export class JournalWriter {
     this.#isLost = (error as Partial<MapsweepError>).code === 'ERR_JOURNAL_LOST';
     this.#host.failed(error, this.#isLost);
     this.#waits.reject(error);
-    if (this.#isLost) this.#queue.clear();
-    else await this.#pause();
+    if (!this.#isLost) return await this.#pause();
+    this.#queue.clear();
+    this.#refuseErrands();
   }
 
   /** The disk does not answer. Whether it ever will nobody knows: what was asked of it cannot be taken back. */

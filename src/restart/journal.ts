@@ -44,7 +44,53 @@ export interface Journal {
    * under way may still come to its end. Idempotent.
    */
   release(): void;
+
+  /**
+   * Joins the other owners of journals in the same place, if there is such a thing: they take over what one of them owed
+   * that is dead for good. Called once, after `begin`.
+   */
+  join?(successor: Successor): void;
 }
 
 /** A record as it was read: an array of plain JSON, the kind first. */
 export type JournalRecord = readonly unknown[];
+
+/** Some of what a dead owner owed, to be written in one step. */
+export interface Portion {
+  /** For the journal of the one who takes over: who is to be told of what. Each a JSON text. */
+  readonly taken: readonly string[];
+  /** For the journal of the dead one: nobody is to be told of it any more. Each a JSON text. */
+  readonly settled: readonly string[];
+  /** Both are written: has it delivered. */
+  accept(): void;
+}
+
+/** What a registry does for a journal whose owners take over for one another. */
+export interface Successor {
+  /** Whether it takes over what others owe: it has somebody to tell, and does not only observe. May change. */
+  readonly mayTakeOver: boolean;
+
+  /**
+   * Goes through what a dead owner has left, in slices.
+   *
+   * @param past as the journal keeps it, oldest first
+   * @returns what it owed; `undefined` if that is not for this registry: its runs are of another map
+   * @throws MapsweepError what cannot be read, `ERR_JOURNAL_VERSION` or `ERR_JOURNAL_DAMAGED`
+   */
+  examine(past: Iterable<readonly JournalRecord[]>): Promise<Iterable<Portion> | undefined>;
+
+  /**
+   * Has something done between two calls of the journal, so that nothing else is written meanwhile and no checkpoint
+   * begins or ends. Rejects as it does, or if the journal is given back before its turn.
+   */
+  between(act: () => Promise<void>): Promise<void>;
+
+  /**
+   * A peer has taken over while this owner was cut off, and has appended these records: what they settle is not this
+   * registry's to tell any more. To be called while a call of the journal is under way.
+   */
+  forfeit(records: readonly JournalRecord[]): Promise<void>;
+
+  /** Tells the owner of something that went wrong besides. Must not throw. */
+  failed(error: unknown): void;
+}

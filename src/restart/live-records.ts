@@ -65,7 +65,7 @@ function* owedRecords({ endings, deliveries, encoder, carried }: LiveParts): Gen
 }
 
 /** An ending of an earlier life, as that has written it. */
-function* carriedRecords(encoder: RecordEncoder, ending: PastEnding): Generator<string | undefined> {
+export function* carriedRecords(encoder: RecordEncoder, ending: PastEnding): Generator<string | undefined> {
   const { id, recipient, key, value, detail, isOwnId, letter } = ending;
   const text = keyText(key);
   if (text === undefined) return;

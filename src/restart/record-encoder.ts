@@ -147,7 +147,8 @@ export class RecordEncoder {
     const detail = this.#detail(tracker, event);
     if (detail !== undefined) more += `,"d":${detail}`;
     more += this.openMore(open);
-    if (this.#host.hasOwnIds) more += ',"k":1';
+    // What was taken over from another owner is no run of this one.
+    if (this.#host.hasOwnIds && event.generation > 0) more += ',"k":1';
     return endRecord(event, key, more);
   }
 

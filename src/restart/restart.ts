@@ -11,6 +11,7 @@ import { shownKey } from '../events/shown.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { detached } from '../time/async-context.js';
+import type { Journal } from './journal.js';
 import type { Left, PastEnding, PastLetter } from './left.js';
 import type { LiveParts } from './live-records.js';
 import { MapNames } from './map-names.js';
@@ -21,6 +22,7 @@ import { Recorder } from './recorder.js';
 import { lifeRecord, windowRecord } from './records.js';
 import { Restoration } from './restoration.js';
 import { pastOf, type RegistrySnapshot, takeSnapshot } from './snapshot.js';
+import { Succession } from './succession.js';
 
 /** So many lives may be in a journal before it is written anew, however small they were. */
 const mostLives = 8;
@@ -52,6 +54,7 @@ export class Restart {
   readonly lifeId = randomUUID();
   readonly #host: RestartHost;
   readonly #encoder: RecordEncoder;
+  #journal: Journal | undefined;
   #past: Past | undefined;
   // Endings of earlier lives that nobody is told of in this one.
   #carried: PastEnding[] = [];
@@ -83,6 +86,7 @@ export class Restart {
     });
     if (open === undefined) return;
     const taken = open.take();
+    this.#journal = taken.journal;
     try {
       assertSameMap(taken, host.endedMap);
       this.#past = taken.past;
@@ -126,9 +130,11 @@ export class Restart {
     this.recorder?.start();
     const past = this.#past;
     this.#past = undefined;
-    if (past === undefined || past.isEmpty) return;
-    this.#takeEndings(past);
-    if (past.lives >= mostLives) this.recorder?.writer.checkpoint();
+    if (past !== undefined && !past.isEmpty) {
+      this.#takeEndings(this.#shifted(past.endings.values()));
+      if (past.lives >= mostLives) this.recorder?.writer.checkpoint();
+    }
+    this.#join();
   }
 
   /** Takes the whole of it down, at once. */
@@ -181,7 +187,7 @@ export class Restart {
     // The journal knows nothing of it: what comes back at once is written in full.
     this.recorder?.writer.checkpoint();
     for (const tracker of this.#host.engine.trackers.values()) this.expect(tracker);
-    this.#takeEndings(past);
+    this.#takeEndings(this.#shifted(past.endings.values()));
   }
 
   /** Leaves what is awaited to the next life. */
@@ -219,14 +225,23 @@ export class Restart {
     }
   }
 
-  #takeEndings(past: Left): void {
+  /** Makes instants of this life of those of an earlier one. */
+  *#shifted(endings: Iterable<PastEnding>): Generator<PastEnding> {
+    for (const ending of endings) {
+      const { letter } = ending;
+      if (ending.triedAt !== undefined) ending.triedAt += this.#shift;
+      if (letter !== undefined) ending.letter = { ...letter, diedAt: letter.diedAt + this.#shift };
+      yield ending;
+    }
+  }
+
+  /** Goes on with endings that an earlier life has claimed, or another owner. */
+  #takeEndings(endings: Iterable<PastEnding>): void {
     const deliveries = this.#mayConclude() ? this.#host.deliveries() : undefined;
     const states = new Map<string, NotifierState<unknown, unknown>>();
     const events = new Map<string, EndedEvent>();
-    for (const ending of past.endings.values()) {
-      const { id, recipient, attempts, letter } = ending;
-      if (ending.triedAt !== undefined) ending.triedAt += this.#shift;
-      if (letter !== undefined) ending.letter = { ...letter, diedAt: letter.diedAt + this.#shift };
+    for (const ending of endings) {
+      const { id, recipient, attempts } = ending;
       if (deliveries?.of(recipient) === undefined) {
         this.#carried.push(ending);
         continue;
@@ -285,6 +300,30 @@ export class Restart {
     this.recorder?.encoder.keepPastValue(event, json);
   }
 
+  /** In a journal with several owners: takes over from those that die, and gives up what they have taken over. */
+  #join(): void {
+    const { recorder } = this;
+    if (recorder === undefined || this.#journal?.join === undefined) return;
+    const { engine, endings, deliveries } = this.#host;
+    this.#journal.join(
+      new Succession({
+        engine,
+        recorder,
+        absences: this.restoration.absences,
+        endings,
+        deliveries,
+        mayConclude: () => this.#mayConclude(),
+        clocks: () => this.#clocks(),
+        deliver: (taken) => this.#takeEndings(taken),
+        failed: (error) => this.#failed(error, false),
+      }),
+    );
+  }
+
+  #failed(error: unknown, isFinal: boolean): void {
+    this.#host.engine.bus.emit('journal-failed', { journal: this.#journal?.name ?? '', error, isFinal });
+  }
+
   /** Not so if this life only observes, or has nobody to tell of what a journal holds. */
   #mayConclude(): boolean {
     const endings = this.#host.endings();
@@ -319,8 +358,7 @@ export class Restart {
         liveParts: () => this.#liveParts(),
         windowMs: () => this.restoration.windowMs,
         lastGenerationOf: (map) => this.#lastGenerationOf(map),
-        failed: (error, isFinal) =>
-          engine.bus.emit('journal-failed', { journal: journal.name, error, isFinal }),
+        failed: (error, isFinal) => this.#failed(error, isFinal),
       },
       journal,
       { id: this.lifeId, everyMs: engine.sweepEveryMs, ...this.#clocks() },

@@ -1,0 +1,216 @@
+import type { Deliveries } from '../endings/deliveries.js';
+import { defaultRecipient } from '../endings/ended-policy.js';
+import type { Endings } from '../endings/endings.js';
+import { MapsweepError } from '../errors.js';
+import type { Engine } from '../sweeping/engine.js';
+import { Slices } from '../time/slices.js';
+import type { Absences } from './absences.js';
+import type { JournalRecord, Portion, Successor } from './journal.js';
+import type { Left, PastEnding, PastEntry } from './left.js';
+import { carriedRecords } from './live-records.js';
+import { Past, type PresentClocks } from './past.js';
+import type { Recorder } from './recorder.js';
+import { doneRecord, quietRecord } from './records.js';
+
+/** So much is taken over in one step. */
+const portionSize = 256;
+
+/** The generation of what was taken over: it is none of this registry's registrations. */
+const foreign = 0;
+
+/** What a succession has to know of the registry. */
+export interface SuccessionHost {
+  readonly engine: Engine;
+  readonly recorder: Recorder;
+  readonly absences: Absences;
+  endings(): Endings | undefined;
+  deliveries(): Deliveries | undefined;
+  /** Whether runs may be ended here that nobody ends: not so if this life only observes, or has nobody to tell. */
+  mayConclude(): boolean;
+  clocks(): PresentClocks;
+  /** Goes on with endings that somebody else has claimed. */
+  deliver(endings: readonly PastEnding[]): void;
+  failed(error: unknown): void;
+}
+
+/** An obligation of a dead owner. */
+interface Owed {
+  readonly ending: PastEnding;
+  /** Of its run, in the dead owner's journal. */
+  readonly generation: number;
+}
+
+/**
+ * Takes over what another owner owed that is dead, and gives up what others have taken over.
+ *
+ * Of a dead owner's runs only their ends are taken over, under their ids: no key, claim or tombstone of this registry
+ * has to do with them.
+ */
+export class Succession implements Successor {
+  readonly #host: SuccessionHost;
+
+  constructor(host: SuccessionHost) {
+    this.#host = host;
+  }
+
+  get mayTakeOver(): boolean {
+    return this.#host.mayConclude() && this.#host.deliveries() !== undefined;
+  }
+
+  async examine(records: Iterable<readonly JournalRecord[]>): Promise<Iterable<Portion> | undefined> {
+    const past = new Past();
+    const slices = this.#slices();
+    for (const some of records) {
+      for (const record of some) {
+        past.play(record);
+        if (slices.isOver()) await slices.giveWay();
+      }
+    }
+    const { endedMap } = past;
+    if (endedMap === undefined) return [];
+    const own = this.#host.endings()?.tracker.name;
+    return endedMap === own ? this.#portions(past, endedMap) : undefined;
+  }
+
+  between(act: () => Promise<void>): Promise<void> {
+    return this.#host.recorder.writer.between(act);
+  }
+
+  async forfeit(records: readonly JournalRecord[]): Promise<void> {
+    const generations = new Set<number>();
+    const shares: [id: string, recipient: string][] = [];
+    for (const [kind, what, recipient = defaultRecipient] of records) {
+      if (kind === 'quiet') generations.add(what as number);
+      else if (kind === 'done') shares.push([what as string, recipient as string]);
+    }
+    const endings = this.#host.endings();
+    const slices = this.#slices();
+    if (endings !== undefined) {
+      const { stamps } = endings.tracker;
+      let left = stamps.size;
+      for (const [key, slot] of stamps.entries()) {
+        // What is set meanwhile nobody has taken over.
+        if (left-- <= 0) break;
+        if (generations.has(stamps.generation[slot] as number)) endings.settleSilently(slot, key);
+        if (slices.isOver()) await slices.giveWay();
+      }
+    }
+    this.#host.absences.forfeit(generations);
+    for (const [id, recipient] of shares) {
+      // Its ending may not be written yet: nobody must deliver that in the next life.
+      if (this.#host.deliveries()?.forfeit(id, recipient)) this.#host.recorder.done(id, recipient);
+      if (slices.isOver()) await slices.giveWay();
+    }
+    this.failed(
+      new MapsweepError(
+        'ERR_JOURNAL_TAKEN_OVER',
+        `'${this.#host.recorder.journalName}' was cut off for so long that other processes have taken over ${new Set(shares.map(([id]) => id)).size} ` +
+          'of its runs: they tell of their ends, this process does not any more, and goes on with the rest',
+      ),
+    );
+  }
+
+  failed(error: unknown): void {
+    this.#host.failed(error);
+  }
+
+  // --- inside -------------------------------------------------------------------------------------------------------
+
+  *#portions(past: Past, endedMap: string): Generator<Portion> {
+    let owed: Owed[] = [];
+    for (const one of this.#owed(past, endedMap)) {
+      owed.push(one);
+      if (owed.length < portionSize) continue;
+      yield this.#portion(owed);
+      owed = [];
+    }
+    if (owed.length > 0) yield this.#portion(owed);
+  }
+
+  #portion(owed: readonly Owed[]): Portion {
+    const taken: string[] = [];
+    const settled: string[] = [];
+    for (const { ending, generation } of owed) {
+      for (const record of carriedRecords(this.#host.recorder.encoder, ending))
+        if (record !== undefined) taken.push(record);
+      if (generation !== foreign) settled.push(quietRecord(generation));
+      settled.push(doneRecord(ending.id, ending.recipient));
+    }
+    return { taken, settled, accept: () => this.#host.deliver(owed.map(({ ending }) => ending)) };
+  }
+
+  /** Endings first: of a run that has one, no other is made. */
+  *#owed(past: Past, endedMap: string): Generator<Owed> {
+    const over = new Set(past.tombstones.keys());
+    const instants = this.#instantsOf(past);
+    for (const ending of past.endings.values()) {
+      over.add(ending.id);
+      const { triedAt, letter } = ending;
+      yield {
+        ending: {
+          ...ending,
+          generation: foreign,
+          isOwnId: false,
+          triedAt: triedAt && instants.monotonic(triedAt),
+          letter: letter && { ...letter, diedAt: instants.monotonic(letter.diedAt) },
+        },
+        generation: ending.generation,
+      };
+    }
+    const recipients = this.#host.deliveries()?.recipients ?? [];
+    for (const entry of (past as Left).maps.get(endedMap)?.entries.values() ?? []) {
+      const { id, claimed } = entry;
+      if (claimed || id === undefined || over.has(id)) continue;
+      over.add(id);
+      for (const { name } of recipients) {
+        yield { ending: lostEnding(entry, id, name, instants), generation: entry.generation };
+      }
+    }
+  }
+
+  /** Makes instants of this life of those of a past that ends now. */
+  #instantsOf(past: Past): Instants {
+    const { timeline } = this.#host.engine;
+    const now = this.#host.clocks();
+    const presentAt = past.presentAt(now);
+    const monotonicNow = timeline.now();
+    const ago = (at: number): number => Math.max(0, presentAt - at);
+    return {
+      now: timeline.clock.now(),
+      epoch: (at) => now.wall - ago(at),
+      monotonic: (at) => monotonicNow - ago(at),
+    };
+  }
+
+  #slices(): Slices {
+    const { timeline, sliceBudgetMs } = this.#host.engine;
+    return new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 32 });
+  }
+}
+
+interface Instants {
+  /** Epoch ms. */
+  readonly now: number;
+  epoch(at: number): number;
+  monotonic(at: number): number;
+}
+
+/** The end of a run that nobody has ended. Its instants are as old as they were written, by this process's clock. */
+function lostEnding(entry: PastEntry, id: string, recipient: string, instants: Instants): PastEnding {
+  return {
+    id,
+    recipient,
+    key: entry.key,
+    generation: foreign,
+    reason: 'lost',
+    registeredAt: instants.epoch(entry.registeredAt),
+    lastActiveAt: instants.epoch(entry.lastActiveAt),
+    endedAt: instants.now,
+    value: entry.value,
+    detail: undefined,
+    attempts: 0,
+    triedAt: undefined,
+    isOwnId: false,
+    letter: undefined,
+  };
+}

@@ -1,0 +1,350 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Journal, JournalRecord, Portion, Successor } from '../../src/restart/journal.js';
+import { MemoryVolume } from '../../src/restart/memory-journal.js';
+import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
+
+const machines: Machine[] = [];
+
+afterEach(() => {
+  for (const machine of machines.splice(0)) machine.powerOff();
+});
+
+/** A machine whose journal is one that has peers: what its registry does for them. */
+class Peer {
+  readonly machine = new Machine();
+  life!: Life;
+  successor!: Successor;
+  journal!: Journal;
+
+  constructor(options: LifeOptions = {}) {
+    machines.push(this.machine);
+    this.start(options);
+  }
+
+  start(options: LifeOptions = {}): void {
+    this.journal = Object.assign(this.machine.volume.open(), {
+      join: (successor: Successor) => {
+        this.successor = successor;
+      },
+    });
+    this.life = this.machine.start({ ...options, journal: this.journal });
+  }
+
+  /** What is written, as another peer reads it. */
+  get past(): JournalRecord[][] {
+    return [this.machine.volume.records.map((record) => JSON.parse(record) as JournalRecord)];
+  }
+
+  async settle(): Promise<void> {
+    await this.machine.clock.advance(0);
+  }
+
+  /** Dies for good. */
+  async die(): Promise<void> {
+    await this.settle();
+    this.life.kill();
+  }
+
+  async restart(options: LifeOptions = {}): Promise<void> {
+    await this.die();
+    this.start(options);
+  }
+
+  /** Writes records as a journal does that shares them. */
+  write(records: readonly string[]): void {
+    this.machine.volume = new MemoryVolume([...this.machine.volume.records, ...records]);
+  }
+}
+
+const dying = async (fill: (life: Life) => unknown, options: LifeOptions = {}): Promise<Peer> => {
+  const peer = new Peer(options);
+  fill(peer.life);
+  await peer.die();
+  return peer;
+};
+
+/** Takes over all that is owed, and returns how large the portions were. */
+async function takeOver(heir: Peer, dead: Peer): Promise<number[]> {
+  const portions = [...((await heir.successor.examine(dead.past)) as Iterable<Portion>)];
+  for (const portion of portions) {
+    await heir.successor.between(async () => {
+      await heir.journal.append(portion.taken);
+      portion.accept();
+    });
+    dead.write(portion.settled);
+  }
+  await heir.settle();
+  return portions.map(({ taken }) => taken.length);
+}
+
+describe('what a dead owner owed', () => {
+  it('is told as lost under its ids, and touches no key, claim or tombstone of the one who takes over', async () => {
+    const dead = await dying(({ runs }) => runs.set('a', { text: 'of the dead' }).set('b', {}), {
+      maps: { runs: { persist: { encode: (run: object) => run } } },
+    });
+    const heir = new Peer();
+    heir.life.runs.set('a', {});
+    const own = heir.life.registry.stamps('runs', 'a');
+    await heir.machine.clock.advance(minutes(1));
+    await takeOver(heir, dead);
+    expect(heir.life.told.map(({ key, reason, value }) => [key, reason, value])).toEqual([
+      ['a', 'lost', { text: 'of the dead' }],
+      ['b', 'lost', {}],
+    ]);
+    expect(heir.life.ended).toEqual([]);
+    expect(heir.life.registry.stamps('runs', 'a')).toMatchObject({ generation: own?.generation });
+    expect(heir.life.registry.end('b')).toBe('unknown');
+    expect(heir.life.registry.end('a')).toBe('claimed');
+  });
+
+  it('is taken over once: what is settled is not owed any more', async () => {
+    const dead = await dying(({ runs }) => runs.set('a', {}));
+    const heirs = [new Peer(), new Peer()] as const;
+    for (const heir of heirs) await takeOver(heir, dead);
+    expect(heirs.map(({ life }) => life.told.length)).toEqual([1, 0]);
+  });
+
+  it('comes in portions of 256', async () => {
+    const dead = await dying(({ runs }) => {
+      for (let run = 0; run < 600; run += 1) runs.set(run, {});
+    });
+    const heir = new Peer();
+    expect(await takeOver(heir, dead)).toEqual([256, 256, 88]);
+    await heir.machine.clock.advance(minutes(1));
+    expect(heir.life.told.length).toBe(600);
+  });
+
+  it('is told as it was claimed if it was, and a dead letter stays one', async () => {
+    const deliver = async (): Promise<never> => {
+      throw new Error('away');
+    };
+    const dead = await dying(
+      ({ registry, runs }) => {
+        runs.set('a', {}).set('b', {});
+        registry.end('a', { reason: 'failed', detail: { exit: 1 } });
+      },
+      { deliver, ended: { attempts: 1 } },
+    );
+    const waiting = await dying(
+      ({ registry, runs }) => {
+        runs.set('c', {});
+        registry.end('c');
+      },
+      { deliver },
+    );
+    const heir = new Peer();
+    await takeOver(heir, dead);
+    await takeOver(heir, waiting);
+    await heir.machine.clock.advance(minutes(2));
+    expect(heir.life.told.map(({ key, reason }) => [key, reason])).toEqual([
+      ['b', 'lost'],
+      ['c', 'completed'],
+    ]);
+    const [letter] = heir.life.registry.deadLetters();
+    expect(letter).toMatchObject({ event: { key: 'a', reason: 'failed', detail: { exit: 1 } } });
+  });
+
+  it('is told once of runs that the owner names, though they were registered twice', async () => {
+    const ended = { id: (run: { id?: unknown }) => run.id };
+    const dead = await dying(
+      ({ registry, runs }) => {
+        runs.set('a', { id: 'one' }).set('b', { id: 'one' }).set('c', { id: 'two' });
+        registry.end('c');
+      },
+      { ended },
+    );
+    const heir = new Peer({ ended });
+    await takeOver(heir, dead);
+    expect(heir.life.told.map(({ id, reason }) => [id, reason])).toEqual([['one', 'lost']]);
+    heir.life.runs.set('x', { id: 'one' });
+    expect(heir.life.registry.end('x')).toBe('claimed');
+  });
+
+  it('is not for a registry whose runs are of another map, that only observes, or that has nobody to tell', async () => {
+    const dead = await dying(({ runs }) => runs.set('a', {}));
+    const other = new Peer({
+      ended: { map: 'contexts' },
+      maps: { contexts: { follows: undefined, orphanAfter: undefined } },
+    });
+    expect(await other.successor.examine(dead.past)).toBeUndefined();
+    expect(new Peer({ maps: { runs: { mode: 'observe' } } }).successor.mayTakeOver).toBe(false);
+    expect(new Peer({ deliver: 'none' }).successor.mayTakeOver).toBe(false);
+    expect(new Peer().successor.mayTakeOver).toBe(true);
+  });
+
+  it('is as old as it was, by the clock of the one who takes over, though the other one was an hour ahead', async () => {
+    const dead = new Peer({ clock: (clock) => ({ ...clock, now: () => clock.now() + hours(1) }) });
+    dead.life.runs.set('a', {});
+    await dead.die();
+    const heir = new Peer();
+    await heir.machine.clock.advance(minutes(5));
+    const [portion] = [...((await heir.successor.examine(dead.past)) as Iterable<Portion>)] as [Portion];
+    const [, , , , endedAt, age, idle] = JSON.parse(portion.taken[0] as string) as [...unknown[]] as number[];
+    expect(endedAt).toBe(heir.machine.clock.now());
+    expect([age, idle].every((ms) => (ms as number) >= 0)).toBe(true);
+  });
+
+  it('is delivered in the next life if this one dies before, and claims nothing there', async () => {
+    const dead = await dying(({ runs }) => runs.set('theirs', {}));
+    const heir = new Peer({ deliver: () => new Promise(() => {}) });
+    heir.life.runs.set('own', {});
+    await heir.settle();
+    const [portion] = [...((await heir.successor.examine(dead.past)) as Iterable<Portion>)] as [Portion];
+    await heir.successor.between(async () => {
+      await heir.journal.append(portion.taken);
+      portion.accept();
+    });
+    await heir.restart();
+    heir.life.runs.set('own', {});
+    await heir.settle();
+    expect(heir.life.told.map(({ key }) => key)).toEqual(['theirs']);
+    expect(heir.life.registry.end('own')).toBe('claimed');
+  });
+
+  it('survives a checkpoint of the one who has taken it over, whatever ids its own runs have', async () => {
+    const dead = await dying(({ runs }) => runs.set('theirs', { id: 'x' }), {
+      ended: { id: (run: { id?: unknown }) => run.id },
+    });
+    const options: LifeOptions = {
+      deliver: () => new Promise(() => {}),
+      ended: { id: (run: { id?: unknown }) => run.id },
+    };
+    const heir = new Peer(options);
+    heir.life.runs.set('own', { id: 'own' });
+    await takeOver(heir, dead);
+    for (let life = 0; life < 9; life += 1) await heir.restart(options);
+    await heir.restart({ ended: options.ended as object });
+    await heir.settle();
+    expect(heir.life.told.map(({ key }) => key)).toEqual(['theirs']);
+    heir.life.runs.set('own', { id: 'own' });
+    expect(heir.life.registry.end('own')).toBe('claimed');
+  });
+});
+
+describe('an owner from whom peers have taken over', () => {
+  const settledBy = async (heir: Peer, from: Peer): Promise<JournalRecord[]> => {
+    const portions = (await heir.successor.examine(from.past)) as Iterable<Portion>;
+    return [...portions].flatMap(({ settled }) =>
+      settled.map((record) => JSON.parse(record) as JournalRecord),
+    );
+  };
+
+  it('counts those runs as ended, drops what it has not delivered of them, says so, and goes on with the rest', async () => {
+    let isAway = true;
+    const owner = new Peer({
+      deliver: async () => {
+        if (isAway) throw new Error('away');
+      },
+    });
+    const { registry, runs } = owner.life;
+    runs.set('a', {}).set('b', {}).set('c', {});
+    registry.end('a');
+    await owner.settle();
+    const settled = await settledBy(new Peer(), owner);
+    // While it was cut off.
+    registry.end('b');
+    runs.set('d', {});
+    await owner.successor.forfeit(settled);
+    isAway = false;
+    await owner.machine.clock.advance(minutes(5));
+    expect(owner.life.told).toEqual([]);
+    expect(['a', 'b', 'c', 'd'].map((key) => registry.end(key))).toEqual([
+      'duplicate',
+      'duplicate',
+      'duplicate',
+      'claimed',
+    ]);
+    await owner.settle();
+    expect(owner.life.told.map(({ key }) => key)).toEqual(['d']);
+    expect(owner.life.journalFailures).toMatchObject([
+      { isFinal: false, error: { code: 'ERR_JOURNAL_TAKEN_OVER' } },
+    ]);
+    // Nor does its next life tell of them.
+    await owner.restart();
+    await owner.machine.clock.advance(minutes(30));
+    expect(owner.life.told).toEqual([]);
+  });
+
+  it('does not end what has not come back since its last life', async () => {
+    const owner = new Peer();
+    owner.life.runs.set('a', {}).set('b', {});
+    await owner.restart();
+    const settled = await settledBy(new Peer(), owner);
+    await owner.successor.forfeit(settled.filter(([kind, what]) => kind !== 'quiet' || what === 1));
+    expect(owner.life.registry.end('a')).toBe('duplicate');
+    await owner.machine.clock.advance(minutes(20));
+    expect(owner.life.told.map(({ key, reason }) => [key, reason])).toEqual([['b', 'lost']]);
+  });
+
+  it('makes no dead letter of an attempt that was under way, however that ends', async () => {
+    for (const end of ['rejects', 'times out'] as const) {
+      let reject: (error: Error) => void = () => {};
+      const owner = new Peer({
+        deliver: () =>
+          new Promise((_, rejectPromise) => {
+            reject = rejectPromise;
+          }),
+        ended: { attempts: 1, attemptTimeout: '10s' },
+      });
+      owner.life.runs.set('a', {});
+      owner.life.registry.end('a');
+      await owner.settle();
+      await owner.successor.forfeit(await settledBy(new Peer(), owner));
+      if (end === 'rejects') reject(new Error('too late'));
+      await owner.machine.clock.advance(minutes(1));
+      expect(owner.life.registry.deadLetters()).toEqual([]);
+      expect(owner.life.registry.report().endings?.pending).toBe(0);
+    }
+  });
+});
+
+describe('work between two calls of the journal', () => {
+  it('waits for the append before it, and lets the next one wait', async () => {
+    const peer = new Peer();
+    const order: string[] = [];
+    const writes: (() => void)[] = [];
+    peer.machine.volume.beforeWrite = () =>
+      new Promise((resolve) => {
+        writes.push(() => {
+          order.push('append');
+          resolve();
+        });
+      });
+    peer.life.runs.set('a', {});
+    await peer.settle();
+    let finish: () => void = () => {};
+    const between = peer.successor.between(
+      () =>
+        new Promise((resolve) => {
+          order.push('begins');
+          finish = () => {
+            order.push('ends');
+            resolve();
+          };
+        }),
+    );
+    peer.life.runs.set('b', {});
+    await peer.settle();
+    expect(order).toEqual([]);
+    writes.shift()?.();
+    await peer.settle();
+    expect(order).toEqual(['append', 'begins']);
+    finish();
+    await between;
+    await peer.settle();
+    writes.shift()?.();
+    await peer.settle();
+    expect(order).toEqual(['append', 'begins', 'ends', 'append']);
+  });
+
+  it('rejects as the work does, and once the journal was given back', async () => {
+    const peer = new Peer();
+    await expect(
+      peer.successor.between(async () => {
+        throw new Error('refused');
+      }),
+    ).rejects.toThrow('refused');
+    await peer.life.registry.close();
+    await expect(peer.successor.between(async () => {})).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+});
