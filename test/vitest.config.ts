@@ -26,6 +26,8 @@ export default defineConfig({
       'test/prometheus-e2e/**',
       'test/prometheus-clients/**',
       'test/openclaw-gateway/**',
+      'test/postgres/**',
+      'test/bullmq/**',
     ],
     pool: 'forks',
     ...(reports && {

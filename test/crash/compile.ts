@@ -11,12 +11,16 @@ const compilerOptions: ts.CompilerOptions = {
   verbatimModuleSyntax: true,
 };
 
+/** Compiles the library and the service that is killed into a folder, and returns the path of the service. */
+export const compileChild = (folder: string): string =>
+  compileParts(folder, ['src', 'test/crash'], 'test/crash/child.js');
+
 /**
- * Compiles the library and the service that is killed into a folder, and returns the path of the service: a life that
- * had to compile both itself would spend most of its time with that.
+ * Compiles folders of this repository into another one, and returns the path of a program there: a process that had to
+ * compile them itself would spend most of its time with that.
  */
-export function compileChild(folder: string): string {
-  for (const part of ['src', 'test/crash']) {
+export function compileParts(folder: string, parts: readonly string[], program: string): string {
+  for (const part of parts) {
     for (const file of readdirSync(join(root, part), { recursive: true, encoding: 'utf8' })) {
       if (!file.endsWith('.ts')) continue;
       const source = readFileSync(join(root, part, file), 'utf8');
@@ -27,5 +31,5 @@ export function compileChild(folder: string): string {
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n');
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  return join(folder, 'test/crash/child.js');
+  return join(folder, program);
 }

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { MapsweepError, MapsweepTypeError } from '../../errors.js';
+import type { Deliver, EndedEvent } from '../../events/ended-event.js';
+import { describe } from '../../events/shown.js';
+import { type Duration, durationMs } from '../../policy/duration.js';
+import { invalidType, readName, readOptions } from '../../policy/read-options.js';
+import { messageText, type ValueForMessage } from '../ending-message.js';
+
+/** A queue of BullMQ 5 or 6: what of it is needed. */
+export interface BullQueue {
+  readonly name: string;
+  readonly opts: { readonly connection?: unknown };
+  /** Resolves when Redis has answered for the first time. */
+  waitUntilReady(): Promise<unknown>;
+  // BullMQ's own types make more of the name and the data than can be said here.
+  // biome-ignore lint/suspicious/noExplicitAny: a queue of any data
+  add(name: any, data: any, options?: any): Promise<unknown>;
+}
+
+/** How endings become jobs. */
+export interface BullQueueOptions<K = unknown, V = unknown> {
+  /**
+   * How long a finished or failed job is kept: as long as it is there, an ending that is delivered again is known. Not
+   * shorter than the tombstones live, and than `giveUpAfter`. From `'1s'`. Default `'24h'`.
+   */
+  keepFor?: Duration;
+  /** The name of the jobs. Default `'ended'`. */
+  jobName?: string;
+  /** Makes of a value what is to travel with its ending. Default: no value travels. */
+  value?: ValueForMessage<K, V>;
+}
+
+const oneDayMs = 24 * 60 * 60 * 1_000;
+
+/** Redis that has never answered is given up for this attempt after so long, ms: nothing has been sent then. */
+const patienceMs = 2_000;
+
+// Captured at load: a test runner may freeze the global ones, and Redis does not stand still with them.
+const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
+
+/**
+ * Makes a `deliver` that adds endings to a queue of BullMQ as jobs, for its workers. The id of a job is made of the id of
+ * the ending, and BullMQ ignores a job whose id it has, so a worker hears of each once however often it is delivered: set
+ * `idempotent: true`.
+ *
+ * @param queue on a connection with `enableOfflineQueue: false`: else a delivery would hang for as long as Redis is away
+ * @throws MapsweepTypeError `ERR_INVALID_OPTION` for another one
+ */
+export function toBullQueue<K = unknown, V = unknown>(
+  queue: BullQueue,
+  options: BullQueueOptions<K, V> = {},
+): Deliver<K, V> {
+  assertQueue(queue);
+  const {
+    keepFor = oneDayMs,
+    jobName = 'ended',
+    value,
+  } = readOptions('', options, {
+    keepFor: (given, path) => durationMs(given, path, { min: 1_000 }),
+    jobName: readName,
+    value: (given, path) => {
+      if (typeof given === 'function') return given as ValueForMessage<K, V>;
+      throw invalidType(path, 'a function of a value and its key', given);
+    },
+  });
+  const age = Math.ceil(keepFor / 1_000);
+  const kept = { removeOnComplete: { age }, removeOnFail: { age } };
+  let isReady: Promise<void> | undefined;
+  return async (event: EndedEvent<K, V>): Promise<void> => {
+    const data: unknown = JSON.parse(messageText(event, value, 'value'));
+    isReady ??= readyOf(queue).catch((error) => {
+      isReady = undefined;
+      throw error;
+    });
+    await inTime(isReady, queue.name);
+    await queue.add(jobName, data, { ...kept, jobId: jobIdOf(event.id) });
+  };
+}
+
+/** BullMQ refuses a `:` in a job's id, and an integer. */
+const jobIdOf = (id: string): string =>
+  `ended-${createHash('sha256').update(JSON.stringify(id)).digest('hex')}`;
+
+function assertQueue(queue: BullQueue): void {
+  const { add, opts, name } = (queue ?? {}) as Partial<BullQueue>;
+  if (typeof add !== 'function' || typeof opts !== 'object')
+    throw invalidType('queue', 'a Queue of bullmq (npm install bullmq ioredis)', queue);
+  const connection = opts.connection as { options?: object } | undefined;
+  const { enableOfflineQueue, disableOfflineQueue } = (connection?.options ?? connection ?? {}) as Record<
+    string,
+    unknown
+  >;
+  // What ioredis calls the one, node-redis calls the other.
+  if (enableOfflineQueue === false || disableOfflineQueue === true) return;
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `queue: the connection of ${describe(name)} keeps commands while Redis is away, so that a delivery would hang until it is ` +
+      'back, and be sent though it was given up. Give the queue a connection of its own with enableOfflineQueue: false',
+  );
+}
+
+/** Resolves when Redis has answered for the first time, and has it looked at. */
+async function readyOf(queue: BullQueue): Promise<void> {
+  await queue.waitUntilReady();
+  void warnOfEviction(queue).catch(() => {
+    // A Redis that does not tell has told nothing wrong.
+  });
+}
+
+/** BullMQ itself waits for ever for the first connection. */
+function inTime(isReady: Promise<void>, name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = realSetTimeout(() => {
+      const message = `toBullQueue: Redis, where the queue ${describe(name)} is, has not been reached yet`;
+      reject(new MapsweepError('ERR_REDIS_AWAY', message));
+    }, patienceMs);
+    isReady.finally(() => realClearTimeout(timer)).then(resolve, reject);
+  });
+}
+
+/** A Redis that is full and drops keys drops jobs, and what is known of those that are over. */
+async function warnOfEviction(queue: BullQueue): Promise<void> {
+  // BullMQ 5 has the one, BullMQ 6 the other.
+  const { client, getBackend } = queue as { client?: unknown; getBackend?: () => { client?: unknown } };
+  const redis = await (client ?? getBackend?.call(queue).client);
+  const text = await (redis as { info?(section: string): Promise<unknown> }).info?.('memory');
+  const [, policy] = /^maxmemory_policy:(\S+)/m.exec(String(text)) ?? [];
+  if (policy === undefined || policy === 'noeviction') return;
+  process.emitWarning(
+    `The Redis of the queue ${describe(queue.name)} has the maxmemory-policy '${policy}': when it is full it drops jobs, and ` +
+      "endings with them. Set it to 'noeviction'",
+    { code: 'MAPSWEEP_REDIS_EVICTION' },
+  );
+}

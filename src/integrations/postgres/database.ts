@@ -1,0 +1,169 @@
+import { MapsweepError, type MapsweepErrorCode } from '../../errors.js';
+import { shownError } from '../../events/shown.js';
+
+/** A row as a driver gives it. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** One connection to PostgreSQL: the `Client` of `pg`, as its pool lends it. */
+export interface PostgresClient {
+  query(text: string, values?: unknown[]): Promise<{ rows: Row[]; rowCount: number | null }>;
+  /** Gives it back to its pool; with `true` it is closed. */
+  release(destroy?: Error | boolean): void;
+  on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
+  removeListener(event: 'error' | 'end', listener: (error: Error) => void): unknown;
+}
+
+/** Connections to one PostgreSQL database: a `Pool` of `pg` 8, or what behaves like one. */
+export interface PostgresPool {
+  connect(): Promise<PostgresClient>;
+  readonly options: { readonly max?: number | undefined };
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'acquire', listener: (client: PostgresClient) => void): unknown;
+}
+
+/** A connection that has not answered for so long counts as one that hangs, ms. */
+const defaultPatienceMs = 10_000;
+
+// Captured at load: a test runner may freeze the global ones, and a network does not stand still with them.
+const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
+
+/** Rejects when something has not come to its end in time; what it gives later goes to `late`. */
+export function within<T>(
+  patienceMs: number,
+  what: string,
+  work: Promise<T>,
+  late: (result: T) => void = () => {},
+): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    let isOver = false;
+    const timer = realSetTimeout(() => {
+      isOver = true;
+      reject(new Error(`${what} has taken longer than ${patienceMs} ms`));
+    }, patienceMs);
+    work.then(
+      (result) => {
+        realClearTimeout(timer);
+        if (isOver) late(result);
+        else resolve(result);
+      },
+      (error) => {
+        realClearTimeout(timer);
+        reject(error);
+      },
+    );
+  });
+}
+
+/** Waits, by the real clock. */
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => realSetTimeout(resolve, ms));
+
+const ignore = (): void => {};
+const guarded = new WeakSet<object>();
+
+/**
+ * A connection that PostgreSQL ends, as at its restart, would end the process if nobody listened: one at rest, and one
+ * that its pool has just lent, for which whoever awaits it comes too late. What was asked of it rejects all the same.
+ */
+function guard(pool: PostgresPool): void {
+  if (guarded.has(pool)) return;
+  guarded.add(pool);
+  pool.on('error', ignore);
+  pool.on('acquire', (client) => {
+    if (guarded.has(client)) return;
+    guarded.add(client);
+    client.on('error', ignore);
+  });
+}
+
+/** What is asked of PostgreSQL through a pool, none of it for ever: a connection that hangs is closed. */
+export class Database {
+  readonly pool: PostgresPool;
+  readonly #what: string;
+  readonly #code: MapsweepErrorCode;
+  readonly #patienceMs = defaultPatienceMs;
+
+  /**
+   * @param what begins the messages of errors: the option or the function that the pool was given to
+   * @param code of those errors
+   */
+  constructor(pool: PostgresPool, what: string, code: MapsweepErrorCode) {
+    this.pool = pool;
+    this.#what = what;
+    this.#code = code;
+    guard(pool);
+  }
+
+  /** Takes a connection, which the caller gives back. @throws MapsweepError if none is to be had in time */
+  async connect(): Promise<PostgresClient> {
+    try {
+      return await within(
+        this.#patienceMs,
+        'to get a connection, since all of the pool are in use or PostgreSQL does not answer,',
+        this.pool.connect(),
+        (client) => client.release(),
+      );
+    } catch (cause) {
+      throw this.failure('no connection to PostgreSQL', cause);
+    }
+  }
+
+  /** Runs one statement on a connection that somebody holds. @throws MapsweepError */
+  async ask(client: PostgresClient, text: string, values: unknown[] = []): Promise<Row[]> {
+    try {
+      const { rows } = await within(this.#patienceMs, 'an answer', client.query(text, values));
+      return rows;
+    } catch (cause) {
+      throw this.failure('PostgreSQL', cause);
+    }
+  }
+
+  /** Runs one statement, a transaction of its own. @throws MapsweepError */
+  query(text: string, values: unknown[] = []): Promise<Row[]> {
+    return this.#with((client) => this.ask(client, text, values));
+  }
+
+  /**
+   * Runs statements in one transaction. After an error nothing of it is there, unless it is the answer to the commit that
+   * was lost: {@link isUnsure} says so.
+   *
+   * @throws MapsweepError, or what `run` threw
+   */
+  transaction<T>(run: (client: PostgresClient) => Promise<T>): Promise<T> {
+    return this.#with(async (client) => {
+      await this.ask(client, 'begin isolation level read committed');
+      const result = await run(client);
+      try {
+        await this.ask(client, 'commit');
+      } catch (error) {
+        unsure.add(error as object);
+        throw error;
+      }
+      return result;
+    });
+  }
+
+  /** The error for something that PostgreSQL or the network refused; one of ours stays as it is. */
+  failure(what: string, cause: unknown): MapsweepError {
+    if (cause instanceof MapsweepError) return cause;
+    return new MapsweepError(this.#code, `${this.#what}: ${what}: ${shownError(cause)}`, { cause });
+  }
+
+  async #with<T>(use: (client: PostgresClient) => Promise<T>): Promise<T> {
+    const client = await this.connect();
+    try {
+      const result = await use(client);
+      client.release();
+      return result;
+    } catch (error) {
+      // In whatever state it is: closed, it ends its transaction, and nobody else gets it.
+      client.release(true);
+      throw error;
+    }
+  }
+}
+
+const unsure = new WeakSet<object>();
+
+/** Whether a transaction that ended with this error may have been committed. */
+export const isUnsure = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && unsure.has(error);

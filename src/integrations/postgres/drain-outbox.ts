@@ -1,0 +1,193 @@
+import { describe, shownError } from '../../events/shown.js';
+import { type Duration, durationMs, timerRange } from '../../policy/duration.js';
+import { invalidType, readInteger, readOptions } from '../../policy/read-options.js';
+import type { EndingMessage } from '../ending-message.js';
+import { Database, type PostgresClient, type PostgresPool, type Row } from './database.js';
+import { defaultSchema, prepareSchema, readSchema, tableIn } from './layout.js';
+
+/** What a handler knows of an ending beside its message. */
+export interface OutboxAttempt {
+  /** Counts from 1. */
+  readonly attempt: number;
+}
+
+/**
+ * Has the effect of an ending, through `client`: whatever it does there is committed together with the mark that says
+ * so. A throw or a rejection undoes it, and it is tried again later. It must not end the transaction.
+ */
+export type HandleEnding<Client extends PostgresClient = PostgresClient> = (
+  event: EndingMessage,
+  client: Client,
+  attempt: OutboxAttempt,
+) => unknown | Promise<unknown>;
+
+/** How an outbox is drained. */
+export interface DrainOptions {
+  /** The schema of the table `outbox`. Default `'mapsweep'`. */
+  schema?: string;
+  /** So many endings share one transaction, from 1. Default 100. */
+  batch?: number;
+  /** Goes on, with such a pause whenever there is nothing to do, until `signal` is aborted. Default: ends then. */
+  every?: Duration;
+  /** Ends it after the batch that is under way. */
+  signal?: AbortSignal;
+  /** The pause after the first failure of an ending, which doubles. Default `'1s'`. */
+  minDelay?: Duration;
+  /** The longest pause. Default `'1m'`. */
+  maxDelay?: Duration;
+}
+
+/** What came of it. */
+export interface DrainedOutbox {
+  /** Endings whose effect is committed. */
+  readonly handled: number;
+  /** Attempts that failed. */
+  readonly failed: number;
+}
+
+/** So much of an error is kept beside the ending. */
+const longestError = 500;
+
+/**
+ * Hands each ending of the outbox to a handler, the oldest first, in a transaction that marks it as handled: so its effect
+ * in this database is there exactly once. Any number of processes may drain one outbox at a time; they do not wait for one
+ * another.
+ *
+ * Resolves when nothing is due any more, or `signal` is aborted. Rejects when PostgreSQL cannot be asked, unless `every`
+ * is given: then it is tried again.
+ *
+ * @throws MapsweepError, as a rejection, `ERR_OUTBOX_IO`
+ */
+export async function drainOutbox<Client extends PostgresClient>(
+  pool: Omit<PostgresPool, 'connect'> & { connect(): Promise<Client> },
+  handle: HandleEnding<Client>,
+  options: DrainOptions = {},
+): Promise<DrainedOutbox> {
+  if (typeof handle !== 'function') throw invalidType('handle', 'a function', handle);
+  const read = readOptions('', options, {
+    schema: readSchema,
+    batch: (value, path) => readInteger(value, path, { min: 1, max: 10_000 }),
+    every: (value, path) => durationMs(value, path, timerRange),
+    signal: (value, path) => {
+      if (value instanceof AbortSignal) return value;
+      throw invalidType(path, 'an AbortSignal', value);
+    },
+    minDelay: (value, path) => durationMs(value, path, timerRange),
+    maxDelay: (value, path) => durationMs(value, path, timerRange),
+  });
+  const { schema = defaultSchema, batch = 100, every, signal, minDelay = 1_000, maxDelay = 60_000 } = read;
+  const database = new Database(pool, 'drainOutbox', 'ERR_OUTBOX_IO');
+  const drain = new Drain(database, handle as HandleEnding, {
+    table: tableIn(schema, 'outbox'),
+    batch,
+    minDelay,
+    maxDelay,
+  });
+  const total = { handled: 0, failed: 0 };
+  let isPrepared = false;
+  while (signal?.aborted !== true) {
+    let found = 0;
+    try {
+      if (!isPrepared) await prepareSchema(database, schema);
+      isPrepared = true;
+      const { handled, failed } = await drain.batch();
+      total.handled += handled;
+      total.failed += failed;
+      found = handled + failed;
+    } catch (error) {
+      if (every === undefined) throw error;
+    }
+    if (found > 0) continue;
+    if (every === undefined) break;
+    await pauseUnless(signal, every);
+  }
+  return total;
+}
+
+const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
+
+function pauseUnless(signal: AbortSignal | undefined, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      realClearTimeout(timer);
+      signal?.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = realSetTimeout(end, ms);
+    signal?.addEventListener('abort', end);
+  });
+}
+
+interface DrainLimits {
+  readonly table: string;
+  readonly batch: number;
+  readonly minDelay: number;
+  readonly maxDelay: number;
+}
+
+/** Handles a batch in one transaction. */
+class Drain {
+  readonly #database: Database;
+  readonly #handle: HandleEnding;
+  readonly #limits: DrainLimits;
+
+  constructor(database: Database, handle: HandleEnding, limits: DrainLimits) {
+    this.#database = database;
+    this.#handle = handle;
+    this.#limits = limits;
+  }
+
+  batch(): Promise<DrainedOutbox> {
+    const { table, batch } = this.#limits;
+    return this.#database.transaction(async (client) => {
+      const rows = await this.#database.ask(
+        client,
+        `select id, event::text as event, attempts from ${table}
+         where handled_at is null and due_at <= now() order by due_at, position limit $1
+         for update skip locked`,
+        [batch],
+      );
+      const handled: unknown[] = [];
+      for (const row of rows) {
+        await this.#database.ask(client, 'savepoint ending');
+        const error = await this.#failureOf(row, client);
+        if (error === undefined) {
+          await this.#database.ask(client, 'release savepoint ending');
+          handled.push(row.id);
+        } else {
+          await this.#database.ask(client, 'rollback to savepoint ending');
+          await this.#postpone(row, error, client);
+        }
+      }
+      if (handled.length > 0)
+        await this.#database.ask(
+          client,
+          `update ${table} set handled_at = now(), error = null where id = any($1)`,
+          [handled],
+        );
+      return { handled: handled.length, failed: rows.length - handled.length };
+    });
+  }
+
+  /** What the handler threw, as a text; `undefined` if it has done its work. */
+  async #failureOf({ event, attempts }: Row, client: PostgresClient): Promise<string | undefined> {
+    try {
+      const message = JSON.parse(String(event)) as EndingMessage;
+      await this.#handle(message, client, { attempt: Number(attempts) + 1 });
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? shownError(error) : describe(error);
+    }
+  }
+
+  async #postpone({ id, attempts }: Row, error: string, client: PostgresClient): Promise<void> {
+    const { table, minDelay, maxDelay } = this.#limits;
+    const delayMs = Math.min(maxDelay, minDelay * 2 ** Math.min(Number(attempts), 30));
+    await this.#database.ask(
+      client,
+      `update ${table} set attempts = attempts + 1, error = $2, due_at = now() + $3 * interval '1 millisecond'
+       where id = $1`,
+      [id, error.slice(0, longestError).replaceAll('\0', ''), delayMs],
+    );
+  }
+}

@@ -1,0 +1,185 @@
+import { MapsweepError } from '../../errors.js';
+import { type Database, type PostgresClient, pause, type Row } from './database.js';
+
+/** How often a lock that somebody has is tried again while it is waited for, ms. */
+const tryEveryMs = 50;
+
+/**
+ * How PostgreSQL finds out that the machine of a connection has vanished, which would hold the lock for hours otherwise:
+ * after 10 s without a word it asks, and after another 15 s without an answer the connection is closed.
+ */
+const keepAlive = [
+  'set tcp_keepalives_idle = 10',
+  'set tcp_keepalives_interval = 5',
+  'set tcp_keepalives_count = 3',
+  'set tcp_user_timeout = 25000',
+  // It is at rest nearly always, and must not be closed for that.
+  'set idle_session_timeout = 0',
+];
+
+/** A session that a lock is held in, and what became of it. */
+interface Session {
+  readonly client: PostgresClient;
+  isBroken: boolean;
+  readonly markBroken: () => void;
+}
+
+/**
+ * The lock that says that an instance lives: a session-level advisory lock on a connection of its own, which PostgreSQL
+ * frees when the process dies.
+ */
+export class InstanceLock {
+  readonly #database: Database;
+  readonly #key: string;
+  readonly #broken: () => void;
+  #session: Session | undefined;
+  #isReleased = false;
+
+  /**
+   * @param key of the advisory lock, 64 bits as decimal text
+   * @param broken is called once for each connection that breaks while it is in use
+   */
+  constructor(database: Database, key: string, broken: () => void) {
+    this.#database = database;
+    this.#key = key;
+    this.#broken = broken;
+  }
+
+  get isHeld(): boolean {
+    return this.#session !== undefined && !this.#session.isBroken;
+  }
+
+  /** The connection that holds the lock. */
+  get client(): PostgresClient | undefined {
+    return this.isHeld ? this.#session?.client : undefined;
+  }
+
+  /**
+   * Takes the lock, unless it is held already.
+   *
+   * @param patienceMs for how long it is tried
+   * @returns whether it is held now
+   * @throws MapsweepError `ERR_JOURNAL_IO`; `ERR_INVALID_OPTION` behind a pooler that does not keep sessions
+   */
+  async take(patienceMs: number): Promise<boolean> {
+    if (this.isHeld) return true;
+    this.#drop();
+    const session = await this.#connect();
+    try {
+      await assertOwnSession(this.#database, session.client);
+      for (const setting of keepAlive) await this.#set(session.client, setting);
+      const isTaken = await this.#tryFor(session.client, patienceMs);
+      if (isTaken && !session.isBroken && !this.#isReleased) {
+        this.#session = session;
+        return true;
+      }
+    } catch (error) {
+      close(session);
+      throw error;
+    }
+    close(session);
+    return false;
+  }
+
+  /** Runs a statement on the connection that holds the lock. One that fails takes the lock with it. @throws as it does */
+  async ask(text: string, values: unknown[] = []): Promise<Row[]> {
+    const session = this.#session;
+    if (session === undefined || session.isBroken)
+      throw new MapsweepError('ERR_JOURNAL_IO', 'persistTo: the connection of the lock is broken');
+    try {
+      return await this.#database.ask(session.client, text, values);
+    } catch (error) {
+      session.markBroken();
+      throw error;
+    }
+  }
+
+  /** Gives the lock back. Idempotent. */
+  release(): void {
+    this.#isReleased = true;
+    this.#drop();
+  }
+
+  /** Gives the lock back, and may take it again. */
+  #drop(): void {
+    if (this.#session !== undefined) close(this.#session);
+    this.#session = undefined;
+  }
+
+  async #connect(): Promise<Session> {
+    const client = await this.#database.connect();
+    const session: Session = {
+      client,
+      isBroken: false,
+      markBroken: () => {
+        if (session.isBroken) return;
+        session.isBroken = true;
+        if (this.#session === session) this.#broken();
+      },
+    };
+    client.on('error', session.markBroken);
+    client.on('end', session.markBroken);
+    // A lock is no reason for a process to stay.
+    (client as { unref?: () => void }).unref?.();
+    return session;
+  }
+
+  /** A setting that this server does not have, or not on this kind of connection, is done without. */
+  async #set(client: PostgresClient, setting: string): Promise<void> {
+    try {
+      await this.#database.ask(client, setting);
+    } catch (error) {
+      if (typeof (error as { cause?: { code?: unknown } }).cause?.code !== 'string') throw error;
+    }
+  }
+
+  async #tryFor(client: PostgresClient, patienceMs: number): Promise<boolean> {
+    for (let waited = 0; ; waited += tryEveryMs) {
+      const [row] = await this.#database.ask(client, 'select pg_try_advisory_lock($1::bigint) as taken', [
+        this.#key,
+      ]);
+      if (row?.taken === true) return true;
+      if (waited >= patienceMs || this.#isReleased) return false;
+      await pause(tryEveryMs);
+    }
+  }
+}
+
+function close({ client, markBroken }: Session): void {
+  client.removeListener('end', markBroken);
+  client.release(true);
+}
+
+/** How many times a connection is compared with another one of the same pool. */
+const comparisons = 3;
+
+/**
+ * Makes sure that a connection is a session of its own in PostgreSQL. A pooler in transaction mode gives it another one at
+ * each transaction: then a lock would be somebody else's at once.
+ *
+ * @throws MapsweepError `ERR_INVALID_OPTION`, saying what to do
+ */
+async function assertOwnSession(database: Database, client: PostgresClient): Promise<void> {
+  const own = await backendOf(database, client);
+  // What PostgreSQL itself said to the driver; a pooler says what it likes.
+  if ((client as { processID?: unknown }).processID === own) return;
+  for (let left = comparisons; left > 0; left -= 1) {
+    // While another transaction has the session that was this connection's, a pooler has to give it another one.
+    const other = await database.transaction(async (second) => {
+      const backend = await backendOf(database, second);
+      if ((await backendOf(database, client)) !== own) return own;
+      return backend;
+    });
+    if (other !== own) continue;
+    throw new MapsweepError(
+      'ERR_INVALID_OPTION',
+      'persistTo: between this process and PostgreSQL there is a pooler in transaction mode, where no lock lasts longer than ' +
+        'a transaction. Give postgresJournal a pool that connects to PostgreSQL itself, or to a pooler in session mode',
+    );
+  }
+}
+
+async function backendOf(database: Database, client: PostgresClient): Promise<number> {
+  const [row] = await database.ask(client, 'select pg_backend_pid() as pid');
+  return Number(row?.pid);
+}

@@ -1,0 +1,205 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRegistry, type EndedEvent } from 'mapsweep';
+import { drainOutbox, type EndingMessage, purgeOutbox, toOutbox } from 'mapsweep/postgres';
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { eventually } from './gateways.js';
+import { PostgresServer } from './server.js';
+
+let server: PostgresServer;
+let pool: pg.Pool;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+  pool = new pg.Pool(server.options);
+});
+
+beforeEach(() => {
+  server.sql(`
+    drop schema if exists mapsweep cascade; drop table if exists effects;
+    create table effects (id text, key text, primary key (id))`);
+});
+
+afterAll(async () => {
+  await pool?.end();
+  server?.dispose();
+});
+
+const event = (id: string, more: Partial<EndedEvent> = {}): EndedEvent => ({
+  id,
+  key: `key of ${id}`,
+  generation: 1,
+  reason: 'completed',
+  registeredAt: 1,
+  lastActiveAt: 2,
+  endedAt: 3,
+  value: { secret: 'of the owner' },
+  detail: { exit: 0 },
+  ...more,
+});
+const attempt = { attempt: 1, signal: new AbortController().signal };
+
+const effect = async ({ id, key }: EndingMessage, client: pg.PoolClient): Promise<void> => {
+  await client.query('insert into effects (id, key) values ($1, $2)', [id, key]);
+};
+const effects = (): string[] => server.sql('select id from effects order by id').split('\n').filter(Boolean);
+
+describe('toOutbox', () => {
+  it('has an ending once, however often it is delivered, also in one turn', async () => {
+    const deliver = toOutbox(pool);
+    for (let round = 0; round < 3; round += 1)
+      await Promise.all(['a', 'b', 'a'].map((id) => deliver(event(id), attempt)));
+    expect(server.sql('select id from mapsweep.outbox order by id')).toBe('a\nb');
+  });
+
+  it('writes everything of an ending but its value, and that if it is asked for', async () => {
+    await toOutbox(pool)(event('a'), attempt);
+    await toOutbox(pool, { value: () => ({ size: 2 }) })(event('b'), attempt);
+    const heard: unknown[] = [];
+    await drainOutbox(pool, (message) => heard.push(message));
+    const { value: _, ...all } = event('a');
+    expect(heard).toEqual([all, { ...all, id: 'b', key: 'key of b', value: { size: 2 } }]);
+  });
+
+  it('carries every text and every id: NUL, halves of a pair, what looks escaped', async () => {
+    const ids = ['\0', '"\\u0000"', '\ud800', '\ud801', 'ü€😀', '"', ''];
+    const deliver = toOutbox(pool);
+    await Promise.all(ids.map((id) => deliver(event(id, { detail: id }), attempt)));
+    const heard: EndingMessage[] = [];
+    await drainOutbox(pool, (message) => heard.push(message));
+    expect(heard.map(({ id, detail }) => [id, detail])).toEqual(ids.map((id) => [id, id]));
+  });
+
+  it('tells of an ending without the detail that JSON cannot carry, and says so once', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const deliver = toOutbox(pool);
+    await Promise.all(['a', 'b'].map((id) => deliver(event(id, { detail: 1n }), attempt)));
+    expect(server.sql(`select event->'detail' is null from mapsweep.outbox`)).toBe('t\nt');
+    expect(warn.mock.calls.map(([, options]) => options)).toEqual([{ code: 'MAPSWEEP_DETAIL_LEFT_OUT' }]);
+    warn.mockRestore();
+  });
+
+  it('rejects one that PostgreSQL refuses, and writes those beside it', async () => {
+    await toOutbox(pool)(event('first'), attempt);
+    server.sql(`alter table mapsweep.outbox add constraint odd check (id <> 'b')`);
+    const deliver = toOutbox(pool);
+    const results = await Promise.allSettled(['a', 'b', 'c'].map((id) => deliver(event(id), attempt)));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect((results[1] as PromiseRejectedResult).reason).toMatchObject({ code: 'ERR_OUTBOX_IO' });
+  });
+
+  it('writes 2,000 endings of a registry in a few statements', async () => {
+    const registry = createRegistry<{ runs: Map<string, object> }>({
+      maps: { runs: {} },
+      ended: { map: 'runs', deliver: toOutbox(pool), concurrency: 500 },
+    });
+    for (let index = 0; index < 2_000; index += 1) {
+      registry.maps.runs.set(`run ${index}`, {});
+      registry.end(`run ${index}`);
+    }
+    expect(await registry.close()).toMatchObject({ undelivered: 0 });
+    expect(server.sql('select count(*), count(distinct xmin::text) < 40 from mapsweep.outbox')).toBe(
+      '2000|t',
+    );
+  });
+
+  it('makes the tables once though four begin at the same time', async () => {
+    await Promise.all([1, 2, 3, 4].map((n) => toOutbox(pool)(event(`${n}`), attempt)));
+    expect(server.sql('select count(*) from mapsweep.outbox')).toBe('4');
+  });
+});
+
+describe('drainOutbox', () => {
+  const fill = async (count: number): Promise<string[]> => {
+    const deliver = toOutbox(pool);
+    const ids = Array.from({ length: count }, (_, index) => `run-${String(index).padStart(4, '0')}`);
+    await Promise.all(ids.map((id) => deliver(event(id), attempt)));
+    return ids;
+  };
+
+  it('has the effect of each ending once, the oldest first', async () => {
+    const ids = await fill(250);
+    const order: string[] = [];
+    const outcome = await drainOutbox(pool, async (message, client: pg.PoolClient) => {
+      order.push(message.id);
+      await effect(message, client);
+    });
+    expect(outcome).toEqual({ handled: 250, failed: 0 });
+    expect(order).toEqual(ids);
+    expect(effects()).toEqual(ids);
+    expect(await drainOutbox(pool, effect)).toEqual({ handled: 0, failed: 0 });
+  });
+
+  it('has it once with four consumers at a time, whose connections are killed again and again', async () => {
+    const ids = await fill(1_000);
+    const stop = new AbortController();
+    const consumers = [1, 2, 3, 4].map(() =>
+      drainOutbox(pool, effect, { every: 20, batch: 20, signal: stop.signal, minDelay: 10 }),
+    );
+    for (let round = 0; round < 15; round += 1) {
+      await sleep(30);
+      server.sql(`select pg_terminate_backend(pid) from pg_stat_activity
+        where pid <> pg_backend_pid() and usename = 'mapsweep' and random() < 0.5`);
+    }
+    await eventually(() => (effects().length === ids.length ? true : undefined), 'all effects');
+    stop.abort();
+    await Promise.all(consumers);
+    expect(server.sql('select count(*) from mapsweep.outbox where handled_at is null')).toBe('0');
+  });
+
+  it('undoes what a handler did that throws, goes on with the others, and tries it again later', async () => {
+    await fill(3);
+    const attempts: number[] = [];
+    const failing = async (
+      message: EndingMessage,
+      client: pg.PoolClient,
+      { attempt: count }: { attempt: number },
+    ): Promise<void> => {
+      await effect(message, client);
+      if (message.id !== 'run-0001') return;
+      attempts.push(count);
+      if (count < 3) throw new Error('not yet');
+    };
+    expect(await drainOutbox(pool, failing, { minDelay: 30 })).toEqual({ handled: 2, failed: 1 });
+    expect(effects()).toEqual(['run-0000', 'run-0002']);
+    expect(server.sql(`select attempts, error from mapsweep.outbox where handled_at is null`)).toBe(
+      '1|Error: not yet',
+    );
+    await eventually(async () => {
+      await drainOutbox(pool, failing, { minDelay: 30 });
+      return attempts.length === 3 ? true : undefined;
+    }, 'a third attempt');
+    expect(attempts).toEqual([1, 2, 3]);
+    expect(effects()).toEqual(['run-0000', 'run-0001', 'run-0002']);
+  });
+
+  it('goes on after a statement of a handler that PostgreSQL refused', async () => {
+    await fill(2);
+    const outcome = await drainOutbox(pool, async (message, client: pg.PoolClient) => {
+      if (message.id === 'run-0000') await client.query('select 1 / 0');
+      await effect(message, client);
+    });
+    expect(outcome).toEqual({ handled: 1, failed: 1 });
+    expect(effects()).toEqual(['run-0001']);
+  });
+
+  it('refuses options that it does not know, and no function', async () => {
+    await expect(drainOutbox(pool, effect, { bach: 1 } as never)).rejects.toThrow(/batch/);
+    await expect(drainOutbox(pool, 'x' as never)).rejects.toThrow(/handle must be a function/);
+  });
+});
+
+describe('purgeOutbox', () => {
+  it('deletes what was handled longer ago than olderThan, and nothing that is not handled', async () => {
+    const deliver = toOutbox(pool);
+    await Promise.all(['old', 'young', 'open'].map((id) => deliver(event(id), attempt)));
+    server.sql(`
+      update mapsweep.outbox set handled_at = now() - interval '9 days' where id = 'old';
+      update mapsweep.outbox set handled_at = now() - interval '7 days' where id = 'young';
+      update mapsweep.outbox set written_at = now() - interval '90 days' where id = 'open'`);
+    expect(await purgeOutbox(pool)).toBe(1);
+    expect(server.sql('select id from mapsweep.outbox order by id')).toBe('open\nyoung');
+    expect(await purgeOutbox(pool, { olderThan: '1d' })).toBe(1);
+    expect(await purgeOutbox(pool, { olderThan: '1d' })).toBe(0);
+  });
+});
