@@ -1,0 +1,214 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir, userInfo } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createRegistry, type Registry } from 'mapsweep';
+import { type PostgresPool, postgresJournal } from 'mapsweep/postgres';
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openPostgresJournal } from '../../src/integrations/postgres/open.js';
+import { compileParts } from '../crash/compile.js';
+import { freePort, PostgresServer } from './server.js';
+
+let server: PostgresServer;
+const closing: (() => unknown)[] = [];
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+});
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+afterAll(() => server?.dispose());
+
+function newPool(options: pg.PoolConfig = {}): pg.Pool {
+  const pool = new pg.Pool({ ...server.options, ...options });
+  closing.push(() => pool.end());
+  return pool;
+}
+
+/** A pooler in front of the server, on a port of its own. */
+async function pooler(mode: 'session' | 'transaction'): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'mapsweep-pgbouncer-'));
+  const port = await freePort();
+  const { port: serverPort } = server.options;
+  writeFileSync(
+    join(folder, 'pgbouncer.ini'),
+    `[databases]
+postgres = host=127.0.0.1 port=${serverPort}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = any
+pool_mode = ${mode}
+${userInfo().uid === 0 ? 'user = postgres' : ''}
+`.replace('postgres = host', 'postgres = user=mapsweep host'),
+    { mode: 0o644 },
+  );
+  const child = spawn('pgbouncer', [join(folder, 'pgbouncer.ini')], { stdio: 'ignore', cwd: '/' });
+  let failure: Error | undefined;
+  child.on('error', (cause) => {
+    failure = new Error(
+      'pgbouncer could not be run. Install it: apt-get update && apt-get install -y pgbouncer',
+      { cause },
+    );
+  });
+  spawn('chmod', ['755', folder]);
+  closing.push(() => {
+    child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
+  while (!(await answers(port))) {
+    if (failure !== undefined) throw failure;
+    if (child.exitCode !== null) throw new Error(`pgbouncer ended with ${child.exitCode}`);
+    await sleep(20);
+  }
+  return port;
+}
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.on('connect', () => resolve(true));
+    socket.on('error', () => resolve(false));
+    socket.on('connect', () => socket.destroy());
+  });
+
+const registryOn = async (
+  pool: pg.Pool,
+  instance: string,
+): Promise<Registry<{ runs: Map<string, object> }>> => {
+  const registry = createRegistry<{ runs: Map<string, object> }>({
+    maps: { runs: {} },
+    ended: { map: 'runs', deliver: async () => {} },
+    persistTo: await postgresJournal(pool, { instance }),
+  });
+  closing.push(() => registry.close());
+  return registry;
+};
+
+describe('postgresJournal', () => {
+  it('refuses a pooler in transaction mode and says what to do, and takes one in session mode', async () => {
+    for (let round = 0; round < 3; round += 1) {
+      const port = await pooler('transaction');
+      await expect(postgresJournal(newPool({ port }), { instance: 'a' })).rejects.toThrow(
+        /pooler in transaction mode.*Give postgresJournal a pool that connects to PostgreSQL itself/,
+      );
+    }
+    const port = await pooler('session');
+    const registry = await registryOn(newPool({ port }), 'a');
+    registry.maps.runs.set('a', {});
+    await registry.flushed();
+  });
+
+  it('refuses what is no pool, a pool of one, and options that it does not know', async () => {
+    const options = { instance: 'a' };
+    await expect(postgresJournal(undefined as never, options)).rejects.toThrow(
+      'pool must be a Pool of pg 8 (npm install pg@8); received undefined',
+    );
+    await expect(postgresJournal(newPool({ max: 1 }), options)).rejects.toThrow(
+      'pool.options.max must be at least 2, since the lock of the instance keeps one connection for itself; received 1',
+    );
+    const pool = newPool();
+    await expect(postgresJournal(pool, {} as never)).rejects.toThrow(/^instance must be/);
+    await expect(postgresJournal(pool, { instance: '' })).rejects.toThrow(/^instance must be/);
+    await expect(postgresJournal(pool, { instance: 'a', takeOverAfter: 999 })).rejects.toThrow(
+      /^takeOverAfter must be/,
+    );
+    await expect(postgresJournal(pool, { instance: 'a', schema: 'x'.repeat(64) })).rejects.toThrow(
+      /^schema must be/,
+    );
+    await expect(postgresJournal(pool, { instance: 'a', takeoverAfter: 1 } as never)).rejects.toThrow(
+      "Did you mean 'takeOverAfter'?",
+    );
+  });
+
+  it('refuses tables of a later version, and a database that is away', async () => {
+    const pool = newPool();
+    (await openPostgresJournal(pool, { instance: 'a', schema: 'later' })).release();
+    server.sql('update later.layout set version = 2');
+    await expect(postgresJournal(pool, { instance: 'a', schema: 'later' })).rejects.toMatchObject({
+      code: 'ERR_JOURNAL_VERSION',
+    });
+    const away = newPool({ port: await freePort() });
+    await expect(postgresJournal(away, { instance: 'a' })).rejects.toMatchObject({ code: 'ERR_JOURNAL_IO' });
+  });
+
+  it('refuses a damaged row and names it, and leaves the lock free', async () => {
+    const pool = newPool();
+    const registry = await registryOn(pool, 'damaged');
+    registry.maps.runs.set('a', {});
+    await registry.flushed();
+    await registry.close();
+    server.sql(`update mapsweep.records set body = 'x' where instance = 'damaged'`);
+    for (let attempt = 0; attempt < 2; attempt += 1)
+      await expect(postgresJournal(pool, { instance: 'damaged' })).rejects.toThrow(
+        /row 1 of the records of .*'damaged'/,
+      );
+  });
+
+  it('needs no right to make tables once they are there', async () => {
+    (await openPostgresJournal(newPool(), { instance: 'a', schema: 'given' })).release();
+    server.sql(`
+      create role plain login;
+      grant usage on schema given to plain;
+      grant select, insert, update, delete on all tables in schema given to plain`);
+    const journal = await openPostgresJournal(newPool({ user: 'plain' }), { instance: 'b', schema: 'given' });
+    journal.begin(() => []);
+    await journal.append(['["a"]']);
+    journal.release();
+  });
+
+  it('writes what waits when a pool that was full has room again, and makes nobody wait meanwhile', async () => {
+    const pool = newPool({ max: 3 });
+    const registry = await registryOn(pool, 'full');
+    const taken = [await pool.connect(), await pool.connect()];
+    registry.maps.runs.set('a', {});
+    let isWritten = false;
+    const flushed = registry.flushed().then(() => {
+      isWritten = true;
+    });
+    await sleep(200);
+    expect(isWritten).toBe(false);
+    for (const client of taken) client.release();
+    await flushed;
+    expect(server.sql(`select count(*) from mapsweep.records where instance = 'full'`)).toBe('1');
+  });
+
+  it('writes its records in one statement for all of a turn', async () => {
+    const registry = await registryOn(newPool(), 'batch');
+    for (let run = 0; run < 1_000; run += 1) registry.maps.runs.set(`${run}`, {});
+    await registry.flushed();
+    expect(server.sql(`select count(*) from mapsweep.records where instance = 'batch'`)).toBe('1');
+  });
+
+  it('does not keep a process from ending that has nothing else to do', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mapsweep-idle-'));
+    closing.push(() => rmSync(folder, { recursive: true, force: true }));
+    const program = compileParts(folder, ['src', 'test/postgres'], 'test/postgres/idle-child.js');
+    const child = spawn(process.execPath, [program, JSON.stringify(server.options)], { stdio: 'inherit' });
+    closing.push(() => child.kill('SIGKILL'));
+    const [code] = await once(child, 'exit');
+    expect(code).toBe(0);
+    expect(server.sql(`select count(*) from mapsweep.records where instance = 'idle'`)).toBe('1');
+  });
+
+  it('takes any pool that lends what behaves like a client', async () => {
+    const inner = newPool();
+    const outer: PostgresPool = {
+      options: {},
+      connect: () => inner.connect(),
+      on: () => {},
+    };
+    const journal = await openPostgresJournal(outer, { instance: 'outer', schema: 'mapsweep' });
+    journal.begin(() => []);
+    await journal.append(['["a"]']);
+    journal.release();
+  });
+});
