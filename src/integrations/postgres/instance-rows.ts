@@ -140,6 +140,23 @@ export class InstanceRows {
     return found.length > 0;
   }
 
+  /**
+   * Whether a row was written by a transaction whose answer was lost. It may not have ended: another row of that number
+   * waits until it has, and takes its place if there is none.
+   */
+  async wasCommitted(
+    instance: string,
+    epoch: number,
+    { number, body }: { number: number; body: Buffer },
+  ): Promise<boolean> {
+    await this.put(instance, epoch, number, bodyOf([]));
+    const found = await this.database.query(
+      `select from ${this.records} where instance = $1 and number = $2 and epoch = $3 and body = $4`,
+      [instance, number, epoch, body],
+    );
+    return found.length > 0;
+  }
+
   /** Leaves out all rows before one from now on. `false` if the epoch is over. */
   async supersede(instance: string, epoch: number, first: number): Promise<boolean> {
     const found = await this.database.query(

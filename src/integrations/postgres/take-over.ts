@@ -8,6 +8,9 @@ import type { Absentee } from './vigil.js';
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
 
+/** A transaction that has heard nothing for so long is over, ms. */
+const longestIdleMs = 30_000;
+
 /** What became of a takeover: all of it, or whatever there was before somebody else came, or it is not for this registry. */
 export type Outcome = 'whole' | 'partly' | 'not ours';
 
@@ -63,6 +66,8 @@ async function transfer(
   let isDone: boolean;
   try {
     isDone = await rows.database.transaction(async (client) => {
+      // If this process is cut off in the midst of it, PostgreSQL gives it up, and not after hours.
+      await rows.database.ask(client, `set local idle_in_transaction_session_timeout = ${longestIdleMs}`);
       if (!(await rows.holds(client, journal.instance, ownEpoch))) return false;
       raised = await rows.raise(client, instance, epoch);
       if (raised === undefined) return false;
@@ -80,7 +85,7 @@ async function transfer(
   } catch (error) {
     if (error instanceof HasWritten) return undefined;
     if (!isUnsure(error)) throw error;
-    isDone = await findOut(() => rows.has(journal.instance, ownEpoch, own.number), journal);
+    isDone = await findOut(() => rows.wasCommitted(journal.instance, ownEpoch, own), journal);
   }
   if (!isDone || raised === undefined) return undefined;
   journal.wasWritten(own);

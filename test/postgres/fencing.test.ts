@@ -1,0 +1,253 @@
+import pg from 'pg';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import {
+  Database,
+  type PostgresClient,
+  type PostgresPool,
+} from '../../src/integrations/postgres/database.js';
+import { InstanceRows } from '../../src/integrations/postgres/instance-rows.js';
+import { lockKey } from '../../src/integrations/postgres/layout.js';
+import { openPostgresJournal } from '../../src/integrations/postgres/open.js';
+import type { PostgresJournal } from '../../src/integrations/postgres/postgres-journal.js';
+import { takeOver } from '../../src/integrations/postgres/take-over.js';
+import type { JournalRecord, Portion, Successor } from '../../src/restart/journal.js';
+import { eventually } from './gateways.js';
+import { PostgresServer } from './server.js';
+
+let server: PostgresServer;
+let pool: pg.Pool;
+const opened: PostgresJournal[] = [];
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+  pool = new pg.Pool(server.options);
+});
+
+afterEach(() => {
+  for (const journal of opened.splice(0)) journal.release();
+});
+
+afterAll(async () => {
+  await pool?.end();
+  server?.dispose();
+});
+
+const schema = 'mapsweep';
+const rowsOf = (of: PostgresPool = pool): InstanceRows =>
+  new InstanceRows(new Database(of, 'test', 'ERR_JOURNAL_IO'), schema);
+
+let instances = 0;
+async function open(): Promise<PostgresJournal> {
+  instances += 1;
+  const journal = await openPostgresJournal(pool, { schema, instance: `instance ${instances}` });
+  journal.begin(() => []);
+  opened.push(journal);
+  return journal;
+}
+
+/** One that has written `["a"]` and is dead. */
+async function deadOne(): Promise<{ instance: string; epoch: number }> {
+  const journal = await open();
+  await journal.append(['["a"]']);
+  journal.release();
+  const { instance, epoch } = journal;
+  await eventually(async () => ((await lockIsHeld(instance)) ? undefined : true), 'a free lock');
+  return { instance, epoch };
+}
+
+const lockIsHeld = async (instance: string): Promise<boolean> => {
+  const [row] = await rowsOf().database.query(
+    'select pg_try_advisory_lock($1::bigint) as taken, pg_advisory_unlock($1::bigint)',
+    [lockKey(schema, instance)],
+  );
+  return row?.taken !== true;
+};
+
+const recordsOf = (instance: string): string =>
+  server.sql(
+    `select string_agg(convert_from(body, 'UTF8'), ' ' order by number) from mapsweep.records where instance = '${instance}'`,
+  );
+
+/** A registry that takes over one portion, and does something in the midst of it. */
+function successor(
+  meanwhile: () => unknown = () => {},
+): Successor & { accepted: number; forfeited: JournalRecord[] } {
+  const fake = {
+    mayTakeOver: true,
+    accepted: 0,
+    forfeited: [] as JournalRecord[],
+    examine: async (): Promise<Portion[]> => {
+      await meanwhile();
+      const accept = (): void => {
+        fake.accepted += 1;
+      };
+      return [{ taken: ['["taken"]'], settled: ['["settled"]'], accept }];
+    },
+    between: (act: () => Promise<void>) => act(),
+    forfeit: async (records: readonly JournalRecord[]) => void fake.forfeited.push(...records),
+    failed: () => {},
+  };
+  return fake;
+}
+
+it('takes over in one transaction: its own rows, the rows of the dead one and the epoch', async () => {
+  const dead = await deadOne();
+  const journal = await open();
+  const heir = successor();
+  expect(await takeOver({ rows: rowsOf(), journal, successor: heir }, dead)).toBe('whole');
+  expect(heir.accepted).toBe(1);
+  expect(recordsOf(journal.instance)).toBe('["taken"]'.replace(/^/, '[').concat(']'));
+  expect(recordsOf(dead.instance)).toBe('[["a"]] [["settled"]]');
+  expect(server.sql(`select epoch from mapsweep.instances where instance = '${dead.instance}'`)).toBe(
+    String(dead.epoch + 1),
+  );
+});
+
+it('takes nothing from one that has written meanwhile', async () => {
+  const dead = await deadOne();
+  const journal = await open();
+  const rows = rowsOf();
+  const heir = successor(() => rows.put(dead.instance, dead.epoch, 99, Buffer.from('[["late"]]')));
+  expect(await takeOver({ rows, journal, successor: heir }, dead)).toBe('partly');
+  expect(heir.accepted).toBe(0);
+  expect(recordsOf(dead.instance)).toBe('[["a"]] [["late"]]');
+  expect(recordsOf(journal.instance)).toBe('');
+});
+
+it('takes nothing from one that has its lock again, or was opened anew', async () => {
+  const dead = await deadOne();
+  const journal = await open();
+  const client = await pool.connect();
+  const withLock = successor(() =>
+    client.query('select pg_advisory_lock($1::bigint)', [lockKey(schema, dead.instance)]),
+  );
+  expect(await takeOver({ rows: rowsOf(), journal, successor: withLock }, dead)).toBe('partly');
+  client.release(true);
+  const anew = successor(async () => {
+    opened.push(await openPostgresJournal(pool, { schema, instance: dead.instance }));
+  });
+  expect(await takeOver({ rows: rowsOf(), journal, successor: anew }, dead)).toBe('partly');
+  expect(withLock.accepted + anew.accepted).toBe(0);
+});
+
+it('takes nothing when it was taken over from itself', async () => {
+  const dead = await deadOne();
+  const journal = await open();
+  const heir = successor(() =>
+    server.sql(`update mapsweep.instances set epoch = epoch + 1 where instance = '${journal.instance}'`),
+  );
+  expect(await takeOver({ rows: rowsOf(), journal, successor: heir }, dead)).toBe('partly');
+  expect(heir.accepted).toBe(0);
+});
+
+/** A pool whose connections break at a commit: before PostgreSQL has it, or after it. */
+function breakingAtCommit(when: 'before' | 'after'): PostgresPool {
+  let isBroken = false;
+  return {
+    options: {},
+    on: () => {},
+    connect: async () => {
+      const client = (await pool.connect()) as unknown as PostgresClient;
+      return {
+        on: () => {},
+        removeListener: () => {},
+        release: (destroy) => client.release(destroy),
+        query: async (text, values) => {
+          if (text !== 'commit' || isBroken) return client.query(text, values);
+          isBroken = true;
+          if (when === 'after') await client.query(text, values);
+          throw new Error('Connection terminated unexpectedly');
+        },
+      };
+    },
+  };
+}
+
+it('finds out what became of a commit whose answer was lost, and accepts what is there', async () => {
+  for (const [when, outcome, accepted] of [
+    ['after', 'whole', 1],
+    ['before', 'partly', 0],
+  ] as const) {
+    const dead = await deadOne();
+    const journal = await open();
+    const heir = successor();
+    const parts = { rows: rowsOf(breakingAtCommit(when)), journal, successor: heir };
+    expect(await takeOver(parts, dead)).toBe(outcome);
+    expect(heir.accepted).toBe(accepted);
+    expect(recordsOf(journal.instance)).toBe(when === 'after' ? '[["taken"]]' : '[]');
+  }
+});
+
+it('waits for a commit that is late, and whose answer was lost, until that has come or is given up', async () => {
+  for (const end of ['commit', 'rollback'] as const) {
+    const journal = await open();
+    const own = { number: 5, body: Buffer.from('[["taken"]]') };
+    const client = await pool.connect();
+    await client.query('begin');
+    await client.query('insert into mapsweep.records values ($1, 5, $2, $3)', [
+      journal.instance,
+      journal.epoch,
+      own.body,
+    ]);
+    let wasCommitted: boolean | undefined;
+    const asked = rowsOf()
+      .wasCommitted(journal.instance, journal.epoch, own)
+      .then((answer) => {
+        wasCommitted = answer;
+      });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(wasCommitted).toBeUndefined();
+    await client.query(end);
+    client.release();
+    await asked;
+    expect(wasCommitted).toBe(end === 'commit');
+  }
+});
+
+it('commits nothing while somebody is raising its epoch, and goes on after that in an epoch of its own', async () => {
+  const journal = await open();
+  const told = successor();
+  journal.join(told);
+  await journal.append(['["a"]']);
+  const { instance, epoch } = journal;
+  const client = await pool.connect();
+  await client.query('begin');
+  await client.query('update mapsweep.instances set epoch = epoch + 1 where instance = $1', [instance]);
+  await client.query(`insert into mapsweep.records values ($1, 2, $2, '[["quiet",1]]')`, [
+    instance,
+    epoch + 1,
+  ]);
+  let isDone = false;
+  const append = journal.append(['["b"]']).then(() => {
+    isDone = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(isDone).toBe(false);
+  await client.query('commit');
+  client.release();
+  await append;
+  expect(told.forfeited).toEqual([['quiet', 1]]);
+  expect(recordsOf(instance)).toBe('[["a"]] [["quiet",1]] [["b"]]');
+  expect(journal.epoch).toBe(epoch + 2);
+});
+
+it('is lost for good to who opens it while it is cut off, and says so at each call', async () => {
+  const journal = await open();
+  await journal.append(['["a"]']);
+  await rowsOf().own(journal.instance, 'somebody else', '1');
+  for (let attempt = 0; attempt < 2; attempt += 1)
+    await expect(journal.append(['["b"]'])).rejects.toMatchObject({ code: 'ERR_JOURNAL_LOST' });
+  await expect(journal.endCheckpoint()).rejects.toMatchObject({ code: 'ERR_JOURNAL_LOST' });
+  expect(() => journal.appendNow(['["b"]'])).toThrow(expect.objectContaining({ code: 'ERR_JOURNAL_LOST' }));
+  expect(recordsOf(journal.instance)).toBe('[["a"]]');
+});
+
+it('writes a row once whose answer was lost, however often it is tried', async () => {
+  const journal = await open();
+  await journal.append(['["a"]']);
+  // The row is there, and the connection broke before anybody heard of it.
+  server.sql(`insert into mapsweep.records values ('${journal.instance}', 2, ${journal.epoch}, '[["b"]]')`);
+  await journal.append(['["b"]']);
+  await journal.append(['["c"]']);
+  expect(recordsOf(journal.instance)).toBe('[["a"]] [["b"]] [["c"]]');
+});
