@@ -30,11 +30,10 @@ async function live({
   takeOverAfter,
   mode,
   map,
-  maxPool,
   isSilent,
   maxWait,
 }: Begin): Promise<void> {
-  const pool = new pg.Pool({ ...connection, max: maxPool ?? 10, connectionTimeoutMillis: 2_000 });
+  const pool = new pg.Pool({ ...connection, connectionTimeoutMillis: 2_000 });
   const effects = new pg.Pool(direct);
   effects.on('error', () => {});
   const name = map ?? 'runs';
@@ -81,17 +80,7 @@ async function live({
       for (const key of keys) runs.set(key, { n: 1 });
     },
     end: (keys) => keys.map((key) => registry.end(key)),
-    delete: (keys) => {
-      for (const key of keys) runs.delete(key);
-    },
     flushed: () => registry.flushed(),
-    report: () => ({
-      pending: registry.report().endings?.pending,
-      size: runs.size,
-      health: registry.health(),
-    }),
-    close: () => registry.close({ deadline: '10s' }),
-    exit: () => setImmediate(() => process.exit(0)),
   };
   process.on('message', ({ id, do: name, keys }: Command) => {
     void (async () => commands[name](keys ?? []))().then(

@@ -51,7 +51,6 @@ export class Gateway {
   }
 
   set = (...keys: string[]): Promise<unknown> => this.#do('set', keys);
-  delete = (...keys: string[]): Promise<unknown> => this.#do('delete', keys);
   end = (...keys: string[]): Promise<unknown> => this.#do('end', keys);
   flushed = (): Promise<unknown> => this.#do('flushed');
   /** The same, however often it is refused before. */
@@ -64,17 +63,6 @@ export class Gateway {
         ),
       'a flush that came through',
     );
-  report = (): Promise<unknown> => this.#do('report');
-  close = (): Promise<unknown> => this.#do('close');
-
-  /** Closes its registry and ends it. */
-  async end_(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    await this.close();
-    const exit = once(this.#child, 'exit');
-    void this.#do('exit');
-    await exit;
-  }
 
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name);

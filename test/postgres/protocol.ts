@@ -12,7 +12,6 @@ export interface Begin {
   readonly mode?: 'sweep' | 'observe';
   /** The name of the map whose runs end. Default `runs`. */
   readonly map?: string;
-  readonly maxPool?: number;
   /** Has no `deliver`. */
   readonly isSilent?: boolean;
 }
@@ -20,7 +19,7 @@ export interface Begin {
 /** What a gateway is told to do. */
 export interface Command {
   readonly id: number;
-  readonly do: 'set' | 'end' | 'delete' | 'flushed' | 'report' | 'close' | 'exit';
+  readonly do: 'set' | 'end' | 'flushed';
   readonly keys?: string[];
 }
 
