@@ -129,13 +129,6 @@ export const sweepingMutants: readonly Mutant[] = [
     replace: 'const isHeld = now < 0;',
   },
   {
-    name: 'a touch leaves an entry among the longest idle',
-    file: 'stamps/activity.ts',
-    find: `this.#stamps.activity.refresh(slot);
-    this.#order?.touch(slot);`,
-    replace: 'this.#stamps.activity.refresh(slot);',
-  },
-  {
     name: 'an eviction takes whom it has known as the longest idle',
     file: 'sweeping/capacity.ts',
     find: 'else if (order.isUpToDate(slot, activeAt)) {',
