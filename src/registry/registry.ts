@@ -287,6 +287,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     timers.clear();
     const { adoptions } = this.#assembly;
     await restart.close(deadlineAt);
+    // Somebody may have swept by hand meanwhile.
+    this.stop();
     for (const adoption of adoptions.values()) adoption.release();
     adoptions.clear();
     this.#parts.engine.measurements.tell((listener) => listener.closed?.());

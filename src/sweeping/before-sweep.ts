@@ -48,6 +48,7 @@ export class BeforeSweepGate {
   readonly #queue = new Set<Hook>();
   readonly #running = new Set<Hook>();
   readonly #turn: TurnBudget;
+  #isClosed = false;
   // What somebody sweeps by hand after a stop needs its time-outs, and the other timers rest then.
   #ownTimers: TimerQueue | undefined;
 
@@ -81,6 +82,8 @@ export class BeforeSweepGate {
    * @param isLast `maxAge` is over: the attempt is due now
    */
   request(tracker: Tracker, slot: number, reason: LibraryReason, isLast = false): void {
+    // Whoever has stopped it did so in the midst of the look that asks for this.
+    if (this.#isClosed) return;
     const generation = tracker.stamps.generation[slot] as number;
     const ofTracker = this.#hooksOf(tracker);
     let hook = ofTracker.get(slot);
@@ -137,8 +140,14 @@ export class BeforeSweepGate {
     }
   }
 
-  /** Does the same for every map. */
+  /** Starts hooks again, after `close`: somebody sweeps by hand. */
+  open(): void {
+    this.#isClosed = false;
+  }
+
+  /** Does the same for every map, and starts none before `open`. */
   close(): void {
+    this.#isClosed = true;
     this.#queue.clear();
     for (const tracker of [...this.#hooks.keys()]) this.forget(tracker);
     // Those too whose entry has left meanwhile.
@@ -160,7 +169,7 @@ export class BeforeSweepGate {
 
   #startQueued(): void {
     for (const hook of this.#queue) {
-      if (this.#running.size >= concurrency || !this.#turn.hasTime()) return;
+      if (this.#running.size >= concurrency || this.#isClosed || !this.#turn.hasTime()) return;
       this.#queue.delete(hook);
       // If it is not known any more its map was released.
       if (this.stateOf(hook.tracker, hook.slot) === hook) this.#start(hook);

@@ -12,6 +12,10 @@ const stepsPerClockReading = 8;
 /** The maps to sweep, and whom to tell. */
 export interface SweeperHost extends Shared {
   readonly trackers: ReadonlyMap<string, Tracker>;
+  readonly hooks: {
+    /** What is due may have its `beforeSweep` again, though the engine was stopped: somebody sweeps by hand. */
+    open(): void;
+  };
   /** Called when a pass is through, with state settled. */
   passFinished(report: SweepReport): void;
 }
@@ -141,6 +145,7 @@ export class Sweeper {
   #pass(tick: number): Promise<SweepReport> {
     if (this.#inFlight !== undefined) return this.#inFlight;
     this.#interrupted = false;
+    this.#host.hooks.open();
     // It is made before the first slice runs, so that a callback that asks for a sweep gets this one.
     let finish: (report: SweepReport) => void = () => {};
     const promise = new Promise<SweepReport>((resolve) => {

@@ -697,3 +697,30 @@ describe('after a beforeSweep has succeeded', () => {
 function assert(error: unknown): never {
   throw error;
 }
+
+describe('a stop() from inside of the look that would start a beforeSweep', () => {
+  it.each(['stop', 'close'] as const)('%s() leaves no timer, and none is started', async (how) => {
+    let end = (): void => {};
+    const calls: unknown[] = [];
+    const clock = createManualClock();
+    const registry = createRegistry<{ map: Numbers }>({
+      maps: {
+        map: {
+          expiresAt: () => {
+            end();
+            return 0;
+          },
+          beforeSweep: (_value, key) => void calls.push(key),
+        },
+      },
+      clock,
+    });
+    registry.maps.map.set('a', 1).set('b', 2);
+    registry.stop();
+    end = () => void registry[how]();
+    await registry.sweep();
+    await clock.advance(0);
+    expect(clock.pendingTimers).toBe(0);
+    expect(calls).toEqual([]);
+  });
+});
