@@ -120,7 +120,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    *   its tombstone is forgotten, or the registry has no `ended`. A duplicate and an unknown key notify nobody
    */
   end<K>(key: RunKey<M, K>, options?: EndOptions): EndResult {
-    return this.#parts.endings?.end(key, options && readOptions('', options, endSchema)) ?? 'unknown';
+    const read = options && readOptions('', options, endSchema);
+    return this.#parts.endings?.end(key, read) ?? 'unknown';
   }
 
   /**

@@ -113,9 +113,9 @@ export class Tracker {
     return this.shared.observing || this.policy.mode === 'observe';
   }
 
-  /** Something was written past the wrapper: there are more or fewer entries than stamps. */
+  /** Something was written past the wrapper: there are more or fewer entries than stamps. A released map has no stamps. */
   get isBypassed(): boolean {
-    return this.native.size() !== this.stamps.size;
+    return this.native.size() !== this.stamps.size && !this.isReleased;
   }
 
   /** Entries of this map can become due, or leave with a leader. */

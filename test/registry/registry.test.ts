@@ -589,6 +589,14 @@ describe('calls that name a map', () => {
   });
 });
 
+describe('end', () => {
+  it('refuses a wrong option, also where nothing is told of endings', () => {
+    const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    expect(() => registry.end('a', { reson: 'x' } as never)).toThrow(/reson.*reason/s);
+    expect(registry.end('a', { reason: 'x' })).toBe('unknown');
+  });
+});
+
 describe('close()', () => {
   it('stops, delivers what is pending, releases adopted maps, and leaves no timer', async () => {
     const clock = createManualClock();
@@ -692,6 +700,23 @@ describe('close()', () => {
     expect(clock.pendingTimers).toBe(0);
     // And what it had adopted is free for another one.
     createRegistry({ maps: { live: { adopt: live } }, clock }).stop();
+  });
+
+  it('makes no new run of one whose end was claimed before, in a map that it has released', async () => {
+    const clock = createManualClock();
+    const runs = new Map<string, number>();
+    const registry = createRegistry({ maps: { runs: { adopt: runs } }, ended: { map: 'runs' }, clock });
+    const told: string[] = [];
+    registry.on('ended', ({ id }) => told.push(id));
+    runs.set('a', 1);
+    expect(registry.end('a')).toBe('claimed');
+    const closed = registry.close();
+    await clock.advance(0);
+    await closed;
+    expect(registry.end('a')).toBe('duplicate');
+    runs.set('b', 2);
+    expect(registry.end('b')).toBe('unknown');
+    expect(told).toHaveLength(1);
   });
 
   it('inside a callback of a sweep ends that sweep', async () => {
