@@ -162,6 +162,7 @@ export class DueQueue {
     const { stamps, companions } = this.#map;
     const key = stamps.keyOf(slot);
     const flags = stamps.flags[slot] as number;
+    const generation = stamps.generation[slot] as number;
     this.guard = undefined;
     if ((flags & LEAVING) !== 0) {
       if (!companions.hasLeader(key)) return 'due';
@@ -175,6 +176,8 @@ export class DueQueue {
       const state = this.#byLifetimes(slot, key, value, now);
       if (state === 'failed' || this.judge.isBeyondMaxAge) return state;
       if (state === 'live' && (flags & GUARDED) === 0) return state;
+      // What was asked about its lifetimes may have removed it: a guard is asked about what is there.
+      if (!stamps.holds(slot, generation)) return state;
       this.guard = this.#guardOf(slot, key, now, isReading);
       return this.guard === undefined ? state : 'guarded';
     } finally {
@@ -227,6 +230,8 @@ export class DueQueue {
   }
 
   #isHeldByOwn(slot: number, key: unknown, value: unknown, isReading: boolean): boolean {
+    // Deleted past the wrapper, which nobody has noticed yet.
+    if (value === undefined && !this.#map.native.has(key)) return false;
     const wasReading = this.#answers.isReading;
     this.#answers.isReading = isReading;
     try {

@@ -61,6 +61,11 @@ export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
 
 /** Removes an entry because of `maxEntries`. Returns `false` if the owner's `delete` refused. */
 export function evict(tracker: Tracker, slot: number, rule: string): boolean {
+  const key = tracker.stamps.keyOf(slot);
+  if (!tracker.native.has(key)) {
+    leftPastWrapper(tracker, slot, key);
+    return true;
+  }
   const removal = newRemoval();
   removal.rule = rule;
   const hasLeft = removeThroughOwner(tracker, slot, 'evicted', removal);

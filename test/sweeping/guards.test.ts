@@ -139,4 +139,36 @@ describe('a guard of a companion', () => {
     expect([...sessions.keys()]).toEqual(['busy']);
     end();
   });
+
+  it('is not asked about an entry that another function of the policy has just removed', async () => {
+    const asked: unknown[] = [];
+    const { clock, sessions, end } = guarded({
+      ttl: 0,
+      expiresAt: () => void sessions.clear(),
+      keepWhile: (session) => asked.push(session) === 0,
+    });
+    sessions.set('s', {});
+    await clock.advance(minute);
+    expect(sessions.size).toBe(0);
+    expect(asked).toEqual([]);
+    end();
+  });
+
+  it('is not asked about an entry that was deleted past the wrapper, and nothing is disposed of then', async () => {
+    const asked: unknown[] = [];
+    const disposed: unknown[] = [];
+    const { clock, sessions, end } = guarded({
+      maxEntries: 1,
+      keepWhile: (session) => asked.push(session) === 0,
+      dispose: (session) => disposed.push(session),
+    });
+    const [first, second, third] = [{}, {}, {}];
+    sessions.set('first', first).set('second', second).set('third', third);
+    Map.prototype.delete.call(sessions, 'first');
+    await clock.advance(1);
+    expect([...sessions.keys()]).toEqual(['third']);
+    expect(asked).not.toContain(undefined);
+    expect(disposed).toEqual([second]);
+    end();
+  });
 });
