@@ -232,7 +232,10 @@ export class World {
       this.find(`${map}: disposed of an old value`);
     entry.disposals += 1;
     model.undisposed.delete(entry);
-    if (entry.disposals > 1) this.find(`${map}: ${String(key)} is disposed of twice (${reason})`);
+    // A member of a Set does not say of which registration it is.
+    const isAmbiguous = map === 'toString' && model.all.some((one) => one.isLoose && Object.is(one.key, key));
+    if (entry.disposals > 1 && !isAmbiguous)
+      this.find(`${map}: ${String(key)} is disposed of twice (${reason})`);
     if (!Object.is(entry.key, key)) this.find(`${map}: disposed of ${String(entry.key)} as ${String(key)}`);
     if (map !== 'toString' && model.entries.get(entry.key) === entry) {
       this.find(`${map}: ${String(key)} is disposed of and still there (${reason})`);
