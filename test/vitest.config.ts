@@ -28,6 +28,7 @@ export default defineConfig({
       'test/openclaw-gateway/**',
       'test/postgres/**',
       'test/bullmq/**',
+      'test/fleet/**',
     ],
     pool: 'forks',
     ...(reports && {
