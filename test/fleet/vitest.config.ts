@@ -3,5 +3,11 @@ import base from '../vitest.config.ts';
 
 export default defineConfig({
   ...base,
-  test: { ...base.test, include: ['test/fleet/**/*.test.ts'], exclude: ['**/node_modules/**'] },
+  test: {
+    ...base.test,
+    include: ['test/fleet/**/*.test.ts'],
+    exclude: ['**/node_modules/**'],
+    // Neither is to make the other slow.
+    fileParallelism: false,
+  },
 });
