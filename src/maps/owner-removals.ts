@@ -1,6 +1,6 @@
 import { reconcileKey, reconcileNow } from '../sweeping/reconcile.js';
 import { announce, newRemoval } from '../sweeping/removal-callbacks.js';
-import { confirmOrWithdraw, isQuiet, leave, leftPastWrapper } from '../sweeping/removals.js';
+import { confirmOrWithdraw, isQuiet, leave, leaveAgain, leftPastWrapper } from '../sweeping/removals.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { keptKey } from './kept-keys.js';
 
@@ -45,12 +45,17 @@ export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () 
   const removal = isOurs ? expected.removal : newRemoval();
   const reason = isOurs ? expected.reason : tracker.isClearing ? 'cleared' : 'deleted';
   const claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
+  const underWay = tracker.beginRemoval(slot, key, value);
   try {
     return run();
   } finally {
-    if (stamps.holds(slot, generation) && !native.has(key)) leave(tracker, slot, key, value, reason, removal);
+    tracker.removing = underWay.outer;
+    if (stamps.holds(slot, generation) && !native.has(key)) {
+      leave(tracker, slot, key, underWay.value, reason, removal);
+    }
     if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
     if (!isOurs) announce(removal, tracker.shared);
+    leaveAgain(tracker, underWay, generation);
   }
 }
 

@@ -100,6 +100,7 @@ export function touch(tracker: Tracker, given: unknown): boolean {
 /** A value was set on a key that had an entry. */
 function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknown, previous: unknown): void {
   const { dispose } = tracker.policy;
+  if (tracker.removing !== undefined) tracker.hasReplaced(slot, value);
   tracker.recorder?.overwritten(slot);
   if (dispose === undefined || Object.is(previous, value)) {
     refresh(tracker, slot, key);

@@ -7,6 +7,9 @@ import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
+/** So many passes over one map may follow each other at one instant: more are a `dispose` that sets its key again. */
+const mostPassesAtOnce = 16;
+
 /** A pass that found nothing left to evict is repeated at most so often that it takes this share of the time. */
 const shareOfFruitlessPasses = 0.05;
 
@@ -21,6 +24,7 @@ export class CapacityPasses {
   readonly #hooks: BeforeSweepGate;
   readonly #requested = new Set<Tracker>();
   readonly #notBefore = new WeakMap<Tracker, number>();
+  readonly #passesAt = new WeakMap<Tracker, { readonly at: number; count: number }>();
   #ticket: TimerTicket | undefined;
   #ticketAt = Number.POSITIVE_INFINITY;
   #isRunning = false;
@@ -68,6 +72,13 @@ export class CapacityPasses {
     this.#ticketAt = Number.POSITIVE_INFINITY;
   }
 
+  #isRepeated(tracker: Tracker, now: number): boolean {
+    const passes = this.#passesAt.get(tracker);
+    if (passes?.at !== now) this.#passesAt.set(tracker, { at: now, count: 1 });
+    else passes.count += 1;
+    return (passes?.at === now ? passes.count : 1) >= mostPassesAtOnce;
+  }
+
   #earliestFor(tracker: Tracker): number {
     return this.#notBefore.get(tracker) ?? Number.NEGATIVE_INFINITY;
   }
@@ -90,7 +101,9 @@ export class CapacityPasses {
       }
       const isFruitless = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
       const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
-      if (isFruitless) this.#notBefore.set(tracker, slices.now + pauseMs);
+      if (this.#isRepeated(tracker, slices.now))
+        this.#notBefore.set(tracker, slices.now + Math.max(pauseMs, 1));
+      else if (isFruitless) this.#notBefore.set(tracker, slices.now + pauseMs);
       else this.#notBefore.delete(tracker);
     }
     this.#isRunning = false;

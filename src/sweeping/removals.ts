@@ -19,7 +19,7 @@ import { shownStamps } from '../stamps/entry-stamps.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
-import type { Tracker } from './tracker.js';
+import type { RemovalUnderWay, Tracker } from './tracker.js';
 
 /** Returns whether nobody has to be told when an entry leaves by the owner's `delete`, and nothing leaves with it. */
 export function isQuiet(tracker: Tracker): boolean {
@@ -129,6 +129,26 @@ export function leave(
   takeOut(tracker, slot, key, reason, removal);
 }
 
+/**
+ * The owner's own `delete` has set its key again, and has then removed that too, past the wrapper: it leaves as what it is,
+ * another registration.
+ *
+ * @param generation of the registration that was to be removed
+ */
+export function leaveAgain(
+  tracker: Tracker,
+  { key, slot, generation: latest, value }: RemovalUnderWay,
+  generation: number,
+): void {
+  const { native, stamps, shared } = tracker;
+  if (latest === generation || !stamps.holds(slot, latest) || native.has(key)) return;
+  const removal = newRemoval();
+  const claim = tracker.claims?.claim(slot, key, value, 'deleted');
+  leave(tracker, slot, key, value, 'deleted', removal);
+  if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
+  announce(removal, shared);
+}
+
 /** Confirms the claim of an entry that has left, and withdraws that of one that is still there, unless its owner claimed. */
 export function confirmOrWithdraw(tracker: Tracker, claim: Claim, removal: Removal): void {
   if (tracker.stamps.holds(claim.slot, claim.generation)) removal.ended = tracker.claims?.withdraw(claim);
@@ -176,6 +196,7 @@ function removeThroughOwner(
   const before = tracker.expected;
   let hasThrown = false;
   tracker.expected = { slot, generation, reason, removal };
+  const underWay = tracker.beginRemoval(slot, key, value);
   try {
     native.target.delete(key);
   } catch (error) {
@@ -183,9 +204,13 @@ function removeThroughOwner(
     failures.report(name, 'delete', key, error);
   } finally {
     tracker.expected = before;
+    tracker.removing = underWay.outer;
   }
-  if (stamps.holds(slot, generation) && !native.has(key)) leave(tracker, slot, key, value, reason, removal);
+  if (stamps.holds(slot, generation) && !native.has(key)) {
+    leave(tracker, slot, key, underWay.value, reason, removal);
+  }
   if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
+  leaveAgain(tracker, underWay, generation);
   if (!stamps.holds(slot, generation)) return true;
   stamps.setFlag(slot, REFUSED, true);
   due.mark(slot, 'due');

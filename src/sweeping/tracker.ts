@@ -41,6 +41,16 @@ export interface ExpectedRemoval {
   readonly removal: Removal;
 }
 
+/** A key that is being removed by the owner's own method, which may write to it before it does so, or anew. */
+export interface RemovalUnderWay {
+  readonly key: unknown;
+  slot: number;
+  generation: number;
+  /** What the map holds under it, as far as the wrappers have seen. */
+  value: unknown;
+  readonly outer: RemovalUnderWay | undefined;
+}
+
 /** A map that has had more entries than this gives the memory of its lists back when it is empty. */
 const burstSize = 1_024;
 
@@ -87,6 +97,8 @@ export class Tracker {
   plainDelete: ((key: unknown) => boolean) | undefined;
   /** The removal by the library that is under way in the owner's `delete`. */
   expected: ExpectedRemoval | undefined;
+  /** The innermost removal that is under way. */
+  removing: RemovalUnderWay | undefined;
   /** The owner's `clear` is under way. */
   isClearing = false;
 
@@ -136,6 +148,9 @@ export class Tracker {
     this.ages.registered(at);
     this.activity.begin(slot, at);
     const generation = this.stamps.generation[slot] as number;
+    for (let removal = this.removing; removal !== undefined; removal = removal.outer) {
+      if (Object.is(removal.key, key)) Object.assign(removal, { slot, generation, value });
+    }
     // Said first, since whatever is said of the entry below has to come after it.
     this.recorder?.registered(slot);
     this.due.register(slot);
@@ -218,6 +233,20 @@ export class Tracker {
   /** Tells those who measure it at what age an entry has left. */
   tellAge(ageMs: number): void {
     this.shared.measurements.tell((listener) => listener.removed?.(this.name, ageMs));
+  }
+
+  /** Follows what becomes of a key while the owner's own method removes it, until `removing` is the outer one again. */
+  beginRemoval(slot: number, key: unknown, value: unknown): RemovalUnderWay {
+    const generation = this.stamps.generation[slot] as number;
+    this.removing = { key, slot, generation, value, outer: this.removing };
+    return this.removing;
+  }
+
+  /** Another value was set on a key. */
+  hasReplaced(slot: number, value: unknown): void {
+    for (let removal = this.removing; removal !== undefined; removal = removal.outer) {
+      if (removal.slot === slot && this.stamps.holds(slot, removal.generation)) removal.value = value;
+    }
   }
 
   /** Gives the memory of a burst back whose entries have left. */

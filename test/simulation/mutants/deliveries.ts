@@ -99,13 +99,17 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a late success does not end the wait for the next attempt',
     file: 'endings/notifier.ts',
-    find: 'const isPending = this.#pending.get(obligation.id) === obligation;',
-    replace: 'const isPending = obligation.attempts < 0;',
+    find: `const isPending = this.#pending.get(obligation.id) === obligation;
+    if (isPending) {
+      this.#pending.delete(obligation.id);`,
+    replace: `const isPending = obligation.attempts < 0;
+    if (isPending) {
+      this.#pending.delete(obligation.id);`,
   },
   {
     name: 'the late success of a delivery that has succeeded counts as another one',
     file: 'endings/notifier.ts',
-    find: `    if (obligation.isDelivered) return;
+    find: `    if (obligation.isSettled) return;
     const isPending`,
     replace: '    const isPending',
   },

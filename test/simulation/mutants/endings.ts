@@ -12,10 +12,12 @@ export const endingMutants: readonly Mutant[] = [
     name: 'the removal comes before the claim',
     file: 'maps/owner-removals.ts',
     find: `const claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
+  const underWay = tracker.beginRemoval(slot, key, value);
   try {
     return run();
   } finally {`,
     replace: `let claim: Claim | undefined;
+  const underWay = tracker.beginRemoval(slot, key, value);
   try {
     const result = run();
     claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
