@@ -9,22 +9,6 @@ export const endingMutants: readonly Mutant[] = [
     replace: '    setImmediate(() => tombstones.set(key, { id, generation, at }));',
   },
   {
-    name: 'the removal comes before the claim',
-    file: 'maps/owner-removals.ts',
-    find: `const claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
-  const underWay = tracker.beginRemoval(slot, key, value);
-  try {
-    return run();
-  } finally {`,
-    replace: `let claim: Claim | undefined;
-  const underWay = tracker.beginRemoval(slot, key, value);
-  try {
-    const result = run();
-    claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
-    return result;
-  } finally {`,
-  },
-  {
     name: 'an end for an earlier generation claims the present one',
     file: 'endings/endings.ts',
     find: '(generation === undefined || stamps.holds(slot, generation))',
