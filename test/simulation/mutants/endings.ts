@@ -40,13 +40,6 @@ export const endingMutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'a claim is withdrawn and its tombstone stays',
-    file: 'endings/endings.ts',
-    find: 'if (open.replaced === undefined) this.#host.tombstones.delete(open.key);',
-    replace: 'if (open.replaced === undefined) ;',
-    rareSeed: 529,
-  },
-  {
     name: 'a transferred run is told when its entry goes',
     file: 'endings/endings.ts',
     find: 'this.settleSilently(source, from);',
@@ -70,13 +63,6 @@ export const endingMutants: readonly Mutant[] = [
     find: `    endings.rememberAbsent(run);
     const endedAt`,
     replace: '    const endedAt',
-  },
-  {
-    name: 'a tombstone keeps the generation from before a restore',
-    file: 'endings/endings.ts',
-    find: 'this.#host.tombstones.rename(key, this.#runOf(slot, key));',
-    replace: 'void key;',
-    rareSeed: 329,
   },
   {
     name: 'an ending in the midst of its removal is in no snapshot',

@@ -27,13 +27,6 @@ export const restartMutants: readonly Mutant[] = [
     replace: 'return elapsed - lived;',
   },
   {
-    name: 'two entries of one run are two runs where a journal ends between them',
-    file: 'restart/restoration.ts',
-    find: 'if (entry.id === undefined || entry.claimed) continue;',
-    replace: 'if (entry.id !== null) continue;',
-    rareSeed: 1_315,
-  },
-  {
     name: 'a duplicate that comes back is written as open',
     file: 'endings/endings.ts',
     find: '    if (!isWritten) this.#host.settledSilently(run);',

@@ -32,28 +32,10 @@ export const sweepingMutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'a guard that held is not asked again before the entry is due',
-    file: 'sweeping/due-queue.ts',
-    find: "if (state === 'live' && (flags & GUARDED) === 0) return state;",
-    replace: "if (state === 'live') return state;",
-  },
-  {
     name: 'a guard of a companion does not hold its leader',
     file: 'sweeping/due-queue.ts',
     find: 'if (guard !== undefined) return guard;',
     replace: '',
-  },
-  {
-    name: 'a guard outlasts maxAge',
-    file: 'sweeping/due-queue.ts',
-    find: "if (state === 'failed' || this.judge.isBeyondMaxAge) return state;",
-    replace: "if (state === 'failed') return state;",
-  },
-  {
-    name: 'a companion holds its leader beyond its own maxAge',
-    file: 'sweeping/due-queue.ts',
-    find: 'if (companion === undefined || due.isBeyondMaxAge(companion, now)) continue;',
-    replace: 'if (companion === undefined) continue;',
   },
   {
     name: 'a map that is asked is filed by what its values said first',
@@ -102,12 +84,6 @@ export const sweepingMutants: readonly Mutant[] = [
     file: 'maps/owner-writes.ts',
     find: 'leader.companionActive(key, at, true);',
     replace: '',
-  },
-  {
-    name: 'a jump of the wall clock moves the start of a TTL',
-    file: 'policy/answers.ts',
-    find: 'const at = this.#timeline.instantRead(epoch, now);',
-    replace: 'const at = this.#timeline.instantAt(epoch, now) + 1 - 1;',
   },
   {
     name: 'expiresAt goes by the wall clock as it was',
