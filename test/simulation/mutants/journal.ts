@@ -151,12 +151,6 @@ export const journalMutants: readonly Mutant[] = [
     replace: 'if (!isDone) return true;',
   },
   {
-    name: 'a life without a recipient writes down what nobody will take',
-    file: 'restart/recorder.ts',
-    find: 'if (this.#host.deliveries() !== undefined) this.writer.say(event);',
-    replace: "if (this.#life.id !== '') this.writer.say(event);",
-  },
-  {
     name: 'that an entry has left is written before that its run has ended',
     file: 'restart/map-recorder.ts',
     find: 'if (event !== undefined) this.#host.conclude(event);',

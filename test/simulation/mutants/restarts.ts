@@ -27,13 +27,6 @@ export const restartMutants: readonly Mutant[] = [
     replace: 'return elapsed - lived;',
   },
   {
-    name: 'a duplicate that comes back is written as open',
-    file: 'endings/endings.ts',
-    find: '    if (!isWritten) this.#host.settledSilently(run);',
-    replace: '    if (!isWritten && !this.#duplicates.has(slot)) this.#host.settledSilently(run);',
-    rareSeed: 1_795_657_149_859,
-  },
-  {
     name: 'a second snapshot is restored',
     file: 'restart/restart.ts',
     find: 'if (this.#restored !== undefined) {',
