@@ -1,4 +1,4 @@
-import { resized } from './typed-arrays.js';
+import { capacityFor, resized } from './typed-arrays.js';
 
 const none = -1;
 const initialCapacity = 16;
@@ -163,8 +163,7 @@ export class IdleOrder {
   }
 
   #growSlots(slot: number): void {
-    let capacity = this.#places.length;
-    while (capacity <= slot) capacity *= 2;
+    const capacity = capacityFor(slot, this.#places.length);
     this.#places = resized(this.#places, new Int32Array(capacity).fill(none));
     this.#latestTurn = resized(this.#latestTurn, new Uint32Array(capacity));
   }

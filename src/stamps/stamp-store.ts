@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../time/clock.js';
 import { ActivityTimes } from './activity-times.js';
 import { BlockMinima } from './block-minima.js';
-import { resized } from './typed-arrays.js';
+import { capacityFor, resized } from './typed-arrays.js';
 
 /** An entry is claimed: the end of its registration was announced, or is none of ours to announce. */
 export const CLAIMED = 1;
@@ -169,8 +169,7 @@ export class StampStore<K> {
     this.#isLowestFirst = true;
     if (!isShrinking) return undefined;
     this.#keys.length = used;
-    let capacity = initialCapacity;
-    while (capacity < 2 * used) capacity *= 2;
+    const capacity = capacityFor(2 * used - 1, initialCapacity);
     this.#resize(capacity);
     return capacity;
   }

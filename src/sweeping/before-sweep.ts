@@ -135,9 +135,13 @@ export class BeforeSweepGate {
     for (const hook of this.#running) {
       if (hook.tracker !== tracker) continue;
       if (tracker.stamps.holds(hook.slot, hook.generation)) this.#hooksOf(tracker).set(hook.slot, hook);
-      hook.isAbandoned = true;
-      this.#cancel(hook);
+      this.#abandon(hook);
     }
+  }
+
+  #abandon(hook: Hook): void {
+    hook.isAbandoned = true;
+    this.#cancel(hook);
   }
 
   /** Starts hooks again, after `close`: somebody sweeps by hand. */
@@ -152,9 +156,8 @@ export class BeforeSweepGate {
     for (const tracker of [...this.#hooks.keys()]) this.forget(tracker);
     // Those too whose entry has left meanwhile.
     for (const hook of this.#running) {
-      hook.isAbandoned = true;
       hook.noTimeout?.();
-      this.#cancel(hook);
+      this.#abandon(hook);
     }
   }
 

@@ -24,7 +24,7 @@ export class CapacityPasses {
   readonly #hooks: BeforeSweepGate;
   readonly #requested = new Set<Tracker>();
   readonly #notBefore = new WeakMap<Tracker, number>();
-  readonly #passesAt = new WeakMap<Tracker, { readonly at: number; count: number }>();
+  readonly #passesAt = new WeakMap<Tracker, { readonly at: number; readonly count: number }>();
   #ticket: TimerTicket | undefined;
   #ticketAt = Number.POSITIVE_INFINITY;
   #isRunning = false;
@@ -73,10 +73,10 @@ export class CapacityPasses {
   }
 
   #isRepeated(tracker: Tracker, now: number): boolean {
-    const passes = this.#passesAt.get(tracker);
-    if (passes?.at !== now) this.#passesAt.set(tracker, { at: now, count: 1 });
-    else passes.count += 1;
-    return (passes?.at === now ? passes.count : 1) >= mostPassesAtOnce;
+    const before = this.#passesAt.get(tracker);
+    const count = before?.at === now ? before.count + 1 : 1;
+    this.#passesAt.set(tracker, { at: now, count });
+    return count >= mostPassesAtOnce;
   }
 
   #earliestFor(tracker: Tracker): number {
@@ -101,10 +101,10 @@ export class CapacityPasses {
       }
       const isFruitless = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
       const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
-      if (this.#isRepeated(tracker, slices.now))
-        this.#notBefore.set(tracker, slices.now + Math.max(pauseMs, 1));
-      else if (isFruitless) this.#notBefore.set(tracker, slices.now + pauseMs);
-      else this.#notBefore.delete(tracker);
+      const leastPauseMs = this.#isRepeated(tracker, slices.now) ? 1 : 0;
+      if (isFruitless || leastPauseMs > 0) {
+        this.#notBefore.set(tracker, slices.now + Math.max(pauseMs, leastPauseMs));
+      } else this.#notBefore.delete(tracker);
     }
     this.#isRunning = false;
     if (!this.#shared.isStopped) this.#schedule();

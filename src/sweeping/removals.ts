@@ -196,7 +196,6 @@ function removeThroughOwner(
   const before = tracker.expected;
   let hasThrown = false;
   tracker.expected = { slot, generation, reason, removal };
-  const underWay = tracker.beginRemoval(slot, key, value);
   try {
     native.target.delete(key);
   } catch (error) {
@@ -204,13 +203,9 @@ function removeThroughOwner(
     failures.report(name, 'delete', key, error);
   } finally {
     tracker.expected = before;
-    tracker.removing = underWay.outer;
   }
-  if (stamps.holds(slot, generation) && !native.has(key)) {
-    leave(tracker, slot, key, underWay.value, reason, removal);
-  }
+  if (stamps.holds(slot, generation) && !native.has(key)) leave(tracker, slot, key, value, reason, removal);
   if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
-  leaveAgain(tracker, underWay, generation);
   if (!stamps.holds(slot, generation)) return true;
   stamps.setFlag(slot, REFUSED, true);
   due.mark(slot, 'due');
@@ -223,7 +218,7 @@ function removeThroughOwner(
 }
 
 /** What removes entries that nobody else has removed: they had outstayed what their owner does. A TTL is none. */
-const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner)$/;
+const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries)$/;
 
 const isCeiling = (rule: string): boolean => rule !== '' && ceilings.test(rule);
 

@@ -2,7 +2,7 @@ import type { Answers } from '../policy/answers.js';
 import { FAILED } from '../policy/ask.js';
 import type { CompiledLifetimes, CompiledPolicy } from '../policy/policy.js';
 import type { StampStore } from '../stamps/stamp-store.js';
-import { resized } from '../stamps/typed-arrays.js';
+import { capacityFor, resized } from '../stamps/typed-arrays.js';
 
 const initialCapacity = 16;
 /** No rule has been chosen for a slot, because one could not say whether it matches. */
@@ -80,8 +80,6 @@ export class RuleChoices {
   }
 
   #grow(slot: number): void {
-    let capacity = this.#choices.length;
-    while (capacity <= slot) capacity *= 2;
-    this.#choices = resized(this.#choices, new Int32Array(capacity));
+    this.#choices = resized(this.#choices, new Int32Array(capacityFor(slot, this.#choices.length)));
   }
 }

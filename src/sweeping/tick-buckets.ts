@@ -1,4 +1,4 @@
-import { resized } from '../stamps/typed-arrays.js';
+import { capacityFor, resized } from '../stamps/typed-arrays.js';
 
 const noSlot = -1;
 const unfiled = -0x7fffffff;
@@ -183,8 +183,7 @@ export class TickBuckets {
   }
 
   #grow(slot: number): void {
-    let capacity = this.#previous.length;
-    while (capacity <= slot) capacity *= 2;
+    const capacity = capacityFor(slot, this.#previous.length);
     this.#next = resized(this.#next, new Int32Array(capacity));
     this.#previous = resized(this.#previous, new Int32Array(capacity).fill(unfiled));
   }

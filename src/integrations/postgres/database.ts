@@ -28,7 +28,7 @@ const defaultPatienceMs = 10_000;
 const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
 
 /** Rejects when something has not come to its end in time; what it gives later goes to `late`. */
-export function within<T>(
+function within<T>(
   patienceMs: number,
   what: string,
   work: Promise<T>,

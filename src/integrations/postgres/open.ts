@@ -112,7 +112,7 @@ export async function openPostgresJournal(
 }
 
 /** @throws MapsweepTypeError `ERR_INVALID_OPTION` for what is no pool; MapsweepRangeError for one that is too small */
-export function assertPool(pool: unknown): asserts pool is PostgresPool {
+function assertPool(pool: unknown): asserts pool is PostgresPool {
   const { connect, on, options } = (pool ?? {}) as Partial<PostgresPool>;
   if (typeof connect !== 'function' || typeof on !== 'function')
     throw invalidType('pool', 'a Pool of pg 8 (npm install pg@8)', pool);
