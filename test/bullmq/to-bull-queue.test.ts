@@ -4,6 +4,7 @@ import { Redis } from 'ioredis';
 import { createRegistry, type EndedEvent } from 'mapsweep';
 import { toBullQueue } from 'mapsweep/bullmq';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { endedEvent } from '../endings/recorded-notifier.js';
 import { eventually } from '../postgres/gateways.js';
 import { RedisServer } from './redis.js';
 
@@ -61,13 +62,8 @@ function work(): { done: string[]; jobs: { name: string; data: Record<string, un
 }
 
 const event = (id: string, more: Partial<EndedEvent> = {}): EndedEvent => ({
-  id,
+  ...endedEvent(id),
   key: 'run-1',
-  generation: 1,
-  reason: 'completed',
-  registeredAt: 1,
-  lastActiveAt: 2,
-  endedAt: 3,
   value: { secret: 'of the owner' },
   detail: { exit: 0 },
   ...more,

@@ -1,59 +1,19 @@
-import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import express from 'express';
-import fastify from 'fastify';
 import { createRegistry, type Handler, healthHandler } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.ts';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
-
-const closings: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  for (const close of closings.splice(0)) await close();
-});
-
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closings.push(() => new Promise((resolve) => server.close(resolve)));
-  return (server.address() as AddressInfo).port;
-}
+import { ask, fastifyListening, listening } from './serving.ts';
 
 /** The handler as a user would mount it below /health, in a framework each. */
 const frameworks: Record<string, (handler: Handler) => Promise<number>> = {
   'node:http': (handler) => listening(createServer(handler)),
   express: (handler) => listening(createServer(express().use('/health', handler))),
-  fastify: async (handler) => {
-    const app = fastify();
-    app.all('/health', handler);
-    app.all('/health/*', handler);
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    closings.push(() => app.close());
-    return (app.server.address() as AddressInfo).port;
-  },
+  fastify: (handler) => fastifyListening((app) => app.all('/health', handler).all('/health/*', handler)),
 };
-
-interface Reply {
-  status: number | undefined;
-  headers: IncomingHttpHeaders;
-  body: string;
-}
-
-const ask = (port: number, path: string, method = 'GET'): Promise<Reply> =>
-  new Promise((resolve, reject) => {
-    const sent = request({ host: '127.0.0.1', port, path, method, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
 
 /** A registry whose time can pass without a timer coming, with a leak or a dead letter if wanted. */
 function setup(name = 'runs') {

@@ -3,6 +3,7 @@ import { createRegistry, type EndedEvent } from 'mapsweep';
 import { drainOutbox, type EndingMessage, purgeOutbox, toOutbox } from 'mapsweep/postgres';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { endedEvent } from '../endings/recorded-notifier.js';
 import { eventually } from './gateways.js';
 import { PostgresServer } from './server.js';
 
@@ -26,13 +27,7 @@ afterAll(async () => {
 });
 
 const event = (id: string, more: Partial<EndedEvent> = {}): EndedEvent => ({
-  id,
-  key: `key of ${id}`,
-  generation: 1,
-  reason: 'completed',
-  registeredAt: 1,
-  lastActiveAt: 2,
-  endedAt: 3,
+  ...endedEvent(id),
   value: { secret: 'of the owner' },
   detail: { exit: 0 },
   ...more,

@@ -1,11 +1,10 @@
-import { createServer, type IncomingHttpHeaders, request, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import express from 'express';
-import fastify from 'fastify';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createRegistry } from '../../src/index.ts';
 import { type MetricsHandler, metricsHandler, registerMetrics } from '../../src/prometheus.ts';
 import { createManualClock } from '../../src/testing.ts';
+import { ask as askFor, fastifyListening, listening, type Reply } from '../http/serving.ts';
 import { Gauge, Register } from './client.ts';
 
 const text = 'text/plain; version=0.0.4; charset=utf-8';
@@ -15,18 +14,6 @@ const openMetrics = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
 const acceptOfPrometheus =
   'application/openmetrics-text;version=1.0.0;q=0.75,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.3';
 
-const closings: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  for (const close of closings.splice(0)) await close();
-});
-
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  closings.push(() => new Promise((resolve) => server.close(resolve)));
-  return (server.address() as AddressInfo).port;
-}
-
 /** The same handler as a user would mount it, in a framework each. Each resolves to a port. */
 const frameworks: Record<string, (handler: MetricsHandler) => Promise<number>> = {
   'node:http': (handler) => listening(createServer(handler)),
@@ -35,42 +22,12 @@ const frameworks: Record<string, (handler: MetricsHandler) => Promise<number>> =
     return listening(createServer(app));
   },
   'express use': async (handler) => listening(createServer(express().use('/metrics', handler))),
-  'fastify get': async (handler) => {
-    const app = fastify();
-    app.get('/metrics', handler);
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    closings.push(() => app.close());
-    return (app.server.address() as AddressInfo).port;
-  },
-  'fastify all': async (handler) => {
-    const app = fastify();
-    app.all('/metrics', handler);
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    closings.push(() => app.close());
-    return (app.server.address() as AddressInfo).port;
-  },
+  'fastify get': (handler) => fastifyListening((app) => app.get('/metrics', handler)),
+  'fastify all': (handler) => fastifyListening((app) => app.all('/metrics', handler)),
 };
 
-interface Answer {
-  status: number | undefined;
-  headers: IncomingHttpHeaders;
-  body: string;
-}
-
-const ask = (port: number, method = 'GET', headers: Record<string, string> = {}): Promise<Answer> =>
-  new Promise((resolve, reject) => {
-    const path = '/metrics';
-    const sent = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
-      let body = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => {
-        body += chunk;
-      });
-      response.on('end', () => resolve({ status: response.statusCode, headers: response.headers, body }));
-    });
-    sent.on('error', reject);
-    sent.end();
-  });
+const ask = (port: number, method?: string, headers?: Record<string, string>): Promise<Reply> =>
+  askFor(port, '/metrics', method, headers);
 
 function registerOf(type: typeof text | typeof openMetrics = text) {
   const register = new Register();
@@ -203,14 +160,14 @@ describe('metricsHandler', () => {
 
   it('is awaited by Fastify, which complains of nothing while a hook of the application takes its time', async () => {
     const complaints: string[] = [];
-    const app = fastify({
-      logger: { level: 'warn', stream: { write: (line: string) => complaints.push(line) } },
-    });
-    app.addHook('onSend', () => new Promise((resolve) => setImmediate(resolve)));
-    app.get('/metrics', metricsHandler(registerOf()));
-    await app.listen({ host: '127.0.0.1', port: 0 });
-    closings.push(() => app.close());
-    expect((await ask((app.server.address() as AddressInfo).port)).status).toBe(200);
+    const port = await fastifyListening(
+      (app) => {
+        app.addHook('onSend', () => new Promise((resolve) => setImmediate(resolve)));
+        app.get('/metrics', metricsHandler(registerOf()));
+      },
+      { logger: { level: 'warn', stream: { write: (line: string) => complaints.push(line) } } },
+    );
+    expect((await ask(port)).status).toBe(200);
     expect(complaints).toEqual([]);
   });
 
