@@ -1,7 +1,15 @@
 import { reconcileKey, reconcileNow } from '../sweeping/reconcile.js';
-import { announce, newRemoval } from '../sweeping/removal-callbacks.js';
-import { confirmOrWithdraw, isQuiet, leave, leaveAgain, leftPastWrapper } from '../sweeping/removals.js';
-import type { Tracker } from '../sweeping/tracker.js';
+import { announce, newRemoval, type Removal } from '../sweeping/removal-callbacks.js';
+import {
+  confirmOrWithdraw,
+  isQuiet,
+  leave,
+  leaveAlone,
+  leaveUnclaimed,
+  leftPastWrapper,
+  takeCompanions,
+} from '../sweeping/removals.js';
+import type { Seen, Tracker } from '../sweeping/tracker.js';
 import { keptKey } from './kept-keys.js';
 
 /*
@@ -30,7 +38,7 @@ export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () 
   if (tracker.isBypassed) reconcileKey(tracker, key);
   let slot = stamps.slotOf(key);
   if (slot === undefined) {
-    if (!native.has(key)) return run();
+    if (!native.has(key)) return deleteAbsent(tracker, key, run);
     reconcileKey(tracker, key);
     slot = stamps.slotOf(key) as number;
   }
@@ -38,52 +46,79 @@ export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () 
   const value = native.get(key);
   if (value === undefined && !native.has(key)) {
     leftPastWrapper(tracker, slot, key);
-    return run();
+    return deleteAbsent(tracker, key, run);
   }
   // By generation too: the owner's delete may add a key, which gets the slot that has just become free.
   const isOurs = expected !== undefined && expected.slot === slot && expected.generation === generation;
   const removal = isOurs ? expected.removal : newRemoval();
   const reason = isOurs ? expected.reason : tracker.isClearing ? 'cleared' : 'deleted';
   const claim = isOurs ? undefined : tracker.claims?.claim(slot, key, value, 'deleted');
-  const underWay = tracker.beginRemoval(slot, key, value);
+  const call = tracker.beginCall(key, slot, value);
   try {
     return run();
   } finally {
-    tracker.removing = underWay.outer;
+    tracker.underWay = call.outer;
     if (stamps.holds(slot, generation) && !native.has(key)) {
-      leave(tracker, slot, key, underWay.value, reason, removal);
+      leave(tracker, slot, key, call.value, reason, removal);
     }
     if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
+    // Gone before anybody is told, who may set the key again.
+    const again = call.generation === generation ? undefined : leaveUnclaimed(tracker, key, call, 'deleted');
     if (!isOurs) announce(removal, tracker.shared);
-    leaveAgain(tracker, underWay, generation);
+    if (again !== undefined) tellOf(tracker, key, again);
   }
 }
 
-/** Runs a `clear` of the owner. All entries have left before anybody is told of the first. */
+/** Runs a `delete` of a key that is not there: it may set it, and then remove that. */
+function deleteAbsent<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
+  const call = tracker.beginCall(key);
+  try {
+    return run();
+  } finally {
+    tracker.underWay = call.outer;
+    const removal = leaveUnclaimed(tracker, key, call, 'deleted');
+    if (removal !== undefined) tellOf(tracker, key, removal);
+  }
+}
+
+function tellOf(tracker: Tracker, key: unknown, removal: Removal): void {
+  takeCompanions(tracker, key, removal);
+  announce(removal, tracker.shared);
+}
+
+/** Runs a `clear` of the owner. All entries have left before anything else of his runs. */
 export function clearThrough<Result>(tracker: Tracker, run: () => Result): Result {
   if (isQuiet(tracker)) return clearQuietly(tracker, run);
   const { native, stamps, claims } = tracker;
-  if (tracker.isBypassed) reconcileNow(tracker);
+  reconcileNow(tracker);
+  const there = new Map<unknown, Seen>();
   const leaving = [...stamps.entries()].map(([key, slot]) => {
-    const value = native.get(key);
-    const generation = stamps.generation[slot] as number;
-    return { key, slot, value, generation, claim: claims?.claim(slot, key, value, 'deleted') };
+    const seen = { slot, generation: stamps.generation[slot] as number, value: native.get(key) };
+    there.set(key, seen);
+    return { key, ...seen, claim: claims?.claim(slot, key, seen.value, 'deleted') };
   });
+  const call = tracker.beginClear(there);
   const wasClearing = tracker.isClearing;
   tracker.isClearing = true;
   try {
     return run();
   } finally {
     tracker.isClearing = wasClearing;
-    const removals = leaving.map(({ key, slot, value, generation, claim }) => {
+    tracker.underWay = call.outer;
+    const removals = leaving.map(({ key, slot, generation, claim }) => {
       const removal = newRemoval();
-      if (stamps.holds(slot, generation) && !native.has(key)) {
-        leave(tracker, slot, key, value, 'cleared', removal);
-      }
+      const hasLeft = stamps.holds(slot, generation) && !native.has(key);
+      if (hasLeft) leaveAlone(tracker, slot, there.get(key)?.value, 'cleared', removal);
       if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
-      return removal;
+      return { key, removal, hasLeft };
     });
-    for (const removal of removals) announce(removal, tracker.shared);
+    // What the method had set itself before it cleared.
+    for (const [key, seen] of there) {
+      const removal = leaveUnclaimed(tracker, key, seen, 'cleared');
+      if (removal !== undefined) removals.push({ key, removal, hasLeft: true });
+    }
+    for (const { key, removal, hasLeft } of removals) if (hasLeft) takeCompanions(tracker, key, removal);
+    for (const { removal } of removals) announce(removal, tracker.shared);
   }
 }
 

@@ -30,15 +30,16 @@ export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => 
   const { native, stamps } = tracker;
   const key = keptKey(tracker, given);
   if (tracker.isBypassed) reconcileKey(tracker, key);
-  const slot = stamps.slotOf(key);
-  const generation = slot === undefined ? 0 : (stamps.generation[slot] as number);
-  const previous = slot === undefined ? undefined : native.get(key);
+  const before = stamps.slotOf(key);
+  const call = tracker.beginCall(key, before, before === undefined ? undefined : native.get(key));
   try {
     return run();
   } finally {
-    if (slot !== undefined && stamps.holds(slot, generation) && native.has(key)) {
-      overwritten(tracker, slot, key, native.get(key), previous);
-    } else if (slot !== undefined || native.has(key)) reconcileKey(tracker, key);
+    tracker.underWay = call.outer;
+    const { slot, generation, value } = call;
+    if (stamps.holds(slot, generation) && native.has(key)) {
+      overwritten(tracker, slot, key, native.get(key), value);
+    } else if (slot >= 0 || native.has(key)) reconcileKey(tracker, key);
     else isKeptElsewhere(tracker, given);
   }
 }
@@ -100,7 +101,7 @@ export function touch(tracker: Tracker, given: unknown): boolean {
 /** A value was set on a key that had an entry. */
 function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknown, previous: unknown): void {
   const { dispose } = tracker.policy;
-  if (tracker.removing !== undefined) tracker.hasReplaced(slot, value);
+  if (tracker.underWay !== undefined) tracker.hasWritten(slot, value);
   tracker.recorder?.overwritten(slot);
   if (dispose === undefined || Object.is(previous, value)) {
     refresh(tracker, slot, key);

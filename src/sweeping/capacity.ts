@@ -122,7 +122,8 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
   const { stamps, due, shared } = tracker;
   // An entry that waits for its `beforeSweep` counts as one that has left.
   const going = new Set<number>();
-  const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries;
+  // The map may be another tracker's by now.
+  const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries && !tracker.isReleased;
 
   const remove = (slot: number, rule: string): void => {
     if (tracker.policy.beforeSweep === undefined) evict(tracker, slot, rule);

@@ -192,9 +192,12 @@ export class DueQueue {
     const stamped = activity.latest(slot);
     if (policy.activeAt === undefined) return stamped;
     const key = stamps.keyOf(slot);
+    const value = native.get(key);
+    // Deleted past the wrapper, which nobody has noticed yet.
+    if (value === undefined && !native.has(key)) return stamped;
     this.#judging += 1;
     try {
-      const answer = this.judge.activity(slot, key, native.get(key), stamped, now);
+      const answer = this.judge.activity(slot, key, value, stamped, now);
       return answer === FAILED ? now : answer;
     } finally {
       this.#judging -= 1;

@@ -32,7 +32,7 @@ export function lookAt(
   now: number,
   isHookDone = false,
 ): boolean {
-  const { native, stamps, due, activity } = tracker;
+  const { native, stamps, due, activity, companions } = tracker;
   const generation = stamps.generation[slot] as number;
   const activeAt = activity.latest(slot);
   const state = due.judgeAt(slot, value, now);
@@ -47,9 +47,12 @@ export function lookAt(
     due.file(slot, state);
     return false;
   }
-  // It may also have touched or replaced it, after which the judgement does not hold: the next sweep makes another.
+  // It may also have touched or replaced it, or set its leader, after which the judgement does not hold: the next sweep
+  // makes another.
   const isOvertaken =
-    activity.latest(slot) !== activeAt || (due.judge.needsValue && !Object.is(native.get(key), value));
+    activity.latest(slot) !== activeAt ||
+    (due.judge.needsValue && !Object.is(native.get(key), value)) ||
+    (due.judge.deadline.by === 'orphanAfter' && companions.hasLeader(key));
   if (isOvertaken) {
     due.watch(slot);
     return false;

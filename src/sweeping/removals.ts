@@ -19,7 +19,7 @@ import { shownStamps } from '../stamps/entry-stamps.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
-import type { RemovalUnderWay, Tracker } from './tracker.js';
+import type { Seen, Tracker } from './tracker.js';
 
 /** Returns whether nobody has to be told when an entry leaves by the owner's `delete`, and nothing leaves with it. */
 export function isQuiet(tracker: Tracker): boolean {
@@ -102,7 +102,8 @@ export function tellLateness({ name, shared: { measurements } }: Tracker, lateMs
 export function leftPastWrapper(tracker: Tracker, slot: number, key: unknown): void {
   const removal = newRemoval();
   const claim = tracker.claims?.claim(slot, key, undefined, 'deleted');
-  takeOut(tracker, slot, key, 'deleted', removal);
+  takeOut(tracker, slot, 'deleted', removal);
+  takeCompanions(tracker, key, removal);
   if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
   announce(removal, tracker.shared);
 }
@@ -112,6 +113,18 @@ export function leave(
   tracker: Tracker,
   slot: number,
   key: unknown,
+  value: unknown,
+  reason: LeavingReason,
+  removal: Removal,
+): void {
+  leaveAlone(tracker, slot, value, reason, removal);
+  takeCompanions(tracker, key, removal);
+}
+
+/** The entry has left the map: drops its stamp and notes whom to tell. Nothing of the owner's runs. */
+export function leaveAlone(
+  tracker: Tracker,
+  slot: number,
   value: unknown,
   reason: LeavingReason,
   removal: Removal,
@@ -126,27 +139,32 @@ export function leave(
       : undefined;
     removal.left.push({ map: name, key: kept, value, reason, dispose: policy.dispose, removed });
   }
-  takeOut(tracker, slot, key, reason, removal);
+  takeOut(tracker, slot, reason, removal);
+}
+
+/** A key has left its map: its companions leave too. */
+export function takeCompanions(tracker: Tracker, key: unknown, removal: Removal): void {
+  for (const follower of tracker.companions.followers) leaveWithLeader(follower, key, removal);
 }
 
 /**
- * The owner's own `delete` has set its key again, and has then removed that too, past the wrapper: it leaves as what it is,
- * another registration.
+ * The owner's own `delete` or `clear` has set a key and has then removed that too, past the wrapper: it leaves as what it
+ * is, a registration of its own. Nothing of the owner's runs, and its companions stay for the time being.
  *
- * @param generation of the registration that was to be removed
+ * @returns who has to be told; `undefined` if it is still there, or has left already
  */
-export function leaveAgain(
+export function leaveUnclaimed(
   tracker: Tracker,
-  { key, slot, generation: latest, value }: RemovalUnderWay,
-  generation: number,
-): void {
-  const { native, stamps, shared } = tracker;
-  if (latest === generation || !stamps.holds(slot, latest) || native.has(key)) return;
+  key: unknown,
+  { slot, generation, value }: Seen,
+  reason: 'deleted' | 'cleared',
+): Removal | undefined {
+  if (!tracker.stamps.holds(slot, generation) || tracker.native.has(key)) return undefined;
   const removal = newRemoval();
   const claim = tracker.claims?.claim(slot, key, value, 'deleted');
-  leave(tracker, slot, key, value, 'deleted', removal);
+  leaveAlone(tracker, slot, value, reason, removal);
   if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
-  announce(removal, shared);
+  return removal;
 }
 
 /** Confirms the claim of an entry that has left, and withdraws that of one that is still there, unless its owner claimed. */
@@ -155,18 +173,11 @@ export function confirmOrWithdraw(tracker: Tracker, claim: Claim, removal: Remov
   else removal.ended = tracker.claims?.confirm(claim);
 }
 
-function takeOut(
-  tracker: Tracker,
-  slot: number,
-  key: unknown,
-  reason: LeavingReason,
-  removal: Removal,
-): void {
+function takeOut(tracker: Tracker, slot: number, reason: LeavingReason, removal: Removal): void {
   // A companion leaves by what its leader's entry left by.
   if (isCeiling(removal.rule)) tracker.ages.byCeiling(tracker.stamps.registeredAt[slot] as number);
   tracker.forget(slot);
   tracker.removedTotal[reason] += 1;
-  for (const follower of tracker.companions.followers) leaveWithLeader(follower, key, removal);
 }
 
 /** The leader's entry has left: so does this one, guarded or not. */

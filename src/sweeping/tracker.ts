@@ -41,15 +41,27 @@ export interface ExpectedRemoval {
   readonly removal: Removal;
 }
 
-/** A key that is being removed by the owner's own method, which may write to it before it does so, or anew. */
-export interface RemovalUnderWay {
-  readonly key: unknown;
+/** What a map holds under a key, as far as the wrappers have seen. */
+export interface Seen {
   slot: number;
   generation: number;
-  /** What the map holds under it, as far as the wrappers have seen. */
   value: unknown;
-  readonly outer: RemovalUnderWay | undefined;
 }
+
+/**
+ * A method of the owner's own class that is under way. It may write to its map before it does what it was called for, and
+ * what it then overwrites or removes natively is known from here.
+ */
+export interface CallUnderWay extends Seen {
+  /** What it was called for. */
+  readonly key: unknown;
+  /** Of a `clear`, which is called for everything: what is there, by key. */
+  readonly everything: Map<unknown, Seen> | undefined;
+  readonly outer: CallUnderWay | undefined;
+}
+
+/** Stands for no slot. */
+const none = -1;
 
 /** A map that has had more entries than this gives the memory of its lists back when it is empty. */
 const burstSize = 1_024;
@@ -97,8 +109,8 @@ export class Tracker {
   plainDelete: ((key: unknown) => boolean) | undefined;
   /** The removal by the library that is under way in the owner's `delete`. */
   expected: ExpectedRemoval | undefined;
-  /** The innermost removal that is under way. */
-  removing: RemovalUnderWay | undefined;
+  /** The innermost method of the owner's that is under way. */
+  underWay: CallUnderWay | undefined;
   /** The owner's `clear` is under way. */
   isClearing = false;
 
@@ -136,11 +148,13 @@ export class Tracker {
   }
 
   /**
-   * Stamps an entry that has none.
+   * Stamps an entry that has none. Does nothing once the map is tracked no more: whoever releases it may do so from inside of
+   * whatever is looking at its entries.
    *
    * @param isWritten `false` for an entry that was found in the map: nobody knows when it was written
    */
   register(key: unknown, value: unknown, isWritten = true): void {
+    if (this.isReleased) return;
     const { leader } = this.companions;
     const at = this.shared.timeline.now();
     const slot = this.stamps.register(key, at);
@@ -148,9 +162,7 @@ export class Tracker {
     this.ages.registered(at);
     this.activity.begin(slot, at);
     const generation = this.stamps.generation[slot] as number;
-    for (let removal = this.removing; removal !== undefined; removal = removal.outer) {
-      if (Object.is(removal.key, key)) Object.assign(removal, { slot, generation, value });
-    }
+    if (this.underWay !== undefined) this.hasWritten(slot, value);
     // Said first, since whatever is said of the entry below has to come after it.
     this.recorder?.registered(slot);
     this.due.register(slot);
@@ -235,17 +247,27 @@ export class Tracker {
     this.shared.measurements.tell((listener) => listener.removed?.(this.name, ageMs));
   }
 
-  /** Follows what becomes of a key while the owner's own method removes it, until `removing` is the outer one again. */
-  beginRemoval(slot: number, key: unknown, value: unknown): RemovalUnderWay {
-    const generation = this.stamps.generation[slot] as number;
-    this.removing = { key, slot, generation, value, outer: this.removing };
-    return this.removing;
+  /** Notes what is written to a key while a method of the owner's is about it, until `underWay` is the outer one again. */
+  beginCall(key: unknown, slot = none, value: unknown = undefined): CallUnderWay {
+    const generation = slot === none ? 0 : (this.stamps.generation[slot] as number);
+    this.underWay = { key, slot, generation, value, everything: undefined, outer: this.underWay };
+    return this.underWay;
   }
 
-  /** Another value was set on a key. */
-  hasReplaced(slot: number, value: unknown): void {
-    for (let removal = this.removing; removal !== undefined; removal = removal.outer) {
-      if (removal.slot === slot && this.stamps.holds(slot, removal.generation)) removal.value = value;
+  /** Does the same for a `clear`. */
+  beginClear(everything: Map<unknown, Seen>): CallUnderWay {
+    const nothing = { key: undefined, slot: none, generation: 0, value: undefined };
+    this.underWay = { ...nothing, everything, outer: this.underWay };
+    return this.underWay;
+  }
+
+  /** A value was set on a key, the first one or another. */
+  hasWritten(slot: number, value: unknown): void {
+    const key = this.stamps.keyOf(slot);
+    const generation = this.stamps.generation[slot] as number;
+    for (let call = this.underWay; call !== undefined; call = call.outer) {
+      if (call.everything !== undefined) call.everything.set(key, { slot, generation, value });
+      else if (call.key === key || Object.is(call.key, key)) Object.assign(call, { slot, generation, value });
     }
   }
 

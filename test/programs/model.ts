@@ -31,6 +31,8 @@ export interface Entry {
   isSilent: boolean;
   /** What becomes of it is not foretold: it was written past the wrapper, or its map is tracked no more. */
   isLoose: boolean;
+  /** It was set or used by a method of the owner's class, which may then remove it natively. */
+  isOfMethod: boolean;
   /** Whether it is told of depends on what no model knows. */
   isUnclear: boolean;
   hasLeft: boolean;
@@ -75,6 +77,7 @@ export class ModelMap {
       hasEnded: false,
       isSilent: false,
       isLoose: !this.isTracked,
+      isOfMethod: false,
       isUnclear: false,
       hasLeft: false,
       shownRegisteredAt: undefined,

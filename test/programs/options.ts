@@ -28,6 +28,13 @@ export function policyOf(world: World, name: string): Loose {
       if (entry !== undefined) Object.assign(entry.answers, { [field as string]: answer });
       return answer;
     };
+  const unstamped = (value: Value, key: unknown): unknown => {
+    const answer = world.call('unstamped', () => 0);
+    const entry = world.entryOf(name, value, key);
+    // It counts as registered now then.
+    if (answer !== 0 && entry !== undefined) entry.isLoose = true;
+    return answer;
+  };
   const hasTtl = config.ttl !== undefined;
   const rules = {
     none: undefined,
@@ -57,7 +64,7 @@ export function policyOf(world: World, name: string): Loose {
       },
     }),
     ...(config.weigh && { weigh: asked('weigh', () => 10) }),
-    unstamped: config.unstamped === 'function' ? asked('unstamped', () => 0) : config.unstamped,
+    unstamped: config.unstamped === 'function' ? unstamped : config.unstamped,
     ...(config.persist && { persist: { encode: () => world.call('encode', () => ({ kept: true })) } }),
     ...(config.observe && { mode: 'observe' }),
     ...(config.follows && name !== 'runs' && { follows: 'runs' }),

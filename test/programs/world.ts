@@ -65,7 +65,7 @@ export class World {
   readonly #arms = new Map<CallbackName, Arm[]>();
   readonly #bySerial = new Map<number, Entry>();
   readonly #frames: { readonly map: string; readonly op: 'delete' | 'clear' }[] = [];
-  readonly #pendingWrites: { readonly map: string; readonly key: unknown; readonly value: unknown }[] = [];
+  #pendingWrites: { readonly map: string; readonly key: unknown; readonly value: unknown }[] = [];
   readonly #promises: Promise<unknown>[] = [];
   readonly #undo: (() => void)[] = [];
   readonly #holds: { readonly hold: Loose; readonly entry: Entry }[] = [];
@@ -87,6 +87,7 @@ export class World {
   #resetsLeft = mostResetsPerStep;
   #acts = 0;
   #isCalm = false;
+  #isAdopting = false;
   #isClosed = false;
   #isStopped = false;
   /** Something was done before there were listeners. */
@@ -248,7 +249,7 @@ export class World {
     const config = this.configOf(map);
     const isByOwner = this.#frames.some((frame) => frame.map === map);
     if (entry.isLoose) return;
-    if ((reason === 'deleted' || reason === 'cleared') && !isByOwner) {
+    if ((reason === 'deleted' || reason === 'cleared') && !isByOwner && !entry.isOfMethod) {
       this.find(`${map}: ${String(entry.key)} left as ${reason}, and nobody did`);
     }
     if (reason !== 'deleted' && reason !== 'cleared' && config.observe) {
@@ -256,7 +257,8 @@ export class World {
     }
     if (reason === 'companion' && !config.follows) this.find(`${map}: follows nothing, and lost a companion`);
     if (reason === 'evicted' && config.maxEntries === undefined) this.find(`${map}: evicted without a limit`);
-    if (reason === 'swept') this.#checkDue(entry, config);
+    // A method of its own may have written to it after it was judged.
+    if (reason === 'swept' && !entry.isOfMethod) this.#checkDue(entry, config);
   }
 
   #checkDue(entry: Entry, config: MapConfig): void {
@@ -543,19 +545,24 @@ export class World {
     const name = act.map;
     const kept = key === 0 ? 0 : key;
     const entry = model.entries.get(kept);
-    const isQuiet = this.#methodDepth === 0;
+    // A map that is being adopted has stamps for a part of its entries.
+    const isQuiet = this.#methodDepth === 0 && !this.#isAdopting;
     const own = this.configOf(name).kind === 'subclass';
     switch (act.act) {
       case 'set': {
         const value = name === 'toString' ? key : this.#value(name);
-        if (!own) this.#writing(name, key, value);
-        this.#written(name, () => (name === 'toString' ? real.add(key) : real.set(key, value)));
+        this.#written(() => {
+          if (!own) this.#writing(name, key, value);
+          return name === 'toString' ? real.add(key) : real.set(key, value);
+        });
         return;
       }
       case 'setSame': {
         if (entry === undefined || name === 'toString') return;
-        if (!own) this.#writing(name, key, entry.value);
-        this.#written(name, () => real.set(key, entry.value));
+        this.#written(() => {
+          if (!own) this.#writing(name, key, entry.value);
+          real.set(key, entry.value);
+        });
         return;
       }
       case 'delete': {
@@ -583,7 +590,7 @@ export class World {
         const isThere = byMap ? real.touch(key) : this.#released(() => registry.touch(name, key));
         if (isThere === undefined || arms !== this.#armCount) return;
         const isAmiss = isThere !== (entry !== undefined) && entry?.isLoose !== true;
-        if (isAmiss && isQuiet && !this.#haunted.has(`${name} ${String(kept)}`))
+        if (isAmiss && isQuiet && !model.isLoose && !this.#haunted.has(`${name} ${String(kept)}`))
           this.find(`touch of ${name} answers ${isThere}`);
         if (entry !== undefined && isThere) this.#active(entry);
         return;
@@ -650,10 +657,11 @@ export class World {
       case 'getOrInsert': {
         if (typeof real.getOrInsert !== 'function') return;
         const value = this.#value(name);
-        if (entry === undefined) this.#writing(name, key, value);
-        this.#written(name, () =>
-          act.other % 2 === 0 ? real.getOrInsert(key, value) : real.getOrInsertComputed(key, () => value),
-        );
+        this.#written(() => {
+          if (entry === undefined) this.#writing(name, key, value);
+          if (act.other % 2 === 0) real.getOrInsert(key, value);
+          else real.getOrInsertComputed(key, () => value);
+        });
         return;
       }
       case 'hold': {
@@ -683,14 +691,17 @@ export class World {
       case 'bypassSet': {
         if (name === 'runs' || name === 'toString' || entry !== undefined) return;
         const value = this.#value(name);
-        const made = this.#writing(name, key, value);
-        made.isLoose ||= this.#haunted.has(`${name} ${String(kept)}`);
+        this.#written(() => {
+          const made = this.#writing(name, key, value, false);
+          // A method that is under way may remove it natively too: nobody has seen it then.
+          made.isLoose ||= this.#methodDepth > 0 || this.#haunted.has(`${name} ${String(kept)}`);
+          nativeSet.call(real, key, value);
+        });
         this.#haunted.add(`${name} ${String(kept)}`);
-        nativeSet.call(real, key, value);
         return;
       }
       case 'bypassDelete': {
-        if (name === 'runs' || name === 'toString' || entry === undefined) return;
+        if (name === 'runs' || name === 'toString' || entry === undefined || this.#methodDepth > 0) return;
         entry.isLoose = true;
         this.#haunted.add(`${name} ${String(kept)}`);
         nativeDelete.call(real, key);
@@ -797,12 +808,16 @@ export class World {
       }
     }
     const acts = this.#acts;
+    const wasAdopting = this.#isAdopting;
+    this.#isAdopting = true;
     try {
       this.#extraHandle = this.registry.adopt('extra', real, this.#policy('extra', undefined));
       if (wasTracked) this.find('a map is adopted twice');
     } catch (error) {
       const isExpected = wasTracked || this.#isClosed;
       if (!isExpected || !String((error as Loose)?.code).startsWith('ERR_')) throw error;
+    } finally {
+      this.#isAdopting = wasAdopting;
     }
     if (this.#acts > acts) this.#loosen(model);
     // A method of its own is under way, and writes past the wrapper that it has just got.
@@ -903,7 +918,7 @@ export class World {
   // --- The model ----------------------------------------------------------------------------------------------------
 
   /** A write to a map is about to reach the native one. */
-  #writing(map: string, given: unknown, value: unknown): Entry {
+  #writing(map: string, given: unknown, value: unknown, isSeen = true): Entry {
     this.sync();
     const model = this.models.get(map) as ModelMap;
     const key = given === 0 ? 0 : given;
@@ -916,34 +931,42 @@ export class World {
       if (model.disposes) (entry.isLoose ? model.mayBeReplaced : model.replaced).add(entry.value);
       entry.value = value;
     }
-    // The method may go on and remove natively what was set inside of it: nobody can know that value then.
-    if (this.#isInMethod > 0 || this.#methodDepth > 0) {
-      entry.isLoose = true;
-      this.#haunted.add(`${map} ${String(key)}`);
-    }
     if (map !== 'toString' && value !== null) this.#bySerial.set((value as Value).serial, entry);
-    this.#active(entry);
+    if (isSeen) this.#active(entry);
+    if (map === 'runs' && this.#isInMethod + this.#methodDepth > 0) this.#joinInMethod(key);
     this.#pendingWrites.push({ map, key, value });
     return entry;
   }
 
-  #written(map: string, run: () => unknown): void {
-    const height = this.#pendingWrites.length;
+  /** A method of an orphan's class may set its leader after the orphan was judged. */
+  #joinInMethod(key: unknown): void {
+    for (const [name, model] of this.models) {
+      const companion = this.configOf(name).follows ? model.entries.get(key) : undefined;
+      if (companion !== undefined) companion.isOfMethod = true;
+    }
+  }
+
+  /** Runs a write. What is written in it is not about to be written afterwards. */
+  #written(run: () => unknown): void {
+    const before = new Set(this.#pendingWrites);
     try {
       run();
     } finally {
-      this.#pendingWrites.length = Math.min(height, this.#pendingWrites.length);
-      const last = this.#pendingWrites.findLastIndex((write) => write.map === map);
-      if (last >= 0) this.#pendingWrites.splice(last, 1);
+      this.#pendingWrites = this.#pendingWrites.filter((write) => before.has(write));
     }
   }
 
   #active(entry: Entry): void {
-    entry.activeAt = Math.max(entry.activeAt, this.now);
+    this.#activeAt(entry);
     if (!this.configOf(entry.map).follows || entry.map === 'runs' || this.registry === undefined) return;
     const leader = this.models.get('runs')?.entries.get(entry.key);
     if (leader !== undefined && this.models.get(entry.map)?.isTracked && !entry.isLoose)
-      leader.activeAt = Math.max(leader.activeAt, this.now);
+      this.#activeAt(leader);
+  }
+
+  #activeAt(entry: Entry): void {
+    entry.activeAt = Math.max(entry.activeAt, this.now);
+    if (this.#isInMethod > 0 || this.#methodDepth > 0) entry.isOfMethod = true;
   }
 
   /** Has the model lose what the maps have lost. Nothing may be in a map that nobody set. */

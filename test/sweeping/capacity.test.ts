@@ -454,3 +454,48 @@ describe('release()', () => {
     registry.stop();
   });
 });
+
+describe('an eviction whose activeAt', () => {
+  it('gives the map back and has it adopted anew leaves it to the new one', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ clock });
+    const live = new Map<string, number>();
+    const disposed: string[] = [];
+    let isAgain = false;
+    const policy: PolicyOf<Numbers> = {
+      maxEntries: 1,
+      activeAt: () => {
+        if (isAgain) return undefined;
+        isAgain = true;
+        handle.release();
+        registry.adopt('map', live, policy);
+        return undefined;
+      },
+      dispose: (_, key, reason) => void disposed.push(`${key} ${reason}`),
+    };
+    const handle = registry.adopt('map', live, policy);
+    for (const key of ['a', 'b', 'c']) live.set(key, 1);
+    await clock.advance(120_000);
+    expect(isAgain).toBe(true);
+    expect(disposed).toEqual(['a evicted', 'b evicted']);
+    expect([...live.keys()]).toEqual(['c']);
+    registry.stop();
+  });
+
+  it('is not asked about what was deleted past the wrapper', async () => {
+    const asked: unknown[] = [];
+    const { map, clock, registry, end } = capped({
+      maxEntries: 2,
+      activeAt: (value, key) => {
+        asked.push(value);
+        if (key === 'a') Map.prototype.delete.call(map, 'b');
+        return undefined;
+      },
+    });
+    for (const key of ['a', 'b', 'c', 'd', 'e']) map.set(key, 1);
+    await clock.advance(0);
+    expect(asked).not.toContain(undefined);
+    expect(registry.report().callbackErrors).toEqual([]);
+    end();
+  });
+});

@@ -409,6 +409,23 @@ describe('an orphan', () => {
     end();
   });
 
+  it('is none any more once its own guard, which is asked in the last moment, has set its leader', async () => {
+    const { clock, runs, contexts, end } = chain({
+      runs: { ttl: false },
+      contexts: {
+        orphanAfter: '10m',
+        keepWhile: (_: number, key: string) => {
+          runs.set(key, 1);
+          return false;
+        },
+      },
+    });
+    contexts.set('a', 1);
+    await clock.advance(3_600_000);
+    expect(contexts.size).toBe(1);
+    end();
+  });
+
   it('has its whole time again after its leader left while it was only observed', async () => {
     const { clock, registry, runs, contexts, end } = chain({
       runs: { ttl: false },

@@ -11,11 +11,9 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a companion leaves with the next tick',
     file: 'sweeping/removals.ts',
-    find: `  tracker.removedTotal[reason] += 1;
-  for (const follower of`,
-    replace: `  tracker.removedTotal[reason] += 1;
-  for (const follower of tracker.companions.followers) follower.refileAll();
-  if (reason === ('never' as string)) for (const follower of`,
+    find: '  for (const follower of tracker.companions.followers) leaveWithLeader(follower, key, removal);',
+    replace: `  for (const follower of tracker.companions.followers) follower.refileAll();
+  void [key, removal, leaveWithLeader];`,
   },
   {
     name: 'a guard is asked only once',
