@@ -20,7 +20,6 @@ class KeptKeys {
   readonly #byGiven = new Map<unknown, Kept>();
   // Stands behind the last entry that it has seen, so that a new one is found without a search.
   #tail: Iterator<unknown>;
-  #isTold = false;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -74,8 +73,8 @@ class KeptKeys {
   }
 
   #tell(given: unknown): void {
-    if (this.#isTold) return;
-    this.#isTold = true;
+    if (this.#tracker.isKeptElsewhere) return;
+    this.#tracker.isKeptElsewhere = true;
     const { name, shared } = this.#tracker;
     const message = `${shownKey(name)} keeps entries elsewhere, or under keys that cannot be told from those it is given: they are not tracked`;
     shared.failures.report(name, 'set', given, new MapsweepError('ERR_NOT_ADOPTABLE', message));

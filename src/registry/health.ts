@@ -6,7 +6,8 @@ import type { RegistryInternals } from './internals.js';
 export interface Health {
   /**
    * - `ok`: nothing to do
-   * - `warning`: somebody should look: a map leaks, endings have died, or sweeping was stopped by hand
+   * - `warning`: somebody should look: a map leaks or cannot be tracked, endings have died, or sweeping was stopped by
+   *   hand
    * - `failing`: it does not do its work: the sweeper stands still, or the journal takes nothing
    */
   readonly status: 'ok' | 'warning' | 'failing';
@@ -58,6 +59,10 @@ function warningsOf({ engine, leaks, deliveries }: RegistryInternals): string[] 
   for (const tracker of engine.trackers.values()) {
     const { state, reason } = leaks.verdictOf(tracker);
     if (state === 'leaking') warnings.push(`the map ${shownKey(tracker.name)} leaks: ${reason}`);
+    if (tracker.isKeptElsewhere)
+      warnings.push(
+        `the map ${shownKey(tracker.name)} keeps entries where they cannot be seen: they are not tracked`,
+      );
   }
   const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)

@@ -98,6 +98,8 @@ export class Tracker {
   onRegistered: ((slot: number, key: unknown, value: unknown) => void) | undefined;
   /** The map is tracked no more. */
   isReleased = false;
+  /** A write has shown that the owner's class keeps entries where they cannot be seen: the size says nothing. */
+  isKeptElsewhere = false;
 
   registeredTotal = 0;
   /** How many entries have left, by reason. */

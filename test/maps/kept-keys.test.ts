@@ -103,15 +103,20 @@ describe('a class that keeps its entries elsewhere', () => {
     expect(() => adopt(new Counted(), {})).toThrow(TypeError);
   });
 
-  it('is told of at the first write that shows it, once', () => {
+  it('is told of at the first write that shows it, once, and is no healthy empty map from then on', () => {
     const live = new Elsewhere();
     const registry = createRegistry({ maps: { memo: { adopt: live } }, clock: createManualClock() });
     const failures: unknown[] = [];
     registry.on('callback-failed', ({ map, callback, error }) =>
       failures.push([map, callback, (error as { code: string }).code]),
     );
+    expect(registry.health().status).toBe('ok');
     live.set('a', 1).set('b', 2);
     expect(failures).toEqual([['memo', 'set', 'ERR_NOT_ADOPTABLE']]);
+    expect(registry.health()).toEqual({
+      status: 'warning',
+      reasons: ["the map 'memo' keeps entries where they cannot be seen: they are not tracked"],
+    });
     registry.stop();
   });
 

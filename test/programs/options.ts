@@ -29,10 +29,14 @@ export function policyOf(world: World, name: string): Loose {
       return answer;
     };
   const unstamped = (value: Value, key: unknown): unknown => {
-    const answer = world.call('unstamped', () => 0);
-    const entry = world.entryOf(name, value, key);
-    // It counts as registered now then.
-    if (answer !== 0 && entry !== undefined) entry.isLoose = true;
+    let answer: unknown;
+    try {
+      answer = world.call('unstamped', () => 0);
+    } finally {
+      const entry = world.entryOf(name, value, key);
+      // It counts as registered now then.
+      if (answer !== 0 && entry !== undefined) entry.isLoose = true;
+    }
     return answer;
   };
   const hasTtl = config.ttl !== undefined;

@@ -744,12 +744,14 @@ export class World {
     }
   }
 
-  /** Answers `undefined` where the map has been released by `close`. */
+  /** Answers `undefined` where the map is not tracked any more, or not yet. */
   #released<T>(run: () => T): T | undefined {
     try {
       return run();
     } catch (error) {
-      if (this.#isClosed && (error as Loose)?.code === 'ERR_UNKNOWN_MAP') return undefined;
+      // What is asked in between may release the map.
+      const isUnknown = this.#isClosed || this.#isAdopting || !this.models.get('extra')?.isTracked;
+      if (isUnknown && (error as Loose)?.code === 'ERR_UNKNOWN_MAP') return undefined;
       throw error;
     }
   }
