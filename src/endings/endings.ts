@@ -214,7 +214,11 @@ export class Endings implements ClaimKeeper {
     const known = this.#oddIds.get(slot);
     // One that was in the map when it was adopted has been asked about when it was stamped.
     if (known !== undefined) return known.startsWith(`${this.#host.lifeId}:`) ? undefined : known;
+    const { stamps } = this.tracker;
+    const generation = stamps.generation[slot] as number;
     const id = this.#host.ids?.ask(value, key);
+    // Whoever was asked may have removed the entry, whose slot is another's then.
+    if (!stamps.holds(slot, generation)) return undefined;
     if (this.#host.ids !== undefined) this.#oddIds.set(slot, id ?? this.idOf(slot));
     return id;
   }
@@ -277,7 +281,9 @@ export class Endings implements ClaimKeeper {
   registered(slot: number, key: unknown, value: unknown): void {
     const { ids } = this.#host;
     if (ids === undefined) return;
+    const generation = this.tracker.stamps.generation[slot] as number;
     if (!this.#oddIds.has(slot)) this.askId(slot, key, value);
+    if (!this.tracker.stamps.holds(slot, generation)) return;
     const id = this.idOf(slot);
     if (this.isClaimed(slot)) return;
     const open = ids.slotOf(id);

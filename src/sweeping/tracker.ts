@@ -178,6 +178,7 @@ export class Tracker {
       this.due.fileNew(slot, at);
     }
     this.claims?.registered(slot, key, value);
+    if (!this.stamps.holds(slot, generation)) return;
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
     this.onRegistered?.(slot, key, value);
   }

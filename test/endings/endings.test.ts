@@ -628,6 +628,27 @@ describe('inside callbacks', () => {
   });
 });
 
+describe('an id that removes the entry it is asked about', () => {
+  it('has that told, and every later run asked for an id of its own and told too', () => {
+    const asked: string[] = [];
+    const { runs, told, end } = runsRegistry(
+      {},
+      {
+        id: (_, key) => {
+          asked.push(key);
+          if (key.startsWith('gone')) runs.delete(key);
+          return `run ${key}`;
+        },
+      },
+    );
+    for (const key of ['gone', 'a', 'gone again', 'b']) runs.set(key, {});
+    expect(asked).toEqual(['gone', 'a', 'gone again', 'b']);
+    runs.clear();
+    expect(told.length).toBe(4);
+    end();
+  });
+});
+
 describe('observe', () => {
   it('claims nothing by itself, while the owner’s end, delete and clear work as usual', async () => {
     for (const observing of [{ mode: 'observe' }, {}]) {
