@@ -123,11 +123,12 @@ export class MapFollower {
     }
   }
 
-  #adopt({ path, ref, size, policy, isListed, lacks }: Adoption): boolean {
-    // Its leader is there, but is to be left alone or cannot be tracked: whose entries are orphans is not known then.
-    const isBlind = policy.follows !== undefined && !this.#followed.has(policy.follows);
-    const inForce: MapPolicy = isBlind ? { mode: 'observe' } : policy;
-    const waitsFor = isBlind ? policy.follows : lacks;
+  #adopt({ path, ref, size, policy, isListed }: Adoption): boolean {
+    const { follows } = policy;
+    // Its leader is not there (another release keeps it elsewhere), is to be left alone or cannot be tracked: which of its entries
+    // are orphans is not known then, and to sweep by a guess could take from a run that lives.
+    const waitsFor = follows === undefined || this.#followed.has(follows) ? undefined : follows;
+    const inForce: MapPolicy = waitsFor === undefined ? policy : { mode: 'observe' };
     try {
       const handle = this.registry.adopt(path, ref as Map<unknown, unknown>, inForce);
       this.#followed.set(path, { path, ref, handle, size, policy: inForce, isListed, waitsFor });

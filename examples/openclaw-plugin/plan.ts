@@ -17,8 +17,6 @@ export interface TrackedMap {
 
 /** A map to adopt. */
 export interface Adoption extends Treatment {
-  /** The leader that is not there: it lives by its policy without it, until it is. */
-  readonly lacks: string | undefined;
   readonly path: string;
   readonly ref: Discovered['ref'];
   readonly size: number;
@@ -114,21 +112,13 @@ export function planAdoptions(
   for (const [path, { ref, size }] of there) {
     const treatment = kept.has(path) ? undefined : treatmentOf(path, maps);
     if (treatment === undefined) continue;
-    const { follows } = treatment.policy;
-    const lacks = follows === undefined || there.has(follows) ? undefined : follows;
-    const policy = lacks === undefined ? treatment.policy : leaderless(treatment.policy);
-    wanted.push({ path, ref, size, policy, isListed: treatment.isListed, lacks });
+    wanted.push({ path, ref, size, ...treatment });
   }
   const rank = ({ path, isListed }: Adoption): number =>
     isListed ? chainLength(path, maps) : LONGEST_CHAIN + 1;
   wanted.sort((a, b) => rank(a) - rank(b));
   const adopt = wanted.slice(0, Math.max(0, limit - kept.size));
   return { release, adopt, leftOut: wanted.length - adopt.length };
-}
-
-/** Where there is no leader every entry is an orphan. An idle time of its own counts instead of `orphanAfter`. */
-function leaderless({ follows: _, orphanAfter = '30m', ...policy }: MapPolicy): MapPolicy {
-  return { ...policy, maxIdle: policy.maxIdle ?? orphanAfter };
 }
 
 /** How many leaders stand above a map. Patterns can make circles; the registry refuses those with an error of its own. */

@@ -170,12 +170,20 @@ describe('MapFollower', () => {
     expect(mapOf('openclaw.commandQueueState/lanes')).toBeUndefined();
   });
 
-  it('sweeps counters by idle time in a gateway that has no contexts, until it has', async () => {
+  it('only observes counters in a gateway that keeps its contexts elsewhere: a queued run may live', async () => {
     root[Symbol.for('openclaw.agentEvents.state')] = { seqByRun: state.seqByRun };
     follow();
+    expect(lines).toContain(
+      `only observes ${COUNTERS} (0 entries), until ${CONTEXTS} is tracked, which it follows`,
+    );
     state.seqByRun.set('run-1', 1);
-    await clock.advance(31 * MINUTE);
-    expect(state.seqByRun.size).toBe(0);
+    await clock.advance(24 * 60 * MINUTE);
+    expect([...state.seqByRun]).toEqual([['run-1', 1]]);
+  });
+
+  it('sweeps counters once their contexts have come', async () => {
+    root[Symbol.for('openclaw.agentEvents.state')] = { seqByRun: state.seqByRun };
+    follow();
     root[Symbol.for('openclaw.agentEvents.state')] = { ...state };
     await clock.advance(2 * MINUTE);
     expect(mapOf(COUNTERS)?.follows).toBe(CONTEXTS);

@@ -42,7 +42,7 @@ describe('planAdoptions', () => {
       'openclaw.a/companion',
       'openclaw.0',
     ]);
-    expect(adopt[1]).toMatchObject({ policy: follow[0]?.policy, isListed: true, lacks: undefined });
+    expect(adopt[1]).toMatchObject({ policy: follow[0]?.policy, isListed: true });
     expect(release).toEqual([]);
   });
 
@@ -65,12 +65,6 @@ describe('planAdoptions', () => {
     const plan = planAdoptions([map('openclaw.new', ref)], new Map([tracked('openclaw.old', ref)]), [], 10);
     expect(plan.release).toEqual(['openclaw.old']);
     expect(plan.adopt).toMatchObject([{ path: 'openclaw.new', ref }]);
-  });
-
-  it('lets a companion whose leader is not there live by orphanAfter, as an idle time', () => {
-    const { adopt } = planAdoptions([map('openclaw.a/companion')], new Map(), follow, 10);
-    expect(adopt).toMatchObject([{ policy: { maxIdle: '10m' }, lacks: 'openclaw.a/leader' }]);
-    expect(adopt[0]?.policy).not.toHaveProperty('follows');
   });
 
   it('adopts a companion anew once the leader that it lacked is tracked', () => {
