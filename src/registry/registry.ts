@@ -17,7 +17,7 @@ import type {
   RunKey,
 } from '../maps/collection-types.js';
 import { MapHandle } from '../maps/map-handle.js';
-import { touch } from '../maps/owner-writes.js';
+import { hold, touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
 import { compilePolicy } from '../policy/compile-policy.js';
@@ -27,6 +27,7 @@ import { optionPath, readInteger, readName, readOneOf, readOptions } from '../po
 import { closeUntaken } from '../restart/persist-to.js';
 import type { RegistrySnapshot } from '../restart/snapshot.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
+import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
 import { checkFollows, compileRegistryOptions } from './compile-options.js';
@@ -139,6 +140,14 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   /** Counts as activity of the entry, as a `set` does. Returns false if there is no such entry. */
   touch<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): boolean {
     return touch(this.#tracker(map), key);
+  }
+
+  /**
+   * Says that somebody uses an entry, until the hold is released: it is neither swept nor evicted before its `maxAge`, and
+   * its idle time begins at the release. Of a key without an entry it holds nothing, which `isHeld` says.
+   */
+  hold<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): Hold {
+    return hold(this.#tracker(map), key);
   }
 
   /** Says when an entry was registered and last active; returns `undefined` if there is no such entry. */

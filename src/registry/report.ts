@@ -7,8 +7,18 @@ import { shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { RegistryInternals } from './internals.js';
 
-/** How many of the oldest entries of each map a report explains. */
+/** How many of the oldest entries of each map a report explains, and how many holds it shows. */
 const oldestExplained = 3;
+
+/** A hold that is not released. */
+export interface HeldReport {
+  /** The key of its entry, as it is shown: escaped and cut. */
+  readonly key: string;
+  /** How long ago it was taken, ms. */
+  readonly forMs: number;
+  /** Where it was taken, if that was sampled: see `captureSites`. */
+  readonly site: string | undefined;
+}
 
 /** The state of one map. */
 export interface MapReport {
@@ -25,6 +35,10 @@ export interface MapReport {
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
   readonly guarded: number;
+  /** Somebody uses them, who has taken a hold; due or not. */
+  readonly held: number;
+  /** The holds that were taken first and are not released. */
+  readonly longestHeld: readonly HeldReport[];
   /** Of those, the ones whose `beforeSweep` runs, is queued, or has failed and waits. */
   readonly waiting: number;
   readonly registered: number;
@@ -150,6 +164,12 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     excess: Math.max(0, tracker.native.size() - policy.maxEntries),
     overdue: tracker.due.overdueCount,
     guarded: tracker.due.guardedCount,
+    held: tracker.holds?.size ?? 0,
+    longestHeld: (tracker.holds?.longest(oldestExplained) ?? []).map(({ key, takenAt, site }) => ({
+      key: shownKey(key),
+      forMs: now - takenAt,
+      site,
+    })),
     waiting: engine.hooks.countOf(tracker),
     registered: tracker.registeredTotal,
     removed: { ...tracker.removedTotal },
@@ -180,6 +200,7 @@ function printed(report: ReportData): string {
   ];
   lines.push(...leakLines(report.maps));
   lines.push(...weightLines(report.maps));
+  lines.push(...holdLines(report.maps));
   if (report.endings !== undefined) lines.push('', ...endingLines(report.endings));
   for (const { map, callback, count } of report.callbackErrors) {
     // The deliveries above say that already.
@@ -243,6 +264,17 @@ function weightLines(maps: readonly MapReport[]): string[] {
     estimatedBytes === undefined ? [] : `${shownText(name)} ${bytes(estimatedBytes)}`,
   );
   return weights.length === 0 ? [] : ['', `estimated weight: ${weights.join(', ')}`];
+}
+
+function holdLines(maps: readonly MapReport[]): string[] {
+  const lines = maps.flatMap(({ name, held, longestHeld }) => [
+    ...(held === 0 ? [] : [`${shownText(name)} has ${held} held ${held === 1 ? 'entry' : 'entries'}`]),
+    ...longestHeld.map(
+      ({ key, forMs, site }) =>
+        `  ${shownText(name)} ${key} held for ${span(forMs)}${site === undefined ? '' : ` at ${site}`}`,
+    ),
+  ]);
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function bytes(count: number): string {

@@ -6,7 +6,7 @@ import { detached } from '../time/async-context.js';
 import { giveWay } from '../time/clock.js';
 import { TimerQueue } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
-import { keepGuarded, look } from './look.js';
+import { keep, look } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -272,10 +272,10 @@ export class BeforeSweepGate {
       return;
     }
     const now = this.#shared.timeline.now();
-    const isHeld = tracker.due.isGuarded(slot, now);
+    const keeping = tracker.due.keepingOf(slot, now);
     // The guard may have removed the entry itself.
     if (!tracker.stamps.holds(slot, generation)) return;
-    if (isHeld) keepGuarded(tracker, slot, tracker.stamps.keyOf(slot));
+    if (keeping !== undefined) keep(tracker, slot, tracker.stamps.keyOf(slot), keeping);
     else evict(tracker, slot, 'maxEntries');
   }
 

@@ -2,7 +2,7 @@ import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { AskedWalk } from './asked-walk.js';
 import type { BeforeSweepGate } from './before-sweep.js';
-import { keepGuarded } from './look.js';
+import { keep } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -16,8 +16,8 @@ const shareOfFruitlessPasses = 0.05;
 /**
  * Brings maps down to their `maxEntries`, after the current macrotask and in one pass however many sets there were.
  *
- * A map in which only guarded entries are left is looked at again when something is added to it, and after each sweep;
- * how often depends on how long that takes, since a look at a million guarded entries must not follow every `set`.
+ * A map in which only guarded and held entries are left is looked at again when something is added to it, and after each sweep;
+ * how often depends on how long that takes, since a look at a million of them must not follow every `set`.
  */
 export class CapacityPasses {
   readonly #shared: Shared;
@@ -113,7 +113,7 @@ export class CapacityPasses {
 
 /**
  * Brings a map down to `maxEntries`: entries that are due first, then those whose end was announced, then the longest
- * idle. Guarded ones never leave: if only they remain the map stays too large, which its size shows.
+ * idle. Guarded and held ones never leave: if only they remain the map stays too large, which its size shows.
  *
  * A generator, one small step at a time, so that the caller can pause between any two.
  */
@@ -158,10 +158,10 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
       // A callback may have removed it, and its slot may be another entry's.
       if (stamps.holds(slot, generation) && !isGoing(slot)) {
         const key = stamps.keyOf(slot);
-        const isHeld = due.isGuarded(slot, now);
+        const keeping = due.keepingOf(slot, now);
         if (!stamps.holds(slot, generation)) continue;
-        if (isHeld) keepGuarded(tracker, slot, key);
-        else remove(slot, 'maxEntries');
+        if (keeping === 'guarded') keep(tracker, slot, key, keeping);
+        else if (keeping === undefined) remove(slot, 'maxEntries');
       }
       yield;
     }
@@ -194,7 +194,7 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
     const isThere = stamps.holds(slot, generation);
     // If nothing takes it now, every sweep looks at it.
     if (isThere && state === 'due') buckets.watch(slot);
-    else if (isThere && state === 'guarded') keepGuarded(tracker, slot, key);
+    else if (isThere && (state === 'guarded' || state === 'held')) keep(tracker, slot, key, state);
     else if (isThere) due.file(slot, state);
     yield isThere && state === 'due' ? slot : undefined;
   }
@@ -209,7 +209,7 @@ function* rememberDue(tracker: Tracker): Generator<undefined> {
     const state = due.judgeAt(slot, value, now);
     if (!stamps.holds(slot, generation)) return;
     if (state === 'due') due.buckets.watch(slot);
-    else if (state === 'guarded') keepGuarded(tracker, slot, key);
+    else if (state === 'guarded' || state === 'held') keep(tracker, slot, key, state);
     // It may have been known as active later than its value says now.
     if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now));
   });

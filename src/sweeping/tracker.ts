@@ -15,6 +15,7 @@ import type { ClaimKeeper } from './claims.js';
 import { Companions } from './companions.js';
 import { DueQueue } from './due-queue.js';
 import type { EntryRecorder } from './entry-recorder.js';
+import { type Hold, Holds, holdOfNothing } from './holds.js';
 import type { Removal } from './removal-callbacks.js';
 import type { Shared } from './shared.js';
 
@@ -73,6 +74,10 @@ export class Tracker {
   readonly ages: AgeTable;
   readonly companions: Companions<Tracker>;
   readonly due: DueQueue;
+  /** Made with the first hold of one of its entries. */
+  holds: Holds | undefined;
+  /** Set while sites are captured: says where a hold is taken, if that one is sampled. */
+  siteOfHold: (() => string | undefined) | undefined;
   /** Set for the map whose endings are announced. */
   claims: ClaimKeeper | undefined;
   /**
@@ -183,8 +188,36 @@ export class Tracker {
     this.companions.leader?.companionActive(key, at, isNow);
   }
 
-  /** A look found a guard of this map holding an entry: that counts as activity, also of what it follows. */
-  guardHolds(key: unknown): void {
+  /** Takes a hold of the entry of a key; one of nothing if there is no such entry. */
+  hold(key: unknown): Hold {
+    const slot = this.stamps.slotOf(key);
+    if (slot === undefined || !this.native.has(key)) return holdOfNothing();
+    if (this.holds === undefined) {
+      this.holds = new Holds(this);
+      this.shared.measurements.tell((listener) => listener.mapAdded?.());
+    }
+    return this.holds.take(slot, this.shared.timeline.now(), this.siteOfHold?.());
+  }
+
+  /** An entry is held from now on: a `beforeSweep` of it or of what it follows is to stop. */
+  heldFromNow(slot: number): void {
+    const { leader } = this.companions;
+    const key = this.stamps.keyOf(slot);
+    if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
+    const leading = leader?.stamps.slotOf(key);
+    if (leading !== undefined) leader?.heldFromNow(leading);
+  }
+
+  /** A hold of an entry is over: it was active until now, and if nothing else keeps it, it may be evicted. */
+  heldUntilNow(slot: number): void {
+    this.usedUntilNow(this.stamps.keyOf(slot));
+    for (let map: Tracker | undefined = this; map !== undefined; map = map.companions.leader) {
+      map.shared.capacity.request(map);
+    }
+  }
+
+  /** An entry was in use until now, as a guard or the release of a hold says: that counts as activity, also of what it follows. */
+  usedUntilNow(key: unknown): void {
     const slot = this.stamps.slotOf(key);
     if (slot === undefined) return;
     const now = this.shared.timeline.now();
@@ -224,6 +257,7 @@ export class Tracker {
     this.ages.left(registeredAt);
     if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
+    this.holds?.forget(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
     if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
@@ -260,6 +294,7 @@ export class Tracker {
   /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */
   forgetAll(): void {
     this.due.clear();
+    this.holds?.clear();
     this.activity.clear();
     this.stamps.clear();
   }
@@ -269,6 +304,7 @@ export class Tracker {
     this.isReleased = true;
     this.claims?.forgetAll();
     this.forgetAll();
+    this.holds?.end();
     this.companions.leader = undefined;
     this.companions.followers.length = 0;
   }

@@ -123,6 +123,24 @@ export class Model {
     return known !== undefined;
   }
 
+  /** Somebody begins to use an entry: nothing may be on its way to remove it, or what it accompanies. */
+  hold(registration: Registration): void {
+    registration.holds += 1;
+    for (let held: Registration | undefined = registration; held !== undefined; held = this.#leaderOf(held))
+      this.#outdate(held);
+  }
+
+  /** Somebody uses an entry no more, which was active until now; nothing comes of that if it has left. */
+  release(registration: Registration): void {
+    this.notice();
+    registration.holds -= 1;
+    if (registration.isThere) this.#isActive(registration);
+  }
+
+  #leaderOf({ plan: { follows }, key }: Registration): Registration | undefined {
+    return follows === undefined ? undefined : this.get(follows, key);
+  }
+
   /** The owner changed something about a value without telling the library. */
   disturb(registration: Registration): void {
     registration.disturbedIn = this.host.act();
@@ -329,7 +347,7 @@ export class Model {
     return this.host.time.now >= registration.deadline(this.isOrphan(registration), this.host.time)[1];
   }
 
-  /** Whether a guard holds an entry: its own, or that of a companion which is not beyond its own `maxAge`. */
+  /** Whether a guard or a hold keeps an entry: its own, or that of a companion which is not beyond its own `maxAge`. */
   isHeld(registration: Registration, now: number): boolean {
     const { plan, key } = registration;
     if (now >= registration.registeredAt + plan.maxAgeMs) return false;

@@ -1,4 +1,16 @@
-import { anyPlan, deleteKey, endKey, guard, keys, presentKey, setKey, sweep, touchKey } from './acts.js';
+import {
+  anyPlan,
+  deleteKey,
+  endKey,
+  guard,
+  holdKey,
+  keys,
+  presentKey,
+  releaseFirst,
+  setKey,
+  sweep,
+  touchKey,
+} from './acts.js';
 import { close } from './closing.js';
 import type { MapName, OperationName } from './scenario.js';
 import { mapNames } from './scenario.js';
@@ -118,6 +130,15 @@ const operations: Readonly<Record<OperationName, Operation>> = {
   guard(simulation) {
     const plan = anyPlan(simulation, simulation.random);
     guard(simulation, plan, simulation.random.pick(keys));
+  },
+  hold(simulation) {
+    const { random } = simulation;
+    const plan = anyPlan(simulation, random);
+    const key = random.chance(0.8) ? presentKey(simulation, plan.name, random) : random.pick(keys);
+    if (key !== undefined) holdKey(simulation, plan.name, key);
+  },
+  release(simulation) {
+    releaseFirst(simulation);
   },
   failPolicy(simulation) {
     const plan = anyPlan(simulation, simulation.random);

@@ -28,7 +28,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a guard that holds is no activity',
     file: 'sweeping/look.ts',
-    find: 'due.guard?.guardHolds(key);',
+    find: "if (keeping === 'guarded') due.keeper?.usedUntilNow(key);",
     replace: '',
   },
   {
@@ -101,8 +101,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'an eviction takes a guarded entry',
     file: 'sweeping/capacity.ts',
-    find: 'const isHeld = due.isGuarded(slot, now);',
-    replace: 'const isHeld = now < 0;',
+    find: 'const keeping = due.keepingOf(slot, now);',
+    replace: "const keeping = now < 0 ? ('guarded' as const) : undefined;",
   },
   {
     name: 'an eviction takes whom it has known as the longest idle',
