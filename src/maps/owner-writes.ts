@@ -1,5 +1,4 @@
 import { HOOKED } from '../stamps/stamp-store.js';
-import type { Hold } from '../sweeping/holds.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
 import { callDispose } from '../sweeping/removal-callbacks.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -96,11 +95,6 @@ export function touch(tracker: Tracker, given: unknown): boolean {
   if (slot === undefined) return false;
   refresh(tracker, slot, key);
   return true;
-}
-
-/** Takes a hold of an entry; one of nothing if there is no such entry. */
-export function hold(tracker: Tracker, given: unknown): Hold {
-  return tracker.hold(keptKey(tracker, given));
 }
 
 /** A value was set on a key that had an entry. */

@@ -6,6 +6,7 @@ import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
+import { deleteRegistration, hold, isDue } from '../maps/by-key.js';
 import type {
   AnyMap,
   CollectionOf,
@@ -17,7 +18,7 @@ import type {
   RunKey,
 } from '../maps/collection-types.js';
 import { MapHandle } from '../maps/map-handle.js';
-import { hold, touch } from '../maps/owner-writes.js';
+import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
 import { compilePolicy } from '../policy/compile-policy.js';
@@ -50,6 +51,11 @@ const endSchema = {
   reason: readName,
   detail: (detail: unknown): unknown => detail,
   generation: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+};
+
+// 0 is the generation of nothing, and whoever has computed one may ask.
+const deleteSchema = {
+  generation: (value: unknown, option: string) => readInteger(value, option, { min: 0 }),
 };
 
 /**
@@ -156,6 +162,30 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     key: KeyIn<M, Name, K>,
   ): EntryStamps | undefined {
     return stampsOf(this.#tracker(map), this.#parts.engine.timeline, key);
+  }
+
+  /**
+   * Returns whether an entry is due as of now, and neither guard nor hold keeps it: whoever asks need not treat it as alive
+   * until a sweep comes. It may wait for its `beforeSweep`, or be observed. False if there is no such entry. Calls its policy
+   * functions; changes, counts and remembers nothing.
+   */
+  isDue<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): boolean {
+    return isDue(this.#tracker(map), key);
+  }
+
+  /**
+   * Deletes an entry, as the map's own `delete` does, but only if it is still the registration of this generation: for
+   * whoever has waited since he saw it. Without one, whichever there is. What the `delete` of the owner's class throws, this throws.
+   *
+   * @returns whether that registration has left
+   */
+  delete<Name extends MapName<M>, K>(
+    map: Name & Existing<M, Name>,
+    key: KeyIn<M, Name, K>,
+    options: { generation?: number } = {},
+  ): boolean {
+    const { generation } = readOptions('', options, deleteSchema);
+    return deleteRegistration(this.#tracker(map), key, generation);
   }
 
   /** Says whether an entry is due, by which lifetime, and why it is still there. */

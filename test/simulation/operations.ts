@@ -222,6 +222,15 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     // Reading remembers nothing, so what is shown to it is not shown to the sweeps.
     model.isReading = true;
     const { endings } = process.registry.report();
+    for (const registration of model.all()) {
+      const { plan, key } = registration;
+      const isKept = model.isHeld(registration, simulation.time.now);
+      const isLeaving = registration.isLeaving && model.isOrphan(registration);
+      const mayBe = isLeaving || (simulation.time.now >= model.deadlineOf(registration) && !isKept);
+      const mustBe = isLeaving || (model.isDue(registration) && !isKept);
+      const answer = process.registry.isDue(plan.name, key);
+      findings.check(answer ? mayBe : !mustBe, 4, () => `isDue(${plan.name}, ${key}) says ${answer}`);
+    }
     model.isReading = false;
     const delivered = model.endings.deliveries.deliveredTotal;
     const shownDelivered = endings?.recipients[0]?.delivered ?? 0;

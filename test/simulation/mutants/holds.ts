@@ -40,6 +40,12 @@ export const holdMutants: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'isDue forgets what keeps an entry',
+    file: 'maps/by-key.ts',
+    find: "return state === 'due' && stamps",
+    replace: "return state !== 'live' && stamps",
+  },
+  {
     name: 'two holds of an entry are one',
     file: 'sweeping/holds.ts',
     find: 'if (ofEntry?.size === 0) this.#bySlot.delete(hold.slot);',
