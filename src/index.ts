@@ -33,7 +33,7 @@ export type { KeyOf, MapName, RegistryMaps, ValueOf } from './maps/collection-ty
 export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
-export type { BeforeSweepContext, Instant, Lifetimes, Policy, Rule } from './policy/policy.js';
+export type { BeforeSweepContext, Instant, Lifetimes, MaxPerOwner, Policy, Rule } from './policy/policy.js';
 export type { Health } from './registry/health.js';
 export type { PolicyOf } from './registry/policy-types.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';

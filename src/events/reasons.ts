@@ -14,7 +14,7 @@ export type LibraryReason = 'swept' | 'evicted';
  * - `cleared`: the owner called `clear`
  * - `replaced`: the owner set a different value on the key, whose entry stays; never on a `Set`
  * - `swept`: the sweeper removed the entry because it was due
- * - `evicted`: the entry was removed because of `maxEntries`
+ * - `evicted`: the entry was removed because of `maxEntries` or `maxPerOwner`
  * - `companion`: the entry of the leader left, whichever way
  */
 export type RemovalReason = LeavingReason | 'replaced';

@@ -25,6 +25,16 @@ export function isDue(tracker: Tracker, given: unknown): boolean {
 }
 
 /**
+ * Returns whether one more entry would be within the caps.
+ *
+ * @param owner whose it would be; `undefined`: nobody's
+ */
+export function hasRoom({ native, policy, owners }: Tracker, owner: unknown): boolean {
+  if (native.size() >= policy.maxEntries) return false;
+  return owner === undefined || owners === undefined || owners.countOf(owner) < owners.max;
+}
+
+/**
  * Has the owner's own `delete` remove an entry, if it is still the registration that is meant. Returns whether that one
  * has left.
  *

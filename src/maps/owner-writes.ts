@@ -102,6 +102,11 @@ function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknow
   const { dispose } = tracker.policy;
   if (tracker.removing !== undefined) tracker.hasReplaced(slot, value);
   tracker.recorder?.overwritten(slot);
+  if (tracker.owners !== undefined) {
+    const generation = tracker.stamps.generation[slot] as number;
+    tracker.askOwner(slot, key, value);
+    if (!tracker.stamps.holds(slot, generation)) return;
+  }
   if (dispose === undefined || Object.is(previous, value)) {
     refresh(tracker, slot, key);
     return;

@@ -8,6 +8,7 @@ import type {
   CompiledPolicy,
   CompiledRule,
   InstantOf,
+  MaxPerOwner,
   Persist,
   Policy,
 } from './policy.js';
@@ -24,6 +25,7 @@ import {
 const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
 const DEFAULT_BEFORE_SWEEP_TIMEOUT_MS = 30_000;
 const VALUE_AND_KEY = '(value, key)';
+const OWNER = `${VALUE_AND_KEY} => whatever tells owners apart`;
 const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds, a Date, null or undefined`;
 const MATCH = 'a RegExp or a function (key) => boolean';
 
@@ -53,6 +55,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     orphanAfterMs:
       options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
     maxEntries: options.maxEntries ?? Infinity,
+    maxPerOwner: options.maxPerOwner,
     expectedMax: options.expectedMax ?? Infinity,
     unstamped: options.unstamped ?? 'now',
     beforeSweep: options.beforeSweep,
@@ -90,6 +93,7 @@ function policySchema<K, V>() {
     follows: readName,
     orphanAfter: readDurationOrFalse,
     maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+    maxPerOwner: readMaxPerOwner<K, V>,
     expectedMax: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
     unstamped: (value: unknown, option: string) =>
       readChoiceOrFunction<'now' | 'expired', (value: V, key: K) => number>(
@@ -123,6 +127,17 @@ function readPersist<K, V>(value: unknown, option: string): Partial<Persist<K, V
   });
   if (read.encode !== undefined) return read;
   throw invalidType(optionPath(option, 'encode'), `a function ${VALUE_AND_KEY} => JSON`, undefined);
+}
+
+function readMaxPerOwner<K, V>(value: unknown, option: string): MaxPerOwner<K, V> {
+  if (!isObjectOfOptions(value)) throw invalidType(option, '{ owner, max }', value);
+  const { owner, max } = readOptions(option, value, {
+    owner: callback<MaxPerOwner<K, V>['owner']>(OWNER),
+    max: (given: unknown, path: string) => readInteger(given, path, { min: 1 }),
+  });
+  if (owner === undefined) throw invalidType(optionPath(option, 'owner'), `a function ${OWNER}`, undefined);
+  if (max === undefined) throw invalidType(optionPath(option, 'max'), 'an integer of at least 1', undefined);
+  return { owner, max };
 }
 
 function readRules<K, V>(value: unknown, option: string): ReadonlyArray<CompiledRule<K, V>> {

@@ -110,6 +110,14 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   maxEntries?: number;
   /**
+   * How many entries each owner may have, such as each user or address: `max`, an integer of at least 1. `owner` answers
+   * with whatever tells owners apart, as a key of a Map would; `undefined` is no owner, and such entries are not limited by this.
+   * Runs at the registration and at each `set`, with the entry in the map; a throw or a promise leaves an entry whose it was,
+   * is counted, and said once. The excess of an owner is evicted as that of `maxEntries` is, and before it. Default: no
+   * limit.
+   */
+  maxPerOwner?: MaxPerOwner<K, V>;
+  /**
    * To how many entries the owner bounds the map by means of his own. The leak verdict takes it for a known bound;
    * nothing is evicted. An integer of at least 1. Default: no bound is known.
    */
@@ -152,6 +160,15 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   persist?: boolean | Persist<K, V>;
   /** `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry. */
   mode?: 'sweep' | 'observe';
+}
+
+/** A cap for each owner. */
+export interface MaxPerOwner<K, V> {
+  /** Whose an entry is. */
+  // A method, so that one that is annotated may take less than the map holds.
+  owner(value: V, key: K): unknown;
+  /** How many entries one owner may have. An integer of at least 1. */
+  max: number;
 }
 
 /** How values survive a restart. */
@@ -197,6 +214,7 @@ export interface CompiledPolicy<K, V> {
   readonly orphanAfterMs: number;
   /** `Infinity`: no limit. */
   readonly maxEntries: number;
+  readonly maxPerOwner: Readonly<MaxPerOwner<K, V>> | undefined;
   /** `Infinity`: no bound is known. */
   readonly expectedMax: number;
   readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);

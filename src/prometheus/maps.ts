@@ -167,7 +167,7 @@ function mayLeave(tracker: Tracker, reason: string): boolean {
   if (reason === 'deleted') return true;
   if (observing) return false;
   if (reason === 'swept') return tracker.isManaged;
-  if (reason === 'evicted') return hasLimit(tracker);
+  if (reason === 'evicted') return hasLimit(tracker) || tracker.owners !== undefined;
   return reason === 'companion' && policy.follows !== undefined;
 }
 

@@ -6,7 +6,7 @@ import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
-import { deleteRegistration, hold, isDue } from '../maps/by-key.js';
+import { deleteRegistration, hasRoom, hold, isDue } from '../maps/by-key.js';
 import type {
   AnyMap,
   CollectionOf,
@@ -171,6 +171,16 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    */
   isDue<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): boolean {
     return isDue(this.#tracker(map), key);
+  }
+
+  /**
+   * Returns whether a new key would be within `maxEntries` and, for an owner, within `maxPerOwner`: for whoever would rather
+   * refuse than have another entry evicted. Costs nothing that depends on the size.
+   *
+   * @param owner as `maxPerOwner.owner` would answer; `undefined` is no owner
+   */
+  hasRoom<Name extends MapName<M>>(map: Name, owner?: unknown): boolean {
+    return hasRoom(this.#tracker(map), owner);
   }
 
   /**

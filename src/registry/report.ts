@@ -29,8 +29,10 @@ export interface MapReport {
   readonly mode: 'sweep' | 'observe';
   /** Age of the entry that has been there longest, ms; `undefined` for an empty map. */
   readonly oldestAgeMs: number | undefined;
-  /** How many entries there are beyond `maxEntries`: guarded ones, or such as are on their way out. */
+  /** How many entries there are beyond `maxEntries`: guarded and held ones, or such as are on their way out. */
   readonly excess: number;
+  /** How many entries owners have beyond `maxPerOwner`, all owners together: such as these. */
+  readonly excessOfOwners: number;
   /** Due and still there. */
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
@@ -162,6 +164,7 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     mode: tracker.observing ? 'observe' : 'sweep',
     oldestAgeMs: oldestRegisteredAt === undefined ? undefined : now - oldestRegisteredAt,
     excess: Math.max(0, tracker.native.size() - policy.maxEntries),
+    excessOfOwners: tracker.owners?.excess ?? 0,
     overdue: tracker.due.overdueCount,
     guarded: tracker.due.guardedCount,
     held: tracker.holds?.size ?? 0,
@@ -232,7 +235,9 @@ function mapRow(map: MapReport): string[] {
         ? 'observed'
         : map.excess > 0
           ? `${map.excess} beyond maxEntries`
-          : 'ok';
+          : map.excessOfOwners > 0
+            ? `${map.excessOfOwners} beyond maxPerOwner`
+            : 'ok';
   return [
     shownText(map.name),
     String(map.size),

@@ -266,7 +266,9 @@ export class BeforeSweepGate {
   /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */
   #proceed({ tracker, slot, generation, reason }: Hook, isLast: boolean): void {
     this.#shared.timeline.compareClocks();
-    if (reason === 'swept' || isLast || tracker.native.size() <= tracker.policy.maxEntries) {
+    const isOfMany = tracker.owners?.isOver(slot) ?? false;
+    const isExcess = isOfMany || tracker.native.size() > tracker.policy.maxEntries;
+    if (reason === 'swept' || isLast || !isExcess) {
       tracker.due.buckets.remove(slot);
       look(tracker, slot, this.#shared.timeline.now(), true);
       return;
@@ -276,7 +278,7 @@ export class BeforeSweepGate {
     // The guard may have removed the entry itself.
     if (!tracker.stamps.holds(slot, generation)) return;
     if (keeping !== undefined) keep(tracker, slot, tracker.stamps.keyOf(slot), keeping);
-    else evict(tracker, slot, 'maxEntries');
+    else evict(tracker, slot, isOfMany ? 'maxPerOwner' : 'maxEntries');
   }
 
   #forget(hook: Hook): void {

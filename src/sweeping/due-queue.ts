@@ -57,6 +57,8 @@ export class DueQueue {
   keeper: QueuedMap | undefined;
   /** An eviction has looked at all that only a look can find due, since the last sweep. */
   isLookedAt = false;
+  /** How many passes of the sweeper are through. */
+  passes = 0;
   #overdue = 0;
   #guarded = 0;
   #judging = 0;
@@ -114,6 +116,17 @@ export class DueQueue {
       (this.#map.stamps.registeredAt[slot] as number) + this.#fromRegistrationMs,
       this.#map.activity.latest(slot) + Math.min(this.#fromActivityMs, this.#orphanMs(slot)),
     );
+  }
+
+  /** Returns an instant before which an entry is not due by durations, monotonic ms. */
+  earliestDeadline(slot: number): number {
+    // What functions say is asked for after each sweep.
+    if (this.isAsked) return Number.POSITIVE_INFINITY;
+    if (this.#map.policy.rules.length === 0) return this.deadlineByStamps(slot);
+    if (this.#judging > 0) return Number.NEGATIVE_INFINITY;
+    const { stamps } = this.#map;
+    const state = this.#byLifetimes(slot, stamps.keyOf(slot), undefined, this.#timeline.now());
+    return state === 'failed' ? Number.POSITIVE_INFINITY : this.judge.deadline.at;
   }
 
   /**

@@ -16,6 +16,7 @@ import { Companions } from './companions.js';
 import { DueQueue } from './due-queue.js';
 import type { EntryRecorder } from './entry-recorder.js';
 import { type Hold, Holds, holdOfNothing } from './holds.js';
+import { Owners } from './owners.js';
 import type { Removal } from './removal-callbacks.js';
 import type { Shared } from './shared.js';
 
@@ -29,7 +30,7 @@ export interface MapServices extends Shared {
     cancel(tracker: Tracker, slot: number): void;
   };
   readonly capacity: {
-    /** Has a map brought down to its `maxEntries` after the current macrotask, unless it is not too large. */
+    /** Has a map brought down to its caps after the current macrotask, unless it is within them. */
     request(tracker: Tracker): void;
   };
 }
@@ -69,6 +70,8 @@ export class Tracker {
   readonly stamps: StampStore<unknown>;
   /** Kept for a map with `maxEntries`. */
   readonly order: IdleOrder | undefined;
+  /** Kept for a map with `maxPerOwner`. */
+  readonly owners: Owners | undefined;
   readonly activity: Activity;
   /** How many entries reached each age, for the leak verdict. */
   readonly ages: AgeTable;
@@ -123,6 +126,7 @@ export class Tracker {
     this.ages = new AgeTable(shared.grid.origin, cohortMsOf(policy, shared.cohortMs));
     this.companions = new Companions(policy.follows);
     this.due = new DueQueue(this, shared);
+    this.owners = policy.maxPerOwner && new Owners(this, policy.maxPerOwner.max);
   }
 
   /** The library judges, counts and reports here, and removes nothing. */
@@ -169,8 +173,24 @@ export class Tracker {
       this.due.fileNew(slot, at);
     }
     this.claims?.registered(slot, key, value);
+    this.askOwner(slot, key, value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
-    this.onRegistered?.(slot, key, value);
+    // Who was asked for its owner may have removed it.
+    if (this.stamps.holds(slot, generation)) this.onRegistered?.(slot, key, value);
+  }
+
+  /** Returns whether there are more entries than the caps allow. */
+  get isOverCaps(): boolean {
+    return (
+      this.native.size() > this.policy.maxEntries || (this.owners !== undefined && this.owners.over.size > 0)
+    );
+  }
+
+  /** Asks whose an entry is that was registered or set, and has the excess of that owner evicted. */
+  askOwner(slot: number, key: unknown, value: unknown): void {
+    if (this.owners === undefined) return;
+    this.owners.ask(slot, key, value);
+    if (this.owners.over.size > 0) this.shared.capacity.request(this);
   }
 
   /**
@@ -243,6 +263,7 @@ export class Tracker {
     this.activity.restore(slot, companionAt);
     this.recorder?.restamped(slot);
     this.due.refile(slot);
+    this.owners?.restamped(slot);
   }
 
   /** Has every entry looked at by the next sweep: the map has another leader than before. */
@@ -258,6 +279,7 @@ export class Tracker {
     if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
     this.holds?.forget(slot);
+    this.owners?.forget(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
     if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
@@ -289,12 +311,14 @@ export class Tracker {
     if (capacity === undefined) return;
     this.activity.shrink(capacity);
     this.due.shrink(capacity);
+    this.owners?.shrink(capacity);
   }
 
   /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */
   forgetAll(): void {
     this.due.clear();
     this.holds?.clear();
+    this.owners?.clear();
     this.activity.clear();
     this.stamps.clear();
   }

@@ -16,9 +16,9 @@ export const holdMutants: readonly Mutant[] = [
   },
   {
     name: 'an eviction takes an entry that is held',
-    file: 'sweeping/capacity.ts',
-    find: 'else if (keeping === undefined) remove',
-    replace: 'else remove',
+    file: 'sweeping/eviction.ts',
+    find: 'else if (keeping === undefined) this.take',
+    replace: 'else this.take',
   },
   {
     name: 'the release of a hold is no activity',

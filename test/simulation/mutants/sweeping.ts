@@ -100,9 +100,9 @@ export const sweepingMutants: readonly Mutant[] = [
   },
   {
     name: 'an eviction takes a guarded entry',
-    file: 'sweeping/capacity.ts',
-    find: 'const keeping = due.keepingOf(slot, now);',
-    replace: "const keeping = now < 0 ? ('guarded' as const) : undefined;",
+    file: 'sweeping/eviction.ts',
+    find: 'const keeping = due.keepingOf(slot, shared.timeline.now());',
+    replace: "const keeping = shared.timeline.now() < 0 ? ('guarded' as const) : undefined;",
   },
   {
     name: 'an eviction takes whom it has known as the longest idle',
