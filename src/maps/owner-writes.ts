@@ -1,6 +1,6 @@
 import { HOOKED } from '../stamps/stamp-store.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
-import { callDispose } from '../sweeping/removal-callbacks.js';
+import { callReplaced } from '../sweeping/removal-callbacks.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { keptKey, slotWritten } from './kept-keys.js';
 
@@ -19,7 +19,7 @@ export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unk
     tracker.register(key, value);
   } else {
     // It is looked up only for whoever is told of it.
-    const previous = tracker.policy.dispose === undefined ? undefined : tracker.native.get(key);
+    const previous = tracker.policy.replaced === undefined ? undefined : tracker.native.get(key);
     nativeSet.call(target, key, value);
     overwritten(tracker, slot, key, value, previous);
   }
@@ -99,7 +99,7 @@ export function touch(tracker: Tracker, given: unknown): boolean {
 
 /** A value was set on a key that had an entry. */
 function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknown, previous: unknown): void {
-  const { dispose } = tracker.policy;
+  const { replaced } = tracker.policy;
   if (tracker.removing !== undefined) tracker.hasReplaced(slot, value);
   tracker.recorder?.overwritten(slot);
   if (tracker.owners !== undefined) {
@@ -107,15 +107,14 @@ function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknow
     tracker.askOwner(slot, key, value);
     if (!tracker.stamps.holds(slot, generation)) return;
   }
-  if (dispose === undefined || Object.is(previous, value)) {
+  if (replaced === undefined || Object.is(previous, value)) {
     refresh(tracker, slot, key);
     return;
   }
   // This is the key as the map keeps it, which is 0 if -0 was given.
   const kept = tracker.stamps.keyOf(slot);
   refresh(tracker, slot, key);
-  const left = { map: tracker.name, key: kept, value: previous, reason: 'replaced', dispose } as const;
-  callDispose(left, tracker.shared.failures, value);
+  callReplaced(tracker, kept, previous, value, tracker.shared.failures);
 }
 
 /** The entry is active now. */

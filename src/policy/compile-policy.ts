@@ -45,6 +45,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
   const options = readOptions(path, policy, policySchema<K, V>());
   requireTogether(path, 'orphanAfter', options.orphanAfter, 'follows', options.follows);
   requireTogether(path, 'beforeSweepTimeout', options.beforeSweepTimeout, 'beforeSweep', options.beforeSweep);
+  if (options.adopt !== undefined) checkReplaced(path, options, options.adopt);
   return {
     adopt: options.adopt,
     own: compileLifetimes(path, '', options),
@@ -61,10 +62,30 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     beforeSweep: options.beforeSweep,
     beforeSweepTimeoutMs: options.beforeSweepTimeout ?? DEFAULT_BEFORE_SWEEP_TIMEOUT_MS,
     dispose: options.dispose,
+    replaced: options.replaced,
     weigh: options.weigh,
     persist: options.persist,
     mode: options.mode,
   };
+}
+
+/**
+ * Checks that a policy fits the object that it is for.
+ *
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION` for `replaced` on a Set: a member is both key and value, and is replaced
+ *   by nothing
+ */
+export function checkReplaced(
+  path: string,
+  { replaced }: { readonly replaced?: unknown },
+  target: Map<unknown, unknown> | Set<unknown>,
+): void {
+  if (replaced === undefined || !types.isSet(target)) return;
+  const option = optionPath(path, 'replaced');
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `${option} is never called on a Set, whose members are replaced by nothing: leave it out, dispose is told of what leaves`,
+  );
 }
 
 function lifetimesSchema<K, V>() {
@@ -107,7 +128,10 @@ function policySchema<K, V>() {
     ),
     beforeSweepTimeout: (value: unknown, option: string) => durationMs(value, option, timerRange),
     dispose: callback<NonNullable<CompiledPolicy<K, V>['dispose']>>(
-      '(value, key, reason, replacement) => void',
+      '(value, key, reason) => void or a promise',
+    ),
+    replaced: callback<NonNullable<CompiledPolicy<K, V>['replaced']>>(
+      '(value, key, replacement) => void or a promise',
     ),
     weigh: callback<(value: V, key: K) => number>(`${VALUE_AND_KEY} => bytes`),
     persist: readPersist<K, V>,

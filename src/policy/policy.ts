@@ -140,11 +140,18 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   /** How long one call of `beforeSweep` may take. From 1 ms. An error without `beforeSweep`. Default: `'30s'`. */
   beforeSweepTimeout?: Duration;
   /**
-   * Frees what a value holds. Called once for every value that leaves, after the state has changed. With `replaced`
-   * comes the new value, so that a resource both share can be left alone. It may call back into the map; a `set` or
-   * `delete` in it is an ordinary one. The entry is gone whatever it throws. Default: none.
+   * Frees what a value holds. Called once for every value that leaves the map with its entry, after the state has changed.
+   * One that is overwritten has not left: see `replaced`. It may call back into the map; a `set` or `delete` in it is an
+   * ordinary one. The entry is gone whatever it throws; a promise is not awaited, and its rejection is counted. Default: none.
    */
-  dispose?: (value: V, key: K, reason: RemovalReason, replacement?: V) => void;
+  dispose?: (value: V, key: K, reason: RemovalReason) => void;
+  /**
+   * The owner has set another value on the key, and the entry stays: frees what the old one holds and the new one does not.
+   * Not called for the very same value (`Object.is`), nor by a write past the wrapper. Runs before `set` returns, after the
+   * state has changed; it may call back into the map. What it throws is counted; a promise is not awaited, and its rejection
+   * is counted. An error on a `Set`, whose members are replaced by nothing. Default: none.
+   */
+  replaced?: (value: V, key: K, replacement: V) => void;
   /**
    * The approximate weight of an entry in bytes. Runs on a sample of the entries, never inside of a `set` or `get`. An
    * entry on which it throws is left out. Default: no weights.
@@ -220,7 +227,8 @@ export interface CompiledPolicy<K, V> {
   readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);
   readonly beforeSweep: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | undefined;
   readonly beforeSweepTimeoutMs: number;
-  readonly dispose: ((value: V, key: K, reason: RemovalReason, replacement?: V) => void) | undefined;
+  readonly dispose: ((value: V, key: K, reason: RemovalReason) => void) | undefined;
+  readonly replaced: ((value: V, key: K, replacement: V) => void) | undefined;
   readonly weigh: ((value: V, key: K) => number) | undefined;
   /** `undefined`: its entries are not kept, unless it is the map of the endings. */
   readonly persist: Partial<Persist<K, V>> | undefined;

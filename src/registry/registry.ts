@@ -21,7 +21,7 @@ import { MapHandle } from '../maps/map-handle.js';
 import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
-import { compilePolicy } from '../policy/compile-policy.js';
+import { checkReplaced, compilePolicy } from '../policy/compile-policy.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import type { Policy } from '../policy/policy.js';
 import { optionPath, readInteger, readName, readOneOf, readOptions } from '../policy/read-options.js';
@@ -104,6 +104,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       const message = `${optionPath(path, 'adopt')}: the map to adopt is the second argument already`;
       throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
     }
+    checkReplaced(path, compiled, target);
     const policies = [...engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
     checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
     const { adoptions } = this.#assembly;

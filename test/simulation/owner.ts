@@ -207,6 +207,12 @@ export class Owner {
         this.#callBackIn();
         if (this.#random.chance(0.05)) throw new Error('a dispose that fails');
       },
+      replaced: (plan, value, key, replacement) => {
+        model.replaced(plan, value, key, replacement);
+        this.#takeTime();
+        this.#callBackIn();
+        if (this.#random.chance(0.05)) throw new Error('a replaced that fails');
+      },
       beforeSweep: (plan, value, key, context) => this.#beforeSweep(process, plan, value, key, context),
       audit: (id) => simulation.audit.hears(id),
       deliver: (event, context) => {

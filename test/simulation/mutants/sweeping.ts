@@ -74,10 +74,10 @@ export const sweepingMutants: readonly Mutant[] = [
     replace: "if ((state !== 'due' && !isHookDone) || tracker.observing) {",
   },
   {
-    name: 'replacing does not dispose',
+    name: 'nobody is told of a value that is overwritten',
     file: 'maps/owner-writes.ts',
-    find: 'if (dispose === undefined || Object.is(previous, value)) {',
-    replace: 'if (dispose === undefined || previous !== value) {',
+    find: 'if (replaced === undefined || Object.is(previous, value)) {',
+    replace: 'if (replaced === undefined || previous !== value) {',
   },
   {
     name: 'a companion does not keep its leader alive',
