@@ -33,15 +33,22 @@ export type { KeyOf, MapName, RegistryMaps, ValueOf } from './maps/collection-ty
 export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
-export type { BeforeSweepContext, Instant, Lifetimes, Policy, Rule } from './policy/policy.js';
+export type { BeforeSweepContext, Instant, Lifetimes, MaxPerOwner, Policy, Rule } from './policy/policy.js';
 export type { Health } from './registry/health.js';
 export type { PolicyOf } from './registry/policy-types.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';
-export type { EndingsReport, MapReport, RecipientReport, RegistryReport } from './registry/report.js';
+export type {
+  EndingsReport,
+  HeldReport,
+  MapReport,
+  RecipientReport,
+  RegistryReport,
+} from './registry/report.js';
 export type { OpenJournal } from './restart/open-journal.js';
 export { type JournalFolder, openJournal, type PersistTo } from './restart/persist-to.js';
 export type { RegistrySnapshot } from './restart/snapshot.js';
 export type { EntryStamps } from './stamps/entry-stamps.js';
+export type { Hold } from './sweeping/holds.js';
 export type { Clock } from './time/clock.js';
 export type { ClockJump } from './time/timeline.js';

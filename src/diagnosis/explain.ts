@@ -3,18 +3,28 @@ import ms from 'ms';
 import { plainKey, shownKey } from '../events/shown.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Engine } from '../sweeping/engine.js';
+import type { ShownHold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 
 /**
  * - `live`: not due yet, or never
  * - `due`: the next sweep removes it, unless nothing sweeps here by itself or its map is only observed
  * - `guarded`: due, and `keepWhile` holds it
+ * - `held`: due, and somebody uses it, who has taken a hold of it or of a companion
  * - `waiting`: due, and its `beforeSweep` has not succeeded yet
  * - `failing`: a policy function fails for it, so that it stays
  * - `untracked`: written past the wrapper and without stamps, or in a map that was released
  * - `absent`: no such key
  */
-export type ExplainedState = 'live' | 'due' | 'guarded' | 'waiting' | 'failing' | 'untracked' | 'absent';
+export type ExplainedState =
+  | 'live'
+  | 'due'
+  | 'guarded'
+  | 'held'
+  | 'waiting'
+  | 'failing'
+  | 'untracked'
+  | 'absent';
 
 /** Why an entry is still there. Printed, or as JSON, it names the key and shows nothing of what that holds. */
 export interface Explanation {
@@ -69,7 +79,7 @@ class Explainer {
     const state = this.#tracker.due.judgeToRead(slot, this.#now);
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
-    const { guard } = this.#tracker.due;
+    const { keeper } = this.#tracker.due;
     const { at, by } = deadline;
     const rule = by === undefined ? undefined : decisive;
     if (!stamps.holds(slot, generation)) {
@@ -91,16 +101,14 @@ class Explainer {
       return this.#answer('failing', `${why}${this.#standstill()}; ${facts}`, rule, at);
     }
     const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;
-    const holder =
-      guard === undefined || guard === this.#tracker
-        ? 'keepWhile holds it'
-        : `keepWhile of its companion in ${shownKey(guard.name)} holds it`;
+    const isKept = state === 'guarded' || state === 'held';
+    const holder = `${state === 'held' ? 'a hold' : 'keepWhile'}${this.#ofCompanion(keeper)} holds it`;
     if (this.#tracker.observing) {
-      const held = state === 'guarded' ? `, and ${holder}` : '';
+      const held = isKept ? `, and ${holder}` : '';
       return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);
     }
     const ceilingAt = (stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
-    if (state === 'guarded') {
+    if (isKept) {
       const ceiling = Number.isFinite(ceilingAt)
         ? `until its maxAge of ${ms(lifetimes.maxAgeMs)}, in ${span(ceilingAt - this.#now)}`
         : 'and there is no maxAge to end that';
@@ -108,7 +116,7 @@ class Explainer {
         at > this.#now
           ? `${holder}, ${ceiling}, and it is idle from when that lets go`
           : `${overdue}, but ${holder}, ${ceiling}`;
-      return this.#answer('guarded', `${why}${this.#standstill()}; ${facts}`, rule, at);
+      return this.#answer(state, `${why}${this.#standstill()}; ${facts}`, rule, at);
     }
     const isBeyondGuards = this.#tracker.policy.keepWhile !== undefined && this.#now >= ceilingAt;
     const beyond = isBeyondGuards ? ', and beyond its maxAge, which no guard outlasts' : '';
@@ -199,6 +207,22 @@ class Explainer {
     return parts.join(', and ');
   }
 
+  #ofCompanion(keeper: { readonly name: string } | undefined): string {
+    const isOwn = keeper === undefined || keeper === this.#tracker;
+    return isOwn ? '' : ` of its companion in ${shownKey(keeper.name)}`;
+  }
+
+  /** Who uses the entry, or a companion of it; the hold that was taken first. Empty if nobody does. */
+  #holds(slot: number): string {
+    const parts: string[] = [];
+    for (const [tracker, held] of heldWith(this.#tracker, slot, this.#key)) {
+      const { takenAt, site } = held;
+      const where = site === undefined ? '' : ` at ${site}`;
+      parts.push(`, a hold${this.#ofCompanion(tracker)} taken ${span(this.#now - takenAt)} ago${where}`);
+    }
+    return parts.join('');
+  }
+
   #followsRule(): string | undefined {
     return this.#tracker.companions.hasLeader(this.#key) ? 'follows' : undefined;
   }
@@ -211,7 +235,7 @@ class Explainer {
     const companion =
       activeAt > stamps.lastActiveAt(slot) ? `, a companion active ${span(this.#now - activeAt)} ago` : '';
     const ended = claims?.isClaimed(slot) ? ', its end was announced' : '';
-    return `age ${age}, idle ${idle}${companion}${ended}`;
+    return `age ${age}, idle ${idle}${companion}${ended}${this.#holds(slot)}`;
   }
 
   get #map(): string {
@@ -230,6 +254,16 @@ class Explainer {
     const plain = () => ({ ...told, key: plainKey(key) });
     // Not enumerable, so that an explanation is plain data to a test.
     return Object.defineProperties(told, { toJSON: { value: plain }, [inspect.custom]: { value: plain } });
+  }
+}
+
+/** Yields the longest hold of an entry, and those of its companions, down the chain. */
+function* heldWith(tracker: Tracker, slot: number, key: unknown): Generator<[Tracker, ShownHold]> {
+  const longest = tracker.holds?.longestOf(slot);
+  if (longest !== undefined) yield [tracker, longest];
+  for (const follower of tracker.companions.followers) {
+    const companion = follower.stamps.slotOf(key);
+    if (companion !== undefined) yield* heldWith(follower, companion, key);
   }
 }
 

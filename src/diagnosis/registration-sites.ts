@@ -24,7 +24,7 @@ interface Sampled {
 }
 
 /**
- * Samples where entries are registered. A sample counts for as long as its entry is there, so that a site that leaks
+ * Samples where entries are registered, and where holds are taken. A sample counts for as long as its entry is there, so that a site that leaks
  * stands out beside one that registers and deletes a thousand times as much.
  *
  * At a rate of 0 no map calls anything here.
@@ -96,13 +96,15 @@ export class RegistrationSites {
   #listen(tracker: Tracker, rate: number): void {
     if (!(rate > 0)) {
       tracker.onRegistered = undefined;
+      tracker.siteOfHold = undefined;
       return;
     }
     const { clock } = this.#engine.timeline;
-    const random = (): number => clock.random?.() ?? Math.random();
+    const isSampled = (): boolean => rate >= 1 || (clock.random?.() ?? Math.random()) < rate;
     tracker.onRegistered = (slot) => {
-      if (rate >= 1 || random() < rate) this.#sample(tracker, slot);
+      if (isSampled()) this.#sample(tracker, slot);
     };
+    tracker.siteOfHold = () => (isSampled() ? callSite() : undefined);
   }
 
   #sample(tracker: Tracker, slot: number): void {

@@ -394,6 +394,7 @@ export class Endings implements ClaimKeeper {
     this.tracker.stamps.setFlag(slot, CLAIMED, true);
     // Only evictions ask for them.
     if (this.tracker.order !== undefined) this.#ended.add(slot);
+    this.tracker.owners?.ended(slot);
   }
 
   #handOver(event: EndedEvent): void {

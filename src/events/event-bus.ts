@@ -5,7 +5,7 @@ import type { EndedEvent } from './ended-event.js';
 import type { SweepReport } from './sweep-report.js';
 import { swallowRejection } from './unawaited.js';
 
-/** An entry that the library removed: `swept` because it was due, `evicted` because of `maxEntries`. */
+/** An entry that the library removed: `swept` because it was due, `evicted` because of `maxEntries` or `maxPerOwner`. */
 export interface RemovedEvent {
   readonly map: string;
   readonly key: unknown;
@@ -15,7 +15,7 @@ export interface RemovedEvent {
   readonly registeredAt: number;
   /** Epoch ms. */
   readonly lastActiveAt: number;
-  /** What made it due, such as `ttl` or `rules[0].maxIdle`; `maxEntries` for one that was not due. */
+  /** What made it due, such as `ttl` or `rules[0].maxIdle`; `maxEntries` or `maxPerOwner` for one that was not due. */
   readonly rule: string;
 }
 

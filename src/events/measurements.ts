@@ -19,7 +19,7 @@ export interface Measurements {
   journalAppended?(durationMs: number): void;
   /** An ending was delivered to a recipient, by an attempt that took this long, ms. */
   delivered?(durationMs: number, event: EndedEvent, recipient: string): void;
-  /** Not a measurement: there is another map to be measured. */
+  /** Not a measurement: there is another map, or something else of one, to be measured. */
   mapAdded?(): void;
   /** Not a measurement: a map is measured no more. */
   mapRemoved?(map: string): void;

@@ -8,16 +8,15 @@ export type LeavingReason = (typeof leavingReasons)[number];
 export type LibraryReason = 'swept' | 'evicted';
 
 /**
- * Why a value left its map.
+ * Why an entry left its map, with its value.
  *
  * - `deleted`: the owner called `delete`
  * - `cleared`: the owner called `clear`
- * - `replaced`: the owner set a different value on the key, whose entry stays; never on a `Set`
  * - `swept`: the sweeper removed the entry because it was due
- * - `evicted`: the entry was removed because of `maxEntries`
+ * - `evicted`: the entry was removed because of `maxEntries` or `maxPerOwner`
  * - `companion`: the entry of the leader left, whichever way
  */
-export type RemovalReason = LeavingReason | 'replaced';
+export type RemovalReason = LeavingReason;
 
 /**
  * What came of a call of `beforeSweep`: it did what it had to; it threw, rejected or took too long; or its entry was

@@ -23,6 +23,6 @@ export interface SweepReport {
 /** One map's part of a pass. */
 export interface MapSweepReport {
   readonly swept: number;
-  /** Due and still there: guarded, observed, or waiting for a `beforeSweep`. */
+  /** Due and still there: guarded, held, observed, or waiting for a `beforeSweep`. */
   readonly overdue: number;
 }

@@ -1,7 +1,6 @@
 import { type EndedPolicy, endedOptionNames, readDeliver } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import type { Deliver } from '../events/ended-event.js';
-import type { RemovalReason } from '../events/reasons.js';
 import { readClock } from '../maps/standalone.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
@@ -161,20 +160,22 @@ function unlessUnset(instant: number | null | undefined): number | undefined {
 }
 
 function pendingLifecycleErrors(clock: Clock) {
+  const clear = (timer: unknown): void => {
+    if (timer === undefined) return;
+    clearTimeout(timer as NodeJS.Timeout);
+    if (clock !== systemClock) clock.clearTimeout(timer);
+  };
   return {
     follows: 'subagentRuns',
     ttl: '5m',
     since: (pending: PendingLifecycleErrorFields) => unlessUnset(pending.endedAt),
-    dispose: (
-      pending: PendingLifecycleErrorFields,
+    dispose: ({ timer }: PendingLifecycleErrorFields) => clear(timer),
+    replaced: (
+      { timer }: PendingLifecycleErrorFields,
       _key: string,
-      reason: RemovalReason,
-      replacement?: PendingLifecycleErrorFields,
+      replacement: PendingLifecycleErrorFields | undefined,
     ) => {
-      const { timer } = pending;
-      if (timer === undefined || (reason === 'replaced' && replacement?.timer === timer)) return;
-      clearTimeout(timer as NodeJS.Timeout);
-      if (clock !== systemClock) clock.clearTimeout(timer);
+      if (replacement?.timer !== timer) clear(timer);
     },
   };
 }

@@ -1,5 +1,5 @@
 import { checkAdoptable } from '../policy/adoptable.js';
-import { compilePolicy } from '../policy/compile-policy.js';
+import { checkReplaced, compilePolicy } from '../policy/compile-policy.js';
 import type { Policy } from '../policy/policy.js';
 import { readName, readOptions } from '../policy/read-options.js';
 import type { Clock } from '../time/clock.js';
@@ -33,6 +33,7 @@ export function adopt<M extends Map<any, any> | Set<any>>(
   const target = checkAdoptable('map', map);
   assertNotTracked('map', target);
   const compiled = compilePolicy('', policy as Policy<unknown, unknown>);
+  checkReplaced('', compiled, target);
   checkStandalone(compiled);
   const engine = standaloneEngine(clock);
   return new MapHandle(engine, adoptInto(engine, name, compiled, target));

@@ -1,6 +1,6 @@
 import { HOOKED } from '../stamps/stamp-store.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
-import { callDispose } from '../sweeping/removal-callbacks.js';
+import { callReplaced } from '../sweeping/removal-callbacks.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { keptKey, slotWritten } from './kept-keys.js';
 
@@ -19,7 +19,7 @@ export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unk
     tracker.register(key, value);
   } else {
     // It is looked up only for whoever is told of it.
-    const previous = tracker.policy.dispose === undefined ? undefined : tracker.native.get(key);
+    const previous = tracker.policy.replaced === undefined ? undefined : tracker.native.get(key);
     nativeSet.call(target, key, value);
     overwritten(tracker, slot, key, value, previous);
   }
@@ -100,18 +100,17 @@ export function touch(tracker: Tracker, given: unknown): boolean {
 
 /** A value was set on a key that had an entry. */
 function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknown, previous: unknown): void {
-  const { dispose } = tracker.policy;
+  const { replaced } = tracker.policy;
   if (tracker.underWay !== undefined) tracker.hasWritten(slot, value);
   tracker.recorder?.overwritten(slot);
-  if (dispose === undefined || Object.is(previous, value)) {
-    refresh(tracker, slot, key);
-    return;
-  }
   // This is the key as the map keeps it, which is 0 if -0 was given.
   const kept = tracker.stamps.keyOf(slot);
-  refresh(tracker, slot, key);
-  const left = { map: tracker.name, key: kept, value: previous, reason: 'replaced', dispose } as const;
-  callDispose(left, tracker.shared.failures, value);
+  const generation = tracker.stamps.generation[slot] as number;
+  if (tracker.owners !== undefined) tracker.askOwner(slot, key, value);
+  // Who was asked for its owner may have removed it.
+  if (tracker.stamps.holds(slot, generation)) refresh(tracker, slot, key);
+  if (replaced === undefined || Object.is(previous, value)) return;
+  callReplaced(tracker, kept, previous, value, tracker.shared.failures);
 }
 
 /** The entry is active now. */

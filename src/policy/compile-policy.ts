@@ -8,6 +8,7 @@ import type {
   CompiledPolicy,
   CompiledRule,
   InstantOf,
+  MaxPerOwner,
   Persist,
   Policy,
 } from './policy.js';
@@ -24,6 +25,7 @@ import {
 const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
 const DEFAULT_BEFORE_SWEEP_TIMEOUT_MS = 30_000;
 const VALUE_AND_KEY = '(value, key)';
+const OWNER = `${VALUE_AND_KEY} => whatever tells owners apart`;
 const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds, a Date, null or undefined`;
 const MATCH = 'a RegExp or a function (key) => boolean';
 
@@ -43,6 +45,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
   const options = readOptions(path, policy, policySchema<K, V>());
   requireTogether(path, 'orphanAfter', options.orphanAfter, 'follows', options.follows);
   requireTogether(path, 'beforeSweepTimeout', options.beforeSweepTimeout, 'beforeSweep', options.beforeSweep);
+  if (options.adopt !== undefined) checkReplaced(path, options, options.adopt);
   return {
     adopt: options.adopt,
     own: compileLifetimes(path, '', options),
@@ -53,15 +56,36 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     orphanAfterMs:
       options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
     maxEntries: options.maxEntries ?? Infinity,
+    maxPerOwner: options.maxPerOwner,
     expectedMax: options.expectedMax ?? Infinity,
     unstamped: options.unstamped ?? 'now',
     beforeSweep: options.beforeSweep,
     beforeSweepTimeoutMs: options.beforeSweepTimeout ?? DEFAULT_BEFORE_SWEEP_TIMEOUT_MS,
     dispose: options.dispose,
+    replaced: options.replaced,
     weigh: options.weigh,
     persist: options.persist,
     mode: options.mode,
   };
+}
+
+/**
+ * Checks that a policy fits the object that it is for.
+ *
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION` for `replaced` on a Set: a member is both key and value, and is replaced
+ *   by nothing
+ */
+export function checkReplaced(
+  path: string,
+  { replaced }: { readonly replaced?: unknown },
+  target: Map<unknown, unknown> | Set<unknown>,
+): void {
+  if (replaced === undefined || !types.isSet(target)) return;
+  const option = optionPath(path, 'replaced');
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `${option} is never called on a Set, whose members are replaced by nothing: leave it out, dispose is told of what leaves`,
+  );
 }
 
 function lifetimesSchema<K, V>() {
@@ -90,6 +114,7 @@ function policySchema<K, V>() {
     follows: readName,
     orphanAfter: readDurationOrFalse,
     maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+    maxPerOwner: readMaxPerOwner<K, V>,
     expectedMax: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
     unstamped: (value: unknown, option: string) =>
       readChoiceOrFunction<'now' | 'expired', (value: V, key: K) => number>(
@@ -103,7 +128,10 @@ function policySchema<K, V>() {
     ),
     beforeSweepTimeout: (value: unknown, option: string) => durationMs(value, option, timerRange),
     dispose: callback<NonNullable<CompiledPolicy<K, V>['dispose']>>(
-      '(value, key, reason, replacement) => void',
+      '(value, key, reason) => void or a promise',
+    ),
+    replaced: callback<NonNullable<CompiledPolicy<K, V>['replaced']>>(
+      '(value, key, replacement) => void or a promise',
     ),
     weigh: callback<(value: V, key: K) => number>(`${VALUE_AND_KEY} => bytes`),
     persist: readPersist<K, V>,
@@ -123,6 +151,17 @@ function readPersist<K, V>(value: unknown, option: string): Partial<Persist<K, V
   });
   if (read.encode !== undefined) return read;
   throw invalidType(optionPath(option, 'encode'), `a function ${VALUE_AND_KEY} => JSON`, undefined);
+}
+
+function readMaxPerOwner<K, V>(value: unknown, option: string): MaxPerOwner<K, V> {
+  if (!isObjectOfOptions(value)) throw invalidType(option, '{ owner, max }', value);
+  const { owner, max } = readOptions(option, value, {
+    owner: callback<MaxPerOwner<K, V>['owner']>(OWNER),
+    max: (given: unknown, path: string) => readInteger(given, path, { min: 1 }),
+  });
+  if (owner === undefined) throw invalidType(optionPath(option, 'owner'), `a function ${OWNER}`, undefined);
+  if (max === undefined) throw invalidType(optionPath(option, 'max'), 'an integer of at least 1', undefined);
+  return { owner, max };
 }
 
 function readRules<K, V>(value: unknown, option: string): ReadonlyArray<CompiledRule<K, V>> {

@@ -110,6 +110,14 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   maxEntries?: number;
   /**
+   * How many entries each owner may have, such as each user or address: `max`, an integer of at least 1. `owner` answers
+   * with whatever tells owners apart, as a key of a Map would; `undefined` is no owner, and such entries are not limited by this.
+   * Runs at the registration and at each `set`, with the entry in the map; a throw or a promise leaves an entry whose it was,
+   * is counted, and said once. The excess of an owner is evicted as that of `maxEntries` is, and before it. Default: no
+   * limit.
+   */
+  maxPerOwner?: MaxPerOwner<K, V>;
+  /**
    * To how many entries the owner bounds the map by means of his own. The leak verdict takes it for a known bound;
    * nothing is evicted. An integer of at least 1. Default: no bound is known.
    */
@@ -132,11 +140,18 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   /** How long one call of `beforeSweep` may take. From 1 ms. An error without `beforeSweep`. Default: `'30s'`. */
   beforeSweepTimeout?: Duration;
   /**
-   * Frees what a value holds. Called once for every value that leaves, after the state has changed. With `replaced`
-   * comes the new value, so that a resource both share can be left alone. It may call back into the map; a `set` or
-   * `delete` in it is an ordinary one. The entry is gone whatever it throws. Default: none.
+   * Frees what a value holds. Called once for every value that leaves the map with its entry, after the state has changed.
+   * One that is overwritten has not left: see `replaced`. It may call back into the map; a `set` or `delete` in it is an
+   * ordinary one. The entry is gone whatever it throws; a promise is not awaited, and its rejection is counted. Default: none.
    */
-  dispose?: (value: V, key: K, reason: RemovalReason, replacement?: V) => void;
+  dispose?: (value: V, key: K, reason: RemovalReason) => void;
+  /**
+   * The owner has set another value on the key, and the entry stays: frees what the old one holds and the new one does not.
+   * Not called for the very same value (`Object.is`), nor by a write past the wrapper. Runs before `set` returns, after the
+   * state has changed; it may call back into the map. What it throws is counted; a promise is not awaited, and its rejection
+   * is counted. An error on a `Set`, whose members are replaced by nothing. Default: none.
+   */
+  replaced?: (value: V, key: K, replacement: V) => void;
   /**
    * The approximate weight of an entry in bytes. Runs on a sample of the entries, never inside of a `set` or `get`. An
    * entry on which it throws is left out. Default: no weights.
@@ -152,6 +167,15 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   persist?: boolean | Persist<K, V>;
   /** `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry. */
   mode?: 'sweep' | 'observe';
+}
+
+/** A cap for each owner. */
+export interface MaxPerOwner<K, V> {
+  /** Whose an entry is. */
+  // A method, so that one that is annotated may take less than the map holds.
+  owner(value: V, key: K): unknown;
+  /** How many entries one owner may have. An integer of at least 1. */
+  max: number;
 }
 
 /** How values survive a restart. */
@@ -197,12 +221,14 @@ export interface CompiledPolicy<K, V> {
   readonly orphanAfterMs: number;
   /** `Infinity`: no limit. */
   readonly maxEntries: number;
+  readonly maxPerOwner: Readonly<MaxPerOwner<K, V>> | undefined;
   /** `Infinity`: no bound is known. */
   readonly expectedMax: number;
   readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);
   readonly beforeSweep: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | undefined;
   readonly beforeSweepTimeoutMs: number;
-  readonly dispose: ((value: V, key: K, reason: RemovalReason, replacement?: V) => void) | undefined;
+  readonly dispose: ((value: V, key: K, reason: RemovalReason) => void) | undefined;
+  readonly replaced: ((value: V, key: K, replacement: V) => void) | undefined;
   readonly weigh: ((value: V, key: K) => number) | undefined;
   /** `undefined`: its entries are not kept, unless it is the map of the endings. */
   readonly persist: Partial<Persist<K, V>> | undefined;

@@ -17,10 +17,12 @@ import {
   hasLimit,
   hasWeigh,
   metricsOfGuards,
+  metricsOfHolds,
   metricsOfHooks,
   metricsOfLimits,
   metricsOfMaps,
   metricsOfWeights,
+  wasHeld,
 } from './maps.js';
 import type { PulledMetric } from './pulled.js';
 
@@ -44,6 +46,7 @@ const withMap =
 const groups: readonly MetricGroup[] = [
   { metrics: metricsOfMaps, isHad: always },
   { metrics: metricsOfGuards, isHad: withMap(hasGuard) },
+  { metrics: metricsOfHolds, isHad: withMap(wasHeld) },
   { metrics: [...metricsOfHooks, ...distributionsOfHooks], isHad: withMap(hasHook) },
   { metrics: metricsOfWeights, isHad: withMap(hasWeigh) },
   { metrics: metricsOfLimits, isHad: withMap(hasLimit) },

@@ -38,7 +38,7 @@ export const metricsOfMaps: readonly PulledMetric[] = [
   {
     type: 'gauge',
     name: 'overdue_entries',
-    help: 'Entries that were due at the last look and are still there: guarded, observed, waiting for their beforeSweep, or refused by delete.',
+    help: 'Entries that were due at the last look and are still there: guarded, held, observed, waiting for their beforeSweep, or refused by delete.',
     labelNames,
     read: (parts) =>
       eachMap(
@@ -79,6 +79,22 @@ export const metricsOfGuards: readonly PulledMetric[] = [
     help: 'Overdue entries that keepWhile holds.',
     labelNames,
     read: (parts) => eachMap(parts, (tracker) => tracker.due.guardedCount, hasGuard),
+  },
+];
+
+/** What maps have once an entry of theirs was held. */
+export const metricsOfHolds: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'held_entries',
+    help: 'Entries that somebody uses, due or not: they have a hold that is not released.',
+    labelNames,
+    read: (parts) =>
+      eachMap(
+        parts,
+        (tracker) => tracker.holds?.size ?? 0,
+        (tracker) => parts.named.has(tracker) || wasHeld(tracker),
+      ),
   },
 ];
 
@@ -123,6 +139,7 @@ export const metricsOfLimits: readonly PulledMetric[] = [
 ];
 
 export const hasGuard = ({ policy }: Tracker): boolean => policy.keepWhile !== undefined;
+export const wasHeld = ({ holds }: Tracker): boolean => holds !== undefined;
 export const hasHook = ({ policy }: Tracker): boolean => policy.beforeSweep !== undefined;
 export const hasWeigh = ({ policy }: Tracker): boolean => policy.weigh !== undefined;
 export const hasLimit = ({ policy }: Tracker): boolean => Number.isFinite(policy.maxEntries);
@@ -150,7 +167,7 @@ function mayLeave(tracker: Tracker, reason: string): boolean {
   if (reason === 'deleted') return true;
   if (observing) return false;
   if (reason === 'swept') return tracker.isManaged;
-  if (reason === 'evicted') return hasLimit(tracker);
+  if (reason === 'evicted') return hasLimit(tracker) || tracker.owners !== undefined;
   return reason === 'companion' && policy.follows !== undefined;
 }
 

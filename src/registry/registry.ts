@@ -6,6 +6,7 @@ import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
+import { deleteRegistration, hasRoom, hold, isDue } from '../maps/by-key.js';
 import type {
   AnyMap,
   CollectionOf,
@@ -20,13 +21,14 @@ import { MapHandle } from '../maps/map-handle.js';
 import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
-import { compilePolicy } from '../policy/compile-policy.js';
+import { checkReplaced, compilePolicy } from '../policy/compile-policy.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import type { Policy } from '../policy/policy.js';
 import { optionPath, readInteger, readName, readOneOf, readOptions } from '../policy/read-options.js';
 import { closeUntaken } from '../restart/persist-to.js';
 import type { RegistrySnapshot } from '../restart/snapshot.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
+import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
 import { checkFollows, compileRegistryOptions } from './compile-options.js';
@@ -49,6 +51,11 @@ const endSchema = {
   reason: readName,
   detail: (detail: unknown): unknown => detail,
   generation: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+};
+
+// 0 is the generation of nothing, and whoever has computed one may ask.
+const deleteSchema = {
+  generation: (value: unknown, option: string) => readInteger(value, option, { min: 0 }),
 };
 
 /**
@@ -97,6 +104,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       const message = `${optionPath(path, 'adopt')}: the map to adopt is the second argument already`;
       throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
     }
+    checkReplaced(path, compiled, target);
     const policies = [...engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
     checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
     const { adoptions } = this.#assembly;
@@ -141,12 +149,54 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     return touch(this.#tracker(map), key);
   }
 
+  /**
+   * Says that somebody uses an entry, until the hold is released: it is neither swept nor evicted before its `maxAge`, and
+   * its idle time begins at the release. Of a key without an entry it holds nothing, which `isHeld` says.
+   */
+  hold<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): Hold {
+    return hold(this.#tracker(map), key);
+  }
+
   /** Says when an entry was registered and last active; returns `undefined` if there is no such entry. */
   stamps<Name extends MapName<M>, K>(
     map: Name & Existing<M, Name>,
     key: KeyIn<M, Name, K>,
   ): EntryStamps | undefined {
     return stampsOf(this.#tracker(map), this.#parts.engine.timeline, key);
+  }
+
+  /**
+   * Returns whether an entry is due as of now, and neither guard nor hold keeps it: whoever asks need not treat it as alive
+   * until a sweep comes. It may wait for its `beforeSweep`, or be observed. False if there is no such entry. Calls its policy
+   * functions; changes, counts and remembers nothing.
+   */
+  isDue<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): boolean {
+    return isDue(this.#tracker(map), key);
+  }
+
+  /**
+   * Returns whether a new key would be within `maxEntries` and, for an owner, within `maxPerOwner`: for whoever would rather
+   * refuse than have another entry evicted. Costs nothing that depends on the size.
+   *
+   * @param owner as `maxPerOwner.owner` would answer; `undefined` is no owner
+   */
+  hasRoom<Name extends MapName<M>>(map: Name, owner?: unknown): boolean {
+    return hasRoom(this.#tracker(map), owner);
+  }
+
+  /**
+   * Deletes an entry, as the map's own `delete` does, but only if it is still the registration of this generation: for
+   * whoever has waited since he saw it. Without one, whichever there is. What the `delete` of the owner's class throws, this throws.
+   *
+   * @returns whether that registration has left
+   */
+  delete<Name extends MapName<M>, K>(
+    map: Name & Existing<M, Name>,
+    key: KeyIn<M, Name, K>,
+    options: { generation?: number } = {},
+  ): boolean {
+    const { generation } = readOptions('', options, deleteSchema);
+    return deleteRegistration(this.#tracker(map), key, generation);
   }
 
   /** Says whether an entry is due, by which lifetime, and why it is still there. */

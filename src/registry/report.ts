@@ -7,8 +7,18 @@ import { shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { RegistryInternals } from './internals.js';
 
-/** How many of the oldest entries of each map a report explains. */
+/** How many of the oldest entries of each map a report explains, and how many holds it shows. */
 const oldestExplained = 3;
+
+/** A hold that is not released. */
+export interface HeldReport {
+  /** The key of its entry, as it is shown: escaped and cut. */
+  readonly key: string;
+  /** How long ago it was taken, ms. */
+  readonly forMs: number;
+  /** Where it was taken, if that was sampled: see `captureSites`. */
+  readonly site: string | undefined;
+}
 
 /** The state of one map. */
 export interface MapReport {
@@ -19,12 +29,18 @@ export interface MapReport {
   readonly mode: 'sweep' | 'observe';
   /** Age of the entry that has been there longest, ms; `undefined` for an empty map. */
   readonly oldestAgeMs: number | undefined;
-  /** How many entries there are beyond `maxEntries`: guarded ones, or such as are on their way out. */
+  /** How many entries there are beyond `maxEntries`: guarded and held ones, or such as are on their way out. */
   readonly excess: number;
+  /** How many entries owners have beyond `maxPerOwner`, all owners together: such as these. */
+  readonly excessOfOwners: number;
   /** Due and still there. */
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
   readonly guarded: number;
+  /** Somebody uses them, who has taken a hold; due or not. */
+  readonly held: number;
+  /** The holds that were taken first and are not released. */
+  readonly longestHeld: readonly HeldReport[];
   /** Of those, the ones whose `beforeSweep` runs, is queued, or has failed and waits. */
   readonly waiting: number;
   readonly registered: number;
@@ -148,8 +164,15 @@ function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker
     mode: tracker.observing ? 'observe' : 'sweep',
     oldestAgeMs: oldestRegisteredAt === undefined ? undefined : now - oldestRegisteredAt,
     excess: Math.max(0, tracker.native.size() - policy.maxEntries),
+    excessOfOwners: tracker.owners?.excess ?? 0,
     overdue: tracker.due.overdueCount,
     guarded: tracker.due.guardedCount,
+    held: tracker.holds?.size ?? 0,
+    longestHeld: (tracker.holds?.longest(oldestExplained) ?? []).map(({ key, takenAt, site }) => ({
+      key: shownKey(key),
+      forMs: now - takenAt,
+      site,
+    })),
     waiting: engine.hooks.countOf(tracker),
     registered: tracker.registeredTotal,
     removed: { ...tracker.removedTotal },
@@ -180,6 +203,7 @@ function printed(report: ReportData): string {
   ];
   lines.push(...leakLines(report.maps));
   lines.push(...weightLines(report.maps));
+  lines.push(...holdLines(report.maps));
   if (report.endings !== undefined) lines.push('', ...endingLines(report.endings));
   for (const { map, callback, count } of report.callbackErrors) {
     // The deliveries above say that already.
@@ -211,7 +235,9 @@ function mapRow(map: MapReport): string[] {
         ? 'observed'
         : map.excess > 0
           ? `${map.excess} beyond maxEntries`
-          : 'ok';
+          : map.excessOfOwners > 0
+            ? `${map.excessOfOwners} beyond maxPerOwner`
+            : 'ok';
   return [
     shownText(map.name),
     String(map.size),
@@ -243,6 +269,17 @@ function weightLines(maps: readonly MapReport[]): string[] {
     estimatedBytes === undefined ? [] : `${shownText(name)} ${bytes(estimatedBytes)}`,
   );
   return weights.length === 0 ? [] : ['', `estimated weight: ${weights.join(', ')}`];
+}
+
+function holdLines(maps: readonly MapReport[]): string[] {
+  const lines = maps.flatMap(({ name, held, longestHeld }) => [
+    ...(held === 0 ? [] : [`${shownText(name)} has ${held} held ${held === 1 ? 'entry' : 'entries'}`]),
+    ...longestHeld.map(
+      ({ key, forMs, site }) =>
+        `  ${shownText(name)} ${key} held for ${span(forMs)}${site === undefined ? '' : ` at ${site}`}`,
+    ),
+  ]);
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function bytes(count: number): string {

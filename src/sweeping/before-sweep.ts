@@ -6,7 +6,7 @@ import { detached } from '../time/async-context.js';
 import { giveWay } from '../time/clock.js';
 import { TimerQueue } from '../time/timer-queue.js';
 import { TurnBudget } from '../time/turn-budget.js';
-import { keepGuarded, look } from './look.js';
+import { keep, look } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -266,17 +266,19 @@ export class BeforeSweepGate {
   /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */
   #proceed({ tracker, slot, generation, reason }: Hook, isLast: boolean): void {
     this.#shared.timeline.compareClocks();
-    if (reason === 'swept' || isLast || tracker.native.size() <= tracker.policy.maxEntries) {
+    const isOfMany = tracker.owners?.isOver(slot) ?? false;
+    const isExcess = isOfMany || tracker.native.size() > tracker.policy.maxEntries;
+    if (reason === 'swept' || isLast || !isExcess) {
       tracker.due.buckets.remove(slot);
       look(tracker, slot, this.#shared.timeline.now(), true);
       return;
     }
     const now = this.#shared.timeline.now();
-    const isHeld = tracker.due.isGuarded(slot, now);
+    const keeping = tracker.due.keepingOf(slot, now);
     // The guard may have removed the entry itself.
     if (!tracker.stamps.holds(slot, generation)) return;
-    if (isHeld) keepGuarded(tracker, slot, tracker.stamps.keyOf(slot));
-    else evict(tracker, slot, 'maxEntries');
+    if (keeping !== undefined) keep(tracker, slot, tracker.stamps.keyOf(slot), keeping);
+    else evict(tracker, slot, isOfMany ? 'maxPerOwner' : 'maxEntries');
   }
 
   #forget(hook: Hook): void {

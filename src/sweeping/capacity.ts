@@ -2,8 +2,9 @@ import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { AskedWalk } from './asked-walk.js';
 import type { BeforeSweepGate } from './before-sweep.js';
-import { keepGuarded } from './look.js';
-import { evict } from './removals.js';
+import { Eviction } from './eviction.js';
+import { keep } from './look.js';
+import { evictOfOwner } from './owner-evictions.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
@@ -14,10 +15,10 @@ const mostPassesAtOnce = 16;
 const shareOfFruitlessPasses = 0.05;
 
 /**
- * Brings maps down to their `maxEntries`, after the current macrotask and in one pass however many sets there were.
+ * Brings maps down to their `maxPerOwner` and `maxEntries`, after the current macrotask and in one pass however many sets there were.
  *
- * A map in which only guarded entries are left is looked at again when something is added to it, and after each sweep;
- * how often depends on how long that takes, since a look at a million guarded entries must not follow every `set`.
+ * A map in which only guarded and held entries are left is looked at again when something is added to it, and after each sweep;
+ * how often depends on how long that takes, since a look at a million of them must not follow every `set`.
  */
 export class CapacityPasses {
   readonly #shared: Shared;
@@ -36,7 +37,7 @@ export class CapacityPasses {
 
   /** Has a map brought down, unless it is not too large. */
   request(tracker: Tracker): void {
-    if (tracker.native.size() <= tracker.policy.maxEntries || tracker.observing) return;
+    if (!tracker.isOverCaps || tracker.observing) return;
     if (this.#requested.has(tracker) || this.#shared.isStopped) return;
     this.#requested.add(tracker);
     this.#schedule();
@@ -99,7 +100,8 @@ export class CapacityPasses {
         await slices.giveWay();
         timeline.notice();
       }
-      const isFruitless = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
+      const isTooLarge = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
+      const isFruitless = isTooLarge || (tracker.owners?.over.size ?? 0) > 0;
       const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
       const leastPauseMs = this.#isRepeated(tracker, slices.now) ? 1 : 0;
       if (isFruitless || leastPauseMs > 0) {
@@ -112,34 +114,25 @@ export class CapacityPasses {
 }
 
 /**
- * Brings a map down to `maxEntries`: entries that are due first, then those whose end was announced, then the longest
- * idle. Guarded ones never leave: if only they remain the map stays too large, which its size shows.
+ * Brings a map down to its caps: the entries of each owner who has too many, then those of all. Entries that are due first,
+ * then those whose end was announced, then the longest idle. Guarded and held ones never leave: if only they remain the
+ * map stays too large, which its size shows.
  *
  * A generator, one small step at a time, so that the caller can pause between any two.
  */
 function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void> {
-  if (tracker.order === undefined || tracker.observing) return;
-  const { stamps, due, shared } = tracker;
-  // An entry that waits for its `beforeSweep` counts as one that has left.
-  const going = new Set<number>();
-  // The map may be another tracker's by now.
-  const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries && !tracker.isReleased;
+  if (tracker.observing) return;
+  const eviction = new Eviction(tracker, hooks);
+  for (const owned of [...(tracker.owners?.over ?? [])]) yield* evictOfOwner(tracker, owned, eviction);
+  yield* evictOfAll(tracker, eviction);
+}
 
-  const remove = (slot: number, rule: string): void => {
-    if (tracker.policy.beforeSweep === undefined) evict(tracker, slot, rule);
-    else {
-      hooks.request(tracker, slot, 'evicted');
-      going.add(slot);
-    }
-  };
-  const isGoing = (slot: number): boolean => {
-    if (!going.has(slot) && hooks.stateOf(tracker, slot) !== undefined) {
-      // One that has failed waits for somebody to ask for its next attempt.
-      hooks.request(tracker, slot, 'evicted');
-      going.add(slot);
-    }
-    return going.has(slot);
-  };
+function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
+  if (tracker.order === undefined) return;
+  const { stamps, due } = tracker;
+  // The map may be another tracker's by now.
+  const isOver = () =>
+    tracker.native.size() - eviction.going.size > tracker.policy.maxEntries && !tracker.isReleased;
 
   const dueOnes = dueFirst(tracker);
   for (;;) {
@@ -147,7 +140,7 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
     if (!isOver()) return;
     const { value: slot, done } = dueOnes.next();
     if (done) break;
-    if (slot !== undefined && isOver() && !isGoing(slot)) remove(slot, due.judge.rule);
+    if (slot !== undefined && isOver() && !eviction.isGoing(slot)) eviction.take(slot, due.judge.rule);
     yield;
   }
   const passedOver: number[] = [];
@@ -155,15 +148,8 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
     for (const candidate of candidates) {
       if (!isOver()) break;
       const [slot, generation] = candidate ?? none;
-      const now = shared.timeline.now();
       // A callback may have removed it, and its slot may be another entry's.
-      if (stamps.holds(slot, generation) && !isGoing(slot)) {
-        const key = stamps.keyOf(slot);
-        const isHeld = due.isGuarded(slot, now);
-        if (!stamps.holds(slot, generation)) continue;
-        if (isHeld) keepGuarded(tracker, slot, key);
-        else remove(slot, 'maxEntries');
-      }
+      if (stamps.holds(slot, generation)) eviction.takeUnlessKept(slot, 'maxEntries');
       yield;
     }
   }
@@ -195,7 +181,7 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
     const isThere = stamps.holds(slot, generation);
     // If nothing takes it now, every sweep looks at it.
     if (isThere && state === 'due') buckets.watch(slot);
-    else if (isThere && state === 'guarded') keepGuarded(tracker, slot, key);
+    else if (isThere && (state === 'guarded' || state === 'held')) keep(tracker, slot, key, state);
     else if (isThere) due.file(slot, state);
     yield isThere && state === 'due' ? slot : undefined;
   }
@@ -210,7 +196,7 @@ function* rememberDue(tracker: Tracker): Generator<undefined> {
     const state = due.judgeAt(slot, value, now);
     if (!stamps.holds(slot, generation)) return;
     if (state === 'due') due.buckets.watch(slot);
-    else if (state === 'guarded') keepGuarded(tracker, slot, key);
+    else if (state === 'guarded' || state === 'held') keep(tracker, slot, key, state);
     // It may have been known as active later than its value says now.
     if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now));
   });

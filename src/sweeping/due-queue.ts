@@ -8,6 +8,7 @@ import { COMPLAINED, GUARDED, LEAVING, OVERDUE } from '../stamps/stamp-store.js'
 import type { TickGrid } from '../time/tick-grid.js';
 import type { Timeline } from '../time/timeline.js';
 import type { Companions } from './companions.js';
+import type { Holds } from './holds.js';
 import { RuleChoices } from './rule-choices.js';
 import type { Shared } from './shared.js';
 import { TickBuckets } from './tick-buckets.js';
@@ -19,12 +20,17 @@ export interface QueuedMap extends StampedMap {
   readonly activity: Activity;
   readonly companions: Companions<QueuedMap>;
   readonly due: DueQueue;
-  /** A look found a guard of this map holding an entry: that counts as activity, also of what it follows. */
-  guardHolds(key: unknown): void;
+  /** Made with the first hold of one of its entries. */
+  readonly holds: Holds | undefined;
+  /** An entry was in use until now: that counts as activity, also of what it follows. */
+  usedUntilNow(key: unknown): void;
 }
 
-/** `guarded`: a guard holds it, its own or that of a companion; else what its lifetimes say. */
-export type JudgedState = LifetimeState | 'guarded';
+/** What keeps an entry that would else leave: a guard or, if there is none, a hold; its own or that of a companion. */
+export type Keeping = 'guarded' | 'held';
+
+/** What keeps it, if it is due; else what its lifetimes say. */
+export type JudgedState = LifetimeState | Keeping;
 
 /**
  * Which entry is looked at when: judges entries and files them in the bucket of their deadline. Counts those that are
@@ -47,10 +53,12 @@ export class DueQueue {
   readonly #rules: RuleChoices;
   readonly #fromRegistrationMs: number;
   readonly #fromActivityMs: number;
-  /** The map whose guard held the entry that was judged last: this one or a follower; `undefined` if none did. */
-  guard: QueuedMap | undefined;
+  /** The map whose guard or hold kept the entry that was judged last: this one or a follower; `undefined` if none did. */
+  keeper: QueuedMap | undefined;
   /** An eviction has looked at all that only a look can find due, since the last sweep. */
   isLookedAt = false;
+  /** How many passes of the sweeper are through. */
+  passes = 0;
   #overdue = 0;
   #guarded = 0;
   #judging = 0;
@@ -110,6 +118,17 @@ export class DueQueue {
     );
   }
 
+  /** Returns an instant before which an entry is not due by durations, monotonic ms. */
+  earliestDeadline(slot: number): number {
+    // What functions say is asked for after each sweep.
+    if (this.isAsked) return Number.POSITIVE_INFINITY;
+    if (this.#map.policy.rules.length === 0) return this.deadlineByStamps(slot);
+    if (this.#judging > 0) return Number.NEGATIVE_INFINITY;
+    const { stamps } = this.#map;
+    const state = this.#byLifetimes(slot, stamps.keyOf(slot), undefined, this.#timeline.now());
+    return state === 'failed' ? Number.POSITIVE_INFINITY : this.judge.deadline.at;
+  }
+
   /**
    * Files an entry in the bucket of a deadline, monotonic ms; `Infinity` in none. It is not filed anew when it is active:
    * its deadline has only moved away, which its bucket finds.
@@ -140,7 +159,7 @@ export class DueQueue {
 
   /** Files an entry by the judgement that has just been made. */
   file(slot: number, state: JudgedState): void {
-    if (state === 'guarded' || state === 'failed') this.watch(slot);
+    if (state === 'guarded' || state === 'held' || state === 'failed') this.watch(slot);
     else this.fileAt(slot, this.judge.deadline.at);
   }
 
@@ -163,7 +182,7 @@ export class DueQueue {
     const key = stamps.keyOf(slot);
     const flags = stamps.flags[slot] as number;
     const generation = stamps.generation[slot] as number;
-    this.guard = undefined;
+    this.keeper = undefined;
     if ((flags & LEAVING) !== 0) {
       if (!companions.hasLeader(key)) return 'due';
       if (!isReading) stamps.setFlag(slot, LEAVING, false);
@@ -178,8 +197,8 @@ export class DueQueue {
       if (state === 'live' && (flags & GUARDED) === 0) return state;
       // What was asked about its lifetimes may have removed it: a guard is asked about what is there.
       if (!stamps.holds(slot, generation)) return state;
-      this.guard = this.#guardOf(slot, key, now, isReading);
-      return this.guard === undefined ? state : 'guarded';
+      const keeping = this.#keepingOf(slot, key, now, isReading);
+      return keeping === 'held' && state === 'live' ? state : (keeping ?? state);
     } finally {
       this.#judging -= 1;
       this.#answers.isReading = wasReading;
@@ -211,10 +230,20 @@ export class DueQueue {
     return this.judge.judge(lifetimes, slot, key, value, now, registeredAt, activeAt, this.#orphanMs(slot));
   }
 
-  /** Asks the guards of an entry whether one holds it; which one stands in `guard`. */
-  isGuarded(slot: number, now: number): boolean {
-    this.guard = this.#guardOf(slot, this.#map.stamps.keyOf(slot), now, false);
-    return this.guard !== undefined;
+  /** Asks the guards of an entry, and its holds, whether it is to stay; whose it is stands in `keeper`. */
+  keepingOf(slot: number, now: number): Keeping | undefined {
+    return this.#keepingOf(slot, this.#map.stamps.keyOf(slot), now, false);
+  }
+
+  // The guards are asked though there is a hold: an entry is idle from the end of its guard, which every sweep looks for.
+  #keepingOf(slot: number, key: unknown, now: number, isReading: boolean): Keeping | undefined {
+    const { stamps } = this.#map;
+    const generation = stamps.generation[slot] as number;
+    this.keeper = this.#guardOf(slot, key, now, isReading);
+    if (this.keeper !== undefined) return 'guarded';
+    // A guard may have removed the entry.
+    if (stamps.holds(slot, generation)) this.keeper = this.#holderOf(slot, key, now);
+    return this.keeper && 'held';
   }
 
   // The own guard, or that of a companion, which is in use together with its leader's entry. One that is beyond its own
@@ -232,6 +261,19 @@ export class DueQueue {
     return undefined;
   }
 
+  // The map whose hold keeps an entry: its own or, beside an entry that is not beyond its `maxAge`, that of a follower.
+  #holderOf(slot: number, key: unknown, now: number): QueuedMap | undefined {
+    const { holds, companions } = this.#map;
+    if (holds?.has(slot)) return this.#map;
+    for (const { stamps, due } of companions.followers) {
+      const companion = stamps.slotOf(key);
+      if (companion === undefined || due.isBeyondMaxAge(companion, now)) continue;
+      const holder = due.#holderOf(companion, key, now);
+      if (holder !== undefined) return holder;
+    }
+    return undefined;
+  }
+
   #isHeldByOwn(slot: number, key: unknown, value: unknown, isReading: boolean): boolean {
     // Deleted past the wrapper, which nobody has noticed yet.
     if (value === undefined && !this.#map.native.has(key)) return false;
@@ -244,14 +286,14 @@ export class DueQueue {
     }
   }
 
-  /** Remembers that a look found an entry due or guarded, or not. */
+  /** Remembers that a look found an entry due, guarded or held, or not. */
   mark(slot: number, state: JudgedState): void {
     const { stamps } = this.#map;
     const isGuarded = state === 'guarded';
     // What is guarded counts as active; so it stays overdue until its guard lets go, or it is not due after all.
     const wasDue =
       isGuarded && (stamps.hasFlag(slot, OVERDUE) || this.judge.deadline.at <= this.#timeline.now());
-    const isOverdue = state === 'due' || wasDue;
+    const isOverdue = state === 'due' || state === 'held' || wasDue;
     if (stamps.setFlag(slot, OVERDUE, isOverdue)) this.#overdue += isOverdue ? 1 : -1;
     if (stamps.setFlag(slot, GUARDED, isGuarded)) this.#guarded += isGuarded ? 1 : -1;
   }

@@ -1,10 +1,11 @@
 import { LEAVING } from '../stamps/stamp-store.js';
+import type { Keeping } from './due-queue.js';
 import { isUntold, leftPastWrapper, sweepOut, sweepUntold } from './removals.js';
 import type { Tracker } from './tracker.js';
 
 /** Returns whether entries of a map leave by durations alone, and a sweep need tell nobody of any. */
 export const isSweptUntold = (tracker: Tracker): boolean =>
-  tracker.due.isByStampsAlone && isUntold(tracker) && !tracker.observing;
+  tracker.due.isByStampsAlone && isUntold(tracker) && !tracker.observing && !tracker.holds?.size;
 
 /**
  * Judges an entry that is in no bucket, and removes it or files it again. Returns whether it was swept.
@@ -38,8 +39,8 @@ export function lookAt(
   const state = due.judgeAt(slot, value, now);
   // A policy function may have removed the entry.
   if (!stamps.holds(slot, generation)) return false;
-  if (state === 'guarded') {
-    keepGuarded(tracker, slot, key);
+  if (state === 'guarded' || state === 'held') {
+    keep(tracker, slot, key, state);
     return false;
   }
   if (state !== 'due' || tracker.observing) {
@@ -69,13 +70,13 @@ export function lookAt(
 }
 
 /**
- * A guard was found to hold an entry, and stands in `due.guard`: that counts as activity, and every sweep asks again until
- * it lets go, so that the entry is idle from then on.
+ * A guard or a hold was found to keep an entry, and its map stands in `due.keeper`: every sweep looks again until it lets
+ * go. A look that finds a guard counts as activity, so that the entry is idle from the end of that; of a hold the release does.
  */
-export function keepGuarded({ due }: Tracker, slot: number, key: unknown): void {
-  due.mark(slot, 'guarded');
+export function keep({ due }: Tracker, slot: number, key: unknown, keeping: Keeping): void {
+  due.mark(slot, keeping);
   due.watch(slot);
-  due.guard?.guardHolds(key);
+  if (keeping === 'guarded') due.keeper?.usedUntilNow(key);
 }
 
 // Does what `look` does, for a map with nothing but durations if nobody has to be told: most of a sweep's entries.

@@ -70,6 +70,7 @@ export class MapPass {
     this.#wholeSweep.end();
     this.#askedWalk.end();
     this.#tracker.due.isLookedAt = false;
+    this.#tracker.due.passes += 1;
     this.#tracker.shrink();
   }
 

@@ -42,19 +42,37 @@ export function announce(
   }
 }
 
-/** Calls `dispose` for one value that left; `replacement` if it was replaced. */
-export function callDispose(
-  { map, key, value, reason, dispose }: Omit<LeftValue, 'removed'>,
-  failures: CallbackFailures,
-  replacement?: unknown,
-): void {
+/** Calls `dispose` for one value that left. */
+function callDispose({ map, key, value, reason, dispose }: LeftValue, failures: CallbackFailures): void {
   if (dispose === undefined) return;
-  const failed = (error: unknown) => failures.report(map, 'dispose', key, error);
+  callGuarded(
+    () => dispose(value, key, reason),
+    (error) => failures.report(map, 'dispose', key, error),
+  );
+}
+
+/** A value was overwritten, and its entry stays: calls `replaced`. */
+export function callReplaced(
+  {
+    name,
+    policy: { replaced },
+  }: { readonly name: string; readonly policy: CompiledPolicy<unknown, unknown> },
+  key: unknown,
+  value: unknown,
+  replacement: unknown,
+  failures: CallbackFailures,
+): void {
+  if (replaced === undefined) return;
+  callGuarded(
+    () => replaced(value, key, replacement),
+    (error) => failures.report(name, 'replaced', key, error),
+  );
+}
+
+/** Calls what frees something: what it throws, now or in a rejection, goes to `failed` and no further. */
+function callGuarded(call: () => unknown, failed: (error: unknown) => void): void {
   try {
-    // The fourth argument is there only for a replacement, so that a `dispose` can tell it from an `undefined` value.
-    const result: unknown =
-      reason === 'replaced' ? dispose(value, key, reason, replacement) : dispose(value, key, reason);
-    swallowRejection(result, failed);
+    swallowRejection(call(), failed);
   } catch (error) {
     failed(error);
   }

@@ -59,7 +59,7 @@ export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
   return hasLeft;
 }
 
-/** Removes an entry because of `maxEntries`. Returns `false` if the owner's `delete` refused. */
+/** Removes an entry because of a cap. Returns `false` if the owner's `delete` refused. */
 export function evict(tracker: Tracker, slot: number, rule: string): boolean {
   const key = tracker.stamps.keyOf(slot);
   if (!tracker.native.has(key)) {
@@ -229,7 +229,7 @@ function removeThroughOwner(
 }
 
 /** What removes entries that nobody else has removed: they had outstayed what their owner does. A TTL is none. */
-const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries)$/;
+const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner)$/;
 
 const isCeiling = (rule: string): boolean => rule !== '' && ceilings.test(rule);
 

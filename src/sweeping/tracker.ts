@@ -15,6 +15,8 @@ import type { ClaimKeeper } from './claims.js';
 import { Companions } from './companions.js';
 import { DueQueue } from './due-queue.js';
 import type { EntryRecorder } from './entry-recorder.js';
+import { type Hold, Holds, holdOfNothing } from './holds.js';
+import { Owners } from './owners.js';
 import type { Removal } from './removal-callbacks.js';
 import type { Shared } from './shared.js';
 
@@ -28,7 +30,7 @@ export interface MapServices extends Shared {
     cancel(tracker: Tracker, slot: number): void;
   };
   readonly capacity: {
-    /** Has a map brought down to its `maxEntries` after the current macrotask, unless it is not too large. */
+    /** Has a map brought down to its caps after the current macrotask, unless it is within them. */
     request(tracker: Tracker): void;
   };
 }
@@ -80,11 +82,17 @@ export class Tracker {
   readonly stamps: StampStore<unknown>;
   /** Kept for a map with `maxEntries`. */
   readonly order: IdleOrder | undefined;
+  /** Kept for a map with `maxPerOwner`. */
+  readonly owners: Owners | undefined;
   readonly activity: Activity;
   /** How many entries reached each age, for the leak verdict. */
   readonly ages: AgeTable;
   readonly companions: Companions<Tracker>;
   readonly due: DueQueue;
+  /** Made with the first hold of one of its entries. */
+  holds: Holds | undefined;
+  /** Set while sites are captured: says where a hold is taken, if that one is sampled. */
+  siteOfHold: (() => string | undefined) | undefined;
   /** Set for the map whose endings are announced. */
   claims: ClaimKeeper | undefined;
   /**
@@ -132,6 +140,7 @@ export class Tracker {
     this.ages = new AgeTable(shared.grid.origin, cohortMsOf(policy, shared.cohortMs));
     this.companions = new Companions(policy.follows);
     this.due = new DueQueue(this, shared);
+    this.owners = policy.maxPerOwner && new Owners(this, policy.maxPerOwner.max);
   }
 
   /** The library judges, counts and reports here, and removes nothing. */
@@ -179,8 +188,24 @@ export class Tracker {
     }
     this.claims?.registered(slot, key, value);
     if (!this.stamps.holds(slot, generation)) return;
+    this.askOwner(slot, key, value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
-    this.onRegistered?.(slot, key, value);
+    // Who was asked for its owner may have removed it.
+    if (this.stamps.holds(slot, generation)) this.onRegistered?.(slot, key, value);
+  }
+
+  /** Returns whether there are more entries than the caps allow. */
+  get isOverCaps(): boolean {
+    return (
+      this.native.size() > this.policy.maxEntries || (this.owners !== undefined && this.owners.over.size > 0)
+    );
+  }
+
+  /** Asks whose an entry is that was registered or set, and has the excess of that owner evicted. */
+  askOwner(slot: number, key: unknown, value: unknown): void {
+    if (this.owners === undefined) return;
+    this.owners.ask(slot, key, value);
+    if (this.owners.over.size > 0) this.shared.capacity.request(this);
   }
 
   /**
@@ -198,8 +223,36 @@ export class Tracker {
     this.companions.leader?.companionActive(key, at, isNow);
   }
 
-  /** A look found a guard of this map holding an entry: that counts as activity, also of what it follows. */
-  guardHolds(key: unknown): void {
+  /** Takes a hold of the entry of a key; one of nothing if there is no such entry. */
+  hold(key: unknown): Hold {
+    const slot = this.stamps.slotOf(key);
+    if (slot === undefined || !this.native.has(key)) return holdOfNothing();
+    if (this.holds === undefined) {
+      this.holds = new Holds(this);
+      this.shared.measurements.tell((listener) => listener.mapAdded?.());
+    }
+    return this.holds.take(slot, this.shared.timeline.now(), this.siteOfHold?.());
+  }
+
+  /** An entry is held from now on: a `beforeSweep` of it or of what it follows is to stop. */
+  heldFromNow(slot: number): void {
+    const { leader } = this.companions;
+    const key = this.stamps.keyOf(slot);
+    if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
+    const leading = leader?.stamps.slotOf(key);
+    if (leading !== undefined) leader?.heldFromNow(leading);
+  }
+
+  /** A hold of an entry is over: it was active until now, and if nothing else keeps it, it may be evicted. */
+  heldUntilNow(slot: number): void {
+    this.usedUntilNow(this.stamps.keyOf(slot));
+    for (let map: Tracker | undefined = this; map !== undefined; map = map.companions.leader) {
+      map.shared.capacity.request(map);
+    }
+  }
+
+  /** An entry was in use until now, as a guard or the release of a hold says: that counts as activity, also of what it follows. */
+  usedUntilNow(key: unknown): void {
     const slot = this.stamps.slotOf(key);
     if (slot === undefined) return;
     const now = this.shared.timeline.now();
@@ -225,6 +278,7 @@ export class Tracker {
     this.activity.restore(slot, companionAt);
     this.recorder?.restamped(slot);
     this.due.refile(slot);
+    this.owners?.restamped(slot);
   }
 
   /** Has every entry looked at by the next sweep: the map has another leader than before. */
@@ -239,6 +293,8 @@ export class Tracker {
     this.ages.left(registeredAt);
     if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
+    this.holds?.forget(slot);
+    this.owners?.forget(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
     if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
@@ -280,11 +336,14 @@ export class Tracker {
     if (capacity === undefined) return;
     this.activity.shrink(capacity);
     this.due.shrink(capacity);
+    this.owners?.shrink(capacity);
   }
 
   /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */
   forgetAll(): void {
     this.due.clear();
+    this.holds?.clear();
+    this.owners?.clear();
     this.activity.clear();
     this.stamps.clear();
   }
@@ -294,6 +353,7 @@ export class Tracker {
     this.isReleased = true;
     this.claims?.forgetAll();
     this.forgetAll();
+    this.holds?.end();
     this.companions.leader = undefined;
     this.companions.followers.length = 0;
   }

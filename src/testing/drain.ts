@@ -33,7 +33,7 @@ export async function drainTo(subject: Subject, draining: Draining): Promise<voi
   step();
   if (time === undefined) return;
   // An eviction waits for the next macrotask, and that for the clock to move at all.
-  if (subject.trackers().some(({ native, policy }) => native.size() > policy.maxEntries)) await time.pass(1);
+  if (subject.trackers().some(({ isOverCaps }) => isOverCaps)) await time.pass(1);
   if (drain === true) await drainAsNeeded(subject, time, draining);
   else await drainFor(subject, time, drain, draining);
 }
@@ -104,15 +104,20 @@ export function leavesAt(tracker: Tracker, key: unknown, now: number): number {
   const state = tracker.due.judgeToRead(slot, now);
   const { deadline, lifetimes } = tracker.due.judge;
   const ceiling = (tracker.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
-  const own = state === 'guarded' ? ceiling : deadline.at;
+  const own = state === 'guarded' || state === 'held' ? ceiling : deadline.at;
   const { leader } = tracker.companions;
   return leader?.native.has(key) ? Math.min(own, leavesAt(leader, key, now)) : own;
 }
 
-/** Returns whether something may leave at a time that nobody can say: a guard lets go, a retry succeeds. */
+/** Returns whether something may leave at a time that nobody can say: a guard lets go, a hold ends, a retry succeeds. */
 function mayComeWithTime(subject: Subject, { pending }: Draining): boolean {
   if (pendingOf(subject) > pending) return true;
   return subject
     .trackers()
-    .some((tracker) => tracker.due.guardedCount > 0 || subject.engine.hooks.countOf(tracker) > 0);
+    .some(
+      (tracker) =>
+        tracker.due.guardedCount > 0 ||
+        (tracker.holds?.size ?? 0) > 0 ||
+        subject.engine.hooks.countOf(tracker) > 0,
+    );
 }

@@ -10,11 +10,11 @@ export type Leavings = Readonly<Record<string, number>>;
 const ceiling = /(^|\.)(maxIdle|maxAge|orphanAfter)$/;
 
 /** What was evicted would have stayed else: nobody had said that it ended, or its lifetime had not begun. */
-const evictedUnended = 'maxEntries before its end';
+const evictedUnended = /^(maxEntries|maxPerOwner) before its end$/;
 
 /** Returns whether an entry that left by this rule would be there still if it were not for a safety net. */
 export function isNet(rule: string): boolean {
-  return rule === evictedUnended || ceiling.test(rule);
+  return evictedUnended.test(rule) || ceiling.test(rule);
 }
 
 /** Counts those that left only by a safety net. */
@@ -51,7 +51,8 @@ export class LeavingWatch {
         const policy = subject.engine.trackers.get(map)?.policy;
         const isRun = subject.registry?.endings?.tracker.name === map;
         const isUnended = isRun ? this.#evictedRun === generation : policy && !hasBegun(policy, value, key);
-        this.#left(map, generation, isUnended ? evictedUnended : rule);
+        const cap = rule === 'maxPerOwner' ? rule : 'maxEntries';
+        this.#left(map, generation, isUnended ? `${cap} before its end` : rule);
       }),
     ];
   }

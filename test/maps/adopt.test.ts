@@ -687,16 +687,17 @@ describe('writes past the wrapper', () => {
   });
 
   it('a delete or an overwrite of what was written past the wrapper tells of its value', () => {
-    const disposed: unknown[] = [];
+    const told: unknown[] = [];
     const live = new Map<string, number>();
-    const handle = adopt(live, { clock: clockAt(), dispose: (...given) => disposed.push(given) });
+    const tell = (...given: unknown[]) => told.push(given);
+    const handle = adopt(live, { clock: clockAt(), dispose: tell, replaced: tell });
     Map.prototype.set.call(live, 'a', 1);
     live.delete('a');
     Map.prototype.set.call(live, 'b', 2);
     live.set('b', 3);
-    expect(disposed).toEqual([
+    expect(told).toEqual([
       [1, 'a', 'deleted'],
-      [2, 'b', 'replaced', 3],
+      [2, 'b', 3],
     ]);
     expect(handle.stamps('b')).toBeDefined();
   });

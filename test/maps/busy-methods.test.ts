@@ -38,6 +38,7 @@ function busy() {
         adopt: live,
         ttl: '5m',
         dispose: (value: string, key: string, reason) => void told.push(`${key}=${value} ${reason}`),
+        replaced: (value: string, key: string) => void told.push(`${key}=${value} replaced`),
       },
     },
     ended: { map: 'live' },

@@ -598,23 +598,24 @@ describe('on an engine that has getOrInsert and getOrInsertComputed', () => {
     }
   });
 
-  it('disposes of the value that the callback of getOrInsertComputed had set itself', () => {
-    const disposed: unknown[] = [];
-    const dispose = (value: unknown, _key: unknown, reason: string, replacement?: unknown) =>
-      disposed.push([value, reason, replacement]);
+  it('tells that the value is replaced which the callback of getOrInsertComputed had set itself', () => {
+    const told: unknown[] = [];
+    const dispose = (value: unknown) => told.push([value, 'disposed']);
+    const replaced = (...given: unknown[]) => told.push(given);
     const tracked = new fresh.TrackedMap<unknown, unknown>(undefined, {
       clock,
       dispose,
+      replaced,
     }) as never as Upserting;
     const live = new Map() as Upserting;
-    fresh.adopt(live, { clock, dispose });
+    fresh.adopt(live, { clock, dispose, replaced });
     for (const map of [tracked, live]) {
-      disposed.length = 0;
+      told.length = 0;
       map.getOrInsertComputed('a', (key) => {
         map.set(key, 'by the callback');
         return 'computed';
       });
-      expect(disposed).toEqual([['by the callback', 'replaced', 'computed']]);
+      expect(told).toEqual([['by the callback', 'a', 'computed']]);
     }
   });
 
@@ -647,7 +648,7 @@ describe('with callbacks that call back', () => {
   });
 
   it.each(['TrackedMap', 'adopted Map', 'adopted subclass', 'adopted Map of another realm'])(
-    '%s disposes once of every value, and stamps exactly what it holds',
+    '%s disposes once of every value that leaves or is replaced, and stamps exactly what it holds',
     async (kind) => {
       await fc.assert(
         fc.asyncProperty(
@@ -700,6 +701,12 @@ describe('with callbacks that call back', () => {
                 },
               ],
               dispose: (value: Value) => {
+                disposed.push(value);
+                react();
+              },
+              replaced: (value: Value, key: string, replacement: Value) => {
+                expect(born[replacement.id]).toBe(replacement);
+                expect(keys).toContain(key);
                 disposed.push(value);
                 react();
               },

@@ -460,11 +460,13 @@ describe('Policy', () => {
         expectTypeOf(key).toEqualTypeOf<string>();
         return value.endedAt;
       },
-      dispose: (_value, _key, reason, replacement) => {
-        expectTypeOf(reason).toEqualTypeOf<
-          'deleted' | 'cleared' | 'replaced' | 'swept' | 'evicted' | 'companion'
-        >();
-        expectTypeOf(replacement).toEqualTypeOf<Session | undefined>();
+      dispose: (_value, _key, reason) => {
+        expectTypeOf(reason).toEqualTypeOf<'deleted' | 'cleared' | 'swept' | 'evicted' | 'companion'>();
+      },
+      replaced: (value, key, replacement) => {
+        expectTypeOf(value).toEqualTypeOf<Session>();
+        expectTypeOf(key).toEqualTypeOf<string>();
+        expectTypeOf(replacement).toEqualTypeOf<Session>();
       },
       beforeSweep: async (_value, _key, { signal, attempt }) => {
         expectTypeOf(signal).toEqualTypeOf<AbortSignal>();

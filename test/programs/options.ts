@@ -66,6 +66,13 @@ export function policyOf(world: World, name: string): Loose {
           world.setAgain(name, key);
         });
       },
+      // The other one is a Set, whose members are replaced by nothing.
+      ...(name !== 'toString' && {
+        replaced: (value: unknown, key: unknown) => {
+          world.replaced(name, value, key);
+          return world.call('replaced', () => undefined);
+        },
+      }),
     }),
     ...(config.weigh && { weigh: asked('weigh', () => 10) }),
     unstamped: config.unstamped === 'function' ? unstamped : config.unstamped,

@@ -10,6 +10,7 @@ export const keys: readonly unknown[] = ['a', 'b', '__proto__', 'constructor', -
 /** Everything of the owner's that the library calls: options, methods of his class, recipients and listeners. */
 export const callbackNames = [
   'dispose',
+  'replaced',
   'keepWhile',
   'since',
   'expiresAt',

@@ -215,15 +215,18 @@ export class World {
     this.perform({ act: 'set', map: map as Name, key: index, other: 0 });
   }
 
+  /** A value of the owner's was overwritten, says the library. */
+  replaced(map: string, value: unknown, key: unknown): void {
+    this.sync();
+    const model = this.models.get(map) as ModelMap;
+    if (!model.replaced.delete(value) && !model.mayBeReplaced.delete(value))
+      this.find(`${map}: a value of ${String(key)} is told of as replaced, and was not`);
+  }
+
   /** A value of the owner's has left, says the library. */
   disposed(map: string, value: unknown, key: unknown, reason: string): void {
     this.sync();
     const model = this.models.get(map) as ModelMap;
-    if (reason === 'replaced') {
-      if (!model.replaced.delete(value) && !model.mayBeReplaced.delete(value))
-        this.find(`${map}: disposed of as replaced, and was not`);
-      return;
-    }
     const entry = this.entryOf(map, value, key);
     if (entry === undefined) {
       this.find(`${map}: disposed of an unknown value of ${String(key)}`);
@@ -1018,7 +1021,7 @@ export class World {
       const isSame = [...real.keys()].every((key, index) => Object.is(key, order[index]));
       if (real.size !== order.length || !isSame) this.find(`${name} has other keys, or in another order`);
       for (const entry of model.undisposed) this.find(`${name}: ${String(entry.key)} is not disposed of`);
-      if (model.replaced.size > 0) this.find(`${name}: a replaced value is not disposed of`);
+      if (model.replaced.size > 0) this.find(`${name}: nobody is told of a replaced value`);
       if (model.isTracked && !this.#isClosed) this.#checkStamps(name, model);
     }
     if (this.ended && !this.#isClosed) this.#checkTold();

@@ -270,6 +270,26 @@ describe('registerMetrics', () => {
     ]);
   });
 
+  it('counts 2 entries that are held, from the first hold on, and 0 of a map in which nothing is', async () => {
+    const { register, registry, runs } = setup();
+    runs.set('a', {}).set('b', {});
+    expect(seriesOf(await scrape(register), 'held_entries')).toEqual({});
+    const later = new Map([['c', 1]]);
+    registry.adopt('later', later, {});
+    const holds = ['a', 'a', 'b'].map((key) => registry.hold('runs', key));
+    expect(seriesOf(await scrape(register), 'held_entries')).toEqual({
+      'held_entries{map="runs"}': 2,
+      'held_entries{map="contexts"}': 0,
+    });
+    registry.hold('later' as 'runs', 'c');
+    for (const hold of holds) hold.release();
+    expect(seriesOf(await scrape(register), 'held_entries')).toEqual({
+      'held_entries{map="runs"}': 0,
+      'held_entries{map="contexts"}': 0,
+      'held_entries{map="later"}': 1,
+    });
+  });
+
   it('estimates a weight of 1,200 for 3 entries that weigh 400 each, for the map that has a weigh alone', async () => {
     const { clock, register, contexts } = setup();
     for (const key of ['a', 'b', 'c']) contexts.set(key, 'x'.repeat(400));

@@ -75,15 +75,51 @@ export function smallOperations(simulation: Simulation, random: Random): void {
     simulation.process.model.notice();
     const plan = anyPlan(simulation, random);
     const key = random.pick(keys);
-    const name = random.weighted({ set: 4, touch: 3, delete: 2, end: 2, guard: 1, sweep: 1 });
+    const name = random.weighted({
+      set: 4,
+      touch: 3,
+      delete: 2,
+      end: 2,
+      guard: 1,
+      hold: 1,
+      release: 1,
+      sweep: 1,
+    });
     simulation.log(`${name} ${plan.name} ${key}`);
     if (name === 'set') setKey(simulation, plan, key, simulation.owner.newItem());
     else if (name === 'touch') touchKey(simulation, plan.name, key);
     else if (name === 'delete') deleteKey(simulation, plan, key);
     else if (name === 'end') endKey(simulation, key, {});
     else if (name === 'sweep') sweep(simulation, false);
+    else if (name === 'hold') holdKey(simulation, plan.name, key);
+    else if (name === 'release') releaseFirst(simulation);
     else guard(simulation, plan, key);
   }
+}
+
+/** Takes a hold, which is of nothing if there is no such entry. */
+export function holdKey(simulation: Simulation, map: MapName, key: string): void {
+  const { model, registry, holds } = simulation.process;
+  model.notice();
+  const registration = model.get(map, key);
+  if (registration !== undefined) model.hold(registration);
+  const hold = registry.hold(map, key);
+  const isRight = hold.isHeld === (registration !== undefined);
+  simulation.findings.check(isRight, 'hold', () => `hold(${map}, ${key}) holds ${hold.isHeld}`);
+  if (registration !== undefined) holds.push({ hold, registration });
+}
+
+/** Gives the hold back that was taken first, if there is one. */
+export function releaseFirst({ process, findings }: Simulation): void {
+  process.model.notice();
+  const first = process.holds.shift();
+  if (first === undefined) return;
+  const { hold, registration } = first;
+  const { key, isThere } = registration;
+  findings.check(hold.isHeld === isThere, 'hold', () => `a hold of ${key} says that it holds ${hold.isHeld}`);
+  process.model.release(registration);
+  hold.release();
+  findings.check(!hold.isHeld, 'hold', () => `a hold of ${key} was released, and holds`);
 }
 
 /** Puts a guard up, or takes it down. */

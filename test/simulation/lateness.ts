@@ -29,7 +29,8 @@ function checkSizes(simulation: Simulation): void {
   const graceMs = isPrompt ? 0 : 2 * scenario.sweepEveryMs;
   for (const { name, maxEntries, hasGuard, hasHook, kind, isObserved } of simulation.process.plans) {
     const { size } = model.of(name);
-    const isFree = !hasGuard && !hasHook && kind !== 'owned' && !isObserved;
+    const isHeld = [...model.of(name).values()].some((registration) => model.isHeld(registration, time.now));
+    const isFree = !hasGuard && !hasHook && kind !== 'owned' && !isObserved && !isHeld;
     if (!isFree || size <= maxEntries) model.overLimitSince.delete(name);
     else {
       const since = model.overLimitSince.get(name) ?? time.now;

@@ -27,7 +27,7 @@ export interface ModelHost extends EndingHost {
   hasPaused(): boolean;
 }
 
-type Departure = Exclude<RemovalReason, 'replaced' | 'companion'>;
+type Departure = Exclude<RemovalReason, 'companion'>;
 
 /** The default of `beforeSweepTimeout`. */
 const longestAttemptMs = 30_000;
@@ -60,6 +60,8 @@ export class Model {
   readonly #bySerial = new Map<number, Registration>();
   /** Values that have left and whose `dispose` has to be called before the event is over. */
   readonly #disposals = new Map<number, RemovalReason>();
+  /** Values that were overwritten and whose `replaced` has to be called before the event is over, and by which. */
+  readonly #replacements = new Map<number, Item>();
   /** Values whose `swept` or `evicted` event has to come before the event is over. */
   readonly #removals = new Set<number>();
   readonly #disposed = new Set<number>();
@@ -107,7 +109,7 @@ export class Model {
     const known = this.get(plan.name, key);
     if (known === undefined) this.#register(plan, key, value);
     else {
-      if (known.value !== value && !plan.isQuiet) this.#disposals.set(known.value.serial, 'replaced');
+      if (known.value !== value && !plan.isQuiet) this.#replacements.set(known.value.serial, value);
       this.#bySerial.delete(known.value.serial);
       this.#bySerial.set(value.serial, known);
       known.value = value;
@@ -121,6 +123,24 @@ export class Model {
     const known = this.get(map, key);
     if (known !== undefined) this.#isActive(known);
     return known !== undefined;
+  }
+
+  /** Somebody begins to use an entry: nothing may be on its way to remove it, or what it accompanies. */
+  hold(registration: Registration): void {
+    registration.holds += 1;
+    for (let held: Registration | undefined = registration; held !== undefined; held = this.#leaderOf(held))
+      this.#outdate(held);
+  }
+
+  /** Somebody uses an entry no more, which was active until now; nothing comes of that if it has left. */
+  release(registration: Registration): void {
+    this.notice();
+    registration.holds -= 1;
+    if (registration.isThere) this.#isActive(registration);
+  }
+
+  #leaderOf({ plan: { follows }, key }: Registration): Registration | undefined {
+    return follows === undefined ? undefined : this.get(follows, key);
   }
 
   /** The owner changed something about a value without telling the library. */
@@ -234,7 +254,7 @@ export class Model {
       const registration = this.#bySerial.get(serial);
       const isLeaving = registration?.isLeaving && this.isOrphan(registration);
       if (isLeaving && reason === 'companion') this.#depart(registration as Registration, 'companion');
-      else if (registration === undefined || reason === 'replaced' || reason === 'companion') {
+      else if (registration === undefined || reason === 'companion') {
         findings.add(7, `dispose of ${plan.name} ${key} (${reason}) for a value that has not just left`);
         return;
       } else this.left(registration, reason);
@@ -244,6 +264,18 @@ export class Model {
     findings.check(!this.#disposed.has(serial), 7, () => `dispose of ${plan.name} ${key} twice`);
     this.#disposals.delete(serial);
     this.#disposed.add(serial);
+  }
+
+  replaced(plan: MapPlan, value: Item, key: string, replacement: Item): void {
+    const { findings } = this.host;
+    const right = this.#replacements.get(value.serial);
+    const called = `replaced of ${plan.name} ${key}`;
+    findings.check(right !== undefined, 7, () => `${called} for a value that was not just overwritten`);
+    findings.check(right === replacement, 7, () => `${called} names another replacement`);
+    const isDisposed = this.#disposed.has(value.serial);
+    findings.check(!isDisposed, 7, () => `${called} for a value that was disposed of`);
+    this.#replacements.delete(value.serial);
+    this.#disposed.add(value.serial);
   }
 
   removed(value: Item, reason: LibraryReason): void {
@@ -329,7 +361,7 @@ export class Model {
     return this.host.time.now >= registration.deadline(this.isOrphan(registration), this.host.time)[1];
   }
 
-  /** Whether a guard holds an entry: its own, or that of a companion which is not beyond its own `maxAge`. */
+  /** Whether a guard or a hold keeps an entry: its own, or that of a companion which is not beyond its own `maxAge`. */
   isHeld(registration: Registration, now: number): boolean {
     const { plan, key } = registration;
     if (now >= registration.registeredAt + plan.maxAgeMs) return false;
@@ -359,6 +391,8 @@ export class Model {
     for (const reason of this.#disposals.values())
       findings.add(7, `a value that left (${reason}) was not disposed`);
     for (const _ of this.#removals) findings.add('events', 'a removal was not told');
+    for (const _ of this.#replacements) findings.add(7, 'nobody was told of a value that was overwritten');
+    this.#replacements.clear();
     this.#disposals.clear();
     this.#removals.clear();
     for (const registration of this.all()) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { deliveryMutants } from './mutants/deliveries.js';
 import { endingMutants } from './mutants/endings.js';
+import { holdMutants } from './mutants/holds.js';
 import { journalMutants } from './mutants/journal.js';
 import type { Mutant } from './mutants/mutant.js';
 import { restartMutants } from './mutants/restarts.js';
@@ -16,6 +17,7 @@ export const mutants: readonly Mutant[] = [
   ...endingMutants,
   ...deliveryMutants,
   ...sweepingMutants,
+  ...holdMutants,
   ...restartMutants,
   ...journalMutants,
 ];

@@ -1,4 +1,16 @@
-import { anyPlan, deleteKey, endKey, guard, keys, presentKey, setKey, sweep, touchKey } from './acts.js';
+import {
+  anyPlan,
+  deleteKey,
+  endKey,
+  guard,
+  holdKey,
+  keys,
+  presentKey,
+  releaseFirst,
+  setKey,
+  sweep,
+  touchKey,
+} from './acts.js';
 import { close } from './closing.js';
 import type { MapName, OperationName } from './scenario.js';
 import { mapNames } from './scenario.js';
@@ -119,6 +131,15 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const plan = anyPlan(simulation, simulation.random);
     guard(simulation, plan, simulation.random.pick(keys));
   },
+  hold(simulation) {
+    const { random } = simulation;
+    const plan = anyPlan(simulation, random);
+    const key = random.chance(0.8) ? presentKey(simulation, plan.name, random) : random.pick(keys);
+    if (key !== undefined) holdKey(simulation, plan.name, key);
+  },
+  release(simulation) {
+    releaseFirst(simulation);
+  },
   failPolicy(simulation) {
     const plan = anyPlan(simulation, simulation.random);
     const [first] = simulation.process.model.of(plan.name).values();
@@ -201,6 +222,15 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     // Reading remembers nothing, so what is shown to it is not shown to the sweeps.
     model.isReading = true;
     const { endings } = process.registry.report();
+    for (const registration of model.all()) {
+      const { plan, key } = registration;
+      const isKept = model.isHeld(registration, simulation.time.now);
+      const isLeaving = registration.isLeaving && model.isOrphan(registration);
+      const mayBe = isLeaving || (simulation.time.now >= model.deadlineOf(registration) && !isKept);
+      const mustBe = isLeaving || (model.isDue(registration) && !isKept);
+      const answer = process.registry.isDue(plan.name, key);
+      findings.check(answer ? mayBe : !mustBe, 4, () => `isDue(${plan.name}, ${key}) says ${answer}`);
+    }
     model.isReading = false;
     const delivered = model.endings.deliveries.deliveredTotal;
     const shownDelivered = endings?.recipients[0]?.delivered ?? 0;

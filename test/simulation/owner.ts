@@ -8,7 +8,7 @@ import type {
 } from '../../src/events/event-bus.js';
 import type { SweepReport } from '../../src/events/sweep-report.js';
 import type { BeforeSweepContext } from '../../src/policy/policy.js';
-import { endKey, setKey, smallOperations } from './acts.js';
+import { endKey, releaseFirst, setKey, smallOperations } from './acts.js';
 import type { EncodedItem } from './legacy.js';
 import { type ModelHost, ownIdOf } from './model.js';
 import type { OwnerCallbacks } from './process.js';
@@ -117,6 +117,7 @@ export class Owner {
   /** Takes back whatever keeps entries from leaving. */
   calm(): void {
     const { process } = this.#simulation;
+    while (process.holds.length > 0) releaseFirst(this.#simulation);
     process.refused.clear();
     for (const registration of process.model.all()) {
       registration.value.isGuarded = false;
@@ -205,6 +206,12 @@ export class Owner {
         this.#takeTime();
         this.#callBackIn();
         if (this.#random.chance(0.05)) throw new Error('a dispose that fails');
+      },
+      replaced: (plan, value, key, replacement) => {
+        model.replaced(plan, value, key, replacement);
+        this.#takeTime();
+        this.#callBackIn();
+        if (this.#random.chance(0.05)) throw new Error('a replaced that fails');
       },
       beforeSweep: (plan, value, key, context) => this.#beforeSweep(process, plan, value, key, context),
       audit: (id) => simulation.audit.hears(id),

@@ -36,6 +36,7 @@ export interface OwnerCallbacks {
   instant(name: 'endedAt' | 'expiresAt', value: Item): number | undefined;
   guards(value: Item): boolean;
   dispose(plan: MapPlan, value: Item, key: string, reason: RemovalReason): void;
+  replaced(plan: MapPlan, value: Item, key: string, replacement: Item): void;
   beforeSweep(plan: MapPlan, value: Item, key: string, context: BeforeSweepContext): Promise<void>;
   deliver(event: EndedEvent<string, Item>, context: DeliveryContext): unknown;
   /** The second recipient hears of an ending. */
@@ -152,6 +153,9 @@ function policyOf(
       : {
           dispose: (value: Item, key: string, reason: RemovalReason) => {
             if (!owner.isDead()) owner.dispose(plan, value, key, reason);
+          },
+          replaced: (value: Item, key: string, replacement: Item) => {
+            if (!owner.isDead()) owner.replaced(plan, value, key, replacement);
           },
         }),
     ...(plan.isObserved ? { mode: 'observe' } : {}),

@@ -56,6 +56,8 @@ export class Registration {
   id: string | undefined;
   generation: number | undefined;
   hook: HookRun | undefined;
+  /** Holds of it that are not released. */
+  holds = 0;
   /** A `beforeSweep` was started for it. */
   wasTried = false;
   /** A `beforeSweep` succeeded and nothing happened to the entry since it began. */
@@ -112,10 +114,10 @@ export class Registration {
     return [byOffset(Math.max(...wallOffsets)), byOffset(Math.min(...wallOffsets))];
   }
 
-  /** Whether its own guard holds it when it is due at `now`. A guard that fails holds. */
+  /** Whether a hold of its own, or its own guard, keeps it when it is due at `now`. A guard that fails holds. */
   isHeld(now: number): boolean {
     const { plan, value } = this;
-    if (!plan.hasGuard || now >= this.registeredAt + plan.maxAgeMs) return false;
-    return value.isGuarded || value.failsPolicies;
+    if (now >= this.registeredAt + plan.maxAgeMs) return false;
+    return this.holds > 0 || (plan.hasGuard && (value.isGuarded || value.failsPolicies));
   }
 }

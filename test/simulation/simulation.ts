@@ -1,6 +1,7 @@
 import type { Registry } from '../../src/registry/registry.js';
 import type { PresentClocks } from '../../src/restart/past.js';
 import { pastOf } from '../../src/restart/snapshot.js';
+import type { Hold } from '../../src/sweeping/holds.js';
 import { smallOperations } from './acts.js';
 import { Audit } from './audit.js';
 import { checkNothingLost, compareWithJournal, compareWithSnapshot } from './checks.js';
@@ -14,6 +15,7 @@ import { Owner } from './owner.js';
 import { type Library, type ProcessSetup, type SimulatedMaps, startRegistry } from './process.js';
 import { Random } from './random.js';
 import { Recipient } from './recipient.js';
+import type { Registration } from './registration.js';
 import { restart } from './restart.js';
 import {
   drawScenario,
@@ -71,6 +73,8 @@ export interface SimulatedProcess {
   finishedPasses: number;
   /** Calls of `sweep()` that have not returned. */
   startingSweeps: number;
+  /** Holds that are not released, in the order in which they were taken. */
+  readonly holds: { readonly hold: Hold; readonly registration: Registration }[];
   /** Keys that the owner's `delete` refuses, as `map/key`, and how. */
   readonly refused: Map<string, 'throws' | 'refuses'>;
 }
@@ -303,6 +307,7 @@ export class Simulation {
       sweeps: new Set(),
       startingSweeps: 0,
       finishedPasses: 0,
+      holds: [],
       refused: new Map(),
     };
     const started = state as Omit<SimulatedProcess, 'registry' | 'model'> as SimulatedProcess;

@@ -3,7 +3,7 @@ import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { IndexedMap } from '../maps/owner-maps.js';
 
-type Told = [value: unknown, key: unknown, reason: RemovalReason, ...replacement: unknown[]];
+type Told = [value: unknown, key: unknown, reason: RemovalReason];
 
 const kinds = ['TrackedMap', 'adopted Map', 'adopted subclass'] as const;
 
@@ -38,36 +38,6 @@ describe.each(kinds)('dispose of a %s is called once for every value that leaves
       [1, 'b', 'cleared'],
       [2, 'a', 'cleared'],
     ]);
-  });
-
-  it('replaced, with the new value, after that is in the map', () => {
-    const seen: unknown[] = [];
-    const { map } = disposing(kind, {
-      dispose: (value: unknown, key: string, reason: string, replacement: unknown) =>
-        seen.push([value, reason, replacement, map.get(key)]),
-    });
-    map.set('a', 1).set('a', 2).set('a', undefined).set('a', 3);
-    expect(seen).toEqual([
-      [1, 'replaced', 2, 2],
-      [2, 'replaced', undefined, undefined],
-      [undefined, 'replaced', 3, 3],
-    ]);
-  });
-
-  it('replaced by an undefined value, with four arguments', () => {
-    const { told, map } = disposing(kind);
-    map.set('a', 1).set('a', undefined);
-    expect(told).toEqual([[1, 'a', 'replaced', undefined]]);
-    expect(told[0]?.length).toBe(4);
-  });
-
-  it('not where the very same value is set again, NaN included', () => {
-    const { told, map } = disposing(kind);
-    const value = {};
-    map.set('a', value).set('a', value).set('n', Number.NaN).set('n', Number.NaN);
-    expect(told).toEqual([]);
-    map.set('a', {});
-    expect(told.length).toBe(1);
   });
 
   it('swept, evicted', async () => {
@@ -122,20 +92,6 @@ describe.each(kinds)('dispose of a %s is called once for every value that leaves
     ]);
   });
 
-  it('replaced inside the dispose of a replacement: each value once, and the last stays', () => {
-    let left = 5;
-    const { told, map } = disposing(kind, {
-      dispose: (value: number, key: string, reason: RemovalReason) => {
-        told.push([value, key, reason]);
-        left -= 1;
-        if (left > 0) map.set(key, 100 + left);
-      },
-    });
-    map.set('a', 1).set('a', 2);
-    expect(told.map(([value]) => value)).toEqual([1, 2, 104, 103, 102]);
-    expect(map.get('a')).toBe(101);
-  });
-
   it('though it throws, rejects or answers something odd: the rest goes on', async () => {
     const odd = [
       () => {
@@ -164,10 +120,10 @@ describe.each(kinds)('dispose of a %s is called once for every value that leaves
       expect((await tracked.sweep()).swept).toBe(2);
       map.set('c', 3);
       expect(map.delete('c')).toBe(true);
-      map.set('d', 4).set('d', 5);
+      map.set('d', 4);
       map.clear();
       await clock.advance(0);
-      expect(told.map(([value]) => value)).toEqual([1, 2, 3, 4, 5]);
+      expect(told.map(([value]) => value)).toEqual([1, 2, 3, 4]);
       expect(map.size).toBe(0);
     }
   });
@@ -240,7 +196,8 @@ describe('dispose', () => {
 
   it('tells the key as the map keeps it: 0 for -0', () => {
     const keys: unknown[] = [];
-    const map = new TrackedMap<number, number>([[-0, 1]], { dispose: (_value, key) => keys.push(key) });
+    const note = (_value: number, key: number) => keys.push(key);
+    const map = new TrackedMap<number, number>([[-0, 1]], { dispose: note, replaced: note });
     map.set(-0, 2);
     map.delete(-0);
     expect(keys.map((key) => Object.is(key, 0))).toEqual([true, true]);

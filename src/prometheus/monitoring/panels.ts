@@ -171,11 +171,12 @@ export function panelRows(prefix: string): PanelRow[] {
         },
         {
           title: 'Overdue',
-          description: 'Due and still there: guarded, observed, or waiting for a beforeSweep.',
+          description: 'Due and still there: guarded, held, observed, or waiting for a beforeSweep.',
           unit: 'short',
           queries: [
             { ...sum('overdue_entries'), legend: '{{registry}} {{map}} overdue' },
             { ...sum('guarded_entries'), legend: '{{registry}} {{map}} guarded' },
+            { ...sum('held_entries'), legend: '{{registry}} {{map}} held' },
           ],
         },
         {

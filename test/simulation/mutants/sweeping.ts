@@ -26,7 +26,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a guard that holds is no activity',
     file: 'sweeping/look.ts',
-    find: 'due.guard?.guardHolds(key);',
+    find: "if (keeping === 'guarded') due.keeper?.usedUntilNow(key);",
     replace: '',
   },
   {
@@ -72,10 +72,10 @@ export const sweepingMutants: readonly Mutant[] = [
     replace: "if ((state !== 'due' && !isHookDone) || tracker.observing) {",
   },
   {
-    name: 'replacing does not dispose',
+    name: 'nobody is told of a value that is overwritten',
     file: 'maps/owner-writes.ts',
-    find: 'if (dispose === undefined || Object.is(previous, value)) {',
-    replace: 'if (dispose === undefined || previous !== value) {',
+    find: 'if (replaced === undefined || Object.is(previous, value)) {',
+    replace: 'if (replaced === undefined || previous !== value) {',
   },
   {
     name: 'a companion does not keep its leader alive',
@@ -98,9 +98,9 @@ export const sweepingMutants: readonly Mutant[] = [
   },
   {
     name: 'an eviction takes a guarded entry',
-    file: 'sweeping/capacity.ts',
-    find: 'const isHeld = due.isGuarded(slot, now);',
-    replace: 'const isHeld = now < 0;',
+    file: 'sweeping/eviction.ts',
+    find: 'const keeping = due.keepingOf(slot, shared.timeline.now());',
+    replace: "const keeping = shared.timeline.now() < 0 ? ('guarded' as const) : undefined;",
   },
   {
     name: 'an eviction takes whom it has known as the longest idle',

@@ -1,0 +1,95 @@
+import type { Eviction } from './eviction.js';
+import { keep } from './look.js';
+import { type Owned, type Ranked, Ranking } from './owners.js';
+import type { Tracker } from './tracker.js';
+
+/**
+ * Brings the entries of one owner down to what he may have, in small steps: what is due first, then what has ended, then the
+ * longest idle. It looks at all of his only where the last look at them does not serve any more.
+ */
+export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction): Generator<void> {
+  const { owners, native, stamps, due, claims, shared } = tracker;
+  if (owners === undefined) return;
+  // What he has beyond his share, as far as it is not on its way: counted anew only as it grows.
+  const excess = (): number => owned.slots.size - owners.max;
+  let going = 0;
+  const isOver = (): boolean => owners.over.has(owned) && excess() > going;
+  const isHis = ({ slot, generation }: Ranked): boolean =>
+    stamps.holds(slot, generation) && owners.of(slot) === owned;
+  const counted = (slot: number, take: () => void): void => {
+    const before = eviction.going.has(slot);
+    take();
+    if (!before && eviction.going.has(slot)) going += 1;
+  };
+
+  const { ranking: known } = owned;
+  const isStale =
+    known === undefined || known.pass !== due.passes || known.nextDueAt <= shared.timeline.now();
+  for (let isFresh = isStale; isOver(); isFresh = true) {
+    if (isFresh) yield* rank(tracker, owned);
+    const { ranking } = owned;
+    if (ranking === undefined) return;
+    for (let ranked = ranking.due.pop(); ranked !== undefined; ranked = ranking.due.pop()) {
+      const { slot } = ranked;
+      if (!isOver()) {
+        ranking.due.push(ranked);
+        return;
+      }
+      if (
+        isHis(ranked) &&
+        due.judgeAt(slot, native.get(stamps.keyOf(slot)), shared.timeline.now()) === 'due'
+      ) {
+        const { rule } = due.judge;
+        if (isHis(ranked)) counted(slot, () => eviction.isGoing(slot) || eviction.take(slot, rule));
+      }
+      yield;
+    }
+    let left = owned.ended.size;
+    for (const slot of owned.ended) {
+      left -= 1;
+      if (left < 0 || !isOver()) break;
+      if (claims?.isClaimed(slot)) counted(slot, () => eviction.takeUnlessKept(slot, 'maxPerOwner'));
+      else owned.ended.delete(slot);
+      yield;
+    }
+    while (isOver()) {
+      const next = ranking.next();
+      if (next === undefined) break;
+      const { slot, activeAt } = next;
+      // Whoever was active since is less idle than all that were not.
+      if (isHis(next) && due.activeAt(slot, shared.timeline.now()) === activeAt && isHis(next)) {
+        counted(slot, () => eviction.takeUnlessKept(slot, 'maxPerOwner'));
+      }
+      yield;
+    }
+    if (isFresh) return;
+  }
+}
+
+/** Looks at all entries of an owner, and remembers what it finds. */
+function* rank(tracker: Tracker, owned: Owned): Generator<void> {
+  const { native, stamps, due, owners, shared } = tracker;
+  const ranking = new Ranking(due.passes, shared.timeline.now());
+  let left = owned.slots.size;
+  for (const slot of owned.slots) {
+    // What becomes his meanwhile is less idle.
+    left -= 1;
+    if (left < 0) break;
+    const key = stamps.keyOf(slot);
+    const generation = stamps.generation[slot] as number;
+    const now = shared.timeline.now();
+    const state = due.judgeAt(slot, native.get(key), now);
+    const { at } = due.judge.deadline;
+    const isHis = () => stamps.holds(slot, generation) && owners?.of(slot) === owned;
+    if (isHis() && state === 'guarded') keep(tracker, slot, key, state);
+    if (isHis() && state === 'due') ranking.due.push({ slot, generation });
+    else if (isHis()) {
+      if (state === 'live') ranking.nextDueAt = Math.min(ranking.nextDueAt, at);
+      const activeAt = due.activeAt(slot, now);
+      if (isHis()) ranking.add(slot, generation, activeAt);
+    }
+    yield;
+  }
+  ranking.due.reverse();
+  owned.ranking = ranking;
+}

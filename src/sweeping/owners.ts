@@ -1,0 +1,200 @@
+import { isThenable } from '../events/unawaited.js';
+import { ask, FAILED } from '../policy/ask.js';
+import type { CompiledPolicy } from '../policy/policy.js';
+import type { StampedMap } from '../stamps/entry-stamps.js';
+import { IdleOrder } from '../stamps/idle-order.js';
+
+/** A map whose entries have owners. */
+export interface OwnedMap extends StampedMap {
+  readonly name: string;
+  readonly policy: CompiledPolicy<unknown, unknown>;
+  readonly shared: {
+    readonly failures: { reportOnce(map: string, callback: string, key: unknown, error: unknown): void };
+  };
+  readonly activity: {
+    /** Returns the last activity that counts, monotonic ms. */
+    latest(slot: number): number;
+  };
+  readonly claims: { isClaimed(slot: number): boolean } | undefined;
+  readonly due: {
+    /** Returns an instant before which an entry is not due by durations, monotonic ms. */
+    earliestDeadline(slot: number): number;
+  };
+}
+
+/** An entry that may have left, and its slot be another's, when its turn comes. */
+export interface Ranked {
+  readonly slot: number;
+  readonly generation: number;
+}
+
+/**
+ * The entries of one owner as a look at all of them has found them: which are due, and who has been idle longest. It
+ * serves many evictions: whoever has been active since, or come since, is less idle than all in it that have not.
+ */
+export class Ranking {
+  /** The pass of the sweeper after which it was made. */
+  readonly pass: number;
+  /** When it was begun, monotonic ms. */
+  readonly madeAt: number;
+  /** By durations nothing is due before, but what was found due; monotonic ms. */
+  nextDueAt = Number.POSITIVE_INFINITY;
+  /** What was found due, the last first. */
+  readonly due: Ranked[] = [];
+  readonly #entries: (Ranked & { readonly activeAt: number })[] = [];
+  readonly #order = new IdleOrder();
+
+  constructor(pass: number, madeAt: number) {
+    this.pass = pass;
+    this.madeAt = madeAt;
+  }
+
+  add(slot: number, generation: number, activeAt: number): void {
+    const place = this.#entries.push({ slot, generation, activeAt }) - 1;
+    // Of those who were active at one instant, who became his first goes first.
+    this.#order.touch(place);
+    this.#order.place(place, activeAt);
+  }
+
+  /** Takes out who has been idle longest; `undefined` if there is nobody left. */
+  next(): (Ranked & { readonly activeAt: number }) | undefined {
+    const place = this.#order.oldest;
+    if (place < 0) return undefined;
+    this.#order.remove(place);
+    return this.#entries[place];
+  }
+}
+
+/** The entries of one owner. */
+export interface Owned {
+  readonly owner: unknown;
+  /** In the order in which they became his. */
+  readonly slots: Set<number>;
+  /** Those whose end was announced, the first ended first. */
+  readonly ended: Set<number>;
+  /** Kept from one eviction to the next. */
+  ranking: Ranking | undefined;
+}
+
+/**
+ * Whose each entry of a map with `maxPerOwner` is, so that an eviction looks at the entries of one owner alone. The owner is
+ * asked for at the registration and at each `set`; one without entries is forgotten.
+ */
+export class Owners {
+  /** How many entries an owner may have. */
+  readonly max: number;
+  /** Those who have more. */
+  readonly over = new Set<Owned>();
+  readonly #map: OwnedMap;
+  readonly #byOwner = new Map<unknown, Owned>();
+  #bySlot: (Owned | undefined)[] = [];
+  // Generations: whoever is asked may set the same key.
+  readonly #asked = new Set<number>();
+
+  constructor(map: OwnedMap, max: number) {
+    this.#map = map;
+    this.max = max;
+  }
+
+  /** Returns the entries of the owner of an entry; `undefined` if it has none. */
+  of(slot: number): Owned | undefined {
+    return this.#bySlot[slot];
+  }
+
+  /** Returns how many entries an owner has. */
+  countOf(owner: unknown): number {
+    return this.#byOwner.get(owner)?.slots.size ?? 0;
+  }
+
+  /** How many entries there are beyond what their owners may have. */
+  get excess(): number {
+    let excess = 0;
+    for (const { slots } of this.over) excess += slots.size - this.max;
+    return excess;
+  }
+
+  /** Returns whether an entry is of an owner who has too many. */
+  isOver(slot: number): boolean {
+    const owned = this.#bySlot[slot];
+    return owned !== undefined && this.over.has(owned);
+  }
+
+  /** Asks whose an entry is that was registered or set. One about which nobody can say stays whose it was. */
+  ask(slot: number, key: unknown, value: unknown): void {
+    const { name, policy, stamps, shared } = this.#map;
+    const generation = stamps.generation[slot] as number;
+    if (policy.maxPerOwner === undefined || this.#asked.has(generation)) return;
+    this.#asked.add(generation);
+    const owner = ask('owner', policy.maxPerOwner.owner, value, key, objection, (error) =>
+      shared.failures.reportOnce(name, 'owner', key, error),
+    );
+    this.#asked.delete(generation);
+    if (owner !== FAILED && stamps.holds(slot, generation)) this.#give(slot, owner);
+  }
+
+  /** The end of an entry was announced. */
+  ended(slot: number): void {
+    this.#bySlot[slot]?.ended.add(slot);
+  }
+
+  /** An entry has other stamps than before. */
+  restamped(slot: number): void {
+    const owned = this.#bySlot[slot];
+    if (owned !== undefined) owned.ranking = undefined;
+  }
+
+  /** The entry has left. */
+  forget(slot: number): void {
+    const owned = this.#bySlot[slot];
+    if (owned === undefined) return;
+    this.#bySlot[slot] = undefined;
+    owned.slots.delete(slot);
+    owned.ended.delete(slot);
+    if (owned.slots.size <= this.max) {
+      this.over.delete(owned);
+      // It would be as large as he ever was.
+      if (owned.slots.size <= this.max / 2) owned.ranking = undefined;
+    }
+    if (owned.slots.size === 0) this.#byOwner.delete(owned.owner);
+  }
+
+  /** There is room for so many slots now; no entry has a higher one. */
+  shrink(capacity: number): void {
+    if (this.#bySlot.length > capacity) this.#bySlot = this.#bySlot.slice(0, capacity);
+  }
+
+  /** All entries have left. */
+  clear(): void {
+    this.over.clear();
+    this.#byOwner.clear();
+    this.#bySlot = [];
+  }
+
+  #give(slot: number, owner: unknown): void {
+    const before = this.#bySlot[slot];
+    if (before !== undefined && before.owner === (owner === 0 ? 0 : owner)) return;
+    this.forget(slot);
+    if (owner === undefined) return;
+    let owned = this.#byOwner.get(owner);
+    if (owned === undefined) {
+      owned = { owner: owner === 0 ? 0 : owner, slots: new Set(), ended: new Set(), ranking: undefined };
+      this.#byOwner.set(owner, owned);
+    }
+    // An array with a hole in it would be slow for good.
+    while (this.#bySlot.length < slot) this.#bySlot.push(undefined);
+    this.#bySlot[slot] = owned;
+    owned.slots.add(slot);
+    if (this.#map.claims?.isClaimed(slot)) owned.ended.add(slot);
+    const { ranking } = owned;
+    if (ranking !== undefined) {
+      ranking.nextDueAt = Math.min(ranking.nextDueAt, this.#map.due.earliestDeadline(slot));
+      // It has come back from an earlier life, or was another's.
+      if (this.#map.activity.latest(slot) < ranking.madeAt) owned.ranking = undefined;
+    }
+    if (owned.slots.size > this.max) this.over.add(owned);
+  }
+}
+
+function objection(answer: unknown): string | undefined {
+  return isThenable(answer) ? 'a value that tells owners apart, or undefined; got a promise' : undefined;
+}

@@ -1,0 +1,54 @@
+import type { Mutant } from './mutant.js';
+
+/** Bugs in what somebody uses. */
+export const holdMutants: readonly Mutant[] = [
+  {
+    name: 'a sweep takes an entry that is held',
+    file: 'sweeping/due-queue.ts',
+    find: "return this.keeper && 'held';",
+    replace: 'return undefined;',
+  },
+  {
+    name: 'a hold of a companion does not hold its leader',
+    file: 'sweeping/due-queue.ts',
+    find: 'if (holder !== undefined) return holder;',
+    replace: '',
+  },
+  {
+    name: 'an eviction takes an entry that is held',
+    file: 'sweeping/eviction.ts',
+    find: 'else if (keeping === undefined) this.take',
+    replace: 'else this.take',
+  },
+  {
+    name: 'the release of a hold is no activity',
+    file: 'sweeping/tracker.ts',
+    find: 'this.usedUntilNow(this.stamps.keyOf(slot));',
+    replace: '',
+  },
+  {
+    name: 'a hold does not abort a beforeSweep',
+    file: 'sweeping/tracker.ts',
+    find: `if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
+    const leading`,
+    replace: 'const leading',
+  },
+  {
+    name: 'a hold of an entry that has left holds what comes after it',
+    file: 'sweeping/tracker.ts',
+    find: 'this.holds?.forget(slot);',
+    replace: '',
+  },
+  {
+    name: 'isDue forgets what keeps an entry',
+    file: 'maps/by-key.ts',
+    find: "return state === 'due' && stamps",
+    replace: "return state !== 'live' && stamps",
+  },
+  {
+    name: 'two holds of an entry are one',
+    file: 'sweeping/holds.ts',
+    find: 'if (ofEntry?.size === 0) this.#bySlot.delete(hold.slot);',
+    replace: 'this.#bySlot.delete(hold.slot);',
+  },
+];
