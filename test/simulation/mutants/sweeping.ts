@@ -74,8 +74,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'nobody is told of a value that is overwritten',
     file: 'maps/owner-writes.ts',
-    find: 'if (replaced === undefined || Object.is(previous, value)) {',
-    replace: 'if (replaced === undefined || previous !== value) {',
+    find: 'if (replaced === undefined || Object.is(previous, value)) return;',
+    replace: 'if (replaced === undefined || previous !== value) return;',
   },
   {
     name: 'a companion does not keep its leader alive',
