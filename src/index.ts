@@ -5,6 +5,7 @@ export type { EndedPolicy } from './endings/ended-policy.js';
 export type { EndOptions, EndResult, TransferResult } from './endings/endings.js';
 export { MapsweepError, type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from './errors.js';
 export type { DeadLetter } from './events/dead-letter.js';
+export type { DeliveryMessage, EndedMessage, SweepMessage } from './events/diagnostics-channels.js';
 export type { Deliver, DeliveryContext, EndedEvent } from './events/ended-event.js';
 export type {
   CallbackFailedEvent,

@@ -5,6 +5,7 @@ import { Deliveries } from '../endings/deliveries.js';
 import { Endings } from '../endings/endings.js';
 import { RunIds } from '../endings/run-ids.js';
 import { Tombstones } from '../endings/tombstones.js';
+import { publishEnded } from '../events/diagnostics-channels.js';
 import { type Adoption, adoptInto } from '../maps/adoption.js';
 import { TrackedMap, TrackedMapSetup } from '../maps/tracked-map.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
@@ -48,12 +49,13 @@ export function assemble(options: CompiledRegistryOptions): Assembly {
 
 /** @param undo gets what has to be done if a later part cannot be made */
 function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): Assembly {
-  const { clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo, leakDetection } = options;
+  const { name, clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo, leakDetection } = options;
   // Before anything is adopted: somebody else may have the journal, or it is damaged.
   const journal = persistTo && openPersistTo(persistTo);
   undo.push(() => journal?.close());
   const { hourMs: cohortMs } = leakDetection;
-  const engine = new Engine({ clock, sweepEveryMs, sliceBudgetMs, observing: mode === 'observe', cohortMs });
+  const observing = mode === 'observe';
+  const engine = new Engine({ name, clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs });
   undo.push(() => engine.stop());
   const sites = new RegistrationSites(engine, options.captureSites);
   const weights = new Weights(engine);
@@ -69,6 +71,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     tombstones?.purge();
     ids?.purge();
   });
+  if (ended !== undefined) engine.bus.on('ended', (event) => publishEnded(name, ended.map, event));
   registryCreated(engine);
   const isSettled = settledBy(options, engine);
   const restart = new Restart(
@@ -86,7 +89,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   );
   undo.push(() => restart.recorder?.release());
   const parts: { -readonly [Part in keyof RegistryInternals]: RegistryInternals[Part] } = {
-    name: options.name,
+    name,
     named: new WeakSet(),
     engine,
     leaks,

@@ -8,6 +8,8 @@ import { MeasurementListeners } from './measurement-listeners.js';
 
 /** What an engine is made of. */
 export interface EngineOptions {
+  /** The name of its registry; `undefined` for a map that is used alone. */
+  readonly name?: string;
   readonly clock: Clock;
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
@@ -19,6 +21,7 @@ export interface EngineOptions {
 
 /** What all maps of an engine share: time, timers, and whom to tell. It knows of no map. */
 export class Shared {
+  readonly name: string | undefined;
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
   readonly observing: boolean;
@@ -33,7 +36,8 @@ export class Shared {
   /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
   isStopped = false;
 
-  constructor({ clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs = 3_600_000 }: EngineOptions) {
+  constructor({ name, clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs = 3_600_000 }: EngineOptions) {
+    this.name = name;
     this.sweepEveryMs = sweepEveryMs;
     this.sliceBudgetMs = sliceBudgetMs;
     this.observing = observing;
