@@ -16,6 +16,7 @@ export type {
   RegistryEvents,
   RemovedEvent,
 } from './events/event-bus.js';
+export type { Logger } from './events/log-lines.js';
 export type { RemovalReason } from './events/reasons.js';
 export type { MapSweepReport, SweepReport } from './events/sweep-report.js';
 export {

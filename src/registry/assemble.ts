@@ -17,6 +17,7 @@ import { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { registryCreated } from './created-hook.js';
 import type { RegistryInternals } from './internals.js';
+import { startLogging } from './logging.js';
 import type { CompiledRegistryOptions } from './registry-options.js';
 
 /** What a registry is made of. */
@@ -72,6 +73,8 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     ids?.purge();
   });
   if (ended !== undefined) engine.bus.on('ended', (event) => publishEnded(name, ended.map, event));
+  const { logger, audit } = options;
+  const lines = logger && startLogging(engine, { logger, audit, endedMap: ended?.map });
   registryCreated(engine);
   const isSettled = settledBy(options, engine);
   const restart = new Restart(
@@ -99,6 +102,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     tombstones,
     deliveries: ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.log) : undefined,
     restart,
+    lines,
     isClosed: false,
   };
   /** Runs for each map before its entries are stamped. */

@@ -1,5 +1,6 @@
 import type { CompiledLeakDetection, LeakDetectionOptions } from '../diagnosis/leak-judge.js';
 import type { CompiledEnded } from '../endings/ended-policy.js';
+import type { Logger } from '../events/log-lines.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
 import type { Duration } from '../policy/duration.js';
 import type { CompiledPolicy } from '../policy/policy.js';
@@ -43,6 +44,17 @@ export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
    * returns; an open journal (`openJournal`) was read before, in slices. Default: none.
    */
   persistTo?: PersistTo;
+  /**
+   * Where to write what somebody should know: sweeps that removed something, failures, dead letters, leaks. Whatever takes an
+   * object and then a message, as pino does. At most ten lines a second, and how many were left out. Default: nothing is written.
+   */
+  logger?: Logger;
+  /**
+   * One line to `logger` for each entry that leaves, whoever removes it, each ending, delivery and dead letter: of which map and
+   * key, why, by whom, at what age. These are not limited: an audit that leaves out lines is none. Each removal then
+   * takes as long as its line. Default `false`.
+   */
+  audit?: boolean;
 }
 
 /** The options with every default applied. */
@@ -58,4 +70,6 @@ export interface CompiledRegistryOptions {
   readonly leakDetection: CompiledLeakDetection;
   readonly restoreWindowMs: number;
   readonly persistTo: ReturnType<typeof readPersistTo> | undefined;
+  readonly logger: Logger | undefined;
+  readonly audit: boolean;
 }

@@ -1,3 +1,4 @@
+import type { RemovalAudit } from '../events/audit.js';
 import { CallbackFailures } from '../events/callback-failures.js';
 import { EventBus } from '../events/event-bus.js';
 import type { Clock } from '../time/clock.js';
@@ -33,6 +34,8 @@ export class Shared {
   readonly bus: EventBus;
   readonly failures: CallbackFailures;
   readonly measurements: MeasurementListeners;
+  /** Writes a line for each entry that leaves, if the owner wants that. */
+  audit: RemovalAudit | undefined;
   /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
   isStopped = false;
 

@@ -182,7 +182,10 @@ export class Sweeper {
       const { policy } = tracker;
       // If callbacks of the owner run for every entry, each may be slow: the clock is read after each.
       slices.stepsPerReading =
-        policy.dispose !== undefined || tracker.due.judge.needsValue || tracker.claims !== undefined
+        policy.dispose !== undefined ||
+        this.#host.audit !== undefined ||
+        tracker.due.judge.needsValue ||
+        tracker.claims !== undefined
           ? 1
           : stepsPerClockReading;
       pass.begin(tick);
