@@ -13,6 +13,7 @@ export type {
   DeliveryFailedEvent,
   JournalFailedEvent,
   LeakSuspectedEvent,
+  MemoryPressureEvent,
   RegistryEvents,
   RemovedEvent,
 } from './events/event-bus.js';
@@ -37,6 +38,7 @@ export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
 export type { BeforeSweepContext, Instant, Lifetimes, Policy, Rule } from './policy/policy.js';
 export type { Health } from './registry/health.js';
+export type { MemoryOptions } from './registry/memory-options.js';
 export type { PolicyOf } from './registry/policy-types.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';

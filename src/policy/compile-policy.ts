@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { MapsweepTypeError } from '../errors.js';
 import { checkAdoptable } from './adoptable.js';
-import { callback } from './checks.js';
+import { callback, truth } from './checks.js';
 import { durationMs, timerRange } from './duration.js';
 import type {
   CompiledLifetimes,
@@ -53,6 +53,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     orphanAfterMs:
       options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
     maxEntries: options.maxEntries ?? Infinity,
+    shed: options.shed ?? false,
     expectedMax: options.expectedMax ?? Infinity,
     unstamped: options.unstamped ?? 'now',
     beforeSweep: options.beforeSweep,
@@ -90,6 +91,7 @@ function policySchema<K, V>() {
     follows: readName,
     orphanAfter: readDurationOrFalse,
     maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+    shed: truth,
     expectedMax: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
     unstamped: (value: unknown, option: string) =>
       readChoiceOrFunction<'now' | 'expired', (value: V, key: K) => number>(

@@ -18,6 +18,7 @@ import type { Tracker } from '../sweeping/tracker.js';
 import { registryCreated } from './created-hook.js';
 import type { RegistryInternals } from './internals.js';
 import { startLogging } from './logging.js';
+import { startMemoryWatch } from './memory-watch.js';
 import type { CompiledRegistryOptions } from './registry-options.js';
 
 /** What a registry is made of. */
@@ -103,6 +104,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     deliveries: ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.log) : undefined,
     restart,
     lines,
+    memory: undefined,
     isClosed: false,
   };
   /** Runs for each map before its entries are stamped. */
@@ -129,6 +131,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   parts.named = new WeakSet(engine.trackers.values());
   restart.resume();
   if (ended?.settled !== undefined) settleAnnounced(parts.endings as Endings, isSettled);
+  if (options.memory !== undefined) parts.memory = startMemoryWatch(parts, options.memory);
   engine.sweeper.start();
   return { parts, maps, adoptions };
 }

@@ -22,6 +22,7 @@ import {
 import { readPersistTo } from '../restart/persist-to.js';
 import { systemClock } from '../time/clock.js';
 import { readLogger } from './logging.js';
+import { readMemory } from './memory-options.js';
 import type { CompiledRegistryOptions } from './registry-options.js';
 
 /** Options of the first edition, and what has taken their place. */
@@ -61,6 +62,7 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
     persistTo: options.persistTo,
     logger: options.logger,
     audit: options.audit ?? false,
+    memory: options.memory,
   };
 }
 
@@ -160,6 +162,7 @@ const registrySchema = {
   persistTo: readPersistTo,
   logger: readLogger,
   audit: truth,
+  memory: readMemory,
 } satisfies OptionSchema;
 
 /** The names of all options of a registry. */

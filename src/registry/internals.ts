@@ -31,6 +31,8 @@ export interface RegistryInternals {
   readonly restart: Restart;
   /** What is written to the owner's `logger`, if there is one. */
   readonly lines: LogLines | undefined;
+  /** What watches the memory of the process, if the owner wants that. */
+  readonly memory: { stop(): void } | undefined;
   /** `close()` was called: adopted maps are given back, or are about to be. */
   isClosed: boolean;
 }

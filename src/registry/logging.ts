@@ -95,6 +95,20 @@ function logEvents(engine: Engine, lines: LogLines, audit: boolean): void {
   bus.on('clock-jumped', ({ byMs }) => {
     lines.writeLimited('warn', { event: 'clock-jumped', byMs }, `the wall clock jumped by ${byMs} ms`);
   });
+  bus.on('memory-pressure', ({ kind, level, ratio, usedBytes, limitBytes, shedding, report }) => {
+    const fields = {
+      event: 'memory-pressure',
+      kind,
+      pressure: level,
+      ratio,
+      usedBytes,
+      limitBytes,
+      shedding: shedding.map(({ map, entries }) => ({ map: shownText(map), entries })),
+      ...(report !== undefined && { report: shownText(report) }),
+    };
+    const what = kind === 'heap' ? 'the heap' : 'the resident set';
+    lines.writeLimited('warn', fields, `${what} is at ${Math.round(ratio * 100)} % of its limit`);
+  });
   bus.on('journal-failed', ({ journal, error, isFinal }) => {
     const fields = { journal: shownText(journal), isFinal, error: shownError(error) };
     const message = `the journal cannot be written: ${fields.error}`;

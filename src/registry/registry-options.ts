@@ -6,6 +6,7 @@ import type { Duration } from '../policy/duration.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { PersistTo, readPersistTo } from '../restart/persist-to.js';
 import type { Clock } from '../time/clock.js';
+import type { CompiledMemory, MemoryOptions } from './memory-options.js';
 import type { EndedOf, KnownMaps, PoliciesOf, Written } from './policy-types.js';
 
 /**
@@ -55,6 +56,8 @@ export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
    * takes as long as its line. Default `false`.
    */
   audit?: boolean;
+  /** What to do before the memory of the process is full: `{}` warns at 80 % and sheds at 90 %. Default: it is not looked at. */
+  memory?: MemoryOptions;
 }
 
 /** The options with every default applied. */
@@ -72,4 +75,5 @@ export interface CompiledRegistryOptions {
   readonly persistTo: ReturnType<typeof readPersistTo> | undefined;
   readonly logger: Logger | undefined;
   readonly audit: boolean;
+  readonly memory: CompiledMemory | undefined;
 }

@@ -1,5 +1,5 @@
 import { MapsweepError } from '../errors.js';
-import type { LibraryReason } from '../events/reasons.js';
+import type { HookCause } from '../events/reasons.js';
 import type { BeforeSweepContext } from '../policy/policy.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
@@ -23,7 +23,7 @@ interface Hook {
   readonly tracker: Tracker;
   readonly slot: number;
   readonly generation: number;
-  readonly reason: LibraryReason;
+  readonly reason: HookCause;
   state: HookState;
   attempt: number;
   /** The next attempt comes no earlier, monotonic ms. */
@@ -81,7 +81,7 @@ export class BeforeSweepGate {
    *
    * @param isLast `maxAge` is over: the attempt is due now
    */
-  request(tracker: Tracker, slot: number, reason: LibraryReason, isLast = false): void {
+  request(tracker: Tracker, slot: number, reason: HookCause, isLast = false): void {
     // Whoever has stopped it did so in the midst of the look that asks for this.
     if (this.#isClosed) return;
     const generation = tracker.stamps.generation[slot] as number;
@@ -266,7 +266,8 @@ export class BeforeSweepGate {
   /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */
   #proceed({ tracker, slot, generation, reason }: Hook, isLast: boolean): void {
     this.#shared.timeline.compareClocks();
-    if (reason === 'swept' || isLast || tracker.native.size() <= tracker.policy.maxEntries) {
+    const isExcess = reason === 'shed' || tracker.native.size() > tracker.policy.maxEntries;
+    if (reason === 'swept' || isLast || !isExcess) {
       tracker.due.buckets.remove(slot);
       look(tracker, slot, this.#shared.timeline.now(), true);
       return;
@@ -276,7 +277,7 @@ export class BeforeSweepGate {
     // The guard may have removed the entry itself.
     if (!tracker.stamps.holds(slot, generation)) return;
     if (isHeld) keepGuarded(tracker, slot, tracker.stamps.keyOf(slot));
-    else evict(tracker, slot, 'maxEntries');
+    else evict(tracker, slot, reason === 'shed' ? 'shed' : 'maxEntries');
   }
 
   #forget(hook: Hook): void {

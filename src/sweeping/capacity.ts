@@ -10,6 +10,9 @@ import type { Tracker } from './tracker.js';
 /** So many passes over one map may follow each other at one instant: more are a `dispose` that sets its key again. */
 const mostPassesAtOnce = 16;
 
+/** The share of its entries that a map sheds at most, before anybody looks what came of it. */
+const shareShed = 0.1;
+
 /** A pass that found nothing left to evict is repeated at most so often that it takes this share of the time. */
 const shareOfFruitlessPasses = 0.05;
 
@@ -23,6 +26,8 @@ export class CapacityPasses {
   readonly #shared: Shared;
   readonly #hooks: BeforeSweepGate;
   readonly #requested = new Set<Tracker>();
+  /** How many entries a map has yet to shed. */
+  readonly #shedding = new Map<Tracker, number>();
   readonly #notBefore = new WeakMap<Tracker, number>();
   readonly #passesAt = new WeakMap<Tracker, { readonly at: number; readonly count: number }>();
   #ticket: TimerTicket | undefined;
@@ -42,14 +47,33 @@ export class CapacityPasses {
     this.#schedule();
   }
 
+  /**
+   * Has a map with `shed` evict up to a tenth of its entries, whatever its `maxEntries`, under the same rules. Returns how many
+   * it may be; 0 of a map that does not shed, or that is still at the last tenth. To be called in a turn of its own.
+   */
+  shed(tracker: Tracker): number {
+    if (!tracker.policy.shed || tracker.observing || this.#shared.isStopped) return 0;
+    if (this.#shedding.has(tracker)) return 0;
+    const quota = Math.floor(tracker.native.size() * shareShed);
+    if (quota === 0) return 0;
+    this.#shedding.set(tracker, quota);
+    this.#notBefore.delete(tracker);
+    this.#requested.add(tracker);
+    // At once, and not after a timer: near the limit the heap may be full a few turns later.
+    if (!this.#isRunning) void this.#run();
+    return quota;
+  }
+
   /** The map is tracked no more. */
   forget(tracker: Tracker): void {
     this.#requested.delete(tracker);
+    this.#shedding.delete(tracker);
   }
 
   /** Gives up what was requested; a pass that is under way ends at its next entry. */
   stop(): void {
     this.#requested.clear();
+    this.#shedding.clear();
     this.#unschedule();
   }
 
@@ -85,6 +109,7 @@ export class CapacityPasses {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
+    this.#unschedule();
     const { timeline, sliceBudgetMs } = this.#shared;
     timeline.compareClocks();
     const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
@@ -93,12 +118,13 @@ export class CapacityPasses {
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
       const spentBeforeMs = slices.spentMs;
-      const steps = evictExcess(tracker, this.#hooks);
+      const steps = evictExcess(tracker, this.#hooks, this.#shedding.get(tracker) ?? 0);
       while (!steps.next().done && !this.#shared.isStopped) {
         if (!slices.isOver()) continue;
         await slices.giveWay();
         timeline.notice();
       }
+      this.#shedding.delete(tracker);
       const isFruitless = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
       const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
       const leastPauseMs = this.#isRepeated(tracker, slices.now) ? 1 : 0;
@@ -112,22 +138,26 @@ export class CapacityPasses {
 }
 
 /**
- * Brings a map down to `maxEntries`: entries that are due first, then those whose end was announced, then the longest
+ * Brings a map down to `maxEntries`, and evicts `quota` entries at least if the map has as many to spare: entries that are due first, then those whose end was announced, then the longest
  * idle. Guarded ones never leave: if only they remain the map stays too large, which its size shows.
  *
  * A generator, one small step at a time, so that the caller can pause between any two.
  */
-function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void> {
+function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate, quota: number): Generator<void> {
   if (tracker.order === undefined || tracker.observing) return;
   const { stamps, due, shared } = tracker;
   // An entry that waits for its `beforeSweep` counts as one that has left.
   const going = new Set<number>();
-  const isOver = () => tracker.native.size() - going.size > tracker.policy.maxEntries;
+  const isBeyondMax = () => tracker.native.size() - going.size > tracker.policy.maxEntries;
+  let left = quota;
+  const isOver = () => left > 0 || isBeyondMax();
 
   const remove = (slot: number, rule: string): void => {
+    const cause = isBeyondMax() ? 'evicted' : 'shed';
+    left -= 1;
     if (tracker.policy.beforeSweep === undefined) evict(tracker, slot, rule);
     else {
-      hooks.request(tracker, slot, 'evicted');
+      hooks.request(tracker, slot, cause);
       going.add(slot);
     }
   };
@@ -161,7 +191,7 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
         const isHeld = due.isGuarded(slot, now);
         if (!stamps.holds(slot, generation)) continue;
         if (isHeld) keepGuarded(tracker, slot, key);
-        else remove(slot, 'maxEntries');
+        else remove(slot, isBeyondMax() ? 'maxEntries' : 'shed');
       }
       yield;
     }

@@ -227,7 +227,7 @@ function removeThroughOwner(
 }
 
 /** What removes entries that nobody else has removed: they had outstayed what their owner does. A TTL is none. */
-const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries)$/;
+const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|shed)$/;
 
 const isCeiling = (rule: string): boolean => rule !== '' && ceilings.test(rule);
 

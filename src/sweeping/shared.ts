@@ -36,6 +36,8 @@ export class Shared {
   readonly measurements: MeasurementListeners;
   /** Writes a line for each entry that leaves, if the owner wants that. */
   audit: RemovalAudit | undefined;
+  /** Is told of each registration, if the memory of the process is watched. */
+  memory: { registered(): void } | undefined;
   /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
   isStopped = false;
 
