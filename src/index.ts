@@ -5,6 +5,7 @@ export type { EndedPolicy } from './endings/ended-policy.js';
 export type { EndOptions, EndResult, TransferResult } from './endings/endings.js';
 export { MapsweepError, type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from './errors.js';
 export type { DeadLetter } from './events/dead-letter.js';
+export type { DeliveryMessage, EndedMessage, SweepMessage } from './events/diagnostics-channels.js';
 export type { Deliver, DeliveryContext, EndedEvent } from './events/ended-event.js';
 export type {
   CallbackFailedEvent,
@@ -12,9 +13,11 @@ export type {
   DeliveryFailedEvent,
   JournalFailedEvent,
   LeakSuspectedEvent,
+  MemoryPressureEvent,
   RegistryEvents,
   RemovedEvent,
 } from './events/event-bus.js';
+export type { Logger } from './events/log-lines.js';
 export type { RemovalReason } from './events/reasons.js';
 export type { MapSweepReport, SweepReport } from './events/sweep-report.js';
 export {
@@ -35,6 +38,7 @@ export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
 export type { BeforeSweepContext, Instant, Lifetimes, MaxPerOwner, Policy, Rule } from './policy/policy.js';
 export type { Health } from './registry/health.js';
+export type { MemoryOptions } from './registry/memory-options.js';
 export type { PolicyOf } from './registry/policy-types.js';
 export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';

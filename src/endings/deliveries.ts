@@ -1,4 +1,5 @@
 import type { DeadLetter } from '../events/dead-letter.js';
+import { tracedDeliver } from '../events/diagnostics-channels.js';
 import type { Deliver, EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { CompiledEnded } from './ended-policy.js';
@@ -134,7 +135,7 @@ function newRecipient(
     clock: timeline.clock,
     timers,
     recipient: name,
-    deliver,
+    deliver: tracedDeliver(deliver, { registry: engine.name, map: ended.map, recipient: name }),
     limits: ended.limits,
     log,
     // The bus, the failures and the observers are guarded: nothing that a listener throws reaches the notifier.

@@ -79,6 +79,22 @@ export interface JournalFailedEvent {
   readonly isFinal: boolean;
 }
 
+/** The memory of the process is about to be full. */
+export interface MemoryPressureEvent {
+  /** `heap`: what the last major collection has left, of V8's limit; `rss`: the resident set, of the container's. */
+  readonly kind: 'heap' | 'rss';
+  /** `warn`: `memory.warnAt` is reached; `shed`: `memory.shedAt` is. */
+  readonly level: 'warn' | 'shed';
+  /** The share that is taken: `usedBytes / limitBytes`. */
+  readonly ratio: number;
+  readonly usedBytes: number;
+  readonly limitBytes: number;
+  /** The maps with `shed: true` that evict now, and how many entries each at most. */
+  readonly shedding: ReadonlyArray<{ readonly map: string; readonly entries: number }>;
+  /** Where the report about it is being written, for a person; with `.json` for `.txt` the same as data. `undefined` if none is. */
+  readonly report: string | undefined;
+}
+
 /** What `registry.on` takes, and what its handlers get. */
 export interface RegistryEvents {
   ended: EndedEvent;
@@ -93,6 +109,7 @@ export interface RegistryEvents {
   'leak-suspected': LeakSuspectedEvent;
   'clock-jumped': ClockJump;
   'journal-failed': JournalFailedEvent;
+  'memory-pressure': MemoryPressureEvent;
 }
 
 /** What is emitted: an event that has two names by one of them. */
@@ -111,6 +128,7 @@ export const eventNames: readonly (keyof RegistryEvents)[] = [
   'leak-suspected',
   'clock-jumped',
   'journal-failed',
+  'memory-pressure',
 ];
 
 // mitt's typings say CommonJS while Node loads its ES module, whose default export is the function itself.

@@ -7,6 +7,9 @@ export type LeavingReason = (typeof leavingReasons)[number];
 /** A reason for which the library itself removes an entry. */
 export type LibraryReason = 'swept' | 'evicted';
 
+/** Why an entry is to leave whose `beforeSweep` is called first; `shed`: evicted because the memory is nearly full. */
+export type HookCause = LibraryReason | 'shed';
+
 /**
  * Why an entry left its map, with its value.
  *

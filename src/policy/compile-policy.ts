@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { MapsweepTypeError } from '../errors.js';
 import { checkAdoptable } from './adoptable.js';
-import { callback } from './checks.js';
+import { callback, truth } from './checks.js';
 import { durationMs, timerRange } from './duration.js';
 import type {
   CompiledLifetimes,
@@ -57,6 +57,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
       options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
     maxEntries: options.maxEntries ?? Infinity,
     maxPerOwner: options.maxPerOwner,
+    shed: options.shed ?? false,
     expectedMax: options.expectedMax ?? Infinity,
     unstamped: options.unstamped ?? 'now',
     beforeSweep: options.beforeSweep,
@@ -115,6 +116,7 @@ function policySchema<K, V>() {
     orphanAfter: readDurationOrFalse,
     maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
     maxPerOwner: readMaxPerOwner<K, V>,
+    shed: truth,
     expectedMax: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
     unstamped: (value: unknown, option: string) =>
       readChoiceOrFunction<'now' | 'expired', (value: V, key: K) => number>(

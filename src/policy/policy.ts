@@ -118,6 +118,12 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   maxPerOwner?: MaxPerOwner<K, V>;
   /**
+   * When the memory of the process is nearly full (`memory.shedAt` of the registry), up to a tenth of the entries is
+   * evicted, in the order of `maxEntries`, and again after the next major collection if that has not sufficed. Guarded
+   * ones never. Without the option `memory` nothing is. Default `false`.
+   */
+  shed?: boolean;
+  /**
    * To how many entries the owner bounds the map by means of his own. The leak verdict takes it for a known bound;
    * nothing is evicted. An integer of at least 1. Default: no bound is known.
    */
@@ -222,6 +228,7 @@ export interface CompiledPolicy<K, V> {
   /** `Infinity`: no limit. */
   readonly maxEntries: number;
   readonly maxPerOwner: Readonly<MaxPerOwner<K, V>> | undefined;
+  readonly shed: boolean;
   /** `Infinity`: no bound is known. */
   readonly expectedMax: number;
   readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);

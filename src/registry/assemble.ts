@@ -5,6 +5,7 @@ import { Deliveries } from '../endings/deliveries.js';
 import { Endings } from '../endings/endings.js';
 import { RunIds } from '../endings/run-ids.js';
 import { Tombstones } from '../endings/tombstones.js';
+import { publishEnded } from '../events/diagnostics-channels.js';
 import { type Adoption, adoptInto } from '../maps/adoption.js';
 import { TrackedMap, TrackedMapSetup } from '../maps/tracked-map.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
@@ -16,6 +17,8 @@ import { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { registryCreated } from './created-hook.js';
 import type { RegistryInternals } from './internals.js';
+import { startLogging } from './logging.js';
+import { startMemoryWatch } from './memory-watch.js';
 import type { CompiledRegistryOptions } from './registry-options.js';
 
 /** What a registry is made of. */
@@ -48,12 +51,13 @@ export function assemble(options: CompiledRegistryOptions): Assembly {
 
 /** @param undo gets what has to be done if a later part cannot be made */
 function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): Assembly {
-  const { clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo, leakDetection } = options;
+  const { name, clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo, leakDetection } = options;
   // Before anything is adopted: somebody else may have the journal, or it is damaged.
   const journal = persistTo && openPersistTo(persistTo);
   undo.push(() => journal?.close());
   const { hourMs: cohortMs } = leakDetection;
-  const engine = new Engine({ clock, sweepEveryMs, sliceBudgetMs, observing: mode === 'observe', cohortMs });
+  const observing = mode === 'observe';
+  const engine = new Engine({ name, clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs });
   undo.push(() => engine.stop());
   const sites = new RegistrationSites(engine, options.captureSites);
   const weights = new Weights(engine);
@@ -69,6 +73,9 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     tombstones?.purge();
     ids?.purge();
   });
+  if (ended !== undefined) engine.bus.on('ended', (event) => publishEnded(name, ended.map, event));
+  const { logger, audit } = options;
+  const lines = logger && startLogging(engine, { logger, audit, endedMap: ended?.map });
   registryCreated(engine);
   const isSettled = settledBy(options, engine);
   const restart = new Restart(
@@ -86,7 +93,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   );
   undo.push(() => restart.recorder?.release());
   const parts: { -readonly [Part in keyof RegistryInternals]: RegistryInternals[Part] } = {
-    name: options.name,
+    name,
     named: new WeakSet(),
     engine,
     leaks,
@@ -96,6 +103,8 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     tombstones,
     deliveries: ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.log) : undefined,
     restart,
+    lines,
+    memory: undefined,
     isClosed: false,
   };
   /** Runs for each map before its entries are stamped. */
@@ -122,6 +131,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   parts.named = new WeakSet(engine.trackers.values());
   restart.resume();
   if (ended?.settled !== undefined) settleAnnounced(parts.endings as Endings, isSettled);
+  if (options.memory !== undefined) parts.memory = startMemoryWatch(parts, options.memory);
   engine.sweeper.start();
   return { parts, maps, adoptions };
 }

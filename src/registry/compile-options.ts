@@ -3,6 +3,7 @@ import { readEnded } from '../endings/ended-policy.js';
 import { MapsweepTypeError } from '../errors.js';
 import { shownKey } from '../events/shown.js';
 import { readClock } from '../maps/standalone.js';
+import { truth } from '../policy/checks.js';
 import { compilePolicy } from '../policy/compile-policy.js';
 import { durationMs, longestTimerMs, timerRange } from '../policy/duration.js';
 import type { CompiledPolicy, Policy } from '../policy/policy.js';
@@ -20,6 +21,8 @@ import {
 } from '../policy/read-options.js';
 import { readPersistTo } from '../restart/persist-to.js';
 import { systemClock } from '../time/clock.js';
+import { readLogger } from './logging.js';
+import { readMemory } from './memory-options.js';
 import type { CompiledRegistryOptions } from './registry-options.js';
 
 /** Options of the first edition, and what has taken their place. */
@@ -40,6 +43,10 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
   checkFollows(maps);
   checkDistinct(maps);
   const { ended } = options;
+  if (options.audit === true && options.logger === undefined) {
+    const message = 'audit: expected a logger to write to, as createRegistry({ logger, audit: true })';
+    throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
+  }
   if (ended !== undefined) checkEndedMap(ended.map, maps);
   return {
     name: options.name ?? 'default',
@@ -53,6 +60,9 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
     leakDetection: options.leakDetection ?? readLeakDetection({}, 'leakDetection'),
     restoreWindowMs: options.restoreWindow ?? 600_000,
     persistTo: options.persistTo,
+    logger: options.logger,
+    audit: options.audit ?? false,
+    memory: options.memory,
   };
 }
 
@@ -150,6 +160,9 @@ const registrySchema = {
   leakDetection: readLeakDetection,
   restoreWindow: (value, option) => durationMs(value, option, { min: 0, max: longestTimerMs }),
   persistTo: readPersistTo,
+  logger: readLogger,
+  audit: truth,
+  memory: readMemory,
 } satisfies OptionSchema;
 
 /** The names of all options of a registry. */

@@ -4,6 +4,7 @@ import type { Weights } from '../diagnosis/weights.js';
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
 import type { Tombstones } from '../endings/tombstones.js';
+import type { LogLines } from '../events/log-lines.js';
 import type { Restart } from '../restart/restart.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -28,6 +29,10 @@ export interface RegistryInternals {
   readonly tombstones: Tombstones | undefined;
   readonly deliveries: Deliveries | undefined;
   readonly restart: Restart;
+  /** What is written to the owner's `logger`, if there is one. */
+  readonly lines: LogLines | undefined;
+  /** What watches the memory of the process, if the owner wants that. */
+  readonly memory: { stop(): void } | undefined;
   /** `close()` was called: adopted maps are given back, or are about to be. */
   isClosed: boolean;
 }

@@ -1,10 +1,12 @@
 import type { CompiledLeakDetection, LeakDetectionOptions } from '../diagnosis/leak-judge.js';
 import type { CompiledEnded } from '../endings/ended-policy.js';
+import type { Logger } from '../events/log-lines.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
 import type { Duration } from '../policy/duration.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { PersistTo, readPersistTo } from '../restart/persist-to.js';
 import type { Clock } from '../time/clock.js';
+import type { CompiledMemory, MemoryOptions } from './memory-options.js';
 import type { EndedOf, KnownMaps, PoliciesOf, Written } from './policy-types.js';
 
 /**
@@ -43,6 +45,19 @@ export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
    * returns; an open journal (`openJournal`) was read before, in slices. Default: none.
    */
   persistTo?: PersistTo;
+  /**
+   * Where to write what somebody should know: sweeps that removed something, failures, dead letters, leaks. Whatever takes an
+   * object and then a message, as pino does. At most ten lines a second, and how many were left out. Default: nothing is written.
+   */
+  logger?: Logger;
+  /**
+   * One line to `logger` for each entry that leaves, whoever removes it, each ending, delivery and dead letter: of which map and
+   * key, why, by whom, at what age. These are not limited: an audit that leaves out lines is none. Each removal then
+   * takes as long as its line. Default `false`.
+   */
+  audit?: boolean;
+  /** What to do before the memory of the process is full: `{}` warns at 80 % and sheds at 90 %. Default: it is not looked at. */
+  memory?: MemoryOptions;
 }
 
 /** The options with every default applied. */
@@ -58,4 +73,7 @@ export interface CompiledRegistryOptions {
   readonly leakDetection: CompiledLeakDetection;
   readonly restoreWindowMs: number;
   readonly persistTo: ReturnType<typeof readPersistTo> | undefined;
+  readonly logger: Logger | undefined;
+  readonly audit: boolean;
+  readonly memory: CompiledMemory | undefined;
 }

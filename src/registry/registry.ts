@@ -343,6 +343,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     for (const adoption of adoptions.values()) adoption.release();
     adoptions.clear();
     this.#parts.engine.measurements.tell((listener) => listener.closed?.());
+    this.#parts.memory?.stop();
+    this.#parts.lines?.tellLeftOut(true);
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.
     return { undelivered: deliveries?.undelivered ?? 0 };
   }

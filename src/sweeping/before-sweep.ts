@@ -1,5 +1,5 @@
 import { MapsweepError } from '../errors.js';
-import type { LibraryReason } from '../events/reasons.js';
+import type { HookCause } from '../events/reasons.js';
 import type { BeforeSweepContext } from '../policy/policy.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { detached } from '../time/async-context.js';
@@ -23,7 +23,7 @@ interface Hook {
   readonly tracker: Tracker;
   readonly slot: number;
   readonly generation: number;
-  readonly reason: LibraryReason;
+  readonly reason: HookCause;
   state: HookState;
   attempt: number;
   /** The next attempt comes no earlier, monotonic ms. */
@@ -81,7 +81,7 @@ export class BeforeSweepGate {
    *
    * @param isLast `maxAge` is over: the attempt is due now
    */
-  request(tracker: Tracker, slot: number, reason: LibraryReason, isLast = false): void {
+  request(tracker: Tracker, slot: number, reason: HookCause, isLast = false): void {
     // Whoever has stopped it did so in the midst of the look that asks for this.
     if (this.#isClosed) return;
     const generation = tracker.stamps.generation[slot] as number;
@@ -267,7 +267,7 @@ export class BeforeSweepGate {
   #proceed({ tracker, slot, generation, reason }: Hook, isLast: boolean): void {
     this.#shared.timeline.compareClocks();
     const isOfMany = tracker.owners?.isOver(slot) ?? false;
-    const isExcess = isOfMany || tracker.native.size() > tracker.policy.maxEntries;
+    const isExcess = reason === 'shed' || isOfMany || tracker.native.size() > tracker.policy.maxEntries;
     if (reason === 'swept' || isLast || !isExcess) {
       tracker.due.buckets.remove(slot);
       look(tracker, slot, this.#shared.timeline.now(), true);
@@ -277,8 +277,9 @@ export class BeforeSweepGate {
     const keeping = tracker.due.keepingOf(slot, now);
     // The guard may have removed the entry itself.
     if (!tracker.stamps.holds(slot, generation)) return;
+    const rule = reason === 'shed' ? 'shed' : isOfMany ? 'maxPerOwner' : 'maxEntries';
     if (keeping !== undefined) keep(tracker, slot, tracker.stamps.keyOf(slot), keeping);
-    else evict(tracker, slot, isOfMany ? 'maxPerOwner' : 'maxEntries');
+    else evict(tracker, slot, rule);
   }
 
   #forget(hook: Hook): void {

@@ -11,6 +11,9 @@ import type { Tracker } from './tracker.js';
 /** So many passes over one map may follow each other at one instant: more are a `dispose` that sets its key again. */
 const mostPassesAtOnce = 16;
 
+/** The share of its entries that a map sheds at most, before anybody looks what came of it. */
+const shareShed = 0.1;
+
 /** A pass that found nothing left to evict is repeated at most so often that it takes this share of the time. */
 const shareOfFruitlessPasses = 0.05;
 
@@ -24,6 +27,8 @@ export class CapacityPasses {
   readonly #shared: Shared;
   readonly #hooks: BeforeSweepGate;
   readonly #requested = new Set<Tracker>();
+  /** How many entries a map has yet to shed. */
+  readonly #shedding = new Map<Tracker, number>();
   readonly #notBefore = new WeakMap<Tracker, number>();
   readonly #passesAt = new WeakMap<Tracker, { readonly at: number; readonly count: number }>();
   #ticket: TimerTicket | undefined;
@@ -43,14 +48,33 @@ export class CapacityPasses {
     this.#schedule();
   }
 
+  /**
+   * Has a map with `shed` evict up to a tenth of its entries, whatever its `maxEntries`, under the same rules. Returns how many
+   * it may be; 0 of a map that does not shed, or that is still at the last tenth. To be called in a turn of its own.
+   */
+  shed(tracker: Tracker): number {
+    if (!tracker.policy.shed || tracker.observing || this.#shared.isStopped) return 0;
+    if (this.#shedding.has(tracker)) return 0;
+    const quota = Math.floor(tracker.native.size() * shareShed);
+    if (quota === 0) return 0;
+    this.#shedding.set(tracker, quota);
+    this.#notBefore.delete(tracker);
+    this.#requested.add(tracker);
+    // At once, and not after a timer: near the limit the heap may be full a few turns later.
+    if (!this.#isRunning) void this.#run();
+    return quota;
+  }
+
   /** The map is tracked no more. */
   forget(tracker: Tracker): void {
     this.#requested.delete(tracker);
+    this.#shedding.delete(tracker);
   }
 
   /** Gives up what was requested; a pass that is under way ends at its next entry. */
   stop(): void {
     this.#requested.clear();
+    this.#shedding.clear();
     this.#unschedule();
   }
 
@@ -86,6 +110,7 @@ export class CapacityPasses {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
+    this.#unschedule();
     const { timeline, sliceBudgetMs } = this.#shared;
     timeline.compareClocks();
     const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
@@ -94,12 +119,13 @@ export class CapacityPasses {
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
       const spentBeforeMs = slices.spentMs;
-      const steps = evictExcess(tracker, this.#hooks);
+      const steps = evictExcess(tracker, this.#hooks, this.#shedding.get(tracker) ?? 0);
       while (!steps.next().done && !this.#shared.isStopped) {
         if (!slices.isOver()) continue;
         await slices.giveWay();
         timeline.notice();
       }
+      this.#shedding.delete(tracker);
       const isTooLarge = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
       const isFruitless = isTooLarge || (tracker.owners?.over.size ?? 0) > 0;
       const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
@@ -114,15 +140,15 @@ export class CapacityPasses {
 }
 
 /**
- * Brings a map down to its caps: the entries of each owner who has too many, then those of all. Entries that are due first,
- * then those whose end was announced, then the longest idle. Guarded and held ones never leave: if only they remain the
- * map stays too large, which its size shows.
+ * Brings a map down to its caps: the entries of each owner who has too many, then those of all; and evicts `quota` entries at
+ * least, if the map has as many to spare. Entries that are due first, then those whose end was announced, then the longest
+ * idle. Guarded and held ones never leave: if only they remain the map stays too large, which its size shows.
  *
  * A generator, one small step at a time, so that the caller can pause between any two.
  */
-function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void> {
+function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate, quota: number): Generator<void> {
   if (tracker.observing) return;
-  const eviction = new Eviction(tracker, hooks);
+  const eviction = new Eviction(tracker, hooks, quota);
   for (const owned of [...(tracker.owners?.over ?? [])]) yield* evictOfOwner(tracker, owned, eviction);
   yield* evictOfAll(tracker, eviction);
 }
@@ -130,9 +156,7 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate): Generator<void>
 function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
   if (tracker.order === undefined) return;
   const { stamps, due } = tracker;
-  // The map may be another tracker's by now.
-  const isOver = () =>
-    tracker.native.size() - eviction.going.size > tracker.policy.maxEntries && !tracker.isReleased;
+  const isOver = () => eviction.isOver;
 
   const dueOnes = dueFirst(tracker);
   for (;;) {
@@ -149,7 +173,10 @@ function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
       if (!isOver()) break;
       const [slot, generation] = candidate ?? none;
       // A callback may have removed it, and its slot may be another entry's.
-      if (stamps.holds(slot, generation)) eviction.takeUnlessKept(slot, 'maxEntries');
+      if (stamps.holds(slot, generation)) {
+        const isBeyond = eviction.isBeyondMax;
+        eviction.takeUnlessKept(slot, isBeyond ? 'maxEntries' : 'shed', isBeyond ? 'evicted' : 'shed');
+      }
       yield;
     }
   }

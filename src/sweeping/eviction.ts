@@ -10,29 +10,45 @@ export class Eviction {
   readonly #tracker: Tracker;
   readonly #hooks: BeforeSweepGate;
 
-  constructor(tracker: Tracker, hooks: BeforeSweepGate) {
+  /** How many are to be shed yet. */
+  #left: number;
+
+  /** @param quota how many entries are to leave, though the map may be within its caps */
+  constructor(tracker: Tracker, hooks: BeforeSweepGate, quota: number) {
     this.#tracker = tracker;
     this.#hooks = hooks;
+    this.#left = quota;
+  }
+
+  /** There are more entries than `maxEntries`. */
+  get isBeyondMax(): boolean {
+    return this.#tracker.native.size() - this.going.size > this.#tracker.policy.maxEntries;
+  }
+
+  /** More have to leave. Not so where the map is another tracker's by now. */
+  get isOver(): boolean {
+    return (this.#left > 0 || this.isBeyondMax) && !this.#tracker.isReleased;
   }
 
   /** Removes an entry, or starts its `beforeSweep`. */
-  take(slot: number, rule: string): void {
+  take(slot: number, rule: string, cause: 'evicted' | 'shed' = 'evicted'): void {
+    this.#left -= 1;
     if (this.#tracker.policy.beforeSweep === undefined) evict(this.#tracker, slot, rule);
     else {
-      this.#hooks.request(this.#tracker, slot, 'evicted');
+      this.#hooks.request(this.#tracker, slot, cause);
       this.going.add(slot);
     }
   }
 
   /** Does the same, unless it is on its way already, or a guard or a hold keeps it. */
-  takeUnlessKept(slot: number, rule: string): void {
+  takeUnlessKept(slot: number, rule: string, cause: 'evicted' | 'shed' = 'evicted'): void {
     const { stamps, due, shared } = this.#tracker;
     if (this.isGoing(slot)) return;
     const generation = stamps.generation[slot] as number;
     const keeping = due.keepingOf(slot, shared.timeline.now());
     if (!stamps.holds(slot, generation)) return;
     if (keeping === 'guarded') keep(this.#tracker, slot, stamps.keyOf(slot), keeping);
-    else if (keeping === undefined) this.take(slot, rule);
+    else if (keeping === undefined) this.take(slot, rule, cause);
   }
 
   /** Returns whether an entry waits for its `beforeSweep`. One that has failed waits for somebody to ask for its next attempt. */

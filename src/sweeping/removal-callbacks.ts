@@ -1,3 +1,4 @@
+import type { AuditedRemoval, RemovalAudit } from '../events/audit.js';
 import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { EventBus, RemovedEvent } from '../events/event-bus.js';
@@ -22,19 +23,30 @@ export interface Removal {
   ended: EndedEvent | undefined;
   /** The lifetime by which the library removed the entry, or `maxEntries`. */
   rule: string;
+  /** What the audit is told of, in the order in which they left; `undefined` without one. */
+  audited: AuditedRemoval[] | undefined;
 }
 
 /** Returns a removal of which nothing is known yet. */
-export const newRemoval = (): Removal => ({ left: [], ended: undefined, rule: '' });
+export const newRemoval = (): Removal => ({ left: [], ended: undefined, rule: '', audited: undefined });
 
 /**
- * Tells of a removal, after all state has changed: each `dispose`, then `ended`, then `swept` and `evicted`.
+ * Tells of a removal, after all state has changed: the audit, each `dispose`, then `ended`, then `swept` and `evicted`.
  * Whatever the callbacks do or throw, all of them are called.
  */
 export function announce(
   removal: Removal,
-  { bus, failures }: { readonly bus: EventBus; readonly failures: CallbackFailures },
+  {
+    bus,
+    failures,
+    audit,
+  }: {
+    readonly bus: EventBus;
+    readonly failures: CallbackFailures;
+    readonly audit: RemovalAudit | undefined;
+  },
 ): void {
+  for (const audited of removal.audited ?? []) audit?.removed(audited);
   for (const value of removal.left) callDispose(value, failures);
   if (removal.ended !== undefined) bus.emit('ended', removal.ended);
   for (const { removed, reason } of removal.left) {

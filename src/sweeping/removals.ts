@@ -7,9 +7,9 @@
  * `maps/owner-removals.ts`.
  *
  * Untold is the short way, of entries about which there is nobody to tell: the map has no `dispose`, no endings and no
- * followers. For a sweep it must also have no `beforeSweep`, nobody may listen for `swept`, and the `delete` of the
- * object must be the native one, so that nothing of the owner's would run. The key leaves the native collection and its
- * stamp goes; both ways count.
+ * followers, and there is no audit. For a sweep it must also have no `beforeSweep`, nobody may listen for `swept`, and the
+ * `delete` of the object must be the native one, so that nothing of the owner's would run. The key leaves the native
+ * collection and its stamp goes; both ways count.
  */
 import { MapsweepError } from '../errors.js';
 import type { RemovedEvent } from '../events/event-bus.js';
@@ -25,6 +25,7 @@ import type { Seen, Tracker } from './tracker.js';
 export function isQuiet(tracker: Tracker): boolean {
   return (
     tracker.policy.dispose === undefined &&
+    tracker.shared.audit === undefined &&
     tracker.claims === undefined &&
     tracker.companions.followers.length === 0 &&
     tracker.expected === undefined &&
@@ -174,8 +175,16 @@ export function confirmOrWithdraw(tracker: Tracker, claim: Claim, removal: Remov
 }
 
 function takeOut(tracker: Tracker, slot: number, reason: LeavingReason, removal: Removal): void {
+  const { name, policy, shared, stamps } = tracker;
+  const registeredAt = stamps.registeredAt[slot] as number;
+  if (shared.audit !== undefined) {
+    removal.audited ??= [];
+    const ageMs = shared.timeline.now() - registeredAt;
+    const { rule } = removal;
+    removal.audited.push({ map: name, key: stamps.keyOf(slot), reason, rule, leader: policy.follows, ageMs });
+  }
   // A companion leaves by what its leader's entry left by.
-  if (isCeiling(removal.rule)) tracker.ages.byCeiling(tracker.stamps.registeredAt[slot] as number);
+  if (isCeiling(removal.rule)) tracker.ages.byCeiling(registeredAt);
   tracker.forget(slot);
   tracker.removedTotal[reason] += 1;
 }
@@ -229,7 +238,7 @@ function removeThroughOwner(
 }
 
 /** What removes entries that nobody else has removed: they had outstayed what their owner does. A TTL is none. */
-const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner)$/;
+const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner|shed)$/;
 
 const isCeiling = (rule: string): boolean => rule !== '' && ceilings.test(rule);
 

@@ -1,3 +1,4 @@
+import type { RemovalAudit } from '../events/audit.js';
 import { CallbackFailures } from '../events/callback-failures.js';
 import { EventBus } from '../events/event-bus.js';
 import type { Clock } from '../time/clock.js';
@@ -8,6 +9,8 @@ import { MeasurementListeners } from './measurement-listeners.js';
 
 /** What an engine is made of. */
 export interface EngineOptions {
+  /** The name of its registry; `undefined` for a map that is used alone. */
+  readonly name?: string;
   readonly clock: Clock;
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
@@ -19,6 +22,7 @@ export interface EngineOptions {
 
 /** What all maps of an engine share: time, timers, and whom to tell. It knows of no map. */
 export class Shared {
+  readonly name: string | undefined;
   readonly sweepEveryMs: number;
   readonly sliceBudgetMs: number;
   readonly observing: boolean;
@@ -30,10 +34,15 @@ export class Shared {
   readonly bus: EventBus;
   readonly failures: CallbackFailures;
   readonly measurements: MeasurementListeners;
+  /** Writes a line for each entry that leaves, if the owner wants that. */
+  audit: RemovalAudit | undefined;
+  /** Is told of each registration, if the memory of the process is watched. */
+  memory: { registered(): void } | undefined;
   /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
   isStopped = false;
 
-  constructor({ clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs = 3_600_000 }: EngineOptions) {
+  constructor({ name, clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs = 3_600_000 }: EngineOptions) {
+    this.name = name;
     this.sweepEveryMs = sweepEveryMs;
     this.sliceBudgetMs = sliceBudgetMs;
     this.observing = observing;

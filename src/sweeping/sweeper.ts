@@ -1,3 +1,4 @@
+import { publishSkippedSweep, traceSweep } from '../events/diagnostics-channels.js';
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
 import { detached } from '../time/async-context.js';
 import { Slices } from '../time/slices.js';
@@ -130,7 +131,7 @@ export class Sweeper {
     this.#skippedTotal += 1;
     const startedAt = this.#host.timeline.clock.now();
     this.#host.timeline.compareClocks();
-    this.#host.passFinished({
+    const report: SweepReport = {
       startedAt,
       durationMs: 0,
       longestSliceMs: 0,
@@ -139,7 +140,9 @@ export class Sweeper {
       swept: 0,
       maps: {},
       skipped: 'late-tick',
-    });
+    };
+    this.#host.passFinished(report);
+    publishSkippedSweep(this.#host.name, report);
   }
 
   #pass(tick: number): Promise<SweepReport> {
@@ -153,7 +156,13 @@ export class Sweeper {
     });
     this.#inFlight = promise;
     // A request that asks for a sweep must not live as long as what the sweep sets off.
-    void detached(() => this.#run(tick).then(finish));
+    void detached(() =>
+      traceSweep(this.#host.name, () => this.#run(tick)).then((report) => {
+        // Only then is it over: who answers each finished sweep with another one gets this one, and no recursion.
+        this.#inFlight = undefined;
+        finish(report);
+      }),
+    );
     return promise;
   }
 
@@ -173,7 +182,10 @@ export class Sweeper {
       const { policy } = tracker;
       // If callbacks of the owner run for every entry, each may be slow: the clock is read after each.
       slices.stepsPerReading =
-        policy.dispose !== undefined || tracker.due.judge.needsValue || tracker.claims !== undefined
+        policy.dispose !== undefined ||
+        this.#host.audit !== undefined ||
+        tracker.due.judge.needsValue ||
+        tracker.claims !== undefined
           ? 1
           : stepsPerClockReading;
       pass.begin(tick);
@@ -190,9 +202,7 @@ export class Sweeper {
     const byName = Object.fromEntries(maps);
     const report: SweepReport = { startedAt, durationMs, ...totals, maps: byName, skipped };
     if (skipped === undefined) this.#lastFinishedAt = timeline.clock.now();
-    // Only then is it over: a listener that answers each finished sweep with another one gets this one, and no recursion.
     this.#host.passFinished(report);
-    this.#inFlight = undefined;
     return report;
   }
 

@@ -1,7 +1,7 @@
 import {
   beforeSweepOutcomes,
+  type HookCause,
   type LeavingReason,
-  type LibraryReason,
   leavingReasons,
   zeroFor,
 } from '../events/reasons.js';
@@ -25,7 +25,7 @@ export interface MapServices extends Shared {
   /** The calls of `beforeSweep`. */
   readonly hooks: {
     /** Starts that of an entry, or its next attempt if that is due; else does nothing. */
-    request(tracker: Tracker, slot: number, reason: LibraryReason, isLast?: boolean): void;
+    request(tracker: Tracker, slot: number, reason: HookCause, isLast?: boolean): void;
     /** Says that the entry was touched, replaced or removed. */
     cancel(tracker: Tracker, slot: number): void;
   };
@@ -80,7 +80,7 @@ export class Tracker {
   readonly native: NativeCollection<unknown, unknown>;
   readonly shared: MapServices;
   readonly stamps: StampStore<unknown>;
-  /** Kept for a map with `maxEntries`. */
+  /** Kept for a map with `maxEntries` or `shed`. */
   readonly order: IdleOrder | undefined;
   /** Kept for a map with `maxPerOwner`. */
   readonly owners: Owners | undefined;
@@ -135,7 +135,8 @@ export class Tracker {
     this.native = native;
     this.shared = shared;
     this.stamps = new StampStore<unknown>(shared.timeline.clock);
-    this.order = policy.maxEntries < Number.POSITIVE_INFINITY ? new IdleOrder() : undefined;
+    const evicts = policy.maxEntries < Number.POSITIVE_INFINITY || policy.shed;
+    this.order = evicts ? new IdleOrder() : undefined;
     this.activity = new Activity(this.stamps, this.order);
     this.ages = new AgeTable(shared.grid.origin, cohortMsOf(policy, shared.cohortMs));
     this.companions = new Companions(policy.follows);
@@ -190,7 +191,8 @@ export class Tracker {
     if (!this.stamps.holds(slot, generation)) return;
     this.askOwner(slot, key, value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
-    // Who was asked for its owner may have removed it.
+    this.shared.memory?.registered();
+    // Who was asked may have removed it.
     if (this.stamps.holds(slot, generation)) this.onRegistered?.(slot, key, value);
   }
 

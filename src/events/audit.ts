@@ -1,0 +1,53 @@
+import type { LogLines } from './log-lines.js';
+import { plainKey, shownText } from './shown.js';
+
+/** An entry that has left its map, as a line of the audit has it. */
+export interface AuditedRemoval {
+  readonly map: string;
+  readonly key: unknown;
+  /** Why: `deleted`, `swept` and so on. */
+  readonly reason: string;
+  /** The lifetime or cap by which the library removed it, or its leader's entry; empty if the owner did. */
+  readonly rule: string;
+  /** The map it follows. */
+  readonly leader: string | undefined;
+  /** How long it had been there, ms. */
+  readonly ageMs: number;
+}
+
+/** Who it was, by the reason for which an entry left or a run ended; any other reason is the owner's. */
+const causers: Readonly<Record<string, string>> = {
+  swept: 'sweeper',
+  evicted: 'cap',
+  companion: 'leader',
+  lost: 'restart',
+};
+
+/** Returns who has removed an entry or ended a run for this reason: `owner`, `sweeper`, `cap`, `leader` or `restart`. */
+export const causerOf = (reason: string): string =>
+  Object.hasOwn(causers, reason) ? (causers[reason] as string) : 'owner';
+
+/** Writes a line for each entry that leaves, none left out. */
+export class RemovalAudit {
+  readonly #lines: LogLines;
+
+  constructor(lines: LogLines) {
+    this.#lines = lines;
+  }
+
+  /** Called after state has changed, and before the owner's callbacks. */
+  removed({ map, key, reason, rule, leader, ageMs }: AuditedRemoval): void {
+    const by = causerOf(reason);
+    const fields = {
+      event: 'removed',
+      map: shownText(map),
+      key: plainKey(key),
+      reason,
+      by,
+      ageMs: Math.round(ageMs),
+      ...(rule !== '' && { rule }),
+      ...(by === 'leader' && leader !== undefined && { leader: shownText(leader) }),
+    };
+    this.#lines.write('info', fields, `${reason} from ${fields.map}`);
+  }
+}

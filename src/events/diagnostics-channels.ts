@@ -1,0 +1,145 @@
+import { type Channel, channel, type TracingChannel, tracingChannel } from 'node:diagnostics_channel';
+import type { Deliver, EndedEvent } from './ended-event.js';
+import type { SweepReport } from './sweep-report.js';
+
+/*
+ * What a process-wide observer may see of all registries, without any API of ours: tracing agents and OpenTelemetry
+ * subscribe to the channels of `node:diagnostics_channel` by name. Nothing is made or published while nobody subscribes.
+ *
+ * A message is the owner's own objects, values included: it stays in the process, and a subscriber decides what leaves it.
+ */
+
+/** The message of `tracing:mapsweep:sweep:*`, one object for all of a sweep. */
+export interface SweepMessage {
+  /** The `name` of the registry; `undefined` for a map that is swept by its own `sweep()`. */
+  readonly registry: string | undefined;
+  /** What it did; `undefined` until `asyncStart`. */
+  result?: SweepReport;
+}
+
+/** The message of `tracing:mapsweep:delivery:*`, one object for all of an attempt to deliver. */
+export interface DeliveryMessage {
+  /** The `name` of the registry. */
+  readonly registry: string | undefined;
+  /** The map of `ended`. */
+  readonly map: string;
+  /** Who is told: `default`, or the name that `ended.deliver` has for it. */
+  readonly recipient: string;
+  /** What it is told: the object that `deliver` gets. */
+  readonly event: EndedEvent;
+  /** Counts from 1 in each round of attempts. */
+  readonly attempt: number;
+  /** What `deliver` threw or rejected with, or why the library waits no more for it; `undefined` if it succeeded. */
+  error?: unknown;
+}
+
+/** The message of `mapsweep:ended`. */
+export interface EndedMessage {
+  /** The `name` of the registry. */
+  readonly registry: string;
+  /** The map of `ended`. */
+  readonly map: string;
+  readonly event: EndedEvent;
+}
+
+const sweepChannel = tracingChannel('mapsweep:sweep') as TracingChannel<unknown, SweepMessage>;
+const deliveryChannel = tracingChannel('mapsweep:delivery') as TracingChannel<unknown, DeliveryMessage>;
+const endedChannel = channel('mapsweep:ended') as Channel<unknown, EndedMessage>;
+
+/** Publishes that a run has ended. */
+export function publishEnded(registry: string, map: string, event: EndedEvent): void {
+  if (endedChannel.hasSubscribers) endedChannel.publish({ registry, map, event });
+}
+
+/** Runs a sweep, which never rejects, as an operation of `mapsweep:sweep`. */
+export function traceSweep(
+  registry: string | undefined,
+  sweep: () => Promise<SweepReport>,
+): Promise<SweepReport> {
+  return sweepChannel.hasSubscribers ? sweepTraced({ registry }, sweep) : sweep();
+}
+
+async function sweepTraced(message: SweepMessage, sweep: () => Promise<SweepReport>): Promise<SweepReport> {
+  message.result = await begin(sweepChannel, message, sweep);
+  finish(sweepChannel, message);
+  return message.result;
+}
+
+/** Publishes a sweep that removed nothing, because its tick came too late. */
+export function publishSkippedSweep(registry: string | undefined, report: SweepReport): void {
+  if (!sweepChannel.hasSubscribers) return;
+  const message: SweepMessage = { registry };
+  begin(sweepChannel, message, () => {});
+  message.result = report;
+  finish(sweepChannel, message);
+}
+
+/**
+ * Returns a `deliver` whose every attempt is an operation of `mapsweep:delivery`. It is over when `deliver` has settled or
+ * the signal of the attempt is aborted, whichever is first: one that hangs leaves no open span.
+ */
+export function tracedDeliver(
+  deliver: Deliver<unknown, unknown>,
+  told: Pick<DeliveryMessage, 'registry' | 'map' | 'recipient'>,
+): Deliver<unknown, unknown> {
+  return (event, context) => {
+    if (!deliveryChannel.hasSubscribers) return deliver(event, context);
+    const message: DeliveryMessage = { ...told, event, attempt: context.attempt };
+    return deliverTraced(message, context.signal, () => deliver(event, context));
+  };
+}
+
+async function deliverTraced(
+  message: DeliveryMessage,
+  signal: AbortSignal,
+  deliver: () => unknown,
+): Promise<void> {
+  let isOver = false;
+  const end = (): void => {
+    if (isOver) return;
+    isOver = true;
+    finish(deliveryChannel, message);
+  };
+  const fail = (error: unknown): void => {
+    if (isOver) return;
+    message.error = error;
+    deliveryChannel.error.publish(message);
+  };
+  const breakOff = (): void => {
+    fail(signal.reason);
+    end();
+  };
+  signal.addEventListener('abort', breakOff, { once: true });
+  try {
+    await begin(deliveryChannel, message, deliver);
+  } catch (error) {
+    fail(error);
+    throw error;
+  } finally {
+    end();
+    signal.removeEventListener('abort', breakOff);
+  }
+}
+
+/** Runs the synchronous part of an operation in the stores that subscribers have bound to `start`. */
+function begin<Message extends object, Result>(
+  { start, end }: TracingChannel<unknown, Message>,
+  message: Message,
+  run: () => Result,
+): Result {
+  return start.runStores(message, () => {
+    try {
+      return run();
+    } finally {
+      end.publish(message);
+    }
+  });
+}
+
+function finish<Message extends object>(
+  { asyncStart, asyncEnd }: TracingChannel<unknown, Message>,
+  message: Message,
+): void {
+  asyncStart.publish(message);
+  asyncEnd.publish(message);
+}

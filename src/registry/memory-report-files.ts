@@ -1,0 +1,40 @@
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** So many reports are kept in a folder. */
+const mostReports = 5;
+
+const ours = /^mapsweep-memory-(\d{8}T\d{9}Z)-.*\.(txt|json)(\.part)?$/;
+
+/** Returns the path of a report that does not exist yet, without its extension. Later ones come after earlier ones by name. */
+export function newReportPath(folder: string, atEpochMs: number): string {
+  const at = new Date(atEpochMs).toISOString().replace(/[-:.]/g, '');
+  return join(folder, `mapsweep-memory-${at}-${process.pid}-${Math.random().toString(36).slice(2, 8)}`);
+}
+
+/**
+ * Writes a report in two files, whole or not at all, readable by the owner of the process alone, and removes the oldest ones
+ * beyond five. Rejects with what the file system says; nothing half written is left then, where that can be had.
+ */
+export async function writeReport(folder: string, path: string, text: string, json: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await writeWhole(`${path}.json`, json);
+  await writeWhole(`${path}.txt`, text);
+  const names = (await readdir(folder)).filter((name) => ours.test(name)).sort();
+  const reports = [...new Set(names.map(reportOf))];
+  const kept = new Set(reports.slice(-mostReports));
+  for (const name of names) if (!kept.has(reportOf(name))) await rm(join(folder, name), { force: true });
+}
+
+const reportOf = (name: string): string => name.slice(0, name.indexOf('.'));
+
+async function writeWhole(path: string, content: string): Promise<void> {
+  const part = `${path}.part`;
+  try {
+    await writeFile(part, content, { mode: 0o600, flag: 'wx' });
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true }).catch(() => {});
+    throw error;
+  }
+}

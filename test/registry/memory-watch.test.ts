@@ -1,0 +1,308 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createRegistry, type MemoryPressureEvent, type PolicyOf, type RegistryOptions } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { internalsOf, type RegistryInternals } from '../../src/registry/internals.js';
+import { type CompiledMemory, readMemory } from '../../src/registry/memory-options.js';
+import type { MemoryReadings, Taken } from '../../src/registry/memory-readings.js';
+import { writeReport } from '../../src/registry/memory-report-files.js';
+import { MemoryWatch } from '../../src/registry/memory-watch.js';
+
+type Cache = Map<string, object>;
+
+const scratch: string[] = [];
+const newFolder = (): string => {
+  const folder = mkdtempSync(join(tmpdir(), 'mapsweep-memory-'));
+  scratch.push(folder);
+  return folder;
+};
+
+afterEach(() => {
+  for (const folder of scratch.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Readings that say what the test says. */
+class ToldReadings implements MemoryReadings {
+  collections = 0;
+  heapShare: number | undefined;
+  residentShare: number | undefined;
+  looks = 0;
+  isStarted = false;
+  #collected = (): void => {};
+
+  heap = (): Taken | undefined => taken(this.heapShare);
+  resident = (): Taken | undefined => {
+    this.looks += 1;
+    return taken(this.residentShare);
+  };
+  readLimits = (): void => {};
+  start = (collected: () => void): void => {
+    this.isStarted = true;
+    this.#collected = collected;
+  };
+  stop = (): void => {
+    this.isStarted = false;
+    this.#collected = () => {};
+  };
+  /** A major collection has left so much. */
+  collect(share: number): void {
+    this.collections += 1;
+    this.heapShare = share;
+    this.#collected();
+  }
+}
+
+const taken = (share: number | undefined): Taken | undefined =>
+  share === undefined ? undefined : { usedBytes: share * 1_000, limitBytes: 1_000 };
+
+function watched(
+  policy: PolicyOf<Cache> = {},
+  options: object = {},
+  more: Partial<RegistryOptions<{ cache: Cache }>> = {},
+) {
+  const clock = createManualClock();
+  const registry = createRegistry<{ cache: Cache }>({ maps: { cache: policy }, clock, ...more });
+  const readings = new ToldReadings();
+  const parts = internalsOf(registry) as RegistryInternals & { memory: MemoryWatch };
+  const watch = new MemoryWatch(parts, readMemory(options, 'memory') as CompiledMemory, readings);
+  Object.assign(parts, { memory: watch });
+  watch.start();
+  const told: MemoryPressureEvent[] = [];
+  registry.on('memory-pressure', (event) => told.push(event));
+  const { cache } = registry.maps;
+  const fill = (count: number): void => {
+    for (let n = 0; n < count; n += 1) cache.set(`key-${n}`, {});
+  };
+  return { clock, registry, cache, readings, told, fill };
+}
+
+describe('pressure', () => {
+  it('is told once from warnAt on, and again only when it was below for a while', () => {
+    const { readings, told, registry } = watched();
+    for (const share of [0.79, 0.8, 0.85, 0.79, 0.82, 0.75, 0.81, 0.74, 0.8]) readings.collect(share);
+    expect(told.map(({ kind, level, ratio, report }) => [kind, level, ratio, report])).toEqual([
+      ['heap', 'warn', 0.8, undefined],
+      ['heap', 'warn', 0.8, undefined],
+    ]);
+    registry.stop();
+  });
+
+  it('tells a heap that is full from a resident set that is, each by its own limit', async () => {
+    const { clock, readings, told, registry } = watched();
+    readings.residentShare = 0.85;
+    readings.heapShare = 0.2;
+    await clock.advance(60_000);
+    readings.collect(0.95);
+    expect(told.map(({ kind, level }) => [kind, level])).toEqual([
+      ['rss', 'warn'],
+      ['heap', 'shed'],
+    ]);
+    registry.stop();
+  });
+
+  it('is looked at every 1,000 registrations, and told in a later turn than the set that found it', async () => {
+    const { clock, readings, told, fill, registry } = watched();
+    readings.residentShare = 0.85;
+    fill(999);
+    expect(readings.looks).toBe(0);
+    fill(1_999);
+    expect([readings.looks, told.length]).toEqual([1, 0]);
+    await clock.advance(0);
+    expect(told.length).toBe(1);
+    registry.stop();
+  });
+
+  it('is told of no more after close()', async () => {
+    const { readings, told, registry, fill } = watched();
+    await registry.close();
+    expect(readings.isStarted).toBe(false);
+    readings.collect(0.99);
+    fill(2_000);
+    expect([told.length, readings.looks]).toEqual([0, 0]);
+  });
+
+  it('goes to listeners that throw, call back and close without harm', async () => {
+    const { readings, told, registry, cache, fill, clock } = watched({ shed: true });
+    fill(100);
+    registry.on('memory-pressure', () => {
+      cache.clear();
+      readings.collect(0.99);
+      void registry.close();
+      throw new Error('of the listener');
+    });
+    readings.collect(0.95);
+    await clock.advance(1_000);
+    expect(told.length).toBe(1);
+    expect(cache.size).toBe(0);
+    expect(registry.report().callbackErrors).toEqual([{ map: '', callback: 'listener', count: 1 }]);
+  });
+});
+
+describe('shed', () => {
+  it('evicts a tenth, the longest idle, never a guarded one, and waits for the next major collection', async () => {
+    const { clock, readings, told, registry, cache, fill } = watched({
+      shed: true,
+      keepWhile: (_, key) => key === 'key-0',
+    });
+    const rules: unknown[] = [];
+    registry.on('evicted', ({ rule }) => rules.push(rule));
+    fill(100);
+    await clock.advance(1_000);
+    registry.touch('cache', 'key-1');
+    readings.collect(0.89);
+    await clock.advance(0);
+    expect(cache.size).toBe(100);
+    readings.collect(0.9);
+    await clock.advance(0);
+    expect(told.at(-1)).toMatchObject({ level: 'shed', shedding: [{ map: 'cache', entries: 10 }] });
+    expect([cache.size, cache.has('key-0'), cache.has('key-1')]).toEqual([90, true, true]);
+    expect([cache.has('key-2'), cache.has('key-11'), cache.has('key-12')]).toEqual([false, false, true]);
+    expect(rules).toEqual(Array(10).fill('shed'));
+    await clock.advance(120_000);
+    expect(cache.size).toBe(90);
+    readings.collect(0.95);
+    await clock.advance(0);
+    expect(cache.size).toBe(81);
+    registry.stop();
+  });
+
+  it.each([
+    ['of a map without shed', {}, {}],
+    ['in observe', { shed: true }, { mode: 'observe' }],
+    ['of a map in observe', { shed: true, mode: 'observe' }, {}],
+  ] as const)('evicts nothing %s', async (_, policy, more) => {
+    const { clock, readings, told, cache, fill, registry } = watched(policy, {}, more);
+    fill(100);
+    readings.collect(0.99);
+    await clock.advance(60_000);
+    expect(cache.size).toBe(100);
+    expect(told).toMatchObject([{ level: 'shed', shedding: [] }]);
+    registry.stop();
+  });
+
+  it('takes companions along, and runs beforeSweep first, as every eviction does', async () => {
+    const asked: unknown[] = [];
+    const clock = createManualClock();
+    const registry = createRegistry<{ cache: Cache; tails: Cache }>({
+      maps: {
+        cache: { shed: true, beforeSweep: async (_, key) => void asked.push(key) },
+        tails: { follows: 'cache' },
+      },
+      clock,
+    });
+    const parts = internalsOf(registry) as RegistryInternals;
+    const readings = new ToldReadings();
+    new MemoryWatch(parts, readMemory({}, 'memory'), readings).start();
+    for (let n = 0; n < 20; n += 1) {
+      registry.maps.cache.set(`key-${n}`, {});
+      registry.maps.tails.set(`key-${n}`, {});
+    }
+    readings.collect(0.95);
+    await clock.advance(1_000);
+    expect(asked).toEqual(['key-0', 'key-1']);
+    expect([registry.maps.cache.size, registry.maps.tails.size]).toEqual([18, 18]);
+    registry.stop();
+  });
+});
+
+describe('the report', () => {
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+  it('is written whole, in words and as data, with keys escaped, and at most five are kept', async () => {
+    const reportTo = join(newFolder(), 'made');
+    const { readings, told, cache, registry, clock } = watched({ weigh: () => 100, ttl: '1h' }, { reportTo });
+    cache.set('\u001b[2J', { secret: 'hunter2' });
+    await clock.advance(60_000);
+    for (let n = 0; n < 7; n += 1) {
+      await clock.advance(1_000);
+      readings.collect(0.85);
+      const { report = '' } = told.at(-1) ?? {};
+      for (let tries = 0; tries < 100 && !readdirSync(join(reportTo, '..')).includes('made'); tries += 1)
+        await settled();
+      for (
+        let tries = 0;
+        tries < 100 && !readdirSync(reportTo).some((name) => report.endsWith(name));
+        tries += 1
+      )
+        await settled();
+      await settled();
+      readings.collect(0.2);
+    }
+    const names = readdirSync(reportTo).sort();
+    expect(names.length).toBe(10);
+    expect(names.every((name) => /\.(json|txt)$/.test(name))).toBe(true);
+    const last = told.at(-1)?.report as string;
+    expect(names).toContain(last.slice(reportTo.length + 1));
+    const text = readFileSync(last, 'utf8');
+    expect(text).toMatch(/cache: 1 entries, 100.0 % of all, about 0.0 MB \(11.8 % of the heap\)/);
+    expect(text).toContain("'\\u001b[2J'");
+    expect(text).not.toMatch(/hunter2|\p{Cc}(?<!\n)/u);
+    const data = JSON.parse(readFileSync(last.replace(/txt$/, 'json'), 'utf8'));
+    expect(data.maps).toMatchObject([
+      { name: 'cache', size: 1, estimatedBytes: 100, verdict: 'ok', guarded: 0 },
+    ]);
+    expect(statSync(reportTo).mode & 0o777).toBe(0o700);
+    registry.stop();
+  });
+
+  it('leaves files alone that are not its own', async () => {
+    const folder = newFolder();
+    writeFileSync(join(folder, 'mapsweep-memory-of-mine.txt'), 'mine');
+    for (let n = 0; n < 7; n += 1) {
+      await writeReport(folder, join(folder, `mapsweep-memory-2026010${n}T000000000Z-1-a`), 'text', '{}');
+    }
+    const names = readdirSync(folder).sort();
+    expect(names.filter((name) => name.endsWith('.txt'))).toEqual([
+      ...[2, 3, 4, 5, 6].map((n) => `mapsweep-memory-2026010${n}T000000000Z-1-a.txt`),
+      'mapsweep-memory-of-mine.txt',
+    ]);
+  });
+
+  it('that cannot be written is a failed callback, and leaves nothing half written', async () => {
+    const folder = newFolder();
+    const file = join(folder, 'a-file');
+    writeFileSync(file, '');
+    const { readings, registry, told } = watched({}, { reportTo: join(file, 'reports') });
+    const failed = new Promise((resolve) => registry.on('callback-failed', resolve));
+    readings.collect(0.85);
+    expect(await failed).toMatchObject({ map: '', callback: 'reportTo', error: { code: 'ENOTDIR' } });
+    expect(told.length).toBe(1);
+    expect(readdirSync(folder)).toEqual(['a-file']);
+    registry.stop();
+  });
+});
+
+describe('the option memory', () => {
+  it.each([
+    [{ warnAt: 0 }, /^memory\.warnAt must be a number above 0, and at most 1/],
+    [{ warnAt: '80%' }, /^memory\.warnAt must be a number/],
+    [{ shedAt: 1.1 }, /^memory\.shedAt must be a number/],
+    [{ shedAt: 0.5 }, /^memory\.shedAt must be at least warnAt, 0\.8; received 0\.5/],
+    [{ reportTo: '' }, /^memory\.reportTo must be the path of a folder/],
+    [{ warnat: 0.5 }, /warnAt/],
+  ])('refuses %o', (memory, message) => {
+    expect(() => createRegistry({ memory } as never)).toThrow(message);
+  });
+
+  it('takes shedAt from warnAt where that is more, and is off by default', async () => {
+    expect(readMemory({ warnAt: 0.95 }, 'memory')).toMatchObject({ warnAt: 0.95, shedAt: 0.95 });
+    const registry = createRegistry({});
+    expect(internalsOf(registry)?.memory).toBeUndefined();
+    await registry.close();
+  });
+
+  it('keeps no process alive, and watches a real heap: a collection is told of', () => {
+    const code = `
+      const { createRegistry } = await import('./src/index.ts');
+      const registry = createRegistry({ maps: { a: { shed: true } }, memory: { warnAt: 0.0001 } });
+      registry.on('memory-pressure', ({ kind, level }) => console.log(kind, level));
+      setTimeout(() => gc(), 10);
+      setTimeout(() => {}, 1_000);`;
+    const args = ['--expose-gc', '--import', 'tsx', '--input-type=module', '-e', code];
+    const output = execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
+    expect(output).toContain('heap ');
+  }, 60_000);
+});
