@@ -71,6 +71,10 @@ class Real {
             if (reason === 'swept' && plain.get(key)?.serial === serial) plain.delete(key);
             callBack();
           },
+          replaced: ({ serial }) => {
+            this.disposed.push(serial);
+            callBack();
+          },
         },
         followers: { follows: 'subject', orphanAfter: '1m', dispose: callBack },
       },

@@ -69,8 +69,13 @@ class Race {
     };
     this.registry = createRegistry<Maps>({
       maps: {
-        runs: { maxIdle: 100, dispose, ...(isAdopted ? { adopt: new Map<string, Run>() } : {}) },
-        contexts: { follows: 'runs', orphanAfter: 100, dispose },
+        runs: {
+          maxIdle: 100,
+          dispose,
+          replaced: dispose,
+          ...(isAdopted ? { adopt: new Map<string, Run>() } : {}),
+        },
+        contexts: { follows: 'runs', orphanAfter: 100, dispose, replaced: dispose },
       },
       ended: {
         map: 'runs',

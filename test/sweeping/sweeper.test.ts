@@ -578,6 +578,7 @@ describe('re-entrancy: every call inside every callback', () => {
     'keepWhile',
     'match',
     'dispose',
+    'replaced',
     'beforeSweep',
     'subagent-ended',
     'swept',
@@ -644,6 +645,10 @@ describe('re-entrancy: every call inside every callback', () => {
             disposed.push(value);
             call('dispose', name);
             if (site === 'callback-failed') throw new Error('dispose');
+          },
+          replaced: (value, name) => {
+            disposed.push(value);
+            call('replaced', name);
           },
           maxEntries: 8,
           ...(site === 'beforeSweep' ? { beforeSweep: (_value, name) => call('beforeSweep', name) } : {}),
