@@ -68,6 +68,12 @@ describe('with a heap of 96 MB', () => {
     expect(new Set(sheds.map(({ kind, level }) => `${kind} ${level}`))).toEqual(new Set(['heap shed']));
   }, 600_000);
 
+  it('the same cache dies if it may not shed', () => {
+    const { status, stderr } = run('keep');
+    expect(stderr).toMatch(/heap out of memory/);
+    expect(status).not.toBe(0);
+  }, 300_000);
+
   it('buffers that fill the container while the heap is flat are told of as what they are', () => {
     const { status, told, json, text } = run('resident');
     expect(status).toBe(0);

@@ -85,6 +85,41 @@ const scenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'dead letters were dropped; that deliveries fail or die is another alert',
+    alert: 'MapsweepEndingsDropped',
+    series: [
+      ['ended_deliveries_total', on('a', { recipient: 'default', outcome: 'dropped' }), '0x9 4x150'],
+      ['ended_deliveries_total', on('a', { recipient: 'default', outcome: 'dead' }), '0+9x160'],
+      ['ended_deliveries_total', on('healthy', { recipient: 'default', outcome: 'dropped' }), '0x160'],
+      // Long ago, and none since.
+      ['ended_deliveries_total', on('over', { recipient: 'default', outcome: 'dropped' }), '7x160'],
+    ],
+    expected: [
+      { at: '9m' },
+      {
+        at: '60m',
+        firing: [{ labels: on('a', { recipient: 'default', outcome: 'dropped' }), value: '4' }],
+      },
+      { at: '80m' },
+    ],
+  },
+  {
+    name: 'an ending waits; one whose recipient was restarted has waited for less than a quarter of an hour',
+    alert: 'MapsweepEndingsWait',
+    series: [
+      ['ended_oldest_pending_seconds', a, '0+60x60 0x40'],
+      ['ended_oldest_pending_seconds', on('restarted'), '0+60x14 0x80'],
+      ['ended_oldest_pending_seconds', on('healthy'), '0 1 0 2 0x96'],
+    ],
+    expected: [
+      { at: '15m' },
+      { at: '20m' },
+      { at: '21m', firing: [{ labels: a, value: '21m 0s' }] },
+      { at: '60m', firing: [{ labels: a, value: '1h 0m 0s' }] },
+      { at: '62m' },
+    ],
+  },
+  {
     name: 'the journal fails again and again; one error that was caught up with is none',
     alert: 'MapsweepJournalFails',
     series: [
@@ -181,7 +216,7 @@ const scenarios: readonly Scenario[] = [
 ];
 
 const rendered = (text: string, labels: Labels, value = ''): string =>
-  text.replace(/\{\{ \$(?:labels\.(\w+)|value(?: \| humanize)?) \}\}/g, (_, name) =>
+  text.replace(/\{\{ \$(?:labels\.(\w+)|value(?: \| humanize(?:Duration)?)?) \}\}/g, (_, name) =>
     name ? (labels[name] ?? '') : value,
   );
 

@@ -71,6 +71,18 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       },
     },
     {
+      alert: 'MapsweepEndingsDropped',
+      expr: `increase(${prefix}ended_deliveries_total{outcome="dropped"}[1h]) > 0`,
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: `${registry} has forgotten {{ $value | humanize }} endings that {{ $labels.recipient }} never heard of`,
+        description:
+          'There were more dead letters than maxDeadLetters, or they were older than deadLetterTtl: nothing of ours can tell of them any more.',
+        runbook:
+          'Whoever waits for these runs has to be told by other means: the event dead-letter with dropped, and with audit the log, name them. Mend the recipient and call registry.redeliver() before more are dropped, or raise ended.maxDeadLetters.',
+      },
+    },
+    {
       alert: 'MapsweepJournalFails',
       expr: `increase(${prefix}journal_errors_total[5m]) > 0`,
       for: '10m',
@@ -81,6 +93,20 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
           'A kill or a crash now loses what has happened since: endings may be told again, or never.',
         runbook:
           'registry.health() has the error of the disk. Make room or mend the mount; what is unwritten is caught up with by itself. Do not restart the process before.',
+      },
+    },
+    {
+      alert: 'MapsweepEndingsWait',
+      // A recipient that is restarted is back before; it is tried for a day, and then there are dead letters.
+      expr: `${prefix}ended_oldest_pending_seconds > 900`,
+      for: '5m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `An ending of ${registry} has waited for {{ $value | humanizeDuration }}`,
+        description:
+          'It is tried again and again, and fails or hangs: somebody waits for a run that is over. After giveUpAfter it becomes a dead letter.',
+        runbook:
+          'ended_pending by recipient says for whom they wait, and the event delivery-failed what each attempt failed with. Mend the recipient: they are delivered by themselves then.',
       },
     },
     {
