@@ -23,6 +23,8 @@ export interface Entry {
   value: unknown;
   readonly registeredAt: number;
   activeAt: number;
+  /** When a companion was last active that is not foretold. */
+  mayBeActiveAt: number;
   generation: number | undefined;
   disposals: number;
   told: number;
@@ -71,6 +73,7 @@ export class ModelMap {
       value,
       registeredAt: now,
       activeAt: now,
+      mayBeActiveAt: Number.NEGATIVE_INFINITY,
       generation: undefined,
       disposals: 0,
       told: 0,

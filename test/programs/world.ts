@@ -965,8 +965,9 @@ export class World {
     this.#activeAt(entry);
     if (!this.configOf(entry.map).follows || entry.map === 'runs' || this.registry === undefined) return;
     const leader = this.models.get('runs')?.entries.get(entry.key);
-    if (leader !== undefined && this.models.get(entry.map)?.isTracked && !entry.isLoose)
-      this.#activeAt(leader);
+    if (leader === undefined || !this.models.get(entry.map)?.isTracked) return;
+    if (entry.isLoose) leader.mayBeActiveAt = this.now;
+    else this.#activeAt(leader);
   }
 
   #activeAt(entry: Entry): void {
@@ -1133,6 +1134,8 @@ export class World {
     if (entry.hasLeft || entry.isLoose || config.observe) return;
     const latest = Math.max(...this.#deadlines(entry, config).map((set) => set.earliest));
     if (latest > this.now - 3 * interval) return;
+    // Of what is not foretold nobody knows whether its activity counts.
+    if (entry.mayBeActiveAt > this.now - 12 * interval) return;
     const { state, why } = this.registry.explain(entry.map, entry.key);
     if (state === 'waiting') return;
     this.find(`${entry.map}: ${String(entry.key)} is due and stays: ${state}, ${why}`);
