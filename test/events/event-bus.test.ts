@@ -92,7 +92,7 @@ describe('EventBus', () => {
 });
 
 describe('registry.on', () => {
-  it('takes the eleven names of the contract and refuses all else, with a suggestion', () => {
+  it('takes the twelve names of the contract and refuses all else, with a suggestion', () => {
     const registry = createRegistry({ clock: createManualClock() });
     expect(eventNames).toEqual([
       'ended',
@@ -106,6 +106,7 @@ describe('registry.on', () => {
       'leak-suspected',
       'clock-jumped',
       'journal-failed',
+      'memory-pressure',
     ]);
     for (const name of eventNames) registry.on(name, () => {})();
     expect(() => registry.on('subagent-end' as never, () => {})).toThrow("Did you mean 'subagent-ended'");
