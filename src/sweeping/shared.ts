@@ -1,6 +1,7 @@
 import type { RemovalAudit } from '../events/audit.js';
 import { CallbackFailures } from '../events/callback-failures.js';
 import { EventBus } from '../events/event-bus.js';
+import { warnOfUnheard } from '../events/unheard-failures.js';
 import type { Clock } from '../time/clock.js';
 import { TickGrid } from '../time/tick-grid.js';
 import { Timeline } from '../time/timeline.js';
@@ -49,7 +50,14 @@ export class Shared {
     this.cohortMs = Math.max(cohortMs, 2 * sweepEveryMs);
     this.timeline = new Timeline(clock, (jump) => this.bus.emit('clock-jumped', jump));
     this.grid = new TickGrid(this.timeline.now(), sweepEveryMs);
-    this.failures = new CallbackFailures((event) => this.bus.emit('callback-failed', event));
+    this.failures = new CallbackFailures((event) => {
+      // Whoever listens for failed deliveries knows of these.
+      const isHeard =
+        this.bus.hasListener('callback-failed') ||
+        (event.callback === 'deliver' && this.bus.hasListener('delivery-failed'));
+      if (!isHeard) warnOfUnheard(name, event);
+      this.bus.emit('callback-failed', event);
+    });
     this.measurements = new MeasurementListeners(this.failures);
     this.bus = new EventBus((type, error) => {
       // To tell a listener of `callback-failed` that it has failed itself, now or in a rejection, would never end.
