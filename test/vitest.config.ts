@@ -29,6 +29,7 @@ export default defineConfig({
       'test/postgres/**',
       'test/bullmq/**',
       'test/fleet/**',
+      'test/page-e2e/**',
     ],
     pool: 'forks',
     ...(reports && {

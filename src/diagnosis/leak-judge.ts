@@ -3,7 +3,7 @@ import { readInteger, readOptions } from '../policy/read-options.js';
 import { type AgeTable, ageAt, aliveNow, type Cohort, leftAfter } from '../stamps/age-table.js';
 import { span } from './explain.js';
 import { type LeakState, type LeakVerdict, okVerdict } from './leak-verdict.js';
-import { type Growth, SizeHistory } from './size-history.js';
+import { type Growth, type HourlySize, SizeHistory } from './size-history.js';
 import {
   areStillThere,
   findSurvivors,
@@ -110,6 +110,11 @@ export class LeakJudge {
   /** The latest verdict. The same object until it changes. */
   get verdict(): LeakVerdict {
     return this.#verdict;
+  }
+
+  /** The sizes that were judged, by the hour, oldest first. */
+  get sizes(): readonly HourlySize[] {
+    return this.#history.hours;
   }
 
   /** Judges once more: after a sweep. */

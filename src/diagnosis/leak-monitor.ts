@@ -6,6 +6,7 @@ import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type CompiledLeakDetection, type LeakInstant, LeakJudge } from './leak-judge.js';
 import { type LeakVerdict, worse } from './leak-verdict.js';
+import type { HourlySize } from './size-history.js';
 import type { Weights } from './weights.js';
 
 /** How many of the oldest keys a suspicion names. */
@@ -46,6 +47,11 @@ export class LeakMonitor {
   /** Returns the latest verdict about a map. */
   verdictOf(tracker: Tracker): LeakVerdict {
     return this.#judgesOf(tracker).verdict;
+  }
+
+  /** Returns how many entries a map had, by the hour, oldest first: what the verdict goes by. */
+  sizesOf(tracker: Tracker): readonly HourlySize[] {
+    return this.#judgesOf(tracker).entries.sizes;
   }
 
   #passFinished(report: SweepReport): void {

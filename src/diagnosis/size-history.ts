@@ -17,8 +17,14 @@ export interface Growth {
   readonly fallen: number;
 }
 
-interface Hour {
+/** The smallest size in an hour. */
+export interface HourlySize {
+  /** When the hour began, monotonic ms. */
   readonly startAt: number;
+  readonly floor: number;
+}
+
+interface Hour extends HourlySize {
   floor: number;
 }
 
@@ -43,6 +49,11 @@ export class SizeHistory {
     this.#originAt = originAt;
     this.hourMs = hourMs;
     this.#noise = isCount ? 1 : 0;
+  }
+
+  /** What is remembered, oldest first; of hours in which nothing was judged there is none. */
+  get hours(): readonly HourlySize[] {
+    return this.#hours;
   }
 
   /** Takes the size as it is now. Returns whether an hour is over. */

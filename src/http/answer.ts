@@ -23,7 +23,10 @@ export interface HandlerReply {
 }
 
 /** Answers a request, in `node:http`, Express or Fastify. What it returns never rejects. */
-export type Handler = (request: HandlerRequest, response: HandlerResponse | HandlerReply) => Promise<void>;
+export type Handler<Request extends HandlerRequest = HandlerRequest> = (
+  request: Request,
+  response: HandlerResponse | HandlerReply,
+) => Promise<void>;
 
 /** What is answered. */
 export interface Answer {
@@ -38,17 +41,24 @@ export const plainText = { 'Content-Type': 'text/plain; charset=utf-8' };
 /** Figures of this moment are nothing to keep, and a text of the owner's is nothing to take for a page. */
 const everyAnswer = { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
 
+/** The methods of what is only looked at. */
+export const toLook: readonly string[] = ['GET', 'HEAD'];
+
 /**
  * Makes a handler of what answers GET and HEAD. Other methods are answered with 405. No answer is to be stored, and
  * HEAD has none of the body.
  *
  * @param answerTo if it rejects, that is a plain 500: what went wrong is no one's who asks
+ * @param methods what it answers instead
  */
-export function handlerOf(answerTo: (request: HandlerRequest) => Promise<Answer>): Handler {
+export function handlerOf<Request extends HandlerRequest = HandlerRequest>(
+  answerTo: (request: Request) => Promise<Answer>,
+  methods = toLook,
+): Handler<Request> {
   return async (request, response) => {
     const isHead = request.method === 'HEAD';
-    const isAnswered = isHead || request.method === 'GET';
-    const answer = isAnswered ? await answerTo(request).catch(() => failed) : methodNotAllowed;
+    const isAnswered = methods.includes(request.method as string);
+    const answer = isAnswered ? await answerTo(request).catch(() => failed) : methodNotAllowed(methods);
     // A reply of Fastify is thenable, and to return it is how an async handler says that it answers by itself.
     if (isReply(response)) return reply(response, answer) as never;
     try {
@@ -59,11 +69,12 @@ export function handlerOf(answerTo: (request: HandlerRequest) => Promise<Answer>
   };
 }
 
-const methodNotAllowed: Answer = {
+/** The answer to a method that is not one of these. */
+export const methodNotAllowed = (methods: readonly string[]): Answer => ({
   statusCode: 405,
-  headers: { ...plainText, Allow: 'GET, HEAD' },
+  headers: { ...plainText, Allow: methods.join(', ') },
   body: 'Method not allowed\n',
-};
+});
 
 const failed: Answer = { statusCode: 500, headers: plainText, body: 'There is no answer\n' };
 

@@ -1,0 +1,1 @@
+export { type PageRequest, type StatusPageOptions, statusPage } from './page/status-page.js';

@@ -1,0 +1,105 @@
+import type { DeadLetter } from '../events/dead-letter.js';
+import { shownText } from '../events/shown.js';
+import type { RegistryInternals } from '../registry/internals.js';
+import type { KeyWords } from './keys.js';
+
+/** So many dead letters of a recipient are shown, the oldest first. */
+const mostLetters = 50;
+
+/** How one recipient is doing. */
+export interface RecipientLine {
+  readonly name: string;
+  readonly pending: number;
+  readonly delivered: number;
+  readonly failedAttempts: number;
+  readonly deadLetters: number;
+  readonly deadLettersDropped: number;
+}
+
+/** An ending that is not delivered by itself any more. Of the value of its entry nothing is shown. */
+export interface LetterLine {
+  /** What addresses it on the page: made of its id, which may be as long as it likes. */
+  readonly handle: string;
+  readonly id: string;
+  readonly key: string;
+  readonly recipient: string;
+  readonly reason: string;
+  readonly attempts: number;
+  readonly cause: DeadLetter['cause'];
+  readonly ambiguous: boolean;
+  readonly error: string;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
+/** The endings. */
+export interface EndingsView {
+  readonly map: string;
+  readonly ended: Readonly<Record<string, number>>;
+  readonly duplicates: number;
+  readonly pending: number;
+  /** For how long the first of them has been pending, ms. */
+  readonly oldestPendingMs: number | undefined;
+  readonly deadLetters: number;
+  readonly recipients: readonly RecipientLine[];
+  /** The oldest of them. */
+  readonly letters: readonly LetterLine[];
+}
+
+/**
+ * Describes the endings.
+ *
+ * @param handleOf what addresses a dead letter by its id
+ */
+export function viewEndings(
+  { engine, endings, deliveries }: RegistryInternals,
+  keys: KeyWords,
+  handleOf: (id: string) => string,
+): EndingsView | undefined {
+  if (endings === undefined) return undefined;
+  const recipients = deliveries?.recipients ?? [];
+  const letters = recipients.flatMap(({ notifier }) =>
+    firstOf(notifier.letters(), mostLetters).map(({ letter }) => letterLine(letter, keys, handleOf)),
+  );
+  const pendingSince = deliveries?.oldestPendingAt;
+  return {
+    map: endings.tracker.name,
+    ended: { ...endings.endedTotal },
+    duplicates: endings.duplicatesTotal,
+    pending: deliveries?.pendingCount ?? 0,
+    oldestPendingMs:
+      pendingSince === undefined ? undefined : Math.max(0, engine.timeline.now() - pendingSince),
+    deadLetters: deliveries?.deadLetterCount ?? 0,
+    recipients: recipients.map(({ name, notifier, outcomes }) => ({
+      name,
+      pending: notifier.pendingCount,
+      delivered: outcomes.delivered,
+      failedAttempts: outcomes.failed,
+      deadLetters: notifier.deadLetterCount,
+      deadLettersDropped: outcomes.dropped,
+    })),
+    letters: letters.sort((one, other) => one.at - other.at),
+  };
+}
+
+const letterLine = (letter: DeadLetter, keys: KeyWords, handleOf: (id: string) => string): LetterLine => ({
+  handle: handleOf(letter.id),
+  id: keys.id(letter.id),
+  key: keys.key(letter.event.key),
+  recipient: letter.recipient,
+  reason: shownText(letter.event.reason, 64),
+  attempts: letter.attempts,
+  cause: letter.cause,
+  ambiguous: letter.ambiguous,
+  error: letter.error === undefined ? '' : keys.error(letter.error),
+  at: letter.at,
+});
+
+function firstOf<Item>(items: Iterable<Item>, count: number): Item[] {
+  const first: Item[] = [];
+  for (const item of items) {
+    if (first.length === count) break;
+    first.push(item);
+  }
+  return first;
+}

@@ -1,0 +1,25 @@
+import { types } from 'node:util';
+import { shownError, shownKey, shownText } from '../events/shown.js';
+
+/** How keys are shown, and what else may hold one. */
+export interface KeyWords {
+  /** A key. */
+  key(key: unknown): string;
+  /** The id of an ending, which the owner may have made of its key. */
+  id(id: string): string;
+  /** What was thrown: its message may name a key. */
+  error(error: unknown): string;
+}
+
+/** Keys are shown on one line, escaped and cut. */
+export const shownKeys: KeyWords = { key: shownKey, id: (id) => shownText(id, 64), error: shownError };
+
+/** Of a key nothing is shown, nor of what may name it. */
+export const maskedKeys: KeyWords = {
+  key: () => '(masked)',
+  id: () => '(masked)',
+  error: (error) =>
+    types.isNativeError(error)
+      ? (/^[A-Za-z]{1,64}(?=:|$)/.exec(shownError(error))?.[0] ?? 'Error')
+      : '(masked)',
+};

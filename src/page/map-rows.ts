@@ -1,0 +1,131 @@
+import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
+import type { RegistryInternals } from '../registry/internals.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import type { PageQuery } from './query.js';
+
+/** So many maps are shown at once. */
+export const mapsOnPage = 200;
+/** So many points of a size are shown. */
+const mostPoints = 48;
+
+/** One map in the list. */
+export interface MapRow {
+  readonly name: string;
+  readonly size: number;
+  /** By the hour, oldest first, its smallest size in each; the last is that of now. */
+  readonly sizes: readonly number[];
+  /** What a sample weighs, times the number; `undefined` without `weigh`. */
+  readonly estimatedBytes: number | undefined;
+  /** Age of the entry that has been there longest, ms. */
+  readonly oldestAgeMs: number | undefined;
+  readonly overdue: number;
+  readonly guarded: number;
+  readonly waiting: number;
+  readonly excess: number;
+  readonly mode: 'sweep' | 'observe';
+  readonly follows: string | undefined;
+  /** Its `since` is epoch ms. */
+  readonly leak: LeakVerdict;
+}
+
+/** The part of the list that is shown. */
+export interface MapList {
+  /** How many maps there are. */
+  readonly total: number;
+  /** How many of them leak. */
+  readonly leaking: number;
+  /** How many of them grow without a known bound, and may leak. */
+  readonly growing: number;
+  /** How many are not as the filter wants them are left out of this. */
+  readonly matching: number;
+  readonly page: number;
+  readonly pages: number;
+  readonly rows: readonly MapRow[];
+}
+
+/** Lists the maps that a query asks for: a glance at each, and a look at those that are shown. */
+export function listMaps(parts: RegistryInternals, query: PageQuery): MapList {
+  const all = [...parts.engine.trackers.values()];
+  const wanted = query.filter.toLowerCase();
+  let leaking = 0;
+  let growing = 0;
+  const matching: Ranked[] = [];
+  for (const tracker of all) {
+    const { state } = parts.leaks.verdictOf(tracker);
+    if (state === 'leaking') leaking += 1;
+    if (state === 'growing') growing += 1;
+    if (query.state !== 'any' && query.state !== state) continue;
+    if (wanted !== '' && !tracker.name.toLowerCase().includes(wanted)) continue;
+    matching.push({ tracker, ranks: ranksOf(query.sort, tracker, state) });
+  }
+  matching.sort(query.sort === 'name' ? byName : byRanks);
+  const pages = Math.max(1, Math.ceil(matching.length / mapsOnPage));
+  const page = Math.min(query.page, pages);
+  const shown = matching.slice((page - 1) * mapsOnPage, page * mapsOnPage);
+  const rows = shown.map(({ tracker }) => mapRow(parts, tracker));
+  return { total: all.length, leaking, growing, matching: matching.length, page, pages, rows };
+}
+
+/** Describes one map. */
+export function mapRow({ engine, leaks, weights }: RegistryInternals, tracker: Tracker): MapRow {
+  const { timeline, hooks } = engine;
+  const oldestAt = tracker.stamps.oldestRegisteredAt();
+  const leak = leaks.verdictOf(tracker);
+  const size = tracker.native.size();
+  return {
+    name: tracker.name,
+    size,
+    sizes: [...thinned(leaks.sizesOf(tracker)).map(({ floor }) => floor), size],
+    estimatedBytes: weights.estimatedBytes(tracker),
+    oldestAgeMs: oldestAt === undefined ? undefined : timeline.now() - oldestAt,
+    overdue: tracker.due.overdueCount,
+    guarded: tracker.due.guardedCount,
+    waiting: hooks.countOf(tracker),
+    excess: Math.max(0, size - tracker.policy.maxEntries),
+    mode: tracker.observing ? 'observe' : 'sweep',
+    follows: tracker.policy.follows,
+    leak: { ...leak, since: leak.since === undefined ? undefined : timeline.toEpoch(leak.since) },
+  };
+}
+
+interface Ranked {
+  readonly tracker: Tracker;
+  /** The greater the further up, the first one first. */
+  readonly ranks: readonly number[];
+}
+
+const badness: Readonly<Record<LeakVerdict['state'], number>> = { ok: 0, filling: 1, growing: 2, leaking: 3 };
+
+function ranksOf(sort: PageQuery['sort'], tracker: Tracker, state: LeakVerdict['state']): readonly number[] {
+  const size = tracker.native.size();
+  const { overdueCount } = tracker.due;
+  switch (sort) {
+    case 'size':
+      return [size];
+    case 'oldest':
+      return [-(tracker.stamps.oldestRegisteredAt() ?? Number.POSITIVE_INFINITY)];
+    case 'overdue':
+      return [overdueCount, size];
+    case 'name':
+      return [];
+    default:
+      return [badness[state], Number(tracker.isKeptElsewhere), overdueCount, size];
+  }
+}
+
+function byRanks(one: Ranked, other: Ranked): number {
+  for (const [index, rank] of one.ranks.entries()) {
+    const otherRank = other.ranks[index] as number;
+    if (rank !== otherRank) return rank < otherRank ? 1 : -1;
+  }
+  return byName(one, other);
+}
+
+const byName = (one: Ranked, other: Ranked): number =>
+  one.tracker.name < other.tracker.name ? -1 : one.tracker.name === other.tracker.name ? 0 : 1;
+
+/** As many of them as are shown, evenly, the latest among them. */
+function thinned<Item>(items: readonly Item[]): Item[] {
+  const step = Math.ceil(items.length / mostPoints);
+  return items.filter((_, index) => (items.length - 1 - index) % step === 0);
+}

@@ -1,0 +1,45 @@
+import { shownText } from '../events/shown.js';
+import { html, type Markup } from './markup.js';
+import type { EntryLine, OpenedMap } from './opened-map.js';
+import { type PageQuery, searchOf } from './query.js';
+import { countsWords, percent, verdictWords } from './words.js';
+
+/** The form with which an entry is found. By POST, for its key is not to be in an address, which is kept in many places. */
+export const findForm = (base: string, map: string): Markup => html`
+<form class="find" method="post" action="${base}find${searchOf({ map })}" enctype="text/plain" role="search" aria-label="Entry">
+<label>Key in <bdi>${shownText(map)}</bdi> <input name="key" required autocomplete="off"></label>
+<button>Explain</button>
+</form>`;
+
+/** A map that is opened. */
+export function openedSection(base: string, opened: OpenedMap, query: PageQuery): Markup {
+  const { name, leak, policy, registered, removed, sites, oldest, entry } = opened;
+  const hasLeft = query.entry !== undefined && entry === undefined;
+  const close = `${base}${searchOf({ ...query, map: undefined, entry: undefined, done: undefined })}`;
+  return html`
+<section id="opened" aria-labelledby="opened-title">
+<h2 id="opened-title">The map <bdi>${shownText(name)}</bdi></h2>
+<p><span class="verdict ${leak.state}">${verdictWords(opened)}</span>: ${leak.reason}. <a href="${close}">Close</a></p>
+${entry && html`<h3>The entry that was asked for</h3>${entries(base, [entry], query)}`}
+${hasLeft && html`<p>The entry that was asked for has left.</p>`}
+<h3>Policy</h3>
+<ul>${policy.map((words) => html`<li>${words}</li>`)}</ul>
+<p>${registered} registered; left: ${countsWords(removed)}.</p>
+${
+  sites.length > 0 &&
+  html`<h3>Registered at</h3>
+<ul>${sites.map(({ site, count, share }) => html`<li>${percent(share)} (${count} sampled): <code>${shownText(site)}</code></li>`)}</ul>`
+}
+<h3>Longest there, and why</h3>
+${oldest.length === 0 ? html`<p>It is empty.</p>` : entries(base, oldest, query)}
+</section>`;
+}
+
+const entries = (base: string, lines: readonly EntryLine[], query: PageQuery): Markup =>
+  html`<dl>${lines.map((line) => entryLine(base, line, query))}</dl>`;
+
+function entryLine(base: string, { key, generation, state, why }: EntryLine, query: PageQuery): Markup {
+  const address = `${base}${searchOf({ ...query, entry: generation, done: undefined })}`;
+  const shown = html`<bdi>${key}</bdi>`;
+  return html`<dt>${generation === undefined ? shown : html`<a href="${address}">${shown}</a>`}</dt><dd>${state}: ${why}</dd>`;
+}

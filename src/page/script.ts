@@ -1,0 +1,72 @@
+/**
+ * The script of the page, as a browser takes it: asks for the page again and puts in place what has changed. Without it
+ * the page is what it is when it is loaded.
+ */
+export const script = `'use strict';
+(() => {
+  const main = document.querySelector('main');
+  const live = document.getElementById('live');
+  const refreshMs = Number(main.dataset.refresh);
+  const sections = (root) => new Map([...root.querySelectorAll('main > section[id]')].map((section) => [section.id, section]));
+  const toneIn = (root) => root.querySelector('[data-tone]')?.dataset.tone;
+  const nameOf = (element) => element.getAttribute('href') ?? element.value ?? element.className;
+  // What somebody has marked in order to copy it is left as it is until he has done so.
+  const isMarked = (section) => {
+    const selection = getSelection();
+    return selection !== null && !selection.isCollapsed && section.contains(selection.anchorNode);
+  };
+  let timer;
+  let isAsking = false;
+
+  const put = (fresh) => {
+    const tone = toneIn(document);
+    const old = sections(document);
+    for (const [id, section] of sections(fresh)) {
+      const present = old.get(id);
+      if (present === undefined || present.outerHTML === section.outerHTML || isMarked(present)) continue;
+      const focused = present.contains(document.activeElement) ? nameOf(document.activeElement) : undefined;
+      const scrolled = present.querySelector('.wide')?.scrollLeft;
+      const placed = document.adoptNode(section);
+      present.replaceWith(placed);
+      if (scrolled) placed.querySelector('.wide').scrollLeft = scrolled;
+      if (focused !== undefined) {
+        const again = [...placed.querySelectorAll('a, button, .wide')].find((element) => nameOf(element) === focused);
+        again?.focus({ preventScroll: true });
+      }
+    }
+    document.title = fresh.title;
+    if (toneIn(document) !== tone) live.textContent = document.querySelector('.sentence').textContent;
+    else if (live.dataset.silent) live.textContent = '';
+    delete live.dataset.silent;
+  };
+
+  const ask = async () => {
+    if (isAsking || document.hidden) return;
+    isAsking = true;
+    try {
+      const address = new URL(location.href);
+      address.searchParams.delete('done');
+      const answer = await fetch(address, { cache: 'no-store', credentials: 'same-origin' });
+      if (answer.status === 401 || answer.status === 403) return location.reload();
+      if (!answer.ok) throw new Error(String(answer.status));
+      put(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+    } catch {
+      if (!live.dataset.silent) live.textContent = 'No answer since ' + new Date().toLocaleTimeString() + '.';
+      live.dataset.silent = 'yes';
+    } finally {
+      isAsking = false;
+    }
+  };
+
+  const watch = () => {
+    clearInterval(timer);
+    if (document.hidden) return;
+    timer = setInterval(ask, refreshMs);
+  };
+  document.addEventListener('visibilitychange', () => {
+    watch();
+    ask();
+  });
+  watch();
+})();
+`;

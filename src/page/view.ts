@@ -1,0 +1,116 @@
+import { getHeapStatistics } from 'node:v8';
+import { shownError, shownText } from '../events/shown.js';
+import { type Health, healthOf } from '../registry/health.js';
+import type { RegistryInternals } from '../registry/internals.js';
+import { type EndingsView, viewEndings } from './endings.js';
+import type { KeyWords } from './keys.js';
+import { listMaps, type MapList } from './map-rows.js';
+import { type OpenedMap, openMap } from './opened-map.js';
+import type { PageQuery } from './query.js';
+import { type Sentence, sentenceOf } from './sentence.js';
+
+/** The journal. */
+export interface JournalView {
+  readonly name: string;
+  readonly bytes: number;
+  /** For how long something has been waiting to be written, ms; `undefined` if nothing does. */
+  readonly waitingMs: number | undefined;
+  /** Records were dropped, and what is live is not written anew yet. */
+  readonly isBehind: boolean;
+  /** It belongs to somebody else now. */
+  readonly isLost: boolean;
+  /** The last failure, while nothing has been taken since. */
+  readonly error: string | undefined;
+}
+
+/** All that the page shows, as plain data. */
+export interface PageView {
+  /** Epoch ms. */
+  readonly at: number;
+  readonly registry: string;
+  readonly sentence: Sentence;
+  readonly health: Health;
+  readonly mode: 'sweep' | 'observe';
+  readonly sweepEveryMs: number;
+  /** Epoch ms. */
+  readonly lastSweepAt: number | undefined;
+  readonly stopped: boolean;
+  readonly closed: boolean;
+  /** How much of its limit the heap takes, from 0 to 1. */
+  readonly heapShare: number;
+  readonly maps: MapList;
+  /** The map that is opened; `undefined` if none is, or there is none of that name. */
+  readonly opened: OpenedMap | undefined;
+  readonly endings: EndingsView | undefined;
+  readonly callbackErrors: ReadonlyArray<{
+    readonly map: string;
+    readonly callback: string;
+    readonly count: number;
+  }>;
+  readonly journal: JournalView | undefined;
+}
+
+/** What decides how a registry is viewed, whoever asks. */
+export interface Viewer {
+  readonly parts: RegistryInternals;
+  readonly keys: KeyWords;
+  /** What addresses a dead letter by its id. */
+  readonly handleOf: (id: string) => string;
+}
+
+/** Looks at a registry. Costs a glance at each map, and more only for what is shown. */
+export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): PageView {
+  const { engine, deliveries } = parts;
+  engine.timeline.notice();
+  const at = engine.timeline.clock.now();
+  const maps = listMaps(parts, query);
+  const tracker = query.map === undefined ? undefined : engine.trackers.get(query.map);
+  const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+  const health = shortened(healthOf(parts));
+  const lastSweepAt = engine.sweeper.lastFinishedAt;
+  const heapShare = used / limit;
+  const deadLetters = deliveries?.deadLetterCount ?? 0;
+  return {
+    at,
+    registry: parts.name,
+    sentence: sentenceOf({ at, maps, lastSweepAt, deadLetters, heapShare, health, closed: parts.isClosed }),
+    health,
+    mode: engine.observing ? 'observe' : 'sweep',
+    sweepEveryMs: engine.sweepEveryMs,
+    lastSweepAt,
+    stopped: engine.isStopped,
+    closed: parts.isClosed,
+    heapShare,
+    maps,
+    opened: tracker && openMap(parts, tracker, keys, query.entry),
+    endings: viewEndings(parts, keys, handleOf),
+    callbackErrors: [...engine.failures.entries()].map(([map, callback, count]) => ({
+      map,
+      callback,
+      count,
+    })),
+    journal: viewJournal(parts),
+  };
+}
+
+/** So many reasons are shown: of ten thousand maps, each may have one. */
+const mostReasons = 20;
+
+function shortened({ status, reasons }: Health): Health {
+  const more = reasons.length - mostReasons;
+  const shown = reasons.slice(0, mostReasons);
+  return { status, reasons: more > 0 ? [...shown, `and ${more} more`] : shown };
+}
+
+function viewJournal({ engine, restart: { recorder } }: RegistryInternals): JournalView | undefined {
+  if (recorder === undefined) return undefined;
+  const { error, waitingSince, isBehind, isLost } = recorder.writer.state;
+  return {
+    name: shownText(recorder.journalName),
+    bytes: recorder.journalBytes,
+    waitingMs: waitingSince === undefined ? undefined : engine.timeline.now() - waitingSince,
+    isBehind,
+    isLost,
+    error: error === undefined ? undefined : shownError(error),
+  };
+}

@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createRegistry } from 'mapsweep';
+import { createManualClock } from 'mapsweep/testing';
+import type { Page } from 'playwright-core';
+import { describe, expect, it } from 'vitest';
+import { gateway, leaking, served } from '../page/setting.ts';
+import { browsing } from './browser.ts';
+
+const open = browsing();
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const token = 'correct horse battery';
+
+/** What axe finds, by rule. */
+async function violations(page: Page): Promise<string[]> {
+  // As an expression of the debugger's, to which the policy of the page does not apply.
+  await page.evaluate(axe);
+  const found = (await page.evaluate('axe.run().then(({ violations }) => violations)')) as {
+    id: string;
+    nodes: { html: string; failureSummary: string }[];
+  }[];
+  return found.map(({ id, nodes }) => `${id}: ${nodes[0]?.html} ${nodes[0]?.failureSummary}`);
+}
+
+const isTooWide = (page: Page) =>
+  page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
+
+const toneOf = (page: Page) => page.getAttribute('.sentence', 'data-tone');
+
+async function busy() {
+  const { registry, die, clock, held } = gateway();
+  for (let index = 0; index < 12; index += 1) registry.maps.runs.set(`run-${index}`, {});
+  await die('dead');
+  await clock.advance(60_000);
+  return { registry, held, clock };
+}
+
+describe('the page in a browser', () => {
+  it.each(['light', 'dark'] as const)(
+    'breaks no policy and no rule of accessibility: %s',
+    async (colorScheme) => {
+      const { registry } = await busy();
+      const address = await served(registry, { allow: 'actions' });
+      for (const query of ['', '?map=runs', '?filter=none']) {
+        const { page, wrongs } = await open(`${address}/${query}`, { colorScheme });
+        expect(await violations(page)).toEqual([]);
+        expect(wrongs).toEqual([]);
+        await page.context().close();
+      }
+    },
+  );
+
+  it('fits into 360 px', async () => {
+    const { registry } = await busy();
+    const address = await served(registry, { allow: 'actions' });
+    const { page } = await open(`${address}/?map=runs`, { viewport: { width: 360, height: 640 } });
+    expect(await isTooWide(page)).toBe(false);
+    await page.context().close();
+  });
+
+  it('turns its sentence red within two polls of a leak, and says so to a screen reader', async () => {
+    const { registry, grow } = await leaking(5);
+    const { page, wrongs } = await open(await served(registry, { refresh: 1_000 }));
+    expect(await toneOf(page)).toBe('doubtful');
+    await grow(9);
+    let polls = 0;
+    page.on('response', () => {
+      polls += 1;
+    });
+    await page.waitForSelector('.sentence.bad');
+    expect(polls).toBeLessThanOrEqual(2);
+    expect(await page.textContent('#live')).toMatch(/Something is wrong: 1 of 2 maps leaks/);
+    expect(await page.textContent('#maps')).toContain('leaking');
+    expect(wrongs).toEqual([]);
+    await page.context().close();
+  });
+
+  it('keeps the focus, and asks nothing while it is hidden', async () => {
+    const { registry } = await busy();
+    const { page } = await open(await served(registry, { refresh: 1_000 }));
+    await page.focus('#maps a');
+    const focused = () => page.evaluate('document.activeElement.getAttribute("href")');
+    const before = await focused();
+    (registry.maps.sockets as Map<string, number>).set('new', 1);
+    await page.waitForSelector('#maps tr:has-text("sockets") >> td.number:text-is("1")');
+    expect(await focused()).toBe(before);
+    await page.evaluate(
+      "Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))",
+    );
+    let polls = 0;
+    page.on('request', () => {
+      polls += 1;
+    });
+    await page.waitForTimeout(2_500);
+    expect(polls).toBe(0);
+    await page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))");
+    await page.waitForTimeout(500);
+    expect(polls).toBe(1);
+    await page.context().close();
+  });
+
+  it.each([true, false])(
+    'takes the token, finds a key and redelivers, with JavaScript %s',
+    async (javaScriptEnabled) => {
+      const { registry, held } = await busy();
+      const address = await served(registry, { token, allow: 'actions' });
+      const { page } = await open(`${address}/`, { javaScriptEnabled });
+      await page.fill('input[name=token]', token);
+      await page.click('button');
+      await page.click('#maps a:has-text("runs")');
+      await page.fill('input[name=key]', 'run-7');
+      await page.click('form.find button');
+      expect(await page.textContent('#opened dl')).toMatch(/'run-7'live: due by maxIdle/);
+      expect(page.url()).not.toMatch(/run-7|horse/);
+      held.isDown = false;
+      await page.click('button:has-text("Redeliver all")');
+      expect(await page.textContent('.done')).toContain('Given a new round');
+      expect(registry.report().endings).toMatchObject({ delivered: 1, deadLetters: 0 });
+      await page.click('button:has-text("Sweep now")');
+      expect(await page.textContent('.done')).toContain('Swept');
+      await page.context().close();
+    },
+  );
+
+  it.each([
+    ['markup', '"><script>alert(1)</script><img src=x onerror=alert(1)>'],
+    ['marks that reverse', 'abc\u202etxt.exe\u2066'],
+    ['a terminal sequence', '\u001b[2J\u0007'],
+    ['a megabyte', 'x'.repeat(1_000_000)],
+  ])('neither runs nor is broken by hostile keys and names: %s', async (_, text) => {
+    const name = text.slice(0, 100);
+    const registry = createRegistry<Record<string, Map<string, number>>>({
+      maps: { [name]: {} } as never,
+      clock: createManualClock(),
+    });
+    (registry.maps[name] as unknown as Map<string, number>).set(text, 1);
+    const address = await served(registry);
+    const { page, wrongs } = await open(`${address}/?map=${encodeURIComponent(name)}`, {
+      viewport: { width: 360, height: 640 },
+    });
+    expect(await page.locator('#opened dt').count()).toBe(1);
+    expect(await page.locator('img').count()).toBe(0);
+    expect(await isTooWide(page)).toBe(false);
+    expect(await violations(page)).toEqual([]);
+    expect(wrongs).toEqual([]);
+    await page.context().close();
+  });
+});

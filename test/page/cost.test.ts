@@ -1,0 +1,97 @@
+import { createRegistry } from 'mapsweep';
+import { statusPage } from 'mapsweep/page';
+import { createManualClock } from 'mapsweep/testing';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { dataAt, partsOf, served, textAt } from './setting.ts';
+
+function registryOf(count: number) {
+  const maps = Object.fromEntries(Array.from({ length: count }, (_, index) => [`map-${index}`, {}]));
+  const registry = createRegistry({ maps: maps as Record<string, object>, clock: createManualClock() });
+  for (const map of Object.values(registry.maps)) (map as unknown as Map<string, number>).set('a', 1);
+  return registry;
+}
+
+/** The shortest of a few times that it takes. */
+async function quickest(act: () => Promise<unknown>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < 12; round += 1) {
+    const began = performance.now();
+    await act();
+    least = Math.min(least, performance.now() - began);
+  }
+  return least;
+}
+
+describe('ten thousand maps', () => {
+  let many: ReturnType<typeof registryOf>;
+  // It is the registry that takes its time to be made.
+  beforeAll(() => {
+    many = registryOf(10_000);
+  }, 120_000);
+
+  it('have the 200 worst on a page, and the rest by pages and by filter', async () => {
+    for (let index = 0; index < 9; index += 1)
+      (many.maps['map-7777'] as unknown as Map<number, number>).set(index, 1);
+    const address = await served(many);
+    const first = (await dataAt(`${address}/report.json`)).maps;
+    expect([first.total, first.matching, first.pages, first.rows.length]).toEqual([10_000, 10_000, 50, 200]);
+    expect(first.rows[0].name).toBe('map-7777');
+    const page = await textAt(address);
+    expect(page.match(/<tr class=/g)).toHaveLength(200);
+    expect(page).toContain('href="./?page=2">Next');
+    const seen = new Set<string>();
+    for (let number = 1; number <= 50; number += 1) {
+      for (const { name } of (await dataAt(`${address}/report.json?page=${number}`)).maps.rows)
+        seen.add(name);
+    }
+    expect(seen.size).toBe(10_000);
+    const found = (await dataAt(`${address}/report.json?filter=map-999`)).maps;
+    expect([found.matching, found.rows.length]).toEqual([11, 11]);
+    expect((await dataAt(`${address}/report.json?page=51`)).maps.page).toBe(50);
+  }, 30_000);
+
+  it('take no more than ten times as long as a hundred, which are half of what is shown', async () => {
+    const [ofHundred, ofAll] = [await served(registryOf(100)), await served(many)];
+    const ofFew = await quickest(() => textAt(ofHundred));
+    const ofMany = await quickest(() => textAt(ofAll));
+    expect(ofMany / ofFew).toBeLessThan(10);
+  }, 30_000);
+});
+
+describe('while nobody looks', () => {
+  it('has no timer, hears nothing of what happens, and looks at nothing', async () => {
+    const registry = registryOf(3);
+    const { engine } = partsOf(registry);
+    const before = [process.getActiveResourcesInfo().length, engine.afterPass.size];
+    statusPage(registry, { token: 'correct horse battery', allow: 'actions' });
+    expect([process.getActiveResourcesInfo().length, engine.afterPass.size]).toEqual(before);
+    let looks = 0;
+    const trackers = engine.trackers.values.bind(engine.trackers);
+    Object.defineProperty(engine.trackers, 'values', {
+      value: () => {
+        looks += 1;
+        return trackers();
+      },
+    });
+    const address = await served(registry);
+    expect(looks).toBe(0);
+    await textAt(address);
+    expect(looks).toBeGreaterThan(0);
+  });
+
+  it('does not look for somebody who may not see it, nor for the style and the script', async () => {
+    const registry = registryOf(3);
+    const { engine } = partsOf(registry);
+    let looks = 0;
+    const trackers = engine.trackers.values.bind(engine.trackers);
+    Object.defineProperty(engine.trackers, 'values', {
+      value: () => {
+        looks += 1;
+        return trackers();
+      },
+    });
+    const address = await served(registry, { token: 'correct horse battery' });
+    for (const path of ['/', '/report.json', '/page.css', '/page.js']) await textAt(`${address}${path}`);
+    expect(looks).toBe(0);
+  });
+});

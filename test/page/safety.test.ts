@@ -1,0 +1,375 @@
+import { createRegistry } from 'mapsweep';
+import { statusPage } from 'mapsweep/page';
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+import { ask } from '../http/serving.ts';
+import { gateway, send, served, textAt, wordsOf } from './setting.ts';
+
+const policy =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const token = 'correct horse battery';
+const portOf = (address: string) => Number(new URL(address).port);
+
+describe('every answer', () => {
+  it.each(['/', '/report.json', '/report.txt', '/page.css', '/page.js', '/favicon.ico', '/?map=gone'])(
+    'has the content security policy: %s',
+    async (path) => {
+      const address = await served(gateway().registry);
+      const { headers } = await fetch(`${address}${path}`);
+      expect(headers.get('content-security-policy')).toBe(policy);
+      expect(headers.get('cache-control')).toBe('no-store');
+      expect(headers.get('x-content-type-options')).toBe('nosniff');
+      // With `no-referrer` no form of the page would bear its origin.
+      expect(headers.get('referrer-policy')).toBe('same-origin');
+    },
+  );
+
+  it('has it also when it is a refusal or the form for the token', async () => {
+    const refused = await ask(portOf(await served(gateway().registry)), '/', 'GET', { host: 'evil.example' });
+    const form = await fetch(await served(gateway().registry, { token }));
+    expect([refused.status, form.status]).toEqual([403, 401]);
+    expect(refused.headers['content-security-policy']).toBe(policy);
+    expect(form.headers.get('content-security-policy')).toBe(policy);
+  });
+
+  it('takes GET and HEAD for what is looked at, and POST for what acts', async () => {
+    const port = portOf(await served(gateway().registry, { allow: 'actions' }));
+    const statuses = await Promise.all(
+      [
+        ['HEAD', '/'],
+        ['POST', '/'],
+        ['GET', '/sweep'],
+        ['GET', '/token'],
+        ['PUT', '/'],
+        ['DELETE', '/sweep'],
+      ].map(async ([method, path]) => (await ask(port, path as string, method)).status),
+    );
+    expect(statuses).toEqual([200, 405, 405, 405, 405, 405]);
+  });
+});
+
+describe('without a token', () => {
+  /** The answer to a request that comes from elsewhere than a test may. */
+  const answerTo = async (remoteAddress: string | undefined, options = {}) => {
+    const written = {
+      statusCode: 0,
+      body: '',
+      setHeader: () => {},
+      end: (body = '') => {
+        written.body = body;
+      },
+    };
+    const handler = statusPage(gateway().registry, options);
+    const request = { method: 'GET', url: '/', headers: { host: 'localhost' }, socket: { remoteAddress } };
+    await handler(request, written);
+    return written;
+  };
+
+  it('answers this machine and no other', async () => {
+    expect((await answerTo('::1')).statusCode).toBe(200);
+    for (const address of ['10.0.0.1', undefined]) {
+      const { statusCode, body } = await answerTo(address);
+      expect([statusCode, body]).toEqual([403, expect.stringContaining('only this machine is answered')]);
+    }
+  });
+
+  it('answers others where somebody else decides', async () => {
+    expect((await answerTo('10.0.0.1', { authorize: () => true })).statusCode).toBe(200);
+    expect((await answerTo('10.0.0.1', { token })).statusCode).toBe(401);
+  });
+
+  it.each([
+    ['another name for this machine', { host: 'evil.example' }],
+    ['a proxy', { 'x-forwarded-for': '10.0.0.1' }],
+    ['a proxy by the standard', { forwarded: 'for=10.0.0.1' }],
+    ['another origin', { origin: 'http://evil.example' }],
+    ['another site', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }],
+  ])('refuses %s, also for data, style and forms', async (_, headers) => {
+    const port = portOf(await served(gateway().registry, { allow: 'actions' }));
+    for (const path of ['/', '/report.json', '/report.txt', '/page.css']) {
+      const { status, body } = await ask(port, path, 'GET', headers as never);
+      expect([status, body.includes('sockets')]).toEqual([403, false]);
+    }
+    expect((await ask(port, '/sweep', 'POST', headers as never)).status).toBe(403);
+  });
+});
+
+describe('with a token', () => {
+  it('shows nothing but a form, whose token becomes a cookie that opens all', async () => {
+    const address = await served(gateway().registry, { token });
+    const closed = await Promise.all(
+      ['/', '/report.json', '/report.txt'].map((path) => fetch(`${address}${path}`)),
+    );
+    expect(closed.map(({ status }) => status)).toEqual([401, 401, 401]);
+    for (const answer of closed) expect(await answer.text()).not.toContain('sockets');
+    const entered = await send(`${address}/token`, { token });
+    expect([entered.status, entered.headers.get('location')]).toEqual([303, './']);
+    const [cookie] = (entered.headers.get('set-cookie') as string).split(';');
+    const headers = { cookie: cookie as string };
+    expect(await textAt(address, { headers })).toContain('sockets');
+    expect(await textAt(`${address}/report.txt`, { headers })).toContain('sockets');
+    expect(entered.headers.get('set-cookie')).not.toContain('horse');
+  });
+
+  it('gives none for a wrong one, for none, and to a form of another site', async () => {
+    const address = await served(gateway().registry, { token });
+    for (const fields of [{ token: 'wrong horse battery' }, { token: '' }, { other: token }]) {
+      const { status, headers } = await send(`${address}/token`, fields as never);
+      expect([status, headers.get('set-cookie')]).toEqual([401, null]);
+    }
+    const foreign = await send(`${address}/token`, { token }, { origin: 'http://evil.example' });
+    expect([foreign.status, foreign.headers.get('set-cookie')]).toEqual([403, null]);
+  });
+
+  it('is no part of an address', async () => {
+    const address = await served(gateway().registry, { token });
+    expect((await fetch(`${address}/?token=${encodeURIComponent(token)}`)).status).toBe(401);
+  });
+
+  it('is what an action needs too', async () => {
+    const { registry, die } = gateway();
+    await die('a');
+    const address = await served(registry, { token, allow: 'actions' });
+    expect((await send(`${address}/redeliver`, { letter: 'all' })).status).toBe(401);
+    const [cookie] = ((await send(`${address}/token`, { token })).headers.get('set-cookie') as string).split(
+      ';',
+    );
+    expect((await send(`${address}/redeliver`, { letter: 'all' }, { cookie: cookie as string })).status).toBe(
+      303,
+    );
+  });
+
+  it('reads a form of 8 kB and no longer one', async () => {
+    const address = await served(gateway().registry, { token });
+    expect((await send(`${address}/token`, { token, more: 'x'.repeat(8_000) })).status).toBe(303);
+    expect((await send(`${address}/token`, { token, more: 'x'.repeat(100_000) })).status).toBe(413);
+  });
+});
+
+describe('authorize', () => {
+  it.each([
+    ['true', () => true, 200],
+    ['a promise of true', async () => true, 200],
+    ['false', () => false, 403],
+    ['what is only truthy', () => 'yes' as never, 403],
+    [
+      'a throw',
+      () => {
+        throw new Error('no');
+      },
+      403,
+    ],
+    ['a rejection', () => Promise.reject(new Error('no')), 403],
+  ])('says who may see the page: %s', async (_, authorize, status) => {
+    const address = await served(gateway().registry, { authorize });
+    expect((await fetch(address)).status).toBe(status);
+    expect((await fetch(`${address}/report.json`)).status).toBe(status);
+  });
+});
+
+describe('actions', () => {
+  it('are not there and do nothing unless they are allowed', async () => {
+    const { registry, die } = gateway();
+    await die('a');
+    const address = await served(registry);
+    expect(await textAt(address)).not.toMatch(/Redeliver|Sweep now/);
+    for (const what of ['sweep', 'redeliver'])
+      expect((await send(`${address}/${what}`, { letter: 'all' })).status).toBe(403);
+    expect(registry.deadLetters()).toHaveLength(1);
+  });
+
+  it('redeliver one dead letter, or all', async () => {
+    const { registry, die, held, clock } = gateway();
+    for (const key of ['a', 'b', 'c']) await die(key);
+    held.isDown = false;
+    const address = await served(registry, { allow: 'actions' });
+    const [, handle] = (await textAt(address)).match(
+      /name="letter" value="([^"]+)">Redeliver</,
+    ) as RegExpMatchArray;
+    const one = await send(`${address}/redeliver`, { letter: handle as string });
+    expect(one.headers.get('location')).toBe('./?done=redelivered');
+    await clock.advance(0);
+    expect(registry.deadLetters().map(({ event }) => event.key)).toEqual(['b', 'c']);
+    const again = await send(`${address}/redeliver`, { letter: handle as string });
+    expect(again.headers.get('location')).toBe('./?done=not-redelivered');
+    await send(`${address}/redeliver`, { letter: 'all' });
+    await clock.advance(0);
+    expect(registry.deadLetters()).toEqual([]);
+  });
+
+  it('sweep now', async () => {
+    const { registry, clock, held } = gateway();
+    registry.maps.sockets.set('a', 1);
+    await clock.advance(3_600_000 - 1);
+    held.isHeld = false;
+    const address = await served(registry, { allow: 'actions' });
+    await clock.advance(1);
+    const swept = await send(`${address}/sweep`, { sweep: 'now' });
+    expect(swept.headers.get('location')).toBe('./?done=swept');
+    expect(registry.maps.sockets.size).toBe(0);
+    expect(await textAt(`${address}/?done=swept`)).toContain('Swept.');
+  });
+
+  it('need a form of our own origin', async () => {
+    const { registry, die } = gateway();
+    await die('a');
+    const address = await served(registry, { allow: 'actions' });
+    for (const origin of ['http://evil.example', 'null']) {
+      expect((await send(`${address}/redeliver`, { letter: 'all' }, { origin })).status).toBe(403);
+    }
+    expect((await ask(portOf(address), '/redeliver', 'POST')).status).toBe(403);
+    expect(registry.deadLetters()).toHaveLength(1);
+  });
+});
+
+/** What moves the cursor of a terminal or reverses what follows; the pages have line breaks of their own. */
+const unseen = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+
+const hostile = {
+  markup: '<script>alert(1)</script>"\'><img src=x onerror=alert(1)>',
+  reversed: 'abc\u202etxt.exe\u2066',
+  terminal: '\u001b[2J\u009b31m\u0007\n\r',
+  long: `<b>${'x'.repeat(1_000_000)}`,
+};
+
+/** A registry in which all that may be anybody's is this. */
+async function hostileRegistry(text: string) {
+  const clock = createManualClock();
+  const name = text.slice(0, 100);
+  const thrown = Object.assign(new Error(text), { name: text });
+  const registry = createRegistry<Record<string, Map<string, string>>>({
+    name: 'hostile',
+    maps: {
+      [name]: {
+        dispose: () => {
+          throw thrown;
+        },
+      },
+    } as never,
+    ended: {
+      map: name,
+      attempts: 1,
+      id: (_: unknown, key: unknown) => String(key),
+      deliver: {
+        [name]: () => {
+          throw thrown;
+        },
+      },
+    } as never,
+    clock,
+  });
+  const map = registry.maps[name] as unknown as Map<string, string>;
+  map.set(text, text);
+  map.set(`${text}2`, text);
+  registry.end(`${text}2` as never, { reason: text.slice(0, 100) });
+  await clock.advance(0);
+  return { registry, search: `?map=${encodeURIComponent(name)}&filter=${encodeURIComponent(name)}` };
+}
+
+describe.each(Object.keys(hostile) as (keyof typeof hostile)[])(
+  'hostile keys, names and errors: %s',
+  (kind) => {
+    it('are shown escaped and cut', async () => {
+      const { registry, search } = await hostileRegistry(hostile[kind]);
+      const address = await served(registry, { allow: 'actions' });
+      for (const query of ['', search, `?map=${encodeURIComponent(hostile[kind].slice(0, 100))}`]) {
+        const page = await textAt(`${address}/${query}`);
+        expect(page.match(/<(script|style|img|b)\b[^>]*>/g)).toEqual(['<script src="./page.js">']);
+        expect(page).not.toMatch(/ (style|on\w+)=(?!&)"/);
+        expect(page).not.toMatch(unseen);
+        expect(page.length).toBeLessThan(30_000);
+      }
+      const opened = wordsOf(
+        await textAt(`${address}/?map=${encodeURIComponent(hostile[kind].slice(0, 100))}`),
+      );
+      expect(opened).toContain('Longest there');
+      for (const file of ['report.json', 'report.txt']) {
+        const text = await textAt(`${address}/${file}${search}`);
+        expect(text).not.toMatch(unseen);
+        expect(text.length).toBeLessThan(30_000);
+      }
+    });
+  },
+);
+
+describe('what is secret', () => {
+  const everything = async (address: string) =>
+    (
+      await Promise.all(
+        ['', 'report.json', 'report.txt'].map((file) => textAt(`${address}/${file}?map=runs`)),
+      )
+    ).join('\n');
+
+  it('never shows a value', async () => {
+    const { registry, die } = gateway();
+    registry.maps.runs.set('there', { secret: 'a value' });
+    await die('dead');
+    expect(await everything(await served(registry))).not.toMatch(/a value|secret/);
+  });
+
+  it('shows keys, and with masked neither keys nor ids nor messages', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({
+      maps: { runs: { maxIdle: '1h' } },
+      ended: {
+        map: 'runs',
+        attempts: 1,
+        id: (_: unknown, key: unknown) => `id of ${key}`,
+        deliver: ({ key }) => {
+          throw new TypeError(`no ${key}`);
+        },
+      },
+      clock,
+    });
+    registry.maps.runs.set('key-1', 1);
+    registry.end('key-1');
+    registry.maps.runs.set('key-2', 1);
+    await clock.advance(0);
+    expect(await everything(await served(registry))).toMatch(/'key-2'[\s\S]*id of key-1/);
+    const masked = await served(registry, { keys: 'masked' });
+    const text = await everything(masked);
+    expect(text).not.toContain('key-');
+    expect(text).toContain('(masked)');
+    expect(text).toContain('TypeError');
+    const found = await send(`${masked}/find?map=runs`, { key: 'key-2' });
+    expect(found.headers.get('location')).toMatch(/entry=\d+$/);
+  });
+});
+
+describe('the options', () => {
+  it.each([
+    ['no registry', () => statusPage({} as never), /registry must be a registry/],
+    [
+      'a short token',
+      () => statusPage(gateway().registry, { token: 'short' }),
+      /token must be a string of 16 to/,
+    ],
+    [
+      'a token beside authorize',
+      () => statusPage(gateway().registry, { token, authorize: () => true }),
+      /authorize/,
+    ],
+    [
+      'another permission',
+      () => statusPage(gateway().registry, { allow: 'all' as never }),
+      /allow must be 'actions'/,
+    ],
+    [
+      'another way to show keys',
+      () => statusPage(gateway().registry, { keys: 'no' as never }),
+      /keys must be/,
+    ],
+    ['too many refreshes', () => statusPage(gateway().registry, { refresh: '10ms' }), /refresh must be/],
+    [
+      'a misspelt option',
+      () => statusPage(gateway().registry, { tokn: token } as never),
+      /Did you mean 'token'/,
+    ],
+  ])('are checked at once: %s', (_, call, message) => {
+    expect(call).toThrow(message);
+  });
+
+  it('say nothing of the token when it is too short', () => {
+    expect(() => statusPage(gateway().registry, { token: 'hunter2' })).not.toThrow(/hunter2/);
+  });
+});

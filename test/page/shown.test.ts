@@ -1,0 +1,261 @@
+import { createServer } from 'node:http';
+import express from 'express';
+import { createRegistry } from 'mapsweep';
+import { statusPage } from 'mapsweep/page';
+import { createManualClock } from 'mapsweep/testing';
+import { describe, expect, it } from 'vitest';
+import { MemoryVolume } from '../../src/restart/memory-journal.ts';
+import { openNow } from '../../src/restart/open-journal.ts';
+import { fastifyListening, listening } from '../http/serving.ts';
+import { dataAt, gateway, leaking, send, served, textAt, wordsOf } from './setting.ts';
+
+describe('the sentence', () => {
+  it('says that all is well, with the age of the last sweep', async () => {
+    const { clock, registry } = gateway();
+    await clock.advance(75_000);
+    const page = await textAt(await served(registry));
+    expect(page).toMatch(
+      /class="sentence good"[^>]*>All is well: none of 4 maps leaks; last sweep 15s ago; no dead letters; heap at \d+ % of its limit\./,
+    );
+  });
+
+  it('turns red for a leak and names the map, and is amber before', async () => {
+    const { registry, grow } = await leaking(5);
+    const address = await served(registry);
+    expect(await textAt(address)).toMatch(
+      /class="sentence doubtful"[^>]*>Worth a look: none of 2 maps leaks, 1 may;/,
+    );
+    await grow(9);
+    const page = await textAt(address);
+    expect(page).toMatch(/class="sentence bad"[^>]*>Something is wrong: 1 of 2 maps leaks;/);
+    expect(wordsOf(page)).toContain(registry.health().reasons[0]);
+  });
+
+  it('is amber for a dead letter, and says that a registry is closed', async () => {
+    const { registry, die } = gateway();
+    const address = await served(registry);
+    await die('a');
+    expect(await textAt(address)).toMatch(/"sentence doubtful"[^>]*>Worth a look.* 1 dead letter;/);
+    await registry.close();
+    expect(await textAt(address)).toContain('The registry is closed');
+  });
+});
+
+describe('the maps', () => {
+  it('are told as report() tells of them, and the worst comes first', async () => {
+    const { registry, clock } = gateway();
+    for (let index = 0; index < 5; index += 1) registry.maps.sockets.set(`s${index}`, index);
+    for (let index = 0; index < 20; index += 1) registry.maps['per/user?'].set(`u${index}`, index);
+    await clock.advance(2 * 3_600_000);
+    const { maps } = await dataAt(`${await served(registry)}/report.json`);
+    const reported = registry.report().maps;
+    expect(maps.rows.map(({ name }: { name: string }) => name)).toEqual([
+      'sockets',
+      'per/user?',
+      'contexts',
+      'runs',
+    ]);
+    expect(maps.rows[0]).toMatchObject({ overdue: 5, guarded: 5 });
+    for (const row of maps.rows) {
+      const { sizes, ...told } = row;
+      expect(reported.find(({ name }) => name === row.name)).toMatchObject(told);
+      expect(sizes.at(-1)).toBe(row.size);
+    }
+  });
+
+  it('have their size as a line over the hours that the verdict goes by', async () => {
+    const { registry } = await leaking(14);
+    const address = await served(registry);
+    const { maps } = await dataAt(`${address}/report.json`);
+    const [{ sizes, size, leak }] = maps.rows;
+    expect(sizes.length).toBeGreaterThan(12);
+    expect(sizes).toEqual(sizes.toSorted((a: number, b: number) => a - b));
+    expect(size).toBe(14 * 300);
+    expect(leak).toEqual(JSON.parse(JSON.stringify(registry.report().maps[0]?.leak)));
+    const page = await textAt(address);
+    expect(page.match(/<polyline points="([^"]*)"/)?.[1]?.split(' ')).toHaveLength(sizes.length);
+    expect(page).toContain('leaking, +300.0 an hour');
+    expect(page).toMatch(/<td>\d+h ago<\/td>/);
+  });
+
+  it('are filtered by name and verdict, and sorted as wanted', async () => {
+    const { registry } = await leaking(14, 'Runs');
+    const address = await served(registry);
+    const names = async (query: string) =>
+      (await dataAt(`${address}/report.json?${query}`)).maps.rows.map(({ name }: { name: string }) => name);
+    expect(await names('')).toEqual(['Runs', 'quiet']);
+    expect(await names('filter=UI')).toEqual(['quiet']);
+    expect(await names('state=leaking')).toEqual(['Runs']);
+    expect(await names('state=ok')).toEqual(['quiet']);
+    expect(await names('sort=size')).toEqual(['Runs', 'quiet']);
+    registry.maps.quiet?.set('a', 1);
+    expect(await names('sort=oldest')).toEqual(['Runs', 'quiet']);
+    expect(await names('sort=name&filter=')).toEqual(['Runs', 'quiet']);
+    expect(await names('state=wrong&page=zero&sort=__proto__')).toEqual(['Runs', 'quiet']);
+    expect(await textAt(`${address}/?filter=none`)).toContain('There is no such map.');
+  });
+});
+
+describe('a map that is opened', () => {
+  it('has its policy in words, where its entries come from, and what has left it', async () => {
+    const { registry, clock } = gateway();
+    for (let index = 0; index < 12; index += 1) registry.maps.runs.set(`run-${index}`, {});
+    registry.maps.runs.delete('run-0');
+    await clock.advance(1);
+    const words = wordsOf(await textAt(`${await served(registry)}/?map=runs`));
+    expect(words).toContain('due 5m after what its value says (since) (ttl)');
+    expect(words).toContain('due when idle for 1d (maxIdle)');
+    expect(words).toContain('at most 1000 entries');
+    expect(words).toContain('12 registered; left: 1 deleted');
+    expect(words).toMatch(/100 % \(11 sampled\): .*shown\.test\.ts/);
+  });
+
+  it('explains its ten oldest entries as explain() does, and each by its generation', async () => {
+    const { registry } = gateway();
+    for (let index = 0; index < 12; index += 1) registry.maps.runs.set(`run-${index}`, {});
+    const address = await served(registry);
+    const { opened } = await dataAt(`${address}/report.json?map=runs`);
+    expect(opened.oldest).toHaveLength(10);
+    expect(opened.oldest[9]).toMatchObject({ key: "'run-9'", state: 'live' });
+    expect(opened.oldest[9].why).toContain(registry.explain('runs', 'run-9').why.split(';')[0]);
+    const { generation } = opened.oldest[9];
+    const one = await dataAt(`${address}/report.json?map=runs&entry=${generation}`);
+    expect(one.opened.entry.key).toBe("'run-9'");
+    registry.maps.runs.delete('run-9');
+    expect(await textAt(`${address}/?map=runs&entry=${generation}`)).toContain(
+      'The entry that was asked for has left',
+    );
+  });
+
+  it('finds the entry of a key without the key being part of an address', async () => {
+    const { registry } = gateway();
+    registry.maps.runs.set('a=b', {});
+    (registry.maps.sockets as Map<unknown, unknown>).set(42, 1);
+    const address = await served(registry);
+    const found = await send(`${address}/find?map=runs`, { key: 'a=b' });
+    expect([found.status, found.headers.get('location')]).toEqual([
+      303,
+      expect.stringMatching(/^\.\/\?map=runs&entry=\d+$/),
+    ]);
+    expect(
+      wordsOf(await textAt(new URL(found.headers.get('location') as string, `${address}/find`).href)),
+    ).toMatch(/asked for'a=b'live: due by maxIdle in 1d/);
+    const byNumber = await send(`${address}/find?map=sockets`, { key: '42' });
+    expect(byNumber.headers.get('location')).toMatch(/entry=/);
+    const absent = await send(`${address}/find?map=runs`, { key: 'nobody' });
+    expect(absent.headers.get('location')).toBe('./?map=runs&done=absent');
+    expect(await textAt(`${address}/?map=runs&done=absent`)).toContain('There is no such key');
+  });
+
+  it('may have any name, and may be gone', async () => {
+    const address = await served(gateway().registry);
+    const page = await textAt(address);
+    const link = page.match(/href="([^"]*per%2F[^"]*)"/)?.[1]?.replaceAll('&amp;', '&') as string;
+    expect(wordsOf(await textAt(new URL(link, `${address}/`).href))).toContain('The map per/user?');
+    expect(await textAt(`${address}/?map=gone`)).toContain('There is no such map any more');
+  });
+});
+
+describe('endings, failures and the journal', () => {
+  it('are told as report() and deadLetters() tell of them', async () => {
+    const { registry, die, clock } = gateway();
+    await die('a');
+    await clock.advance(60_000);
+    await die('b');
+    const address = await served(registry);
+    const { endings } = await dataAt(`${address}/report.json`);
+    const reported = registry.report().endings;
+    expect(reported).toMatchObject({
+      map: endings.map,
+      ended: endings.ended,
+      pending: endings.pending,
+      deadLetters: endings.deadLetters,
+      duplicates: endings.duplicates,
+      recipients: endings.recipients,
+    });
+    const letters = registry.deadLetters();
+    expect(endings.letters).toMatchObject(
+      letters.map(({ at, attempts, cause, recipient }) => ({ at, attempts, cause, recipient })),
+    );
+    const words = wordsOf(await textAt(address));
+    expect(words).toContain('completed; attempts-exhausted after 1 attempts: Error: the queue is down <b>');
+    expect(words).toContain(
+      registry.report().callbackErrors.map(({ callback, count }) => `${callback}: ${count}`)[0],
+    );
+  });
+
+  it('have the journal with what it takes and what is wrong with it', async () => {
+    const volume = new MemoryVolume();
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: {} },
+      ended: { map: 'runs' },
+      persistTo: openNow(volume.open(), { maxWaitMs: 5_000 }),
+      clock: createManualClock(),
+    });
+    const address = await served(registry);
+    registry.maps.runs.set('a', 1);
+    await registry.flushed();
+    const { journal } = await dataAt(`${address}/report.json`);
+    expect(journal).toMatchObject({ isLost: false, isBehind: false });
+    expect(journal.bytes).toBeGreaterThan(0);
+    expect(await textAt(address)).toContain('id="journal"');
+    expect(await textAt(await served(gateway().registry))).not.toContain('id="journal"');
+    registry.stop();
+  });
+});
+
+describe('the page in a framework', () => {
+  const { registry } = gateway();
+  const handler = statusPage(registry, { allow: 'actions' });
+  const mounts: Record<string, () => Promise<number>> = {
+    'node:http': () => listening(createServer(handler)),
+    express: () => listening(createServer(express().use('/mapsweep', handler))),
+    'express with parsers': () =>
+      listening(createServer(express().use(express.text(), express.urlencoded()).use('/mapsweep', handler))),
+    fastify: () => fastifyListening((app) => app.all('/mapsweep', handler).all('/mapsweep/*', handler)),
+  };
+
+  it.each(Object.keys(mounts))(
+    'finds its style, its links and its forms with and without a slash: %s',
+    async (name) => {
+      const port = await (mounts[name] as () => Promise<number>)();
+      registry.maps.runs.set('a', {});
+      for (const path of ['/mapsweep', '/mapsweep/']) {
+        const address = `http://127.0.0.1:${port}${path}`;
+        const page = await textAt(`${address}?map=runs`);
+        const attributes = [...page.matchAll(/ (?:href|src|action)="([^"]*)"/g)].map(
+          ([, to]) => to as string,
+        );
+        expect(attributes.length).toBeGreaterThan(10);
+        for (const to of attributes.map((to) => new URL(to.replaceAll('&amp;', '&'), address))) {
+          expect(to.pathname).toMatch(
+            /^\/mapsweep\/(page\.css|page\.js|report\.json|report\.txt|find|sweep|)$/,
+          );
+          if (!/find|sweep$/.test(to.pathname)) expect((await fetch(to)).status).toBe(200);
+        }
+        const found = await send(new URL('/mapsweep/find?map=runs', address).href, { key: 'a' });
+        expect(found.headers.get('location')).toMatch(/entry=\d+/);
+        const css = await fetch(new URL('/mapsweep/page.css', address));
+        expect(css.headers.get('content-type')).toBe('text/css; charset=utf-8');
+      }
+    },
+  );
+});
+
+describe('the text', () => {
+  it('says what the page says', async () => {
+    const { registry, die } = gateway();
+    await die('a');
+    const address = await served(registry);
+    const text = await textAt(`${address}/report.txt?map=runs`);
+    for (const words of [
+      'Worth a look',
+      'runs: ok',
+      "dead letter of 'a' to default",
+      'due when idle for 1d',
+      'Error: the queue',
+    ]) {
+      expect(text).toContain(words);
+    }
+  });
+});
