@@ -37,12 +37,12 @@ export interface MapReport {
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
   readonly guarded: number;
+  /** Of the overdue ones, those whose `beforeSweep` runs, is queued, or has failed and waits. */
+  readonly waiting: number;
   /** Somebody uses them, who has taken a hold; due or not. */
   readonly held: number;
   /** The holds that were taken first and are not released. */
   readonly longestHeld: readonly HeldReport[];
-  /** Of those, the ones whose `beforeSweep` runs, is queued, or has failed and waits. */
-  readonly waiting: number;
   readonly registered: number;
   readonly removed: Readonly<Record<LeavingReason, number>>;
   /** Whether it leaks, as of the last sweep; its `since` is epoch ms. */
