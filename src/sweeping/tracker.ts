@@ -187,13 +187,15 @@ export class Tracker {
       if (isWritten) leader?.companionActive(key, at, true);
       this.due.fileNew(slot, at);
     }
+    // What has come back has the generation that it had.
+    const registered = this.stamps.generation[slot] as number;
     this.claims?.registered(slot, key, value);
-    if (!this.stamps.holds(slot, generation)) return;
+    if (!this.stamps.holds(slot, registered)) return;
     this.askOwner(slot, key, value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
     this.shared.memory?.registered();
     // Who was asked may have removed it.
-    if (this.stamps.holds(slot, generation)) this.onRegistered?.(slot, key, value);
+    if (this.stamps.holds(slot, registered)) this.onRegistered?.(slot, key, value);
   }
 
   /** Returns whether there are more entries than the caps allow. */
