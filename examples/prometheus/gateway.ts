@@ -112,9 +112,12 @@ const server = createServer((request, response) => {
   else if (/^\/health(\/|$)/.test(pathname)) void health(request, response);
   else if (pathname === '/report') answer(response, 200, `${registry.report()}\n`);
   else if (request.method === 'POST' && pathname === '/runs') answer(response, 201, { runId: startRun() });
-  else if (request.method === 'POST' && ending !== undefined)
+  else if (request.method === 'POST' && ending !== undefined) {
+    // The request uses the run, and no sweep takes it meanwhile.
+    const hold = registry.hold('subagentRuns', ending);
+    response.once('close', () => hold.release());
     answer(response, 200, { result: endRun(ending) });
-  else
+  } else
     answer(response, 404, {
       error: 'There are /metrics, /health, /report, POST /runs and POST /runs/<id>/end',
     });
