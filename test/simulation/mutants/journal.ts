@@ -93,13 +93,6 @@ export const journalMutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'what is said while a journal is being closed is not written',
-    file: 'restart/recorder.ts',
-    find: 'if (isWell || !isLate) this.#releaseQuietly();',
-    replace: 'if (isWell && isLate) this.#releaseQuietly();',
-    rareSeed: 1_795_657_152_619,
-  },
-  {
     name: 'a jump of the wall clock is not written',
     file: 'restart/recorder.ts',
     find: `      this.#jumpedMs += byMs;

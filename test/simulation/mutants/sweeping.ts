@@ -52,6 +52,7 @@ export const sweepingMutants: readonly Mutant[] = [
     file: 'sweeping/before-sweep.ts',
     find: 'const isLast = tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now());',
     replace: 'const isLast = false;',
+    rareSeed: 918,
   },
   {
     name: 'a tick that comes late sweeps',
