@@ -37,6 +37,7 @@ export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
 export type { BeforeSweepContext, Instant, Lifetimes, MaxPerOwner, Policy, Rule } from './policy/policy.js';
+export type { RecipientReport } from './registry/figures.js';
 export type { Health } from './registry/health.js';
 export type { MemoryOptions } from './registry/memory-options.js';
 export type { PolicyOf } from './registry/policy-types.js';
@@ -46,7 +47,6 @@ export type {
   EndingsReport,
   HeldReport,
   MapReport,
-  RecipientReport,
   RegistryReport,
 } from './registry/report.js';
 export type { OpenJournal } from './restart/open-journal.js';

@@ -1,20 +1,12 @@
 import type { DeadLetter } from '../events/dead-letter.js';
 import { shownText } from '../events/shown.js';
+import { type RecipientReport, recipientReports } from '../registry/figures.js';
 import type { RegistryInternals } from '../registry/internals.js';
+import { take } from '../stamps/take.js';
 import type { KeyWords } from './keys.js';
 
 /** So many dead letters of a recipient are shown, the oldest first. */
 const mostLetters = 50;
-
-/** How one recipient is doing. */
-export interface RecipientLine {
-  readonly name: string;
-  readonly pending: number;
-  readonly delivered: number;
-  readonly failedAttempts: number;
-  readonly deadLetters: number;
-  readonly deadLettersDropped: number;
-}
 
 /** An ending that is not delivered by itself any more. Of the value of its entry nothing is shown. */
 export interface LetterLine {
@@ -41,7 +33,7 @@ export interface EndingsView {
   /** For how long the first of them has been pending, ms. */
   readonly oldestPendingMs: number | undefined;
   readonly deadLetters: number;
-  readonly recipients: readonly RecipientLine[];
+  readonly recipients: readonly RecipientReport[];
   /** The oldest of them. */
   readonly letters: readonly LetterLine[];
 }
@@ -57,9 +49,8 @@ export function viewEndings(
   handleOf: (id: string) => string,
 ): EndingsView | undefined {
   if (endings === undefined) return undefined;
-  const recipients = deliveries?.recipients ?? [];
-  const letters = recipients.flatMap(({ notifier }) =>
-    firstOf(notifier.letters(), mostLetters).map(({ letter }) => letterLine(letter, keys, handleOf)),
+  const letters = (deliveries?.recipients ?? []).flatMap(({ notifier }) =>
+    [...take(notifier.letters(), mostLetters)].map(({ letter }) => letterLine(letter, keys, handleOf)),
   );
   const pendingSince = deliveries?.oldestPendingAt;
   return {
@@ -70,14 +61,7 @@ export function viewEndings(
     oldestPendingMs:
       pendingSince === undefined ? undefined : Math.max(0, engine.timeline.now() - pendingSince),
     deadLetters: deliveries?.deadLetterCount ?? 0,
-    recipients: recipients.map(({ name, notifier, outcomes }) => ({
-      name,
-      pending: notifier.pendingCount,
-      delivered: outcomes.delivered,
-      failedAttempts: outcomes.failed,
-      deadLetters: notifier.deadLetterCount,
-      deadLettersDropped: outcomes.dropped,
-    })),
+    recipients: recipientReports(deliveries),
     letters: letters.sort((one, other) => one.at - other.at),
   };
 }
@@ -94,12 +78,3 @@ const letterLine = (letter: DeadLetter, keys: KeyWords, handleOf: (id: string) =
   error: letter.error === undefined ? '' : keys.error(letter.error),
   at: letter.at,
 });
-
-function firstOf<Item>(items: Iterable<Item>, count: number): Item[] {
-  const first: Item[] = [];
-  for (const item of items) {
-    if (first.length === count) break;
-    first.push(item);
-  }
-  return first;
-}

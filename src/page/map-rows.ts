@@ -1,4 +1,5 @@
 import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
+import { type MapFigures, mapFigures } from '../registry/figures.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { PageQuery } from './query.js';
@@ -9,23 +10,9 @@ export const mapsOnPage = 200;
 const mostPoints = 48;
 
 /** One map in the list. */
-export interface MapRow {
-  readonly name: string;
-  readonly size: number;
+export interface MapRow extends MapFigures {
   /** By the hour, oldest first, its smallest size in each; the last is that of now. */
   readonly sizes: readonly number[];
-  /** What a sample weighs, times the number; `undefined` without `weigh`. */
-  readonly estimatedBytes: number | undefined;
-  /** Age of the entry that has been there longest, ms. */
-  readonly oldestAgeMs: number | undefined;
-  readonly overdue: number;
-  readonly guarded: number;
-  readonly waiting: number;
-  readonly excess: number;
-  readonly mode: 'sweep' | 'observe';
-  readonly follows: string | undefined;
-  /** Its `since` is epoch ms. */
-  readonly leak: LeakVerdict;
 }
 
 /** The part of the list that is shown. */
@@ -67,25 +54,10 @@ export function listMaps(parts: RegistryInternals, query: PageQuery): MapList {
 }
 
 /** Describes one map. */
-export function mapRow({ engine, leaks, weights }: RegistryInternals, tracker: Tracker): MapRow {
-  const { timeline, hooks } = engine;
-  const oldestAt = tracker.stamps.oldestRegisteredAt();
-  const leak = leaks.verdictOf(tracker);
-  const size = tracker.native.size();
-  return {
-    name: tracker.name,
-    size,
-    sizes: [...thinned(leaks.sizesOf(tracker)).map(({ floor }) => floor), size],
-    estimatedBytes: weights.estimatedBytes(tracker),
-    oldestAgeMs: oldestAt === undefined ? undefined : timeline.now() - oldestAt,
-    overdue: tracker.due.overdueCount,
-    guarded: tracker.due.guardedCount,
-    waiting: hooks.countOf(tracker),
-    excess: Math.max(0, size - tracker.policy.maxEntries),
-    mode: tracker.observing ? 'observe' : 'sweep',
-    follows: tracker.policy.follows,
-    leak: { ...leak, since: leak.since === undefined ? undefined : timeline.toEpoch(leak.since) },
-  };
+export function mapRow(parts: RegistryInternals, tracker: Tracker): MapRow {
+  const figures = mapFigures(parts, tracker);
+  const floors = thinned(parts.leaks.sizesOf(tracker)).map(({ floor }) => floor);
+  return { ...figures, sizes: [...floors, figures.size] };
 }
 
 interface Ranked {

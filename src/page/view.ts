@@ -1,5 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 import { shownError, shownText } from '../events/shown.js';
+import { type CallbackErrors, callbackErrorsOf } from '../registry/figures.js';
 import { type Health, healthOf } from '../registry/health.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import { type EndingsView, viewEndings } from './endings.js';
@@ -42,11 +43,7 @@ export interface PageView {
   /** The map that is opened; `undefined` if none is, or there is none of that name. */
   readonly opened: OpenedMap | undefined;
   readonly endings: EndingsView | undefined;
-  readonly callbackErrors: ReadonlyArray<{
-    readonly map: string;
-    readonly callback: string;
-    readonly count: number;
-  }>;
+  readonly callbackErrors: readonly CallbackErrors[];
   readonly journal: JournalView | undefined;
 }
 
@@ -84,11 +81,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
     maps,
     opened: tracker && openMap(parts, tracker, keys, query.entry),
     endings: viewEndings(parts, keys, handleOf),
-    callbackErrors: [...engine.failures.entries()].map(([map, callback, count]) => ({
-      map,
-      callback,
-      count,
-    })),
+    callbackErrors: callbackErrorsOf(engine),
     journal: viewJournal(parts),
   };
 }

@@ -1,10 +1,18 @@
 import { inspect } from 'node:util';
 import { type Explanation, explain, span } from '../diagnosis/explain.js';
 import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
-import type { DeliveryOutcomes } from '../endings/deliveries.js';
 import type { LeavingReason } from '../events/reasons.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import {
+  type CallbackErrors,
+  callbackErrorsOf,
+  deliveryCounts,
+  type MapFigures,
+  mapFigures,
+  type RecipientReport,
+  recipientReports,
+} from './figures.js';
 import type { RegistryInternals } from './internals.js';
 
 /** How many of the oldest entries of each map a report explains, and how many holds it shows. */
@@ -21,48 +29,19 @@ export interface HeldReport {
 }
 
 /** The state of one map. */
-export interface MapReport {
-  readonly name: string;
-  readonly size: number;
-  /** The map it follows. */
-  readonly follows: string | undefined;
-  readonly mode: 'sweep' | 'observe';
-  /** Age of the entry that has been there longest, ms; `undefined` for an empty map. */
-  readonly oldestAgeMs: number | undefined;
-  /** How many entries there are beyond `maxEntries`: guarded and held ones, or such as are on their way out. */
-  readonly excess: number;
+export interface MapReport extends MapFigures {
   /** How many entries owners have beyond `maxPerOwner`, all owners together: such as these. */
   readonly excessOfOwners: number;
-  /** Due and still there. */
-  readonly overdue: number;
-  /** Of those, the ones that `keepWhile` holds. */
-  readonly guarded: number;
-  /** Of the overdue ones, those whose `beforeSweep` runs, is queued, or has failed and waits. */
-  readonly waiting: number;
   /** Somebody uses them, who has taken a hold; due or not. */
   readonly held: number;
   /** The holds that were taken first and are not released. */
   readonly longestHeld: readonly HeldReport[];
   readonly registered: number;
   readonly removed: Readonly<Record<LeavingReason, number>>;
-  /** Whether it leaks, as of the last sweep; its `since` is epoch ms. */
-  readonly leak: LeakVerdict;
-  /** What a sample of its entries weighs, times their number; 0 before the first sweep, `undefined` without `weigh`. */
-  readonly estimatedBytes: number | undefined;
   /** Where the sampled ones of its entries were registered, most first; empty without `captureSites`. */
   readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;
   /** The entries that have been there longest, and why they still are. */
   readonly oldest: readonly Explanation[];
-}
-
-/** How one recipient of the endings is doing. */
-export interface RecipientReport {
-  readonly name: string;
-  readonly pending: number;
-  readonly delivered: number;
-  readonly failedAttempts: number;
-  readonly deadLetters: number;
-  readonly deadLettersDropped: number;
 }
 
 /** The state of the endings. */
@@ -95,11 +74,7 @@ export interface RegistryReport {
   readonly maps: readonly MapReport[];
   readonly endings: EndingsReport | undefined;
   /** What callbacks of the owner threw, by map and callback. */
-  readonly callbackErrors: ReadonlyArray<{
-    readonly map: string;
-    readonly callback: string;
-    readonly count: number;
-  }>;
+  readonly callbackErrors: readonly CallbackErrors[];
   toString(): string;
 }
 
@@ -118,18 +93,11 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
       ended: { ...endings.endedTotal },
       duplicates: endings.duplicatesTotal,
       ...deliveryCounts(deliveries?.outcomes, deliveries),
-      recipients: (deliveries?.recipients ?? []).map(({ name, notifier, outcomes }) => ({
-        name,
-        ...deliveryCounts(outcomes, notifier),
-      })),
+      recipients: recipientReports(deliveries),
       tombstones: tombstones?.size ?? 0,
       tombstonesEvicted: tombstones?.evictedTotal ?? 0,
     },
-    callbackErrors: [...engine.failures.entries()].map(([map, callback, count]) => ({
-      map,
-      callback,
-      count,
-    })),
+    callbackErrors: callbackErrorsOf(engine),
   };
   const print = (): string => printed(data);
   // Not enumerable, so that a report is plain data to JSON and to a test.
@@ -139,48 +107,20 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
   }) as RegistryReport;
 }
 
-function deliveryCounts(
-  outcomes: DeliveryOutcomes | undefined,
-  owed: { readonly pendingCount: number; readonly deadLetterCount: number } | undefined,
-): Omit<RecipientReport, 'name'> {
-  return {
-    pending: owed?.pendingCount ?? 0,
-    delivered: outcomes?.delivered ?? 0,
-    failedAttempts: outcomes?.failed ?? 0,
-    deadLetters: owed?.deadLetterCount ?? 0,
-    deadLettersDropped: outcomes?.dropped ?? 0,
-  };
-}
-
-function mapReport({ engine, leaks, sites, weights }: RegistryInternals, tracker: Tracker): MapReport {
-  const { name, policy } = tracker;
+function mapReport(parts: RegistryInternals, tracker: Tracker): MapReport {
+  const { engine, sites } = parts;
   const now = engine.timeline.now();
-  const oldestRegisteredAt = tracker.stamps.oldestRegisteredAt();
-  const verdict = leaks.verdictOf(tracker);
   return {
-    name,
-    size: tracker.native.size(),
-    follows: policy.follows,
-    mode: tracker.observing ? 'observe' : 'sweep',
-    oldestAgeMs: oldestRegisteredAt === undefined ? undefined : now - oldestRegisteredAt,
-    excess: Math.max(0, tracker.native.size() - policy.maxEntries),
+    ...mapFigures(parts, tracker),
     excessOfOwners: tracker.owners?.excess ?? 0,
-    overdue: tracker.due.overdueCount,
-    guarded: tracker.due.guardedCount,
     held: tracker.holds?.size ?? 0,
     longestHeld: (tracker.holds?.longest(oldestExplained) ?? []).map(({ key, takenAt, site }) => ({
       key: shownKey(key),
       forMs: now - takenAt,
       site,
     })),
-    waiting: engine.hooks.countOf(tracker),
     registered: tracker.registeredTotal,
     removed: { ...tracker.removedTotal },
-    leak: {
-      ...verdict,
-      since: verdict.since === undefined ? undefined : engine.timeline.toEpoch(verdict.since),
-    },
-    estimatedBytes: weights.estimatedBytes(tracker),
     sites: sites.of(tracker),
     oldest: tracker.stamps.oldestKeys(oldestExplained).map((key) => explain(engine, tracker, key)),
   };

@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../time/clock.js';
 import { ActivityTimes } from './activity-times.js';
 import { BlockMinima } from './block-minima.js';
+import { take } from './take.js';
 import { capacityFor, resized } from './typed-arrays.js';
 
 /** An entry is claimed: the end of its registration was announced, or is none of ours to announce. */
@@ -257,14 +258,5 @@ export class StampStore<K> {
     this.generation = resized(this.generation, new Float64Array(capacity));
     this.flags = resized(this.flags, new Uint8Array(capacity));
     this.#capacity = capacity;
-  }
-}
-
-function* take<T>(items: Iterable<T>, count: number): Generator<T> {
-  let left = count;
-  for (const item of items) {
-    if (left <= 0) return;
-    left -= 1;
-    yield item;
   }
 }

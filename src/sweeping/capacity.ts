@@ -156,26 +156,24 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate, quota: number): 
 function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
   if (tracker.order === undefined) return;
   const { stamps, due } = tracker;
-  const isOver = () => eviction.isOver;
 
   const dueOnes = dueFirst(tracker);
   for (;;) {
     // Before the next one is looked at, which else would not come up again.
-    if (!isOver()) return;
+    if (!eviction.isOver) return;
     const { value: slot, done } = dueOnes.next();
     if (done) break;
-    if (slot !== undefined && isOver() && !eviction.isGoing(slot)) eviction.take(slot, due.judge.rule);
+    if (slot !== undefined && eviction.isOver && !eviction.isGoing(slot)) eviction.take(slot, due.judge.rule);
     yield;
   }
   const passedOver: number[] = [];
   for (const candidates of [firstEndedFirst(tracker), longestIdleFirst(tracker, passedOver)]) {
     for (const candidate of candidates) {
-      if (!isOver()) break;
+      if (!eviction.isOver) break;
       const [slot, generation] = candidate ?? none;
       // A callback may have removed it, and its slot may be another entry's.
       if (stamps.holds(slot, generation)) {
-        const isBeyond = eviction.isBeyondMax;
-        eviction.takeUnlessKept(slot, isBeyond ? 'maxEntries' : 'shed', isBeyond ? 'evicted' : 'shed');
+        eviction.takeUnlessKept(slot, eviction.isBeyondMax ? 'maxEntries' : 'shed');
       }
       yield;
     }

@@ -9,7 +9,6 @@ export class Eviction {
   readonly going = new Set<number>();
   readonly #tracker: Tracker;
   readonly #hooks: BeforeSweepGate;
-
   /** How many are to be shed yet. */
   #left: number;
 
@@ -31,24 +30,24 @@ export class Eviction {
   }
 
   /** Removes an entry, or starts its `beforeSweep`. */
-  take(slot: number, rule: string, cause: 'evicted' | 'shed' = 'evicted'): void {
+  take(slot: number, rule: string): void {
     this.#left -= 1;
     if (this.#tracker.policy.beforeSweep === undefined) evict(this.#tracker, slot, rule);
     else {
-      this.#hooks.request(this.#tracker, slot, cause);
+      this.#hooks.request(this.#tracker, slot, rule === 'shed' ? 'shed' : 'evicted');
       this.going.add(slot);
     }
   }
 
   /** Does the same, unless it is on its way already, or a guard or a hold keeps it. */
-  takeUnlessKept(slot: number, rule: string, cause: 'evicted' | 'shed' = 'evicted'): void {
+  takeUnlessKept(slot: number, rule: string): void {
     const { stamps, due, shared } = this.#tracker;
     if (this.isGoing(slot)) return;
     const generation = stamps.generation[slot] as number;
     const keeping = due.keepingOf(slot, shared.timeline.now());
     if (!stamps.holds(slot, generation)) return;
     if (keeping === 'guarded') keep(this.#tracker, slot, stamps.keyOf(slot), keeping);
-    else if (keeping === undefined) this.take(slot, rule, cause);
+    else if (keeping === undefined) this.take(slot, rule);
   }
 
   /** Returns whether an entry waits for its `beforeSweep`. One that has failed waits for somebody to ask for its next attempt. */

@@ -1,6 +1,7 @@
 import { MapsweepTypeError } from '../errors.js';
 import { isThenable } from '../events/unawaited.js';
 import type { StampedMap } from '../stamps/entry-stamps.js';
+import { take } from '../stamps/take.js';
 
 /**
  * Says that somebody is using an entry. Until it is released the entry is neither swept nor evicted, nor is that of a
@@ -108,12 +109,7 @@ export class Holds {
 
   /** Returns so many of the holds that were taken first. Looks at no others. */
   longest(count: number): ShownHold[] {
-    const shown: ShownHold[] = [];
-    for (const hold of this.#all) {
-      if (shown.length >= count) break;
-      shown.push(this.#shown(hold));
-    }
-    return shown;
+    return [...take(this.#all, count)].map((hold) => this.#shown(hold));
   }
 
   /** The entry has left. */

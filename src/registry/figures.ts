@@ -1,0 +1,96 @@
+import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
+import type { Deliveries, DeliveryOutcomes } from '../endings/deliveries.js';
+import type { Engine } from '../sweeping/engine.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import type { RegistryInternals } from './internals.js';
+
+/*
+ * What a report and the page both say of a registry: a glance at each map and recipient, and a look at no entry.
+ */
+
+/** What is known of a map at a glance. */
+export interface MapFigures {
+  readonly name: string;
+  readonly size: number;
+  /** The map it follows. */
+  readonly follows: string | undefined;
+  readonly mode: 'sweep' | 'observe';
+  /** Age of the entry that has been there longest, ms; `undefined` for an empty map. */
+  readonly oldestAgeMs: number | undefined;
+  /** How many entries there are beyond `maxEntries`: guarded and held ones, or such as are on their way out. */
+  readonly excess: number;
+  /** Due and still there. */
+  readonly overdue: number;
+  /** Of those, the ones that `keepWhile` holds. */
+  readonly guarded: number;
+  /** Of the overdue ones, those whose `beforeSweep` runs, is queued, or has failed and waits. */
+  readonly waiting: number;
+  /** Whether it leaks, as of the last sweep; its `since` is epoch ms. */
+  readonly leak: LeakVerdict;
+  /** What a sample of its entries weighs, times their number; 0 before the first sweep, `undefined` without `weigh`. */
+  readonly estimatedBytes: number | undefined;
+}
+
+/** Returns what is known of a map at a glance. */
+export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracker: Tracker): MapFigures {
+  const { name, policy, due } = tracker;
+  const { timeline, hooks } = engine;
+  const oldestRegisteredAt = tracker.stamps.oldestRegisteredAt();
+  const leak = leaks.verdictOf(tracker);
+  const size = tracker.native.size();
+  return {
+    name,
+    size,
+    follows: policy.follows,
+    mode: tracker.observing ? 'observe' : 'sweep',
+    oldestAgeMs: oldestRegisteredAt === undefined ? undefined : timeline.now() - oldestRegisteredAt,
+    excess: Math.max(0, size - policy.maxEntries),
+    overdue: due.overdueCount,
+    guarded: due.guardedCount,
+    waiting: hooks.countOf(tracker),
+    leak: { ...leak, since: leak.since === undefined ? undefined : timeline.toEpoch(leak.since) },
+    estimatedBytes: weights.estimatedBytes(tracker),
+  };
+}
+
+/** How one recipient of the endings is doing. */
+export interface RecipientReport {
+  readonly name: string;
+  readonly pending: number;
+  readonly delivered: number;
+  readonly failedAttempts: number;
+  readonly deadLetters: number;
+  readonly deadLettersDropped: number;
+}
+
+/** How often a callback of the owner's has thrown. */
+export interface CallbackErrors {
+  readonly map: string;
+  readonly callback: string;
+  readonly count: number;
+}
+
+/** Returns how each recipient is doing. */
+export const recipientReports = (deliveries: Deliveries | undefined): RecipientReport[] =>
+  (deliveries?.recipients ?? []).map(({ name, notifier, outcomes }) => ({
+    name,
+    ...deliveryCounts(outcomes, notifier),
+  }));
+
+/** Returns what has come of the deliveries, of one recipient or of all. */
+export function deliveryCounts(
+  outcomes: DeliveryOutcomes | undefined,
+  owed: { readonly pendingCount: number; readonly deadLetterCount: number } | undefined,
+): Omit<RecipientReport, 'name'> {
+  return {
+    pending: owed?.pendingCount ?? 0,
+    delivered: outcomes?.delivered ?? 0,
+    failedAttempts: outcomes?.failed ?? 0,
+    deadLetters: owed?.deadLetterCount ?? 0,
+    deadLettersDropped: outcomes?.dropped ?? 0,
+  };
+}
+
+/** Returns what callbacks of the owner threw, by map and callback. */
+export const callbackErrorsOf = ({ failures }: Engine): CallbackErrors[] =>
+  [...failures.entries()].map(([map, callback, count]) => ({ map, callback, count }));
