@@ -1,8 +1,9 @@
 import { shownText } from '../events/shown.js';
+import { bytes } from '../registry/figures.js';
 import type { EndingsView, LetterLine } from './endings.js';
 import { html, type Markup } from './markup.js';
 import type { PageView } from './view.js';
-import { ago, bytes, countsWords, spanOr } from './words.js';
+import { ago, countsWords, spanOr } from './words.js';
 
 /** A form of one button that changes something. */
 export const actionForm = (base: string, act: string, name: string, value: string, words: string): Markup =>

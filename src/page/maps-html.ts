@@ -1,10 +1,11 @@
 import { shownText } from '../events/shown.js';
+import { bytes } from '../registry/figures.js';
 import { lineOf } from './line.js';
 import type { MapRow } from './map-rows.js';
 import { html, type Markup, type Part } from './markup.js';
 import { orders, type PageQuery, searchOf, states } from './query.js';
 import type { PageView } from './view.js';
-import { ago, bytes, spanOr, verdictWords } from './words.js';
+import { ago, spanOr, verdictWords } from './words.js';
 
 /** The form with which maps are filtered and sorted. It stands outside of what is kept live: somebody may be typing. */
 export const filterForm = (base: string, query: PageQuery): Markup => html`

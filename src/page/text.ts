@@ -1,7 +1,8 @@
 import { shownText } from '../events/shown.js';
+import { bytes } from '../registry/figures.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
 import type { PageView } from './view.js';
-import { ago, bytes, countsWords, percent, spanOr, verdictWords } from './words.js';
+import { ago, countsWords, percent, spanOr, verdictWords } from './words.js';
 
 /** Writes what the page shows as plain text, for a terminal. */
 export function textOf(view: PageView): string {

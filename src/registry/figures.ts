@@ -1,3 +1,4 @@
+import { span } from '../diagnosis/explain.js';
 import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
 import type { Deliveries, DeliveryOutcomes } from '../endings/deliveries.js';
 import type { Engine } from '../sweeping/engine.js';
@@ -94,3 +95,17 @@ export function deliveryCounts(
 /** Returns what callbacks of the owner threw, by map and callback. */
 export const callbackErrorsOf = ({ failures }: Engine): CallbackErrors[] =>
   [...failures.entries()].map(([map, callback, count]) => ({ map, callback, count }));
+
+/** Writes a number of bytes. */
+export function bytes(count: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const power = count < 1_000 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
+  return `${(count / 1_000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
+}
+
+/** Says how fast a map grows, and when it is full. */
+export function growthInWords({ by, perHour, hoursToLimit }: LeakVerdict): string {
+  const rate = by === 'weight' ? bytes(perHour) : perHour.toFixed(1);
+  const limit = hoursToLimit === undefined ? '' : `, full in ${span(hoursToLimit * 3_600_000)}`;
+  return `+${rate} an hour${limit}`;
+}

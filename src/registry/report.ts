@@ -5,9 +5,11 @@ import type { LeavingReason } from '../events/reasons.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import {
+  bytes,
   type CallbackErrors,
   callbackErrorsOf,
   deliveryCounts,
+  growthInWords,
   type MapFigures,
   mapFigures,
   type RecipientReport,
@@ -198,11 +200,8 @@ function leakLines(maps: readonly MapReport[]): string[] {
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-function leakCell({ state, by, perHour, hoursToLimit }: LeakVerdict): string {
-  const rate = by === 'weight' ? bytes(perHour) : perHour.toFixed(1);
-  const limit = hoursToLimit === undefined ? '' : `, full in ${span(hoursToLimit * 3_600_000)}`;
-  return `${state === 'leaking' ? 'LEAKING' : state}, +${rate} an hour${limit}`;
-}
+const leakCell = (leak: LeakVerdict): string =>
+  `${leak.state === 'leaking' ? 'LEAKING' : leak.state}, ${growthInWords(leak)}`;
 
 function weightLines(maps: readonly MapReport[]): string[] {
   const weights = maps.flatMap(({ name, estimatedBytes }) =>
@@ -220,12 +219,6 @@ function holdLines(maps: readonly MapReport[]): string[] {
     ),
   ]);
   return lines.length === 0 ? [] : ['', ...lines];
-}
-
-function bytes(count: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const power = Math.min(units.length - 1, count < 1_000 ? 0 : Math.floor(Math.log10(count) / 3));
-  return `${(count / 1_000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }
 
 function endingLines(endings: EndingsReport): string[] {
