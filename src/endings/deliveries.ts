@@ -41,6 +41,11 @@ export class Deliveries {
     return this.recipients.find((recipient) => recipient.name === name)?.notifier;
   }
 
+  /** Returns the names of those to whom an ending is owed, as a dead letter too. */
+  owing(id: string): string[] {
+    return this.recipients.filter(({ notifier }) => notifier.owes(id)).map(({ name }) => name);
+  }
+
   /** As `Notifier.push`, for each recipient; the same of those below. */
   push(event: EndedEvent, isHeld: boolean): void {
     for (const { notifier } of this.recipients) notifier.push(event, isHeld);

@@ -252,7 +252,7 @@ export class Notifier<K, V> {
    */
   import(state: NotifierState<K, V>): void {
     for (const { letter, diedAt } of state.deadLetters) {
-      if (!this.#isKnown(letter.id)) this.#letters.restore(letter, diedAt);
+      if (!this.owes(letter.id)) this.#letters.restore(letter, diedAt);
     }
     this.#letters.tell();
     const now = this.#clock.monotonic();
@@ -262,12 +262,13 @@ export class Notifier<K, V> {
     }
   }
 
-  #isKnown(id: string): boolean {
+  /** Returns whether an ending is pending here or a dead letter. */
+  owes(id: string): boolean {
     return this.#pending.has(id) || this.#letters.has(id);
   }
 
   #accept(open: OpenObligation<K, V>, since: number, isHeld: boolean): void {
-    if (this.#isKnown(open.event.id)) return;
+    if (this.owes(open.event.id)) return;
     const obligation = newObligation(open, since, isHeld);
     if (open.attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', true);
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);

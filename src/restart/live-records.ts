@@ -1,5 +1,6 @@
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
+import type { EndedEvent } from '../events/ended-event.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { PastEnding, PastEntry } from './left.js';
 import type { RecordEncoder } from './record-encoder.js';
@@ -54,10 +55,18 @@ function* owedRecords({ endings, deliveries, encoder, carried }: LiveParts): Gen
   for (const event of endings.endingNow()) yield encoder.ending(tracker, event);
   for (const { name, notifier } of deliveries.recipients) {
     const recipients = [name];
+    // If the records end behind the first one of an ending, that has to say of all to whom it is owed: with it the run is
+    // claimed, and nobody else would be told.
+    const others = (event: EndedEvent): string | undefined => {
+      const owing = deliveries.owing(event.id);
+      return owing.length > 1 ? encoder.ending(tracker, event, { recipients: owing }) : undefined;
+    };
     for (const { event, attempts, triedAt } of notifier.obligations()) {
+      yield others(event);
       yield encoder.ending(tracker, event, { recipients, attempts, triedAt });
     }
     for (const { letter, diedAt } of notifier.letters()) {
+      yield others(letter.event);
       yield encoder.ending(tracker, letter.event, { recipients, attempts: letter.attempts });
       yield deadRecord(letter, encoder.instant(diedAt));
     }

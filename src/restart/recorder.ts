@@ -212,8 +212,14 @@ export class Recorder implements ObligationLog {
   retried(event: EndedEvent, recipient: string): void {
     const endings = this.#host.endings();
     // A checkpoint under way may miss it, as a dead letter and as one that is pending again. At once, since it says who
-    // has to be told of it still: the others may have been.
-    const again = endings && this.encoder.ending(endings.tracker, event, { recipients: [recipient] });
+    // has to be told of it still: some may have been.
+    const others =
+      this.#host
+        .deliveries()
+        ?.owing(event.id)
+        .filter((name) => name !== recipient) ?? [];
+    const again =
+      endings && this.encoder.ending(endings.tracker, event, { recipients: [recipient, ...others] });
     if (again !== undefined) this.writer.say(again);
     this.writer.say(records.retryRecord(event.id, recipient));
   }

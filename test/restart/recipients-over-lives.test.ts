@@ -248,3 +248,35 @@ it('a snapshot carries what is owed to each recipient, and since when it has bee
   expect(next.deadLetters()).toMatchObject([{ recipient: 'queue', cause: 'given-up' }]);
   next.stop();
 });
+
+it('what is written anew says in the first record of an ending who is to be told, wherever the records end', async () => {
+  const clock = createManualClock();
+  const make = (deliver: object, attempts = Infinity) =>
+    createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: {} },
+      ended: { map: 'runs', deliver: deliver as never, attempts },
+      clock,
+    });
+  const first = make({ audit: down, queue: silent, third: down }, 1);
+  for (const key of ['a', 'b']) {
+    first.maps.runs.set(key, 1);
+    first.end(key);
+  }
+  await clock.advance(0);
+  // Two have dead letters, and one is in the midst of an attempt.
+  expect(first.deadLetters()).toHaveLength(4);
+  const snapshot = first.snapshot();
+  first.stop();
+  const kinds = snapshot.records.map(([kind]) => kind);
+  for (let length = kinds.indexOf('end') + 1; length <= kinds.lastIndexOf('end'); length += 1) {
+    heard = [];
+    const next = make({ audit: says('audit'), queue: says('queue'), third: says('third') });
+    next.restore({ ...snapshot, records: snapshot.records.slice(0, length) });
+    next.redeliver();
+    await clock.advance(0);
+    const told = heard.map(([name, key]) => `${key} ${name}`).sort();
+    expect(told.length % 3, `${length} records: ${told}`).toBe(0);
+    expect(told.length, `${length} records`).toBeGreaterThan(0);
+    next.stop();
+  }
+});

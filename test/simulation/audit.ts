@@ -40,7 +40,7 @@ export class Audit {
   /** Everything has settled. */
   checkAtRest(): void {
     for (const id of this.#due) {
-      this.#findings.check(this.#heard.has(id), 10, () => 'the second recipient was not told');
+      this.#findings.check(this.#heard.has(id), 10, () => `the second recipient was not told of ${id}`);
     }
     this.#due.clear();
   }

@@ -99,4 +99,11 @@ export const restartMutants: readonly Mutant[] = [
     find: 'if (this.#letters.hasUntold) detached(() => resolved.then(() => this.#letters.tell()));',
     replace: 'this.#letters.tell();',
   },
+  {
+    name: 'what is written anew says to each recipient by itself that a run has ended',
+    file: 'restart/live-records.ts',
+    find: 'return owing.length > 1 ?',
+    replace: 'return owing.length > 9 ?',
+    rareSeed: 1527,
+  },
 ];
