@@ -38,6 +38,12 @@ export function checkStandalone(policy: CompiledPolicy<unknown, unknown>): void 
       'adopt: give the object itself, as in adopt(map, options)',
     );
   }
+  if (policy.sweepEveryMs !== undefined) {
+    throw new MapsweepTypeError(
+      'ERR_INVALID_OPTION',
+      'sweepEvery: a map that is used alone is swept by its own sweep(). Put it into a createRegistry({ maps })',
+    );
+  }
   if (policy.follows === undefined) return;
   throw new MapsweepTypeError(
     'ERR_INVALID_OPTION',

@@ -66,6 +66,7 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     replaced: options.replaced,
     weigh: options.weigh,
     persist: options.persist,
+    sweepEveryMs: options.sweepEvery,
     mode: options.mode,
   };
 }
@@ -137,6 +138,7 @@ function policySchema<K, V>() {
     ),
     weigh: callback<(value: V, key: K) => number>(`${VALUE_AND_KEY} => bytes`),
     persist: readPersist<K, V>,
+    sweepEvery: (value: unknown, option: string) => durationMs(value, option, timerRange),
     mode: (value: unknown, option: string) => readOneOf(value, option, ['sweep', 'observe']),
   };
 }

@@ -171,6 +171,12 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * The map of `ended` is always kept, its values only with `encode`. Default: `false`.
    */
   persist?: boolean | Persist<K, V>;
+  /**
+   * How often this map is swept, if that is more often than the registry sweeps: then it alone is looked at in between, by the
+   * same timer. It must not be longer than the `sweepEvery` of the registry; an error for a map that is used alone, which
+   * nobody sweeps but its owner. From 1 ms. Default: as often as the others.
+   */
+  sweepEvery?: Duration;
   /** `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry. */
   mode?: 'sweep' | 'observe';
 }
@@ -239,6 +245,8 @@ export interface CompiledPolicy<K, V> {
   readonly weigh: ((value: V, key: K) => number) | undefined;
   /** `undefined`: its entries are not kept, unless it is the map of the endings. */
   readonly persist: Partial<Persist<K, V>> | undefined;
+  /** `undefined`: that of the registry. */
+  readonly sweepEveryMs: number | undefined;
   /** `undefined`: that of the registry. */
   readonly mode: 'sweep' | 'observe' | undefined;
 }

@@ -42,6 +42,8 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
   const maps = options.maps ?? new Map<string, CompiledPolicy<unknown, unknown>>();
   checkFollows(maps);
   checkDistinct(maps);
+  const sweepEveryMs = options.sweepEvery ?? 60_000;
+  for (const [map, policy] of maps) checkSweepEvery(optionPath('maps', map), policy, sweepEveryMs);
   const { ended } = options;
   if (options.audit === true && options.logger === undefined) {
     const message = 'audit: expected a logger to write to, as createRegistry({ logger, audit: true })';
@@ -52,7 +54,7 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
     name: options.name ?? 'default',
     maps,
     ended,
-    sweepEveryMs: options.sweepEvery ?? 60_000,
+    sweepEveryMs,
     sliceBudgetMs: options.sliceBudget ?? 5,
     mode: options.mode ?? 'sweep',
     clock: options.clock ?? systemClock,
@@ -64,6 +66,17 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
     audit: options.audit ?? false,
     memory: options.memory,
   };
+}
+
+/** A map may be swept more often than the others, and not less often. */
+export function checkSweepEvery(
+  path: string,
+  { sweepEveryMs }: Pick<CompiledPolicy<unknown, unknown>, 'sweepEveryMs'>,
+  everyMs: number,
+): void {
+  if (sweepEveryMs === undefined || sweepEveryMs <= everyMs) return;
+  const allowed = `at most the sweepEvery of the registry, ${everyMs} ms`;
+  throw invalidRange(optionPath(path, 'sweepEvery'), allowed, sweepEveryMs);
 }
 
 /** A map that follows another must find it, and must not follow itself round a corner. */

@@ -31,7 +31,7 @@ import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
-import { checkFollows, compileRegistryOptions } from './compile-options.js';
+import { checkFollows, checkSweepEvery, compileRegistryOptions } from './compile-options.js';
 import { type Health, healthOf } from './health.js';
 import { internals, type RegistryInternals } from './internals.js';
 import type { AdoptedPolicyOf, KnownMaps } from './policy-types.js';
@@ -105,6 +105,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
     }
     checkReplaced(path, compiled, target);
+    checkSweepEvery(path, compiled, engine.sweepEveryMs);
     const policies = [...engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
     checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
     const { adoptions } = this.#assembly;

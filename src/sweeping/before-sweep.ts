@@ -247,7 +247,7 @@ export class BeforeSweepGate {
       return;
     }
     if (failed && !isLast) {
-      const pause = Math.min(this.#shared.sweepEveryMs * 2 ** (hook.attempt - 1), longestPauseMs);
+      const pause = Math.min(tracker.grid.everyMs * 2 ** (hook.attempt - 1), longestPauseMs);
       hook.notBefore = this.#shared.timeline.now() + pause;
       hook.state = 'paused';
       return;

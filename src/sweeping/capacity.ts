@@ -191,13 +191,13 @@ const none: Candidate = [-1, -1];
  * the sweep. `undefined`: a step that found none.
  */
 function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
-  const { native, stamps, due, shared } = tracker;
+  const { native, stamps, due, grid, shared } = tracker;
   const { buckets } = due;
   if (!due.isLookedAt) {
     due.isLookedAt = true;
     if (due.isAsked) yield* rememberDue(tracker);
-    buckets.take(shared.grid.tickOf(shared.timeline.now()));
-  } else buckets.take(shared.grid.tickOf(shared.timeline.now()), false);
+    buckets.take(grid.tickOf(shared.timeline.now()));
+  } else buckets.take(grid.tickOf(shared.timeline.now()), false);
   for (let slot = buckets.takeNext(); slot >= 0; slot = buckets.takeNext()) {
     const key = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;

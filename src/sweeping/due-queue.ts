@@ -17,6 +17,8 @@ import { TickBuckets } from './tick-buckets.js';
 export interface QueuedMap extends StampedMap {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
+  /** The ticks of its sweeps. */
+  readonly grid: TickGrid;
   readonly activity: Activity;
   readonly companions: Companions<QueuedMap>;
   readonly due: DueQueue;
@@ -63,11 +65,11 @@ export class DueQueue {
   #guarded = 0;
   #judging = 0;
 
-  constructor(map: QueuedMap, { timeline, grid, failures }: Shared) {
+  constructor(map: QueuedMap, { timeline, failures }: Shared) {
     const { name, policy, stamps } = map;
     this.#map = map;
     this.#timeline = timeline;
-    this.#grid = grid;
+    this.#grid = map.grid;
     this.#answers = new Answers(timeline, (callback, key, slot, error) => {
       const isFirst = stamps.setFlag(slot, COMPLAINED, true);
       if (isFirst) failures.report(name, callback, key, error);

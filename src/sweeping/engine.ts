@@ -42,6 +42,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     this.#trackers.set(name, tracker);
     this.failures.add(name);
     this.#relate();
+    this.sweeper.watch(tracker);
     this.measurements.tell((listener) => listener.mapAdded?.());
     return tracker;
   }
@@ -51,6 +52,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     if (this.#trackers.get(tracker.name) !== tracker) return;
     this.#trackers.delete(tracker.name);
     this.capacity.forget(tracker);
+    this.sweeper.unwatch(tracker);
     this.hooks.forget(tracker);
     this.failures.forget(tracker.name);
     tracker.release();

@@ -2,8 +2,8 @@ import { publishSkippedSweep, traceSweep } from '../events/diagnostics-channels.
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
 import { detached } from '../time/async-context.js';
 import { Slices } from '../time/slices.js';
-import type { TimerTicket } from '../time/timer-queue.js';
 import { MapPass, type PassTally } from './map-pass.js';
+import { Rhythm } from './rhythm.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
@@ -17,19 +17,23 @@ export interface SweeperHost extends Shared {
     /** What is due may have its `beforeSweep` again, though the engine was stopped: somebody sweeps by hand. */
     open(): void;
   };
+  readonly capacity: {
+    /** Has a map brought down to its caps after the current macrotask, unless it is within them. */
+    request(tracker: Tracker): void;
+  };
   /** Called when a pass is through, with state settled. */
   passFinished(report: SweepReport): void;
 }
 
-/** The longest pause between a tick that came late and the one that makes up for it, ms. */
-const longestPauseMs = 5_000;
+/** The maps that have one interval of their own, and are swept in between. */
+interface OwnRhythm {
+  readonly rhythm: Rhythm;
+  readonly trackers: Set<Tracker>;
+}
 
 /**
- * Sweeps all maps, by one ticket of the timers, one pass at a time, in slices.
- *
- * A tick that comes more than one interval late removes nothing: the process was stopped, the machine slept, or the loop
- * was blocked, and runs look idle whose events are queued. It is followed by another one after a pause in which those are
- * handled, and that one sweeps however late it comes, since a loop that is always late has to be swept too.
+ * Sweeps all maps, one pass at a time, in slices, in the rhythm of the registry; and those that have a `sweepEvery` of their
+ * own in between, by a ticket for each such interval.
  *
  * Ticks are counted from the creation of the engine; an entry waits in the bucket of the first tick at or after its
  * deadline, so that a pass on the tick finds only what is due.
@@ -42,19 +46,32 @@ export class Sweeper {
   // every sweep would begin cold.
   #slices: Slices | undefined;
   #totals = newTotals();
-  #ticket: TimerTicket | undefined;
-  #nextTickAt: number | undefined;
+  readonly #rhythm: Rhythm;
+  // By interval.
+  readonly #own = new Map<number, OwnRhythm>();
   #inFlight: Promise<SweepReport> | undefined;
+  /** A pass over maps with an interval of their own; one over all of them waits for its end. */
+  #between: Promise<void> | undefined;
   #lastFinishedAt: number | undefined;
   #lastTickAt = Number.NEGATIVE_INFINITY;
   #skippedTotal = 0;
-  /** The last tick came late, and removed nothing. */
-  #hasSkipped = false;
   #isStopped = true;
   #interrupted = false;
 
   constructor(host: SweeperHost) {
     this.#host = host;
+    this.#rhythm = new Rhythm(host.sweepEveryMs, {
+      timers: host.timers,
+      timeline: host.timeline,
+      ticked: (scheduledAt) => {
+        this.#lastTickAt = host.timeline.now();
+        void this.#pass(scheduledAt);
+      },
+      skipped: () => {
+        this.#lastTickAt = host.timeline.now();
+        this.#skip();
+      },
+    });
   }
 
   /** When the last pass that went through ended, epoch ms; `undefined` before the first. */
@@ -79,52 +96,90 @@ export class Sweeper {
 
   /** The tick that comes next is so late that it removes nothing. */
   get isNextTickLate(): boolean {
-    return this.#nextTickAt !== undefined && this.#isLate(this.#nextTickAt, this.#host.timeline.now());
+    return this.#rhythm.isNextLate;
   }
 
   /** Begins ticking. */
   start(): void {
     if (!this.#isStopped) return;
     this.#isStopped = false;
-    this.#hasSkipped = false;
     this.#lastTickAt = this.#host.timeline.now();
-    this.#schedule(this.#lastTickAt + this.#host.sweepEveryMs);
+    this.#rhythm.start(this.#lastTickAt + this.#host.sweepEveryMs);
+    for (const tracker of this.#host.trackers.values()) this.watch(tracker);
   }
 
   /** Ends ticking; a pass that is under way ends at its next pause. */
   stop(): void {
     this.#isStopped = true;
-    this.#interrupted = this.#inFlight !== undefined;
-    if (this.#ticket !== undefined) this.#host.timers.cancel(this.#ticket);
-    this.#ticket = undefined;
-    this.#nextTickAt = undefined;
+    this.#interrupted = this.#inFlight !== undefined || this.#between !== undefined;
+    this.#rhythm.stop();
+    for (const { rhythm } of this.#own.values()) rhythm.stop();
+    this.#own.clear();
+  }
+
+  /** A map was added: it is swept in between, if it has an interval of its own. */
+  watch(tracker: Tracker): void {
+    const { sweepEveryMs: everyMs } = tracker.policy;
+    if (everyMs === undefined || this.#isStopped) return;
+    let own = this.#own.get(everyMs);
+    if (own === undefined) {
+      own = this.#newRhythm(everyMs);
+      this.#own.set(everyMs, own);
+      const { grid } = tracker;
+      own.rhythm.start(grid.instantOf(grid.lastTickBy(this.#host.timeline.now()) + 1));
+    }
+    own.trackers.add(tracker);
+  }
+
+  /** A map was removed. */
+  unwatch(tracker: Tracker): void {
+    const everyMs = tracker.policy.sweepEveryMs;
+    const own = everyMs === undefined ? undefined : this.#own.get(everyMs);
+    if (own === undefined || !own.trackers.delete(tracker) || own.trackers.size > 0) return;
+    own.rhythm.stop();
+    this.#own.delete(everyMs as number);
   }
 
   /** Removes everything that is due now, to the millisecond. While a pass is under way, gives that pass. */
   sweep(): Promise<SweepReport> {
-    return this.#pass(this.#host.grid.tickOf(this.#host.timeline.now()));
+    return this.#pass(undefined);
   }
 
-  #schedule(at: number): void {
-    this.#nextTickAt = at;
-    this.#ticket = this.#host.timers.schedule(at, () => this.#tick(at));
+  #newRhythm(everyMs: number): OwnRhythm {
+    const { timers, timeline } = this.#host;
+    const trackers = new Set<Tracker>();
+    const rhythm = new Rhythm(everyMs, {
+      timers,
+      timeline,
+      ticked: (scheduledAt) => this.#passBetween([...trackers], scheduledAt),
+      skipped: () => timeline.compareClocks(),
+    });
+    return { rhythm, trackers };
   }
 
-  #isLate(scheduledAt: number, now: number): boolean {
-    return !this.#hasSkipped && now - scheduledAt > this.#host.sweepEveryMs;
-  }
-
-  #tick(scheduledAt: number): void {
-    const { timeline, grid, sweepEveryMs } = this.#host;
-    const now = timeline.now();
-    this.#lastTickAt = now;
-    const isLate = this.#isLate(scheduledAt, now);
-    this.#hasSkipped = isLate;
-    if (isLate) this.#schedule(now + Math.min(longestPauseMs, sweepEveryMs));
-    else this.#schedule(scheduledAt + sweepEveryMs <= now ? now + sweepEveryMs : scheduledAt + sweepEveryMs);
-    if (isLate) this.#skip();
-    // What becomes due between this tick and now waits for the next one: its bucket holds later deadlines too.
-    else void this.#pass(grid.lastTickBy(scheduledAt));
+  /** Sweeps maps that have an interval of their own, unless a pass is under way: the next tick is not far. */
+  #passBetween(trackers: readonly Tracker[], scheduledAt: number): void {
+    if (this.#inFlight !== undefined || this.#between !== undefined) return;
+    this.#interrupted = false;
+    const run = async (): Promise<void> => {
+      this.#host.timeline.compareClocks();
+      this.#totals = newTotals();
+      const slices = this.#beginSlices();
+      for (const tracker of trackers) {
+        const pass = this.#beginPass(tracker, tracker.grid.lastTickBy(scheduledAt), slices);
+        while (this.#stepThrough(pass, slices, newTotals())) await slices.giveWay();
+        pass.end();
+      }
+      slices.end();
+      this.#between = undefined;
+      // Guards may have let go meanwhile.
+      for (const tracker of trackers) this.#host.capacity.request(tracker);
+    };
+    let finish: () => void = () => {};
+    this.#between = new Promise((resolve) => {
+      finish = resolve;
+    });
+    void detached(() => run().then(finish));
   }
 
   #skip(): void {
@@ -145,19 +200,21 @@ export class Sweeper {
     publishSkippedSweep(this.#host.name, report);
   }
 
-  #pass(tick: number): Promise<SweepReport> {
+  /** @param scheduledAt the instant of the tick that it is made for, monotonic ms; `undefined` if somebody asks for it */
+  #pass(scheduledAt: number | undefined): Promise<SweepReport> {
     if (this.#inFlight !== undefined) return this.#inFlight;
-    this.#interrupted = false;
-    this.#host.hooks.open();
     // It is made before the first slice runs, so that a callback that asks for a sweep gets this one.
     let finish: (report: SweepReport) => void = () => {};
     const promise = new Promise<SweepReport>((resolve) => {
       finish = resolve;
     });
     this.#inFlight = promise;
+    const between = this.#between;
+    const run =
+      between === undefined ? this.#run.bind(this) : (at?: number) => between.then(() => this.#run(at));
     // A request that asks for a sweep must not live as long as what the sweep sets off.
     void detached(() =>
-      traceSweep(this.#host.name, () => this.#run(tick)).then((report) => {
+      traceSweep(this.#host.name, () => run(scheduledAt)).then((report) => {
         // Only then is it over: who answers each finished sweep with another one gets this one, and no recursion.
         this.#inFlight = undefined;
         finish(report);
@@ -166,8 +223,11 @@ export class Sweeper {
     return promise;
   }
 
-  async #run(tick: number): Promise<SweepReport> {
+  async #run(scheduledAt: number | undefined): Promise<SweepReport> {
     const { timeline, trackers } = this.#host;
+    // It may have been stopped while this waited for the end of a pass in between; whoever asks for a sweep gets it even so.
+    this.#interrupted = scheduledAt !== undefined && this.#isStopped;
+    if (!this.#interrupted) this.#host.hooks.open();
     timeline.compareClocks();
     const began = timeline.now();
     const startedAt = timeline.clock.now();
@@ -177,20 +237,16 @@ export class Sweeper {
     const slices = this.#beginSlices();
 
     for (const tracker of [...trackers.values()]) {
-      const pass = this.#passOf(tracker);
-      const tally = { examined: 0, swept: 0 };
-      const { policy } = tracker;
-      // If callbacks of the owner run for every entry, each may be slow: the clock is read after each.
-      slices.stepsPerReading =
-        policy.dispose !== undefined ||
-        this.#host.audit !== undefined ||
-        tracker.due.judge.needsValue ||
-        tracker.claims !== undefined
-          ? 1
-          : stepsPerClockReading;
-      pass.begin(tick);
-      while (this.#stepThrough(pass, slices, tally)) await slices.giveWay();
-      pass.end();
+      // What becomes due between this tick and now waits for the next one: its bucket holds later deadlines too.
+      const { grid } = tracker;
+      const tick = scheduledAt === undefined ? grid.tickOf(began) : grid.lastTickBy(scheduledAt);
+      const tally: PassTally = { examined: 0, swept: 0 };
+      // Somebody who asks for a sweep gets it.
+      if (scheduledAt === undefined || !this.#isOutOfStep(tracker)) {
+        const pass = this.#beginPass(tracker, tick, slices);
+        while (this.#stepThrough(pass, slices, tally)) await slices.giveWay();
+        pass.end();
+      }
       totals.examined += tally.examined;
       totals.swept += tally.swept;
       maps.push([tracker.name, { swept: tally.swept, overdue: tracker.due.overdueCount }]);
@@ -204,6 +260,26 @@ export class Sweeper {
     if (skipped === undefined) this.#lastFinishedAt = timeline.clock.now();
     this.#host.passFinished(report);
     return report;
+  }
+
+  /** Returns whether a tick of the map's own came late, so that another one is to make up for it. */
+  #isOutOfStep({ policy: { sweepEveryMs } }: Tracker): boolean {
+    return sweepEveryMs !== undefined && this.#own.get(sweepEveryMs)?.rhythm.isOutOfStep === true;
+  }
+
+  #beginPass(tracker: Tracker, tick: number, slices: Slices): MapPass {
+    const pass = this.#passOf(tracker);
+    const { policy } = tracker;
+    // If callbacks of the owner run for every entry, each may be slow: the clock is read after each.
+    slices.stepsPerReading =
+      policy.dispose !== undefined ||
+      this.#host.audit !== undefined ||
+      tracker.due.judge.needsValue ||
+      tracker.claims !== undefined
+        ? 1
+        : stepsPerClockReading;
+    pass.begin(tick);
+    return pass;
   }
 
   /**

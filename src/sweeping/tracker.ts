@@ -11,6 +11,7 @@ import { AgeTable } from '../stamps/age-table.js';
 import { IdleOrder } from '../stamps/idle-order.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
 import { HOOKED, StampStore } from '../stamps/stamp-store.js';
+import { TickGrid } from '../time/tick-grid.js';
 import type { ClaimKeeper } from './claims.js';
 import { Companions } from './companions.js';
 import { DueQueue } from './due-queue.js';
@@ -80,6 +81,8 @@ export class Tracker {
   readonly native: NativeCollection<unknown, unknown>;
   readonly shared: MapServices;
   readonly stamps: StampStore<unknown>;
+  /** The ticks of its sweeps: those of the registry, or its own. */
+  readonly grid: TickGrid;
   /** Kept for a map with `maxEntries` or `shed`. */
   readonly order: IdleOrder | undefined;
   /** Kept for a map with `maxPerOwner`. */
@@ -134,6 +137,8 @@ export class Tracker {
     this.policy = policy;
     this.native = native;
     this.shared = shared;
+    const { sweepEveryMs } = policy;
+    this.grid = sweepEveryMs === undefined ? shared.grid : new TickGrid(shared.grid.origin, sweepEveryMs);
     this.stamps = new StampStore<unknown>(shared.timeline.clock);
     const evicts = policy.maxEntries < Number.POSITIVE_INFINITY || policy.shed;
     this.order = evicts ? new IdleOrder() : undefined;

@@ -8,6 +8,11 @@ export class TickGrid {
     this.everyMs = everyMs;
   }
 
+  /** Returns the instant of a tick. */
+  instantOf(tick: number): number {
+    return this.origin + tick * this.everyMs;
+  }
+
   /** Returns the first tick at or after an instant. */
   tickOf(at: number): number {
     return Math.ceil((at - this.origin) / this.everyMs);

@@ -12,8 +12,9 @@ export function checkLateness(simulation: Simulation, isQuiet: boolean): void {
       registration.spentBefore = time.spent;
     } else {
       const spentMs = time.spent - registration.spentBefore;
-      const lateMs = time.now - registration.removableSince - spentMs - 2 * scenario.sweepEveryMs;
       const { plan, key } = registration;
+      const intervalMs = Math.min(scenario.sweepEveryMs, plan.sweepEveryMs);
+      const lateMs = time.now - registration.removableSince - spentMs - 2 * intervalMs;
       findings.check(lateMs <= 2, 5, () => `${plan.name} ${key} could have left and is still there`);
     }
   }

@@ -159,6 +159,7 @@ function policyOf(
           },
         }),
     ...(plan.isObserved ? { mode: 'observe' } : {}),
+    ...(plan.sweepEveryMs < Infinity ? { sweepEvery: plan.sweepEveryMs } : {}),
     ...(plan.kind === 'adopted' ? { adopt: new Map<string, Item>(found) } : {}),
     ...(plan.kind === 'owned' ? { adopt: filled(new OwnedMap(plan, owner), found) } : {}),
     ...persistenceOf(plan, owner),

@@ -45,6 +45,8 @@ export interface MapPlan extends PlannedLifetimes {
   readonly maxEntries: number;
   readonly hasHook: boolean;
   readonly isObserved: boolean;
+  /** Swept more often than the others; `Infinity`: as often. */
+  readonly sweepEveryMs: number;
   /** No callback tells of its removals, and nothing listens for them. */
   readonly isQuiet: boolean;
   /** The stamps of runs are kept whatever this says. */
@@ -204,7 +206,7 @@ export function drawScenario(random: Random): Scenario {
   const hasOwnIds = random.chance(0.4);
   const maxPending = random.pick([2, 4, 1_000, 1_000]);
   return {
-    plans: mapNames.map((name) => drawPlan(name, random)),
+    plans: mapNames.map((name) => drawPlan(name, random, intervalMs)),
     keeps: random.chance(0.7) ? 'journal' : 'snapshots',
     hasOwnIds,
     hasBootClock: random.chance(0.7),
@@ -252,7 +254,7 @@ function swarm<Name extends string>(
 
 const leaders: Readonly<Partial<Record<MapName, MapName>>> = { contexts: 'runs', counters: 'contexts' };
 
-function drawPlan(name: MapName, random: Random): MapPlan {
+function drawPlan(name: MapName, random: Random, intervalMs: number): MapPlan {
   const follows = leaders[name];
   const never = Number.POSITIVE_INFINITY;
   const some = (share: number, choices: readonly number[]): number =>
@@ -281,6 +283,7 @@ function drawPlan(name: MapName, random: Random): MapPlan {
     maxEntries: some(0.25, [3, 6]),
     hasHook: random.chance(0.2),
     isObserved: name === 'cache' && random.chance(0.1),
+    sweepEveryMs: some(0.2, [intervalMs / 4]),
     isQuiet: name === 'cache' && random.chance(0.25),
     persistence: random.pick(['none', 'stamps', 'values', 'decoded', 'decoded']),
   };

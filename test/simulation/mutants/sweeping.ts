@@ -56,9 +56,15 @@ export const sweepingMutants: readonly Mutant[] = [
   },
   {
     name: 'a tick that comes late sweeps',
+    file: 'sweeping/rhythm.ts',
+    find: 'if (isLate) this.#host.skipped();',
+    replace: 'if (isLate && now < 0) this.#host.skipped();',
+  },
+  {
+    name: 'a map that is to be swept more often is swept with the others',
     file: 'sweeping/sweeper.ts',
-    find: 'if (isLate) this.#skip();',
-    replace: 'if (isLate && now < 0) this.#skip();',
+    find: 'if (everyMs === undefined || this.#isStopped) return;',
+    replace: 'if (everyMs === undefined || everyMs > 0) return;',
   },
   {
     name: 'a touch does not abort a beforeSweep',
