@@ -36,7 +36,15 @@ export type { KeyOf, MapName, RegistryMaps, ValueOf } from './maps/collection-ty
 export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
-export type { BeforeSweepContext, Instant, Lifetimes, MaxPerOwner, Policy, Rule } from './policy/policy.js';
+export type {
+  BeforeSweepContext,
+  Follows,
+  Instant,
+  Lifetimes,
+  MaxPerOwner,
+  Policy,
+  Rule,
+} from './policy/policy.js';
 export type { RecipientReport } from './registry/figures.js';
 export type { Health } from './registry/health.js';
 export type { MemoryOptions } from './registry/memory-options.js';

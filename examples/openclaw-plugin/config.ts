@@ -3,17 +3,8 @@ import { createRegistry, type Duration, type Lifetimes, type Policy } from 'maps
 /** A policy as JSON can hold it: that of mapsweep without its functions, and with patterns of rules as strings. */
 export type MapPolicy = Pick<
   Policy<unknown, unknown>,
-  | 'ttl'
-  | 'since'
-  | 'maxIdle'
-  | 'maxAge'
-  | 'rules'
-  | 'follows'
-  | 'orphanAfter'
-  | 'maxEntries'
-  | 'unstamped'
-  | 'mode'
->;
+  'ttl' | 'since' | 'maxIdle' | 'maxAge' | 'rules' | 'orphanAfter' | 'maxEntries' | 'unstamped' | 'mode'
+> & { follows?: string };
 
 /** One line of `maps`: a path, or a pattern in which `*` stands for anything but `/`; `false` leaves the map alone. */
 export interface ListedMap {

@@ -71,7 +71,7 @@ class Explainer {
     if (!native.has(this.#key)) return this.#answer('absent', `${this.#map} has no such key`);
     const slot = stamps.slotOf(this.#key);
     if (slot === undefined) return this.#answer('untracked', this.#whyUntracked());
-    if (stamps.hasFlag(slot, LEAVING) && !this.#tracker.companions.hasLeader(this.#key)) {
+    if (stamps.hasFlag(slot, LEAVING) && !this.#tracker.companions.hasLeader(slot)) {
       const why = `its leader in ${this.#leader} has left, and its map's own delete refused to let it go`;
       return this.#answer('due', `${why}; ${this.#actor()} tries again`, 'follows', this.#now);
     }
@@ -102,7 +102,7 @@ class Explainer {
     }
     const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;
     const isKept = state === 'guarded' || state === 'held';
-    const holder = `${state === 'held' ? 'a hold' : 'keepWhile'}${this.#ofCompanion(keeper)} holds it`;
+    const holder = `${state === 'held' ? 'a hold' : 'keepWhile'}${this.#ofCompanion(keeper?.map)} holds it`;
     if (this.#tracker.observing) {
       const held = isKept ? `, and ${holder}` : '';
       return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);
@@ -186,8 +186,8 @@ class Explainer {
     if (this.#followsRule() !== undefined) {
       parts.push(
         this.#tracker.observing
-          ? `its leader is in ${this.#leader}`
-          : `it leaves with its leader, which is in ${this.#leader}`,
+          ? `its leader is in ${this.#leader}${this.#underKey()}`
+          : `it leaves with its leader, which is in ${this.#leader}${this.#underKey()}`,
       );
     }
     const { companions, policy } = this.#tracker;
@@ -207,9 +207,9 @@ class Explainer {
     return parts.join(', and ');
   }
 
-  #ofCompanion(keeper: { readonly name: string } | undefined): string {
-    const isOwn = keeper === undefined || keeper === this.#tracker;
-    return isOwn ? '' : ` of its companion in ${shownKey(keeper.name)}`;
+  #ofCompanion(map: { readonly name: string } | undefined): string {
+    const isOwn = map === undefined || map === this.#tracker;
+    return isOwn ? '' : ` of its companion in ${shownKey(map.name)}`;
   }
 
   /** Who uses the entry, or a companion of it; the hold that was taken first. Empty if nobody does. */
@@ -224,7 +224,17 @@ class Explainer {
   }
 
   #followsRule(): string | undefined {
-    return this.#tracker.companions.hasLeader(this.#key) ? 'follows' : undefined;
+    const slot = this.#tracker.stamps.slotOf(this.#key);
+    return slot !== undefined && this.#tracker.companions.hasLeader(slot) ? 'follows' : undefined;
+  }
+
+  /** Where its leader is, if it has another key. */
+  #underKey(): string {
+    const { companions, stamps } = this.#tracker;
+    const slot = stamps.slotOf(this.#key);
+    return companions.keys === undefined || slot === undefined
+      ? ''
+      : ` under ${shownKey(companions.leaderKeyOf(slot))}`;
   }
 
   #activity(slot: number): string {
@@ -262,8 +272,9 @@ function* heldWith(tracker: Tracker, slot: number, key: unknown): Generator<[Tra
   const longest = tracker.holds?.longestOf(slot);
   if (longest !== undefined) yield [tracker, longest];
   for (const follower of tracker.companions.followers) {
-    const companion = follower.stamps.slotOf(key);
-    if (companion !== undefined) yield* heldWith(follower, companion, key);
+    for (const companion of follower.companions.accompanying(key)) {
+      yield* heldWith(follower, companion, follower.stamps.keyOf(companion));
+    }
   }
 }
 

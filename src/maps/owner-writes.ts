@@ -117,11 +117,18 @@ function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknow
 function refresh(tracker: Tracker, slot: number, key: unknown): void {
   const { policy, activity, shared } = tracker;
   const leader = policy.follows === undefined ? undefined : tracker.companions.leader;
+  const { keys } = tracker.companions;
+  if (keys !== undefined) {
+    const generation = tracker.stamps.generation[slot] as number;
+    keys.ask(slot, key, tracker.native.get(key));
+    // Who was asked for its leader may have removed it.
+    if (!tracker.stamps.holds(slot, generation)) return;
+  }
   if (leader === undefined) activity.refresh(slot);
   else {
     const at = shared.timeline.now();
     activity.refreshAt(slot, at);
-    leader.companionActive(key, at, true);
+    leader.companionActive(tracker.companions.leaderKeyOf(slot), at, true);
   }
   tracker.recorder?.active(slot);
   // The policy is asked first: a flag is one more place in memory to go to.

@@ -7,6 +7,7 @@ import type {
   CompiledLifetimes,
   CompiledPolicy,
   CompiledRule,
+  Follows,
   InstantOf,
   MaxPerOwner,
   Persist,
@@ -26,6 +27,7 @@ const DEFAULT_ORPHAN_AFTER_MS = 30 * 60_000;
 const DEFAULT_BEFORE_SWEEP_TIMEOUT_MS = 30_000;
 const VALUE_AND_KEY = '(value, key)';
 const OWNER = `${VALUE_AND_KEY} => whatever tells owners apart`;
+const LEADER_KEY = `${VALUE_AND_KEY} => the key of the leader, or undefined`;
 const INSTANT = `${VALUE_AND_KEY} => epoch milliseconds, a Date, null or undefined`;
 const MATCH = 'a RegExp or a function (key) => boolean';
 
@@ -52,7 +54,8 @@ export function compilePolicy<K, V>(path: string, policy: Policy<K, V>): Compile
     rules: options.rules ?? [],
     activeAt: options.activeAt,
     keepWhile: options.keepWhile,
-    follows: options.follows,
+    follows: options.follows?.map,
+    leaderKey: options.follows?.key,
     orphanAfterMs:
       options.orphanAfter ?? (options.follows === undefined ? Infinity : DEFAULT_ORPHAN_AFTER_MS),
     maxEntries: options.maxEntries ?? Infinity,
@@ -113,7 +116,7 @@ function policySchema<K, V>() {
     activeAt: callback<InstantOf<K, V>>(INSTANT),
     keepWhile: callback<(value: V, key: K) => boolean>(`${VALUE_AND_KEY} => boolean`),
     rules: readRules<K, V>,
-    follows: readName,
+    follows: readFollows<K, V>,
     orphanAfter: readDurationOrFalse,
     maxEntries: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
     maxPerOwner: readMaxPerOwner<K, V>,
@@ -155,6 +158,17 @@ function readPersist<K, V>(value: unknown, option: string): Partial<Persist<K, V
   });
   if (read.encode !== undefined) return read;
   throw invalidType(optionPath(option, 'encode'), `a function ${VALUE_AND_KEY} => JSON`, undefined);
+}
+
+function readFollows<K, V>(value: unknown, option: string): Partial<Follows<K, V>> & { map: string } {
+  if (!isObjectOfOptions(value)) return { map: readName(value, option) };
+  const { map, key } = readOptions(option, value, {
+    map: readName,
+    key: callback<Follows<K, V>['key']>(LEADER_KEY),
+  });
+  if (map === undefined) throw invalidType(optionPath(option, 'map'), 'the name of a map', undefined);
+  if (key === undefined) throw invalidType(optionPath(option, 'key'), `a function ${LEADER_KEY}`, undefined);
+  return { map, key };
 }
 
 function readMaxPerOwner<K, V>(value: unknown, option: string): MaxPerOwner<K, V> {

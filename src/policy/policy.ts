@@ -93,11 +93,11 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   /** Lifetimes by key. The first rule that matches replaces all lifetimes of the map. Default: no rules. */
   rules?: ReadonlyArray<Rule<K, V>>;
   /**
-   * The name of the leader: the map whose entries those of this one accompany, by equal key. They leave in the same
-   * step as their leader's, whoever removed that, and activity here counts as activity there. 1 to 128 characters.
-   * Default: no leader.
+   * The name of the leader: the map whose entries those of this one accompany, by equal key or, with `{ map, key }`, by the
+   * key that their value names. They leave in the same step as their leader's, whoever removed that, and activity here
+   * counts as activity there. 1 to 128 characters. Default: no leader.
    */
-  follows?: string;
+  follows?: string | Follows<K, V>;
   /**
    * For a companion whose leader is tracked and has no such key: due when idle this long. 0 is due at once; `false` is
    * never. From 0 to 100 years. An error without `follows`. Default: `'30m'`.
@@ -181,6 +181,19 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   mode?: 'sweep' | 'observe';
 }
 
+/** The leader of entries that have other keys than it: tokens of a session, pending requests of a socket. */
+export interface Follows<K, V, Leader = string> {
+  /** The name of the leader. 1 to 128 characters. */
+  map: Leader;
+  /**
+   * The key of an entry's leader; `undefined`: it has none for the time being, and is no orphan. Any number of entries may have
+   * one leader. Synchronous. Asked when the entry is registered, set or touched, and once more before it leaves with its
+   * leader: it stays if it names another one then. One that throws, or answers a promise, leaves it where it was.
+   */
+  // A method, so that one that is annotated may take less than the map holds.
+  key(value: V, key: K): unknown;
+}
+
 /** A cap for each owner. */
 export interface MaxPerOwner<K, V> {
   /** Whose an entry is. */
@@ -229,6 +242,8 @@ export interface CompiledPolicy<K, V> {
   readonly activeAt: InstantOf<K, V> | undefined;
   readonly keepWhile: ((value: V, key: K) => boolean) | undefined;
   readonly follows: string | undefined;
+  /** Under which key its leader is; `undefined`: under its own. */
+  readonly leaderKey: ((value: V, key: K) => unknown) | undefined;
   /** `Infinity`: never, as for a map that follows nothing. */
   readonly orphanAfterMs: number;
   /** `Infinity`: no limit. */

@@ -1,7 +1,7 @@
 import type { EndedPolicy } from '../endings/ended-policy.js';
 import type { AnyMap, CollectionOf, KeyOf, MapName, ValueOf } from '../maps/collection-types.js';
 import type { TrackedMap } from '../maps/tracked-map.js';
-import type { Policy, Rule } from '../policy/policy.js';
+import type { Follows, Policy, Rule } from '../policy/policy.js';
 
 /** The policy of one collection. `adopt` has to be there for what no `TrackedMap` is, such as a `Set`. */
 export type PolicyOf<M, Leader = string> = AdoptedPolicyOf<M, Leader> & {
@@ -17,11 +17,11 @@ export type PolicyOf<M, Leader = string> = AdoptedPolicyOf<M, Leader> & {
  */
 export type AdoptedPolicyOf<M, Leader = string> = (unknown extends M ? LoosePolicy : KnownPolicy<M>) & {
   /**
-   * The name of the leader: the map whose entries those of this one accompany, by equal key. They leave in the same
-   * step as their leader's, whoever removed that, and activity here counts as activity there. 1 to 128 characters.
-   * Default: no leader.
+   * The name of the leader: the map whose entries those of this one accompany, by equal key or, with `{ map, key }`, by the
+   * key that their value names. They leave in the same step as their leader's, whoever removed that, and activity here
+   * counts as activity there. 1 to 128 characters. Default: no leader.
    */
-  follows?: Leader;
+  follows?: Leader | Follows<KeyOf<M>, ValueOf<M>, Leader>;
 };
 
 /** The policies of a registry by map name. */
@@ -75,7 +75,8 @@ type Loose<Option> = Option extends (...parameters: infer Parameters) => infer R
 /** What the functions of a policy, and of its rules, are called with. */
 type CallsOf<P> =
   | { [Name in keyof P]: CallOf<P[Name]> }[keyof P]
-  | (P extends { rules: ReadonlyArray<infer R> } ? CallsOf<Omit<R, 'match'>> : never);
+  | (P extends { rules: ReadonlyArray<infer R> } ? CallsOf<Omit<R, 'match'>> : never)
+  | (P extends { follows: { key: infer Key } } ? CallOf<Key> : never);
 type CallOf<Option> = Option extends (...parameters: infer Parameters) => unknown
   ? Parameters extends [infer V, infer K, ...unknown[]]
     ? { value: V; key: K }

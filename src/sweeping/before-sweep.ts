@@ -278,7 +278,7 @@ export class BeforeSweepGate {
     // The guard may have removed the entry itself.
     if (!tracker.stamps.holds(slot, generation)) return;
     const rule = reason === 'shed' ? 'shed' : isOfMany ? 'maxPerOwner' : 'maxEntries';
-    if (keeping !== undefined) keep(tracker, slot, tracker.stamps.keyOf(slot), keeping);
+    if (keeping !== undefined) keep(tracker, slot, keeping);
     else evict(tracker, slot, rule);
   }
 

@@ -206,7 +206,7 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
     const isThere = stamps.holds(slot, generation);
     // If nothing takes it now, every sweep looks at it.
     if (isThere && state === 'due') buckets.watch(slot);
-    else if (isThere && (state === 'guarded' || state === 'held')) keep(tracker, slot, key, state);
+    else if (isThere && (state === 'guarded' || state === 'held')) keep(tracker, slot, state);
     else if (isThere) due.file(slot, state);
     yield isThere && state === 'due' ? slot : undefined;
   }
@@ -216,12 +216,12 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
 function* rememberDue(tracker: Tracker): Generator<undefined> {
   const { stamps, due, order, policy, shared } = tracker;
   due.buckets.clear();
-  const walk = new AskedWalk(tracker, (_, slot, key, value, now) => {
+  const walk = new AskedWalk(tracker, (_, slot, _key, value, now) => {
     const generation = stamps.generation[slot] as number;
     const state = due.judgeAt(slot, value, now);
     if (!stamps.holds(slot, generation)) return;
     if (state === 'due') due.buckets.watch(slot);
-    else if (state === 'guarded' || state === 'held') keep(tracker, slot, key, state);
+    else if (state === 'guarded' || state === 'held') keep(tracker, slot, state);
     // It may have been known as active later than its value says now.
     if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now));
   });

@@ -1,32 +1,57 @@
 import type { StampedMap } from '../stamps/entry-stamps.js';
+import type { LeaderKeys } from './leader-keys.js';
+import { noLeader } from './leader-keys.js';
 
 /**
  * The neighbours of one map among the maps of an engine: its leader, which it follows, and its followers, whose entries
- * are the companions of its own. An entry and its companions have equal keys.
+ * are the companions of its own. An entry and its companions have equal keys, or a companion's value names the key of its
+ * leader.
  *
  * - A companion leaves in the same step as its leader's entry (`removals.ts`).
  * - Activity of a companion counts as activity of its leader's entry, and on up the chain (`Tracker.companionActive`).
  * - A companion whose leader has no such key is an orphan, and may have a lifetime as such (`DueQueue`).
  */
 export class Companions<M extends StampedMap> {
+  readonly #map: M;
   readonly #follows: string | undefined;
+  /** Of a map whose values name the keys of their leaders. */
+  readonly keys: LeaderKeys | undefined;
   /** The map that this one follows, while there is one of that name. */
   leader: M | undefined;
   readonly followers: M[] = [];
 
-  /** @param follows the name of the leader; `undefined` for a map that follows nothing */
-  constructor(follows: string | undefined) {
+  /**
+   * @param map whose neighbours they are
+   * @param follows the name of the leader; `undefined` for a map that follows nothing
+   */
+  constructor(map: M, follows: string | undefined, keys: LeaderKeys | undefined) {
+    this.#map = map;
     this.#follows = follows;
+    this.keys = keys;
   }
 
-  /** Returns whether the leader is tracked and has such a key. */
-  hasLeader(key: unknown): boolean {
-    return this.leader?.native.has(key) ?? false;
+  /** Returns under which key the leader of an entry is or would be. */
+  leaderKeyOf(slot: number): unknown {
+    return this.keys === undefined ? this.#map.stamps.keyOf(slot) : this.keys.of(slot);
+  }
+
+  /** Returns whether the leader is tracked and has the key of an entry. */
+  hasLeader(slot: number): boolean {
+    return this.leader?.native.has(this.leaderKeyOf(slot)) ?? false;
   }
 
   /** Returns whether the leader is tracked and has no such key. One that is tracked no more may have it. */
-  isOrphan(key: unknown): boolean {
-    return this.leader !== undefined && !this.leader.native.has(key);
+  isOrphan(slot: number): boolean {
+    if (this.leader === undefined) return false;
+    const leaderKey = this.leaderKeyOf(slot);
+    return leaderKey !== noLeader && !this.leader.native.has(leaderKey);
+  }
+
+  /** Returns the slots of the entries here that accompany a key of the leader. */
+  accompanying(leaderKey: unknown): readonly number[] {
+    if (this.keys !== undefined) return this.keys.naming(leaderKey);
+    const slot = this.#map.stamps.slotOf(leaderKey);
+    return slot === undefined ? [] : [slot];
   }
 
   /**

@@ -25,11 +25,17 @@ export interface QueuedMap extends StampedMap {
   /** Made with the first hold of one of its entries. */
   readonly holds: Holds | undefined;
   /** An entry was in use until now: that counts as activity, also of what it follows. */
-  usedUntilNow(key: unknown): void;
+  usedUntilNow(slot: number): void;
 }
 
 /** What keeps an entry that would else leave: a guard or, if there is none, a hold; its own or that of a companion. */
 export type Keeping = 'guarded' | 'held';
+
+/** Whose guard or hold it is: the entry's own or, in the map of a follower, that of a companion. */
+export interface Keeper {
+  readonly map: QueuedMap;
+  readonly slot: number;
+}
 
 /** What keeps it, if it is due; else what its lifetimes say. */
 export type JudgedState = LifetimeState | Keeping;
@@ -55,8 +61,8 @@ export class DueQueue {
   readonly #rules: RuleChoices;
   readonly #fromRegistrationMs: number;
   readonly #fromActivityMs: number;
-  /** The map whose guard or hold kept the entry that was judged last: this one or a follower; `undefined` if none did. */
-  keeper: QueuedMap | undefined;
+  /** Whose guard or hold kept the entry that was judged last; `undefined` if none did. */
+  keeper: Keeper | undefined;
   /** An eviction has looked at all that only a look can find due, since the last sweep. */
   isLookedAt = false;
   /** How many passes of the sweeper are through. */
@@ -186,7 +192,7 @@ export class DueQueue {
     const generation = stamps.generation[slot] as number;
     this.keeper = undefined;
     if ((flags & LEAVING) !== 0) {
-      if (!companions.hasLeader(key)) return 'due';
+      if (!companions.hasLeader(slot)) return 'due';
       if (!isReading) stamps.setFlag(slot, LEAVING, false);
     }
     // A policy function may ask for an explanation in the midst of a look, and for a sweep in that of an explanation.
@@ -250,28 +256,37 @@ export class DueQueue {
 
   // The own guard, or that of a companion, which is in use together with its leader's entry. One that is beyond its own
   // `maxAge` holds nothing.
-  #guardOf(slot: number, key: unknown, now: number, isReading: boolean): QueuedMap | undefined {
-    const { native, policy, companions } = this.#map;
+  #guardOf(slot: number, key: unknown, now: number, isReading: boolean): Keeper | undefined {
+    const { native, policy } = this.#map;
     if (policy.keepWhile !== undefined && this.#isHeldByOwn(slot, key, native.get(key), isReading))
-      return this.#map;
-    for (const { stamps, due } of companions.followers) {
-      const companion = stamps.slotOf(key);
-      if (companion === undefined || due.isBeyondMaxAge(companion, now)) continue;
-      const guard = due.#guardOf(companion, key, now, isReading);
-      if (guard !== undefined) return guard;
-    }
-    return undefined;
+      return { map: this.#map, slot };
+    return this.#amongCompanions(key, now, (due, companion, companionKey) =>
+      due.#guardOf(companion, companionKey, now, isReading),
+    );
   }
 
   // The map whose hold keeps an entry: its own or, beside an entry that is not beyond its `maxAge`, that of a follower.
-  #holderOf(slot: number, key: unknown, now: number): QueuedMap | undefined {
-    const { holds, companions } = this.#map;
-    if (holds?.has(slot)) return this.#map;
-    for (const { stamps, due } of companions.followers) {
-      const companion = stamps.slotOf(key);
-      if (companion === undefined || due.isBeyondMaxAge(companion, now)) continue;
-      const holder = due.#holderOf(companion, key, now);
-      if (holder !== undefined) return holder;
+  #holderOf(slot: number, key: unknown, now: number): Keeper | undefined {
+    if (this.#map.holds?.has(slot)) return { map: this.#map, slot };
+    return this.#amongCompanions(key, now, (due, companion, companionKey) =>
+      due.#holderOf(companion, companionKey, now),
+    );
+  }
+
+  /** Who of the companions of an entry keeps it; one that is beyond its own `maxAge` keeps nothing. */
+  #amongCompanions(
+    key: unknown,
+    now: number,
+    keeperOf: (due: DueQueue, companion: number, companionKey: unknown) => Keeper | undefined,
+  ): Keeper | undefined {
+    for (const { companions, stamps, due } of this.#map.companions.followers) {
+      for (const companion of companions.accompanying(key)) {
+        const companionKey = stamps.keyOf(companion);
+        // A guard that was asked before may have removed it.
+        if (stamps.slotOf(companionKey) !== companion || due.isBeyondMaxAge(companion, now)) continue;
+        const keeper = keeperOf(due, companion, companionKey);
+        if (keeper !== undefined) return keeper;
+      }
     }
     return undefined;
   }
@@ -335,8 +350,6 @@ export class DueQueue {
   #orphanMs(slot: number): number {
     const { orphanAfterMs } = this.#map.policy;
     if (orphanAfterMs === Number.POSITIVE_INFINITY) return orphanAfterMs;
-    return this.#map.companions.isOrphan(this.#map.stamps.keyOf(slot))
-      ? orphanAfterMs
-      : Number.POSITIVE_INFINITY;
+    return this.#map.companions.isOrphan(slot) ? orphanAfterMs : Number.POSITIVE_INFINITY;
   }
 }

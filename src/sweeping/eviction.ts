@@ -46,7 +46,7 @@ export class Eviction {
     const generation = stamps.generation[slot] as number;
     const keeping = due.keepingOf(slot, shared.timeline.now());
     if (!stamps.holds(slot, generation)) return;
-    if (keeping === 'guarded') keep(this.#tracker, slot, stamps.keyOf(slot), keeping);
+    if (keeping === 'guarded') keep(this.#tracker, slot, keeping);
     else if (keeping === undefined) this.take(slot, rule);
   }
 

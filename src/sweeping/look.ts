@@ -40,7 +40,7 @@ export function lookAt(
   // A policy function may have removed the entry.
   if (!stamps.holds(slot, generation)) return false;
   if (state === 'guarded' || state === 'held') {
-    keep(tracker, slot, key, state);
+    keep(tracker, slot, state);
     return false;
   }
   if (state !== 'due' || tracker.observing) {
@@ -53,7 +53,7 @@ export function lookAt(
   const isOvertaken =
     activity.latest(slot) !== activeAt ||
     (due.judge.needsValue && !Object.is(native.get(key), value)) ||
-    (due.judge.deadline.by === 'orphanAfter' && companions.hasLeader(key));
+    (due.judge.deadline.by === 'orphanAfter' && companions.hasLeader(slot));
   if (isOvertaken) {
     due.watch(slot);
     return false;
@@ -73,10 +73,10 @@ export function lookAt(
  * A guard or a hold was found to keep an entry, and its map stands in `due.keeper`: every sweep looks again until it lets
  * go. A look that finds a guard counts as activity, so that the entry is idle from the end of that; of a hold the release does.
  */
-export function keep({ due }: Tracker, slot: number, key: unknown, keeping: Keeping): void {
+export function keep({ due }: Tracker, slot: number, keeping: Keeping): void {
   due.mark(slot, keeping);
   due.watch(slot);
-  if (keeping === 'guarded') due.keeper?.usedUntilNow(key);
+  if (keeping === 'guarded') due.keeper?.map.usedUntilNow(due.keeper.slot);
 }
 
 // Does what `look` does, for a map with nothing but durations if nobody has to be told: most of a sweep's entries.

@@ -81,7 +81,7 @@ function* rank(tracker: Tracker, owned: Owned): Generator<void> {
     const state = due.judgeAt(slot, native.get(key), now);
     const { at } = due.judge.deadline;
     const isHis = () => stamps.holds(slot, generation) && owners?.of(slot) === owned;
-    if (isHis() && state === 'guarded') keep(tracker, slot, key, state);
+    if (isHis() && state === 'guarded') keep(tracker, slot, state);
     if (isHis() && state === 'due') ranking.due.push({ slot, generation });
     else if (isHis()) {
       if (state === 'live') ranking.nextDueAt = Math.min(ranking.nextDueAt, at);

@@ -1,16 +1,10 @@
-import { isThenable } from '../events/unawaited.js';
-import { ask, FAILED } from '../policy/ask.js';
-import type { CompiledPolicy } from '../policy/policy.js';
-import type { StampedMap } from '../stamps/entry-stamps.js';
+import { FAILED } from '../policy/ask.js';
+import type { MaxPerOwner } from '../policy/policy.js';
 import { IdleOrder } from '../stamps/idle-order.js';
+import { AskedAtSet, type AskedMap } from './asked-at-set.js';
 
 /** A map whose entries have owners. */
-export interface OwnedMap extends StampedMap {
-  readonly name: string;
-  readonly policy: CompiledPolicy<unknown, unknown>;
-  readonly shared: {
-    readonly failures: { reportOnce(map: string, callback: string, key: unknown, error: unknown): void };
-  };
+export interface OwnedMap extends AskedMap {
   readonly activity: {
     /** Returns the last activity that counts, monotonic ms. */
     latest(slot: number): number;
@@ -87,12 +81,12 @@ export class Owners {
   readonly over = new Set<Owned>();
   readonly #map: OwnedMap;
   readonly #byOwner = new Map<unknown, Owned>();
+  readonly #question: AskedAtSet;
   #bySlot: (Owned | undefined)[] = [];
-  // Generations: whoever is asked may set the same key.
-  readonly #asked = new Set<number>();
 
-  constructor(map: OwnedMap, max: number) {
+  constructor(map: OwnedMap, { owner, max }: MaxPerOwner<unknown, unknown>) {
     this.#map = map;
+    this.#question = new AskedAtSet(map, 'owner', owner, 'a value that tells owners apart, or undefined');
     this.max = max;
   }
 
@@ -121,15 +115,8 @@ export class Owners {
 
   /** Asks whose an entry is that was registered or set. One about which nobody can say stays whose it was. */
   ask(slot: number, key: unknown, value: unknown): void {
-    const { name, policy, stamps, shared } = this.#map;
-    const generation = stamps.generation[slot] as number;
-    if (policy.maxPerOwner === undefined || this.#asked.has(generation)) return;
-    this.#asked.add(generation);
-    const owner = ask('owner', policy.maxPerOwner.owner, value, key, objection, (error) =>
-      shared.failures.reportOnce(name, 'owner', key, error),
-    );
-    this.#asked.delete(generation);
-    if (owner !== FAILED && stamps.holds(slot, generation)) this.#give(slot, owner);
+    const owner = this.#question.ask(slot, key, value);
+    if (owner !== FAILED) this.#give(slot, owner);
   }
 
   /** The end of an entry was announced. */
@@ -193,8 +180,4 @@ export class Owners {
     }
     if (owned.slots.size > this.max) this.over.add(owned);
   }
-}
-
-function objection(answer: unknown): string | undefined {
-  return isThenable(answer) ? 'a value that tells owners apart, or undefined; got a promise' : undefined;
 }

@@ -18,6 +18,7 @@ import { shownKey } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
+import type { LeaderKeys } from './leader-keys.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
 import type { Seen, Tracker } from './tracker.js';
 
@@ -145,7 +146,27 @@ export function leaveAlone(
 
 /** A key has left its map: its companions leave too. */
 export function takeCompanions(tracker: Tracker, key: unknown, removal: Removal): void {
-  for (const follower of tracker.companions.followers) leaveWithLeader(follower, key, removal);
+  for (const follower of tracker.companions.followers) {
+    const { keys } = follower.companions;
+    const slot = keys === undefined ? follower.stamps.slotOf(key) : undefined;
+    if (keys !== undefined) takeNamed(follower, keys, key, removal);
+    else if (slot !== undefined) leaveWithLeader(follower, slot, removal);
+  }
+}
+
+/** Takes along what names the key that has left, unless it has come to name another one. */
+function takeNamed(tracker: Tracker, keys: LeaderKeys, leaderKey: unknown, removal: Removal): void {
+  const { native, stamps, due } = tracker;
+  const named = keys.naming(leaderKey).map((slot) => [slot, stamps.generation[slot] as number] as const);
+  for (const [slot, generation] of named) {
+    // Whatever runs for the others may have removed it.
+    if (!stamps.holds(slot, generation)) continue;
+    const key = stamps.keyOf(slot);
+    if (native.has(key)) keys.ask(slot, key, native.get(key));
+    if (!stamps.holds(slot, generation)) continue;
+    if (Object.is(keys.of(slot), leaderKey)) leaveWithLeader(tracker, slot, removal);
+    else due.watch(slot);
+  }
 }
 
 /**
@@ -190,14 +211,12 @@ function takeOut(tracker: Tracker, slot: number, reason: LeavingReason, removal:
 }
 
 /** The leader's entry has left: so does this one, guarded or not. */
-function leaveWithLeader(tracker: Tracker, key: unknown, removal: Removal): void {
-  const { stamps } = tracker;
-  const slot = stamps.slotOf(key);
-  if (slot === undefined) return;
+function leaveWithLeader(tracker: Tracker, slot: number, removal: Removal): void {
   // It stays as an orphan, for which nothing has filed it so far.
   if (tracker.observing) tracker.due.watch(slot);
   // What refuses now leaves at the next look.
-  else if (!removeThroughOwner(tracker, slot, 'companion', removal)) stamps.setFlag(slot, LEAVING, true);
+  else if (!removeThroughOwner(tracker, slot, 'companion', removal))
+    tracker.stamps.setFlag(slot, LEAVING, true);
 }
 
 /** Has the owner's own `delete` remove an entry, and sees what came of it. Returns whether the entry has left. */

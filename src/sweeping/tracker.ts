@@ -17,6 +17,7 @@ import { Companions } from './companions.js';
 import { DueQueue } from './due-queue.js';
 import type { EntryRecorder } from './entry-recorder.js';
 import { type Hold, Holds, holdOfNothing } from './holds.js';
+import { LeaderKeys } from './leader-keys.js';
 import { Owners } from './owners.js';
 import type { Removal } from './removal-callbacks.js';
 import type { Shared } from './shared.js';
@@ -144,9 +145,10 @@ export class Tracker {
     this.order = evicts ? new IdleOrder() : undefined;
     this.activity = new Activity(this.stamps, this.order);
     this.ages = new AgeTable(shared.grid.origin, cohortMsOf(policy, shared.cohortMs));
-    this.companions = new Companions(policy.follows);
+    const keys = policy.leaderKey && new LeaderKeys(this, policy.leaderKey);
+    this.companions = new Companions<Tracker>(this, policy.follows, keys);
     this.due = new DueQueue(this, shared);
-    this.owners = policy.maxPerOwner && new Owners(this, policy.maxPerOwner.max);
+    this.owners = policy.maxPerOwner && new Owners(this, policy.maxPerOwner);
   }
 
   /** The library judges, counts and reports here, and removes nothing. */
@@ -172,7 +174,7 @@ export class Tracker {
    */
   register(key: unknown, value: unknown, isWritten = true): void {
     if (this.isReleased) return;
-    const { leader } = this.companions;
+    const { leader, keys } = this.companions;
     const at = this.shared.timeline.now();
     const slot = this.stamps.register(key, at);
     this.registeredTotal += 1;
@@ -187,13 +189,17 @@ export class Tracker {
     const isBack = this.onReturn?.(slot, key, value) ?? false;
     // What the owner was asked may have removed the entry.
     if (!isBack && !this.stamps.holds(slot, generation)) return;
-    if (isBack) leader?.companionActive(key, this.stamps.lastActiveAt(slot));
-    else {
-      if (isWritten) leader?.companionActive(key, at, true);
-      this.due.fileNew(slot, at);
-    }
     // What has come back has the generation that it had.
     const registered = this.stamps.generation[slot] as number;
+    if (keys !== undefined) {
+      keys.ask(slot, key, value);
+      if (!this.stamps.holds(slot, registered)) return;
+    }
+    if (leader !== undefined && (isBack || isWritten)) {
+      const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
+      leader.companionActive(this.companions.leaderKeyOf(slot), activeAt, !isBack);
+    }
+    if (!isBack) this.due.fileNew(slot, at);
     this.claims?.registered(slot, key, value);
     if (!this.stamps.holds(slot, registered)) return;
     this.askOwner(slot, key, value);
@@ -229,7 +235,10 @@ export class Tracker {
       if (isNow) this.recorder?.used(slot);
       if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
     }
-    this.companions.leader?.companionActive(key, at, isNow);
+    const { leader, keys } = this.companions;
+    // Where there is no such entry, one that a value would have to name is not known.
+    if (slot !== undefined) leader?.companionActive(this.companions.leaderKeyOf(slot), at, isNow);
+    else if (keys === undefined) leader?.companionActive(key, at, isNow);
   }
 
   /** Takes a hold of the entry of a key; one of nothing if there is no such entry. */
@@ -246,29 +255,26 @@ export class Tracker {
   /** An entry is held from now on: a `beforeSweep` of it or of what it follows is to stop. */
   heldFromNow(slot: number): void {
     const { leader } = this.companions;
-    const key = this.stamps.keyOf(slot);
     if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
-    const leading = leader?.stamps.slotOf(key);
+    const leading = leader?.stamps.slotOf(this.companions.leaderKeyOf(slot));
     if (leading !== undefined) leader?.heldFromNow(leading);
   }
 
   /** A hold of an entry is over: it was active until now, and if nothing else keeps it, it may be evicted. */
   heldUntilNow(slot: number): void {
-    this.usedUntilNow(this.stamps.keyOf(slot));
+    this.usedUntilNow(slot);
     for (let map: Tracker | undefined = this; map !== undefined; map = map.companions.leader) {
       map.shared.capacity.request(map);
     }
   }
 
   /** An entry was in use until now, as a guard or the release of a hold says: that counts as activity, also of what it follows. */
-  usedUntilNow(key: unknown): void {
-    const slot = this.stamps.slotOf(key);
-    if (slot === undefined) return;
+  usedUntilNow(slot: number): void {
     const now = this.shared.timeline.now();
     this.activity.refreshAt(slot, now);
     this.recorder?.active(slot);
     if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
-    this.companions.leader?.companionActive(key, now, true);
+    this.companions.leader?.companionActive(this.companions.leaderKeyOf(slot), now, true);
   }
 
   /**
@@ -304,6 +310,7 @@ export class Tracker {
     this.due.forget(slot);
     this.holds?.forget(slot);
     this.owners?.forget(slot);
+    this.companions.keys?.forget(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
     if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
@@ -346,6 +353,7 @@ export class Tracker {
     this.activity.shrink(capacity);
     this.due.shrink(capacity);
     this.owners?.shrink(capacity);
+    this.companions.keys?.shrink(capacity);
   }
 
   /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */
@@ -353,6 +361,7 @@ export class Tracker {
     this.due.clear();
     this.holds?.clear();
     this.owners?.clear();
+    this.companions.keys?.clear();
     this.activity.clear();
     this.stamps.clear();
   }

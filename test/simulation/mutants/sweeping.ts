@@ -11,9 +11,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a companion leaves with the next tick',
     file: 'sweeping/removals.ts',
-    find: '  for (const follower of tracker.companions.followers) leaveWithLeader(follower, key, removal);',
-    replace: `  for (const follower of tracker.companions.followers) follower.refileAll();
-  void [key, removal, leaveWithLeader];`,
+    find: 'else if (slot !== undefined) leaveWithLeader(follower, slot, removal);',
+    replace: 'else follower.refileAll();',
   },
   {
     name: 'a guard is asked only once',
@@ -26,14 +25,14 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a guard that holds is no activity',
     file: 'sweeping/look.ts',
-    find: "if (keeping === 'guarded') due.keeper?.usedUntilNow(key);",
+    find: "if (keeping === 'guarded') due.keeper?.map.usedUntilNow(due.keeper.slot);",
     replace: '',
   },
   {
     name: 'a guard of a companion does not hold its leader',
     file: 'sweeping/due-queue.ts',
-    find: 'if (guard !== undefined) return guard;',
-    replace: '',
+    find: 'due.#guardOf(companion, companionKey, now, isReading),',
+    replace: 'due.#guardOf(companion, companionKey, now, isReading) && undefined,',
   },
   {
     name: 'a map that is asked is filed by what its values said first',
@@ -87,7 +86,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a companion does not keep its leader alive',
     file: 'maps/owner-writes.ts',
-    find: 'leader.companionActive(key, at, true);',
+    find: 'leader.companionActive(tracker.companions.leaderKeyOf(slot), at, true);',
     replace: '',
   },
   {
