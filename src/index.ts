@@ -37,6 +37,7 @@ export type { MapHandle } from './maps/map-handle.js';
 export { TrackedMap, type TrackedMapOptions } from './maps/tracked-map.js';
 export type { Duration } from './policy/duration.js';
 export type {
+  BatchedHook,
   BeforeSweepContext,
   Follows,
   Instant,

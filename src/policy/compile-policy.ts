@@ -4,6 +4,8 @@ import { checkAdoptable } from './adoptable.js';
 import { callback, truth } from './checks.js';
 import { durationMs, timerRange } from './duration.js';
 import type {
+  BatchedHook,
+  CompiledHook,
   CompiledLifetimes,
   CompiledPolicy,
   CompiledRule,
@@ -129,9 +131,7 @@ function policySchema<K, V>() {
         ['now', 'expired'],
         `${VALUE_AND_KEY} => epoch milliseconds`,
       ),
-    beforeSweep: callback<NonNullable<CompiledPolicy<K, V>['beforeSweep']>>(
-      '(value, key, { signal, attempt }) => void or a promise',
-    ),
+    beforeSweep: readBeforeSweep<K, V>,
     beforeSweepTimeout: (value: unknown, option: string) => durationMs(value, option, timerRange),
     dispose: callback<NonNullable<CompiledPolicy<K, V>['dispose']>>(
       '(value, key, reason) => void or a promise',
@@ -158,6 +158,25 @@ function readPersist<K, V>(value: unknown, option: string): Partial<Persist<K, V
   });
   if (read.encode !== undefined) return read;
   throw invalidType(optionPath(option, 'encode'), `a function ${VALUE_AND_KEY} => JSON`, undefined);
+}
+
+function readBeforeSweep<K, V>(value: unknown, option: string): CompiledHook<K, V> {
+  const single = '(value, key, { signal, attempt }) => void or a promise';
+  const many = '(entries, { signal, attempt }) => the keys that failed, or a promise of them';
+  if (typeof value === 'function') return { batch: undefined, run: value as never };
+  if (!isObjectOfOptions(value)) throw invalidType(option, `a function ${single}, or { batch, run }`, value);
+  const { batch, run } = readOptions(option, value, {
+    batch: (given: unknown, path: string) => readInteger(given, path, { min: 1, max: 1_000 }),
+    run: callback<BatchedHook<K, V>['run']>(many),
+  });
+  if (batch === undefined && run === undefined) {
+    throw invalidType(option, `a function ${single}, or { batch, run }`, value);
+  }
+  if (batch === undefined) {
+    throw invalidType(optionPath(option, 'batch'), 'an integer from 1 to 1,000', undefined);
+  }
+  if (run === undefined) throw invalidType(optionPath(option, 'run'), `a function ${many}`, undefined);
+  return { batch, run };
 }
 
 function readFollows<K, V>(value: unknown, option: string): Partial<Follows<K, V>> & { map: string } {

@@ -8,7 +8,7 @@ export interface BeforeSweepContext {
    * or after `beforeSweepTimeout` (`ERR_CALLBACK_TIMEOUT`). Stop then: the answer no longer counts.
    */
   readonly signal: AbortSignal;
-  /** Which call this is for the entry since it became due. Counts from 1. */
+  /** Which call this is for the entry since it became due; of a batch, for the one that was called for most often. Counts from 1. */
   readonly attempt: number;
 }
 
@@ -140,9 +140,10 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * entry at a time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
    * keeps the entry, and it is tried again later, with growing pauses; when `maxAge` is over it is tried once more, and
    * the entry leaves whatever comes of it. A call that timed out and ignores its signal may
-   * still run when the next one starts. May call back into the map. Default: none.
+   * still run when the next one starts. May call back into the map. What falls due in one instant is spread: beyond 256 entries
+   * of a map, its calls start evenly over one interval, but all at once in a sweep by hand. Default: none.
    */
-  beforeSweep?: (value: V, key: K, context: BeforeSweepContext) => void | Promise<void>;
+  beforeSweep?: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | BatchedHook<K, V>;
   /** How long one call of `beforeSweep` may take. From 1 ms. An error without `beforeSweep`. Default: `'30s'`. */
   beforeSweepTimeout?: Duration;
   /**
@@ -180,6 +181,28 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   /** `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry. */
   mode?: 'sweep' | 'observe';
 }
+
+/** A `beforeSweep` for many entries at once, such as one `DELETE … WHERE id IN (…)`. */
+export interface BatchedHook<K, V> {
+  /** How many entries one call may be for. An integer from 1 to 1,000. The last call of a sweep is for what is left. */
+  batch: number;
+  /**
+   * Called with entries that are due, `[key, value]` each, and answers the keys that failed: they stay, and each is tried again
+   * later by itself. `undefined`: none has failed. A throw, a rejection, a time-out, and an answer that holds anything but keys of
+   * the batch fail all of it. The signal is that of the whole batch: aborted when none of its entries is wanted any more.
+   */
+  // A method, so that one that is annotated may take less than the map holds.
+  run(
+    entries: [K, V][],
+    context: BeforeSweepContext,
+    // biome-ignore lint/suspicious/noConfusingVoidType: an asynchronous function may answer nothing
+  ): void | Iterable<K> | Promise<void | Iterable<K>>;
+}
+
+/** A checked `beforeSweep`. */
+export type CompiledHook<K, V> =
+  | { readonly batch: undefined; run(value: V, key: K, context: BeforeSweepContext): unknown }
+  | { readonly batch: number; run(entries: [K, V][], context: BeforeSweepContext): unknown };
 
 /** The leader of entries that have other keys than it: tokens of a session, pending requests of a socket. */
 export interface Follows<K, V, Leader = string> {
@@ -253,7 +276,7 @@ export interface CompiledPolicy<K, V> {
   /** `Infinity`: no bound is known. */
   readonly expectedMax: number;
   readonly unstamped: 'now' | 'expired' | ((value: V, key: K) => number);
-  readonly beforeSweep: ((value: V, key: K, context: BeforeSweepContext) => void | Promise<void>) | undefined;
+  readonly beforeSweep: CompiledHook<K, V> | undefined;
   readonly beforeSweepTimeoutMs: number;
   readonly dispose: ((value: V, key: K, reason: RemovalReason) => void) | undefined;
   readonly replaced: ((value: V, key: K, replacement: V) => void) | undefined;

@@ -110,7 +110,7 @@ export const metricsOfHooks: readonly PulledMetric[] = [
   {
     type: 'counter',
     name: 'before_sweep_total',
-    help: 'Calls of beforeSweep, by what came of them; aborted are those whose entry was touched or has left meanwhile.',
+    help: 'Entries for which beforeSweep was called, by what came of it; aborted are those that were touched or have left meanwhile.',
     labelNames: ['map', 'outcome'],
     read: (parts) => eachMapAnd('outcome', parts, (tracker) => tracker.beforeSweepTotal, hasHook),
   },

@@ -76,7 +76,10 @@ type Loose<Option> = Option extends (...parameters: infer Parameters) => infer R
 type CallsOf<P> =
   | { [Name in keyof P]: CallOf<P[Name]> }[keyof P]
   | (P extends { rules: ReadonlyArray<infer R> } ? CallsOf<Omit<R, 'match'>> : never)
-  | (P extends { follows: { key: infer Key } } ? CallOf<Key> : never);
+  | (P extends { follows: { key: infer Key } } ? CallOf<Key> : never)
+  | (P extends { beforeSweep: { run: (entries: [infer K, infer V][], ...more: never) => unknown } }
+      ? { value: V; key: K }
+      : never);
 type CallOf<Option> = Option extends (...parameters: infer Parameters) => unknown
   ? Parameters extends [infer V, infer K, ...unknown[]]
     ? { value: V; key: K }

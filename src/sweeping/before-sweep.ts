@@ -1,17 +1,12 @@
 import { MapsweepError } from '../errors.js';
 import type { HookCause } from '../events/reasons.js';
-import type { BeforeSweepContext } from '../policy/policy.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
-import { detached } from '../time/async-context.js';
-import { giveWay } from '../time/clock.js';
-import { TimerQueue } from '../time/timer-queue.js';
-import { TurnBudget } from '../time/turn-budget.js';
+import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
 import { keep, look } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
-const concurrency = 32;
 /** However often a hook fails, its entry is tried again at least this often. */
 const longestPauseMs = 60 * 60_000;
 
@@ -19,18 +14,14 @@ const longestPauseMs = 60 * 60_000;
 type HookState = 'queued' | 'running' | 'paused';
 
 /** The calls of `beforeSweep` for one entry, from the look that found it due. */
-interface Hook {
-  readonly tracker: Tracker;
-  readonly slot: number;
+interface Hook extends WaitingEntry {
   readonly generation: number;
   readonly reason: HookCause;
   state: HookState;
-  attempt: number;
   /** The next attempt comes no earlier, monotonic ms. */
   notBefore: number;
-  controller: AbortController | undefined;
-  /** Takes its time-out back, while it runs. */
-  noTimeout: (() => void) | undefined;
+  /** The call that runs. */
+  call: HookCall<Hook> | undefined;
   /** The entry was touched, replaced or removed while the hook ran. */
   isCancelled: boolean;
   /** Nobody waits for what it answers any more: its map was released, or the registry stopped. */
@@ -38,24 +29,25 @@ interface Hook {
 }
 
 /**
- * Runs `beforeSweep` beside the sweeps: at most 32 at once over all maps, the others in order of arrival; one an entry;
- * each for the time that its policy gives it. A failure keeps the entry and makes it wait, a touch aborts. Once `maxAge`
+ * Runs `beforeSweep` beside the sweeps, one an entry. A failure keeps the entry and makes it wait, a touch aborts. Once `maxAge`
  * is over, the first attempt that ends lets the entry go, whatever came of it.
  */
 export class BeforeSweepGate {
   readonly #shared: Shared;
   readonly #hooks = new Map<Tracker, Map<number, Hook>>();
-  readonly #queue = new Set<Hook>();
-  readonly #running = new Set<Hook>();
-  readonly #turn: TurnBudget;
+  readonly #calls: HookCalls<Hook>;
   #isClosed = false;
-  // What somebody sweeps by hand after a stop needs its time-outs, and the other timers rest then.
-  #ownTimers: TimerQueue | undefined;
 
   constructor(shared: Shared) {
     this.#shared = shared;
-    // Hooks that settle without I/O start one another from microtask to microtask.
-    this.#turn = new TurnBudget(shared.timeline.clock, shared.sliceBudgetMs, () => this.#startQueued());
+    this.#calls = new HookCalls(shared, {
+      // If it is not known any more its map was released.
+      isWanted: (hook) => this.stateOf(hook.tracker, hook.slot) === hook,
+      started: (call) => {
+        for (const hook of call.entries) Object.assign(hook, { state: 'running', call });
+      },
+      settled: (hook, key, failure) => this.#settled(hook, key, failure),
+    });
   }
 
   /** Returns how many hooks one map has, whatever they do. */
@@ -64,7 +56,7 @@ export class BeforeSweepGate {
     if (hooks === undefined) return 0;
     let count = hooks.size;
     // One that was told to stop and has not done so is known until it ends, but no entry waits for it.
-    for (const hook of this.#running) if (hooks.get(hook.slot) === hook && isForNothing(hook)) count -= 1;
+    for (const hook of this.#running()) if (hooks.get(hook.slot) === hook && isForNothing(hook)) count -= 1;
     return count;
   }
 
@@ -98,8 +90,7 @@ export class BeforeSweepGate {
         state,
         attempt: 0,
         notBefore: Number.NEGATIVE_INFINITY,
-        controller: undefined,
-        noTimeout: undefined,
+        call: undefined,
         isCancelled: false,
         isAbandoned: false,
       };
@@ -108,8 +99,7 @@ export class BeforeSweepGate {
     }
     if (hook.state !== 'paused' || (!isLast && this.#shared.timeline.now() < hook.notBefore)) return;
     hook.state = 'queued';
-    this.#queue.add(hook);
-    this.#startQueued();
+    this.#calls.add(hook);
   }
 
   /** The entry was touched, replaced or removed: what runs is told to stop, and what it answers will not count. */
@@ -121,18 +111,23 @@ export class BeforeSweepGate {
   #cancel(hook: Hook): void {
     if (hook.isCancelled) return;
     hook.isCancelled = true;
-    this.#queue.delete(hook);
+    this.#calls.delete(hook);
     // One that runs stays known until it has ended, so that no second one runs for the same entry.
     if (hook.state !== 'running' || !hook.tracker.stamps.holds(hook.slot, hook.generation))
       this.#forget(hook);
-    hook.controller?.abort(new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'));
+    // A batch goes on for the others.
+    if (!hook.call?.entries.every(({ isCancelled }) => isCancelled)) return;
+    hook.call.controller.abort(
+      new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'),
+    );
   }
 
   /** Tells every hook of a map that runs to stop, and forgets the others: the map is tracked or swept no more. */
   forget(tracker: Tracker): void {
     // They go at once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
     this.#hooks.delete(tracker);
-    for (const hook of this.#running) {
+    this.#calls.forget(tracker);
+    for (const hook of this.#running()) {
       if (hook.tracker !== tracker) continue;
       if (tracker.stamps.holds(hook.slot, hook.generation)) this.#hooksOf(tracker).set(hook.slot, hook);
       this.#abandon(hook);
@@ -144,21 +139,27 @@ export class BeforeSweepGate {
     this.#cancel(hook);
   }
 
-  /** Starts hooks again, after `close`: somebody sweeps by hand. */
-  open(): void {
+  /**
+   * A sweep begins: starts hooks again, after `close`.
+   *
+   * @param isHurried somebody has asked for it: nothing is spread over the interval
+   */
+  open(isHurried: boolean): void {
     this.#isClosed = false;
+    this.#calls.isHurried = isHurried;
   }
 
   /** Does the same for every map, and starts none before `open`. */
   close(): void {
     this.#isClosed = true;
-    this.#queue.clear();
+    this.#calls.clear();
     for (const tracker of [...this.#hooks.keys()]) this.forget(tracker);
     // Those too whose entry has left meanwhile.
-    for (const hook of this.#running) {
-      hook.noTimeout?.();
-      this.#abandon(hook);
-    }
+    for (const hook of this.#running()) this.#abandon(hook);
+  }
+
+  *#running(): Generator<Hook> {
+    for (const { entries } of this.#calls.running) yield* entries;
   }
 
   #hooksOf(tracker: Tracker): Map<number, Hook> {
@@ -170,75 +171,18 @@ export class BeforeSweepGate {
     return hooks;
   }
 
-  #startQueued(): void {
-    for (const hook of this.#queue) {
-      if (this.#running.size >= concurrency || this.#isClosed || !this.#turn.hasTime()) return;
-      this.#queue.delete(hook);
-      // If it is not known any more its map was released.
-      if (this.stateOf(hook.tracker, hook.slot) === hook) this.#start(hook);
-    }
-  }
-
-  #start(hook: Hook): void {
+  #settled(hook: Hook, key: unknown, failure: Failure | undefined): void {
     const { tracker, slot } = hook;
-    const { timeline } = this.#shared;
-    const timers = this.#timers();
-    const key = tracker.stamps.keyOf(slot);
-    const value = tracker.native.get(key);
-    const controller = new AbortController();
-    hook.state = 'running';
-    hook.attempt += 1;
-    hook.controller = controller;
-    this.#running.add(hook);
-    const { beforeSweep, beforeSweepTimeoutMs: timeoutMs } = tracker.policy;
-    const startedAt = timeline.now();
-    let isSettled = false;
-    const settle = (error: unknown, failed: boolean): void => {
-      if (isSettled) return;
-      isSettled = true;
-      hook.noTimeout?.();
-      this.#running.delete(hook);
-      const tookMs = timeline.now() - startedAt;
-      this.#shared.measurements.tell((listener) => listener.beforeSweepSettled?.(tookMs));
-      this.#settled(hook, key, failed, error);
-      this.#startQueued();
-    };
-    const expire = (): void => {
-      if (isSettled) return;
-      const error = new MapsweepError(
-        'ERR_CALLBACK_TIMEOUT',
-        `beforeSweep did not settle within ${timeoutMs} ms`,
-      );
-      controller.abort(error);
-      settle(error, true);
-    };
-    // After a turn: an answer that has come while the event loop was blocked counts.
-    const ticket = timers.schedule(
-      startedAt + timeoutMs,
-      () => void detached(() => giveWay(timeline.clock).then(expire)),
-    );
-    hook.noTimeout = () => timers.cancel(ticket);
-    const context: BeforeSweepContext = { signal: controller.signal, attempt: hook.attempt };
-    const run = async () => beforeSweep?.(value, key, context);
-    // With what waits for it, which would else keep the request alive in whose name it was started.
-    void detached(() =>
-      run().then(
-        () => settle(undefined, false),
-        (error: unknown) => settle(error, true),
-      ),
-    );
-  }
-
-  #settled(hook: Hook, key: unknown, failed: boolean, error: unknown): void {
-    const { tracker, slot } = hook;
-    hook.controller = undefined;
+    const failed = failure !== undefined;
+    hook.call = undefined;
     if (hook.isAbandoned || !tracker.stamps.holds(slot, hook.generation)) {
       tracker.beforeSweepTotal.aborted += 1;
       this.#forget(hook);
       return;
     }
     tracker.beforeSweepTotal[hook.isCancelled ? 'aborted' : failed ? 'failed' : 'succeeded'] += 1;
-    if (failed && !hook.isCancelled) this.#shared.failures.report(tracker.name, 'beforeSweep', key, error);
+    if (failure?.isTold && !hook.isCancelled)
+      this.#shared.failures.report(tracker.name, 'beforeSweep', key, failure.error);
     // Whoever was told may have removed it.
     if (!tracker.stamps.holds(slot, hook.generation)) return;
     const isLast = tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now());
@@ -254,13 +198,6 @@ export class BeforeSweepGate {
     }
     this.#forget(hook);
     this.#proceed(hook, isLast);
-  }
-
-  #timers(): TimerQueue {
-    const { isStopped, timers, timeline } = this.#shared;
-    if (!isStopped) return timers;
-    this.#ownTimers ??= new TimerQueue(timeline.clock);
-    return this.#ownTimers;
   }
 
   /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */

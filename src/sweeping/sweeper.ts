@@ -14,8 +14,8 @@ const stepsPerClockReading = 8;
 export interface SweeperHost extends Shared {
   readonly trackers: ReadonlyMap<string, Tracker>;
   readonly hooks: {
-    /** What is due may have its `beforeSweep` again, though the engine was stopped: somebody sweeps by hand. */
-    open(): void;
+    /** A sweep begins: what is due may have its `beforeSweep` again; at once, if somebody has asked for it. */
+    open(isHurried: boolean): void;
   };
   readonly capacity: {
     /** Has a map brought down to its caps after the current macrotask, unless it is within them. */
@@ -161,6 +161,7 @@ export class Sweeper {
   #passBetween(trackers: readonly Tracker[], scheduledAt: number): void {
     if (this.#inFlight !== undefined || this.#between !== undefined) return;
     this.#interrupted = false;
+    this.#host.hooks.open(false);
     const run = async (): Promise<void> => {
       this.#host.timeline.compareClocks();
       this.#totals = newTotals();
@@ -227,7 +228,7 @@ export class Sweeper {
     const { timeline, trackers } = this.#host;
     // It may have been stopped while this waited for the end of a pass in between; whoever asks for a sweep gets it even so.
     this.#interrupted = scheduledAt !== undefined && this.#isStopped;
-    if (!this.#interrupted) this.#host.hooks.open();
+    if (!this.#interrupted) this.#host.hooks.open(scheduledAt === undefined);
     timeline.compareClocks();
     const began = timeline.now();
     const startedAt = timeline.clock.now();
