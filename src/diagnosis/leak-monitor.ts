@@ -7,10 +7,13 @@ import type { Tracker } from '../sweeping/tracker.js';
 import { type CompiledLeakDetection, type LeakInstant, LeakJudge } from './leak-judge.js';
 import { type LeakVerdict, worse } from './leak-verdict.js';
 import type { HourlySize } from './size-history.js';
+import type { WatchedSize, WatchedSizes } from './watched-sizes.js';
 import type { Weights } from './weights.js';
 
 /** How many of the oldest keys a suspicion names. */
 const oldestKeysTold = 5;
+
+type Seen = Pick<LeakSuspectedEvent, 'size' | 'oldestKeys' | 'sites'>;
 
 interface Judges {
   readonly entries: LeakJudge;
@@ -19,11 +22,12 @@ interface Judges {
   verdict: LeakVerdict;
 }
 
-/** Judges every map after each pass, and tells when one leaks, and when it does no longer. */
+/** Judges every map and every watched size after each pass, and tells when one leaks, and when it does no longer. */
 export class LeakMonitor {
   readonly #engine: Engine;
   readonly #options: CompiledLeakDetection;
   readonly #weights: Weights;
+  readonly #watched: WatchedSizes;
   readonly #sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'];
   readonly #judges = new WeakMap<Tracker, Judges>();
   #lastAt: number;
@@ -34,11 +38,13 @@ export class LeakMonitor {
     engine: Engine,
     options: CompiledLeakDetection,
     weights: Weights,
+    watched: WatchedSizes,
     sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'],
   ) {
     this.#engine = engine;
     this.#options = options;
     this.#weights = weights;
+    this.#watched = watched;
     this.#sitesOf = sitesOf;
     this.#lastAt = engine.grid.origin;
     engine.afterPass.add((report) => this.#passFinished(report));
@@ -63,8 +69,24 @@ export class LeakMonitor {
       const before = judges.verdict;
       judges.verdict = this.#judge(tracker, judges, at);
       const isLeaking = judges.verdict.state === 'leaking';
-      if (isLeaking !== (before.state === 'leaking')) this.#tell(tracker, judges.verdict);
+      if (isLeaking !== (before.state === 'leaking')) {
+        this.#tell(tracker.name, judges.verdict, {
+          size: tracker.native.size(),
+          oldestKeys: tracker.stamps.oldestKeys(oldestKeysTold),
+          sites: this.#sitesOf(tracker),
+        });
+      }
     }
+    for (const watched of this.#watched.all()) this.#judgeWatched(watched, at);
+  }
+
+  #judgeWatched(watched: WatchedSize, at: number): void {
+    const before = watched.verdict;
+    const bound = watched.max === Number.POSITIVE_INFINITY ? undefined : { max: watched.max, name: 'max' };
+    const size = watched.ask();
+    const verdict = watched.judge.judge({ at, watchedMs: this.#watchedMs, size, bound });
+    if ((verdict.state === 'leaking') === (before.state === 'leaking')) return;
+    this.#tell(watched.name, verdict, { size, oldestKeys: [], sites: [] });
   }
 
   // Nothing leaves, and nothing is counted, while the process stands still: of a silence that is much longer than the one
@@ -93,17 +115,14 @@ export class LeakMonitor {
     return ofEntries.state === 'filling' ? ofEntries : worse(ofEntries, ofWeight);
   }
 
-  #tell(tracker: Tracker, { state, reason, perHour, since }: LeakVerdict): void {
-    const oldestKeys = tracker.stamps.oldestKeys(oldestKeysTold);
+  #tell(map: string, { state, reason, perHour, since }: LeakVerdict, seen: Seen): void {
     this.#engine.bus.emit('leak-suspected', {
-      map: tracker.name,
+      map,
       suspected: state === 'leaking',
       reason,
       perHour,
       since: since === undefined ? undefined : this.#engine.timeline.toEpoch(since),
-      size: tracker.native.size(),
-      oldestKeys,
-      sites: this.#sitesOf(tracker),
+      ...seen,
     });
   }
 

@@ -54,6 +54,7 @@ export interface DeadLetterEvent {
 
 /** The leak verdict of a map changed to `leaking`, or to another one from that. */
 export interface LeakSuspectedEvent {
+  /** The name of the map, or of the watched size. */
   readonly map: string;
   /** `false` when the suspicion is over. */
   readonly suspected: boolean;
@@ -64,7 +65,7 @@ export interface LeakSuspectedEvent {
   /** When it began, epoch ms. */
   readonly since: number | undefined;
   readonly size: number;
-  /** Up to five keys that have been there longest. */
+  /** Up to five keys that have been there longest; none of a watched size. */
   readonly oldestKeys: readonly unknown[];
   /** Where the sampled ones of its entries were registered, most first, if `captureSites` is on. */
   readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;

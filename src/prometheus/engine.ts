@@ -48,6 +48,7 @@ function callbackErrors(parts: RegistryInternals): Sample[] {
     if (!isShown(parts, tracker)) continue;
     counts.set(tracker.name, new Map(callbacksOf(tracker, parts).map((callback) => [callback, 0])));
   }
+  for (const { name } of parts.watched.all()) counts.set(name, new Map([['watch', 0]]));
   for (const [map, callback, count] of engine.failures.entries()) counts.get(map)?.set(callback, count);
   return [...counts].flatMap(([map, ofMap]) =>
     [...ofMap].map(([callback, value]) => ({ labels: { map: nameLabel(map), callback }, value })),
@@ -66,6 +67,9 @@ function callbacksOf(tracker: Tracker, { named, endings, deliveries }: RegistryI
     unstamped: typeof policy.unstamped === 'function',
     beforeSweep: policy.beforeSweep !== undefined,
     dispose: policy.dispose !== undefined,
+    replaced: policy.replaced !== undefined,
+    owner: policy.maxPerOwner !== undefined,
+    'follows.key': policy.leaderKey !== undefined,
     weigh: policy.weigh !== undefined,
     delete: named.has(tracker),
     settled: endings?.tracker === tracker,

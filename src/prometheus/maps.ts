@@ -1,17 +1,29 @@
+import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { eachMap, isShown, mapLabel, type PulledMetric, type Sample } from './pulled.js';
+import { eachMap, eachWatched, isShown, mapLabel, type PulledMetric, type Sample } from './pulled.js';
 
 const labelNames = ['map'];
+
+const isLeaking = ({ state }: LeakVerdict): number => (state === 'leaking' ? 1 : 0);
+
+/** Returns them while something fills or grows; `Infinity` if nobody knows. */
+function hoursToLimit({ state, hoursToLimit: hours }: LeakVerdict): number | undefined {
+  if (state !== 'filling' && state !== 'growing') return undefined;
+  return hours ?? Number.POSITIVE_INFINITY;
+}
 
 /** What is in each map, and how it came and went. */
 export const metricsOfMaps: readonly PulledMetric[] = [
   {
     type: 'gauge',
     name: 'entries',
-    help: 'Entries in the map.',
+    help: 'Entries in the map, or a watched size as of the last sweep.',
     labelNames,
-    read: (parts) => eachMap(parts, (tracker) => tracker.native.size()),
+    read: (parts) => [
+      ...eachMap(parts, (tracker) => tracker.native.size()),
+      ...eachWatched(parts, ({ size }) => size),
+    ],
   },
   {
     type: 'gauge',
@@ -53,8 +65,10 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     help: '1 while the map leaks: what has survived its youth never leaves, or nothing has left in 12 hours of growth; else 0.',
     labelNames,
     aggregator: 'max',
-    read: (parts) =>
-      eachMap(parts, (tracker) => (parts.leaks.verdictOf(tracker).state === 'leaking' ? 1 : 0)),
+    read: (parts) => [
+      ...eachMap(parts, (tracker) => isLeaking(parts.leaks.verdictOf(tracker))),
+      ...eachWatched(parts, ({ verdict }) => isLeaking(verdict)),
+    ],
   },
   {
     type: 'gauge',
@@ -62,12 +76,14 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     help: 'Hours until the bound of the map, or the heap limit, is reached, for maps that fill or grow; +Inf if nobody knows.',
     labelNames,
     aggregator: 'min',
-    read: (parts) =>
-      eachMap(
+    read: (parts) => [
+      ...eachMap(
         parts,
-        (tracker) => parts.leaks.verdictOf(tracker).hoursToLimit ?? Number.POSITIVE_INFINITY,
-        (tracker) => ['filling', 'growing'].includes(parts.leaks.verdictOf(tracker).state),
+        (tracker) => hoursToLimit(parts.leaks.verdictOf(tracker)) as number,
+        (tracker) => hoursToLimit(parts.leaks.verdictOf(tracker)) !== undefined,
       ),
+      ...eachWatched(parts, ({ verdict }) => hoursToLimit(verdict)),
+    ],
   },
 ];
 

@@ -1,3 +1,4 @@
+import type { WatchedSize } from '../diagnosis/watched-sizes.js';
 import { shownText } from '../events/shown.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -67,6 +68,17 @@ export function eachMap(
     samples.push({ labels: { map: mapLabel(tracker) }, value: value(tracker) });
   }
   return samples;
+}
+
+/** Returns one series for each size that is watched beside the maps. */
+export function eachWatched(
+  { watched }: RegistryInternals,
+  value: (watched: WatchedSize) => number | undefined,
+): Sample[] {
+  return watched.all().flatMap((of) => {
+    const read = value(of);
+    return read === undefined ? [] : { labels: { map: nameLabel(of.name) }, value: read };
+  });
 }
 
 /** Returns the one series of a metric without labels. */

@@ -1,5 +1,6 @@
 import { LeakMonitor } from '../diagnosis/leak-monitor.js';
 import { RegistrationSites } from '../diagnosis/registration-sites.js';
+import { WatchedSizes } from '../diagnosis/watched-sizes.js';
 import { Weights } from '../diagnosis/weights.js';
 import { Deliveries } from '../endings/deliveries.js';
 import { Endings } from '../endings/endings.js';
@@ -61,7 +62,8 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   undo.push(() => engine.stop());
   const sites = new RegistrationSites(engine, options.captureSites);
   const weights = new Weights(engine);
-  const leaks = new LeakMonitor(engine, leakDetection, weights, (tracker) => sites.of(tracker));
+  const watched = new WatchedSizes(engine, leakDetection);
+  const leaks = new LeakMonitor(engine, leakDetection, weights, watched, (tracker) => sites.of(tracker));
   const now = () => engine.timeline.now();
   const tombstones = ended && new Tombstones(ended.tombstones, now);
   const ids =
@@ -97,6 +99,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     named: new WeakSet(),
     engine,
     leaks,
+    watched,
     sites,
     weights,
     endings: undefined,

@@ -37,7 +37,6 @@ export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracke
   const { name, policy, due } = tracker;
   const { timeline, hooks } = engine;
   const oldestRegisteredAt = tracker.stamps.oldestRegisteredAt();
-  const leak = leaks.verdictOf(tracker);
   const size = tracker.native.size();
   return {
     name,
@@ -49,10 +48,34 @@ export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracke
     overdue: due.overdueCount,
     guarded: due.guardedCount,
     waiting: hooks.countOf(tracker),
-    leak: { ...leak, since: leak.since === undefined ? undefined : timeline.toEpoch(leak.since) },
+    leak: shownVerdict(engine, leaks.verdictOf(tracker)),
     estimatedBytes: weights.estimatedBytes(tracker),
   };
 }
+
+/** A size that is no Map's, as of the last sweep. */
+export interface WatchedFigures {
+  readonly name: string;
+  readonly size: number;
+  /** To what its owner bounds it; `undefined`: to nothing. */
+  readonly max: number | undefined;
+  /** Whether it leaks; its `since` is epoch ms. */
+  readonly leak: LeakVerdict;
+}
+
+/** Returns what is known of each watched size. */
+export const watchedFigures = ({ engine, watched }: RegistryInternals): WatchedFigures[] =>
+  watched.all().map(({ name, size, max, verdict }) => ({
+    name,
+    size,
+    max: max === Number.POSITIVE_INFINITY ? undefined : max,
+    leak: shownVerdict(engine, verdict),
+  }));
+
+const shownVerdict = ({ timeline }: Engine, leak: LeakVerdict): LeakVerdict => ({
+  ...leak,
+  since: leak.since === undefined ? undefined : timeline.toEpoch(leak.since),
+});
 
 /** How one recipient of the endings is doing. */
 export interface RecipientReport {

@@ -54,7 +54,7 @@ function* journalFailures({ engine, restart }: RegistryInternals): Generator<str
   yield `the journal ${shownKey(recorder.journalName)} has taken nothing for ${span(waitedMs)}${what}${why}`;
 }
 
-function warningsOf({ engine, leaks, deliveries }: RegistryInternals): string[] {
+function warningsOf({ engine, leaks, watched, deliveries }: RegistryInternals): string[] {
   const warnings: string[] = [];
   for (const tracker of engine.trackers.values()) {
     const { state, reason } = leaks.verdictOf(tracker);
@@ -63,6 +63,9 @@ function warningsOf({ engine, leaks, deliveries }: RegistryInternals): string[] 
       warnings.push(
         `the map ${shownKey(tracker.name)} keeps entries where they cannot be seen: they are not tracked`,
       );
+  }
+  for (const { name, verdict } of watched.all()) {
+    if (verdict.state === 'leaking') warnings.push(`the size ${shownKey(name)} leaks: ${verdict.reason}`);
   }
   const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)

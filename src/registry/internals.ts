@@ -1,5 +1,6 @@
 import type { LeakMonitor } from '../diagnosis/leak-monitor.js';
 import type { RegistrationSites } from '../diagnosis/registration-sites.js';
+import type { WatchedSizes } from '../diagnosis/watched-sizes.js';
 import type { Weights } from '../diagnosis/weights.js';
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
@@ -23,6 +24,8 @@ export interface RegistryInternals {
   readonly named: { has(tracker: Tracker): boolean };
   readonly engine: Engine;
   readonly leaks: LeakMonitor;
+  /** Sizes that are no Map's. */
+  readonly watched: WatchedSizes;
   readonly sites: RegistrationSites;
   readonly weights: Weights;
   readonly endings: Endings | undefined;

@@ -24,7 +24,14 @@ import { checkAdoptable } from '../policy/adoptable.js';
 import { checkReplaced, compilePolicy } from '../policy/compile-policy.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import type { Policy } from '../policy/policy.js';
-import { optionPath, readInteger, readName, readOneOf, readOptions } from '../policy/read-options.js';
+import {
+  invalidType,
+  optionPath,
+  readInteger,
+  readName,
+  readOneOf,
+  readOptions,
+} from '../policy/read-options.js';
 import { closeUntaken } from '../restart/persist-to.js';
 import type { RegistrySnapshot } from '../restart/snapshot.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
@@ -46,6 +53,10 @@ export interface CloseResult {
 
 /** A message is for a person: of a registry of a thousand maps it does not name all. */
 const mostMapsListed = 20;
+
+const watchSchema = {
+  max: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
+};
 
 const endSchema = {
   reason: readName,
@@ -95,9 +106,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const { engine, sites, restart } = this.#parts;
     const path = optionPath('maps', name);
     const target = checkAdoptable('map', map);
-    if (engine.trackers.has(name)) {
-      throw new MapsweepTypeError('ERR_DUPLICATE_NAME', `name: there is a map ${shownKey(name)} already`);
-    }
+    this.#assertFree(name);
     assertNotTracked('map', target);
     const compiled = compilePolicy(path, (policy === undefined ? {} : policy) as Policy<unknown, unknown>);
     if (compiled.adopt !== undefined) {
@@ -119,6 +128,28 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       if (adoptions.get(name) === adoption) adoptions.delete(name);
     };
     return new MapHandle<A, KeyOf<A>>(engine, { tracker: adoption.tracker, release });
+  }
+
+  /**
+   * Watches a size that is no Map's: of an array, a cache, a private map, the listeners of an emitter. Whether it leaks is judged
+   * as it is for a map, by its size alone, and a check of a leak test sees whether it comes back. It is in `report()`, and in the
+   * metrics `entries`, `leak_suspected` and `hours_to_limit` under its name.
+   *
+   * @param name 1 to 128 characters; of no map, and of no other watched size
+   * @param size asked for now and once a sweep, never by a scrape. A number from 0 on; what throws or answers something else is
+   *   counted and said once, and the size stays as it was
+   * @param options `max`: to what you bound it yourself, from 1; below it a size that grows is `filling`, and no leak. Default:
+   *   no bound is known
+   * @returns ends it; calling that again is harmless
+   * @throws MapsweepTypeError or MapsweepRangeError if the name is taken or an argument is wrong
+   */
+  watch(name: string, size: () => number, options: { max?: number } = {}): () => void {
+    this.#assertOpen('watch');
+    readName(name, 'name');
+    if (typeof size !== 'function') throw invalidType('size', 'a function () => number', size);
+    const { max } = readOptions('', options, watchSchema);
+    this.#assertFree(name);
+    return this.#parts.watched.add(name, size, max ?? Number.POSITIVE_INFINITY);
   }
 
   /**
@@ -343,6 +374,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.stop();
     for (const adoption of adoptions.values()) adoption.release();
     adoptions.clear();
+    this.#parts.watched.clear();
     this.#parts.engine.measurements.tell((listener) => listener.closed?.());
     this.#parts.memory?.stop();
     this.#parts.lines?.tellLeftOut(true);
@@ -353,6 +385,13 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   #assertOpen(method: string): void {
     if (this.#closed === undefined) return;
     throw new MapsweepError('ERR_CLOSED', `${method}: the registry is closed`);
+  }
+
+  #assertFree(name: string): void {
+    const { engine, watched } = this.#parts;
+    const taken = engine.trackers.has(name) ? 'map' : watched.has(name) ? 'watched size' : undefined;
+    if (taken === undefined) return;
+    throw new MapsweepTypeError('ERR_DUPLICATE_NAME', `name: there is a ${taken} ${shownKey(name)} already`);
   }
 
   #tracker(map: unknown): Tracker {

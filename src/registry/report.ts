@@ -14,6 +14,8 @@ import {
   mapFigures,
   type RecipientReport,
   recipientReports,
+  type WatchedFigures,
+  watchedFigures,
 } from './figures.js';
 import type { RegistryInternals } from './internals.js';
 
@@ -74,6 +76,8 @@ export interface RegistryReport {
   readonly lastSweepAt: number | undefined;
   readonly stopped: boolean;
   readonly maps: readonly MapReport[];
+  /** Sizes that are no Map's. */
+  readonly watched: readonly WatchedFigures[];
   readonly endings: EndingsReport | undefined;
   /** What callbacks of the owner threw, by map and callback. */
   readonly callbackErrors: readonly CallbackErrors[];
@@ -90,6 +94,7 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
     lastSweepAt: engine.sweeper.lastFinishedAt,
     stopped: engine.isStopped,
     maps: [...engine.trackers.values()].map((tracker) => mapReport(parts, tracker)),
+    watched: watchedFigures(parts),
     endings: endings && {
       map: endings.tracker.name,
       ended: { ...endings.endedTotal },
@@ -143,7 +148,8 @@ function printed(report: ReportData): string {
       ...report.maps.map(mapRow),
     ]),
   ];
-  lines.push(...leakLines(report.maps));
+  lines.push(...watchedLines(report.watched));
+  lines.push(...leakLines([...report.maps, ...report.watched]));
   lines.push(...weightLines(report.maps));
   lines.push(...holdLines(report.maps));
   if (report.endings !== undefined) lines.push('', ...endingLines(report.endings));
@@ -193,7 +199,15 @@ function mapRow(map: MapReport): string[] {
   ];
 }
 
-function leakLines(maps: readonly MapReport[]): string[] {
+function watchedLines(watched: readonly WatchedFigures[]): string[] {
+  if (watched.length === 0) return [];
+  const verdict = ({ leak }: WatchedFigures): string => (leak.state === 'ok' ? 'ok' : leakCell(leak));
+  const max = (of: WatchedFigures): string => (of.max === undefined ? '-' : String(of.max));
+  const rows = watched.map((of) => [shownText(of.name), String(of.size), max(of), verdict(of)]);
+  return ['', ...table([['watched', 'size', 'max', 'verdict'], ...rows])];
+}
+
+function leakLines(maps: readonly Pick<MapReport, 'name' | 'leak'>[]): string[] {
   const lines = maps
     .filter(({ leak }) => leak.state !== 'ok')
     .map(({ name, leak }) => `${shownText(name)} is ${leak.state}: ${leak.reason}`);

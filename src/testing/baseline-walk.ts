@@ -155,7 +155,7 @@ export class BaselineWalk {
     await this.#drain(this.#plan.drain, this.ledger);
     this.ledger.endStretch(times);
     this.levels.end();
-    if (this.levels.all.some(({ before, after }) => before !== after)) this.isTouched = true;
+    if (this.levels.all.some(({ hasChanged }) => hasChanged)) this.isTouched = true;
     if (this.stretches === 0) {
       this.pending = { ...this.pending, after: pendingOf(this.#subject) };
       this.passedMs = this.#drainedMs;

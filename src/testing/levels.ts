@@ -1,3 +1,4 @@
+import { shownKey } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Course, courseOfLevel } from './course.js';
 import type { Subject } from './subject.js';
@@ -10,6 +11,8 @@ export interface Level {
   /** What it was before the first stretch of runs, and after that. */
   readonly before: number;
   readonly after: number;
+  /** It was seen to change: the scenario has to do with it. */
+  readonly hasChanged: boolean;
   /** The stretch begins. */
   begin(runs: number): void;
   /** A run of it is over. */
@@ -26,9 +29,11 @@ export class Levels {
 
   constructor(subject: Subject) {
     this.#subject = subject;
-    // A size that is no Map's and that a registry is told to watch belongs here, as another SizeLevel.
-    if (subject.registry !== undefined) {
-      this.#sizes.push(new SizeLevel('the number of tracked maps', () => subject.trackers().length));
+    const { registry } = subject;
+    if (registry === undefined) return;
+    this.#sizes.push(new SizeLevel('the number of tracked maps', () => subject.trackers().length));
+    for (const watched of registry.watched.all()) {
+      this.#sizes.push(new SizeLevel(`the watched size ${shownKey(watched.name)}`, () => watched.ask()));
     }
   }
 
@@ -61,6 +66,7 @@ class SizeLevel implements Level {
   readonly #lows: number[] = [];
   #now: number;
   #after: number | undefined;
+  hasChanged = false;
 
   constructor(called: string, read: () => number) {
     this.called = called;
@@ -85,12 +91,16 @@ class SizeLevel implements Level {
   }
 
   sample(): void {
+    const size = this.#read();
+    if (size !== this.#now) this.hasChanged = true;
     // Of the first stretch its beginning is enough: it only says whether there is anything to look at.
-    if (this.#lows.length > 1) this.#lows.push(Math.min(this.#lows.pop() as number, this.#read()));
+    if (this.#lows.length > 1) this.#lows.push(Math.min(this.#lows.pop() as number, size));
   }
 
   end(): void {
-    this.#now = this.#read();
+    const size = this.#read();
+    if (size !== this.#now) this.hasChanged = true;
+    this.#now = size;
     this.#after ??= this.#now;
   }
 }
@@ -149,6 +159,10 @@ class WeightLevel implements Level {
 
   get after(): number {
     return this.#first?.after ?? 0;
+  }
+
+  get hasChanged(): boolean {
+    return this.before !== this.after;
   }
 
   begin(runs: number): void {
