@@ -3,6 +3,7 @@ import { tracedDeliver } from '../events/diagnostics-channels.js';
 import type { Deliver, EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { CompiledEnded } from './ended-policy.js';
+import type { LeftAttempt } from './left-attempts.js';
 import { Notifier } from './notifier.js';
 import type { ObligationLog } from './notifier-options.js';
 
@@ -61,6 +62,11 @@ export class Deliveries {
 
   halt(): void {
     for (const { notifier } of this.recipients) notifier.halt();
+  }
+
+  /** As `Notifier.leave`, of each recipient. */
+  leave(): LeftAttempt[] {
+    return this.recipients.flatMap(({ notifier }) => notifier.leave());
   }
 
   async finish(deadlineAtMonotonic: number): Promise<void> {

@@ -9,14 +9,18 @@ import { AttemptContext, abortAttempt, abortReasonOf } from './attempt-context.j
 import { DeadLetters } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
 import { InFlight } from './in-flight.js';
+import type { LeftAttempt } from './left-attempts.js';
 import type { NotifierLimits, NotifierOptions, NotifierSink, ObligationLog } from './notifier-options.js';
 import { type LetterRecord, newObligation, type Obligation, type OpenObligation } from './obligation.js';
 import { RetryWaits } from './retry-waits.js';
 
 /** What a {@link Notifier} owes, for a snapshot. Instants are monotonic ms. */
 export interface NotifierState<K, V> {
-  /** `attempts` counts those of the round, one that is in flight included. */
-  pending: OpenObligation<K, V>[];
+  /**
+   * `attempts` counts those of the round, one that is in flight included; but not one that is `left`: it runs on in this process,
+   * and settles as that attempt does.
+   */
+  pending: (OpenObligation<K, V> & { readonly left?: Promise<unknown> | undefined })[];
   /** Oldest first. */
   deadLetters: Pick<LetterRecord<K, V>, 'letter' | 'diedAt'>[];
 }
@@ -26,6 +30,8 @@ interface Attempt<K, V> {
   readonly context: AttemptContext;
   /** Monotonic. */
   readonly startedAt: number;
+  /** Whoever waits for what comes of it, though this notifier is closed. */
+  left?: { resolve(): void; reject(error: unknown): void };
 }
 
 /** How long attempts may start one another before the event loop gets a turn, ms. */
@@ -235,6 +241,23 @@ export class Notifier<K, V> {
     this.#pump();
   }
 
+  /**
+   * Starts nothing more, ever, and aborts the signals of the attempts that run: at once. Returns these, with what will come of
+   * each.
+   */
+  leave(): LeftAttempt[] {
+    const left: LeftAttempt[] = [];
+    for (const attempt of this.#inFlight) {
+      const outcome = new Promise<void>((resolve, reject) => {
+        attempt.left = { resolve, reject };
+      });
+      left.push({ recipient: this.#recipient, id: attempt.obligation.id, outcome });
+    }
+    if (this.#finishing === undefined) void this.finish(Number.NEGATIVE_INFINITY);
+    this.#close();
+    return left;
+  }
+
   /** Returns all that is owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
   export(): NotifierState<K, V> {
     const pending: NotifierState<K, V>['pending'] = [];
@@ -257,8 +280,14 @@ export class Notifier<K, V> {
     this.#letters.tell();
     const now = this.#clock.monotonic();
     for (const open of state.pending) {
+      const { left } = open;
       // Its age goes by the wall clock: that of an earlier life told when it began.
-      this.#accept(open, now - Math.max(0, this.#clock.now() - open.event.endedAt), false);
+      this.#accept(open, now - Math.max(0, this.#clock.now() - open.event.endedAt), left !== undefined);
+      const obligation = left && this.#pending.get(open.event.id);
+      if (!obligation?.isHeld) continue;
+      // The attempt of an earlier owner in this process runs on: it counts as one of this one.
+      obligation.isHeld = false;
+      void this.#attempt(obligation, now, () => left);
     }
   }
 
@@ -329,20 +358,25 @@ export class Notifier<K, V> {
 
   // `await` treats a value, a promise and the oddest thenable alike, and is over in a microtask at the earliest. Nothing but
   // the handler may throw in here.
-  async #attempt(obligation: Obligation<K, V>, now: number): Promise<void> {
+  async #attempt(
+    obligation: Obligation<K, V>,
+    now: number,
+    deliver: (event: EndedEvent<K, V>, context: AttemptContext) => unknown = this.#deliver,
+  ): Promise<void> {
     obligation.attempts += 1;
     obligation.triedAt ??= now;
     const context = new AttemptContext(obligation.attempts);
     const attempt: Attempt<K, V> = { obligation, context, startedAt: now };
     this.#inFlight.add(attempt);
-    const deliver = this.#deliver;
     try {
       await detached(() => deliver(obligation.event, context));
     } catch (error) {
+      attempt.left?.reject(error);
       if (this.#inFlight.delete(attempt)) this.#fail(attempt, error, false);
       else this.#failLate(attempt, error);
       return;
     }
+    attempt.left?.resolve();
     if (!this.#inFlight.delete(attempt)) {
       this.#succeedLate(attempt);
       return;

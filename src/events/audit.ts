@@ -21,9 +21,10 @@ const causers: Readonly<Record<string, string>> = {
   evicted: 'cap',
   companion: 'leader',
   lost: 'restart',
+  closed: 'close',
 };
 
-/** Returns who has removed an entry or ended a run for this reason: `owner`, `sweeper`, `cap`, `leader` or `restart`. */
+/** Returns who has removed an entry or ended a run for this reason: `owner`, `sweeper`, `cap`, `leader`, `restart` or `close`. */
 export const causerOf = (reason: string): string =>
   Object.hasOwn(causers, reason) ? (causers[reason] as string) : 'owner';
 

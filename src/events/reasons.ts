@@ -1,14 +1,14 @@
 /** The reasons for which an entry leaves its map. */
-export const leavingReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion'] as const;
+export const leavingReasons = ['deleted', 'cleared', 'swept', 'evicted', 'companion', 'closed'] as const;
 
 /** A reason for which an entry leaves its map. */
 export type LeavingReason = (typeof leavingReasons)[number];
 
 /** A reason for which the library itself removes an entry. */
-export type LibraryReason = 'swept' | 'evicted';
+export type LibraryReason = 'swept' | 'evicted' | 'closed';
 
 /** Why an entry is to leave whose `beforeSweep` is called first; `shed`: evicted because the memory is nearly full. */
-export type HookCause = LibraryReason | 'shed';
+export type HookCause = 'swept' | 'evicted' | 'shed';
 
 /**
  * Why an entry left its map, with its value.
@@ -18,6 +18,7 @@ export type HookCause = LibraryReason | 'shed';
  * - `swept`: the sweeper removed the entry because it was due
  * - `evicted`: the entry was removed because of `maxEntries` or `maxPerOwner`
  * - `companion`: the entry of the leader left, whichever way
+ * - `closed`: the registry was closed with `dispose: true`
  */
 export type RemovalReason = LeavingReason;
 

@@ -170,8 +170,10 @@ function oldestAges(parts: RegistryInternals): Sample[] {
 
 function removals(parts: RegistryInternals): Sample[] {
   return eachMapAnd('reason', parts, (tracker) => {
-    if (parts.named.has(tracker)) return tracker.removedTotal;
-    const counts = Object.entries(tracker.removedTotal);
+    // With what a closed registry has disposed of, its series have left.
+    const { closed: _, ...removed } = tracker.removedTotal;
+    if (parts.named.has(tracker)) return removed;
+    const counts = Object.entries(removed);
     return Object.fromEntries(counts.filter(([reason, count]) => count > 0 || mayLeave(tracker, reason)));
   });
 }

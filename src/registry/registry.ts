@@ -1,5 +1,6 @@
 import { type Explanation, explain } from '../diagnosis/explain.js';
 import type { EndOptions, EndResult, TransferResult } from '../endings/endings.js';
+import { leaveAttempts } from '../endings/left-attempts.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { eventNames, type RegistryEvents } from '../events/event-bus.js';
@@ -17,10 +18,12 @@ import type {
   RegistryMaps,
   RunKey,
 } from '../maps/collection-types.js';
+import { disposeAll } from '../maps/dispose-all.js';
 import { MapHandle } from '../maps/map-handle.js';
 import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
+import { truth } from '../policy/checks.js';
 import { checkReplaced, compilePolicy } from '../policy/compile-policy.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import type { Policy } from '../policy/policy.js';
@@ -45,10 +48,16 @@ import type { AdoptedPolicyOf, KnownMaps } from './policy-types.js';
 import type { RegistryOptions } from './registry-options.js';
 import { type RegistryReport, reportOf } from './report.js';
 
-/** What `close()` could not deliver. */
-export interface CloseResult {
-  /** How many endings were not delivered: still pending, which a journal holds, or made dead letters by the deadline. */
+/** What `detach()` could not deliver. */
+export interface DetachResult {
+  /** How many endings were not delivered: still pending, which a journal holds, or made dead letters meanwhile. */
   readonly undelivered: number;
+}
+
+/** What `close()` could not do by its deadline. */
+export interface CloseResult extends DetachResult {
+  /** How many live entries were not disposed of: still there, or with a `dispose` that has not settled. 0 without `dispose`. */
+  readonly undisposed: number;
 }
 
 /** A message is for a person: of a registry of a thousand maps it does not name all. */
@@ -82,6 +91,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   readonly #assembly: Assembly;
   readonly #parts: RegistryInternals;
   #closed: Promise<CloseResult> | undefined;
+  #detached: DetachResult | undefined;
 
   /** Use `createRegistry`. */
   constructor(assembly: Assembly) {
@@ -338,16 +348,55 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   }
 
   /**
+   * Leaves at once, for a process that cannot wait: stops, aborts the attempts that run, writes what is unwritten, and gives the
+   * journal and the adopted maps back. What is undelivered stays in the journal; without one it is gone, which is a warning of
+   * the process (`MAPSWEEP_UNDELIVERED`). A registry of this process that opens the same journal next takes over the attempts
+   * that still run, and what comes of them. Idempotent.
+   */
+  detach(): DetachResult {
+    if (this.#detached !== undefined) return this.#detached;
+    const { deliveries, engine, restart } = this.#parts;
+    this.#parts.isClosed = true;
+    this.stop();
+    restart.stop();
+    const left = deliveries?.leave() ?? [];
+    const undelivered = deliveries?.undelivered ?? 0;
+    this.#detached = { undelivered };
+    this.#closed ??= Promise.resolve({ undelivered, undisposed: 0 });
+    if (restart.recorder !== undefined) leaveAttempts(restart.recorder.journalName, left);
+    else if (undelivered > 0) warnOfUndelivered(engine.name, undelivered);
+    restart.detach();
+    this.#leave();
+    return this.#detached;
+  }
+
+  /**
    * Stops, delivers what is pending, and releases adopted maps. Ends no live entry. Idempotent: a second call gives the
    * result of the first.
+   *
+   * @param options `deadline`: when it gives up, from its call on; 10 s by default, at most 2^31 - 1 ms. `dispose`: afterwards
+   *   and by the same deadline, live entries leave through their map's own `delete`, with the reason `closed`, companions too;
+   *   what `dispose` answers is awaited. Nobody is told of an end, no guard, hold or `beforeSweep` is asked, and in the journal
+   *   they stay live. Observed maps are left alone. Default: false
    */
-  close(options: { deadline?: Duration } = {}): Promise<CloseResult> {
+  close(options: { deadline?: Duration; dispose?: boolean } = {}): Promise<CloseResult> {
     const read = readOptions('', options, {
       deadline: (value, option) => durationMs(value, option, { max: 2 ** 31 - 1 }),
+      dispose: truth,
     });
     this.#parts.isClosed = true;
-    this.#closed ??= this.#close(read.deadline ?? 10_000);
+    this.#closed ??= this.#close(read.deadline ?? 10_000, read.dispose ?? false);
     return this.#closed;
+  }
+
+  /** {@link Registry.detach}, at the end of a `using`. */
+  [Symbol.dispose](): void {
+    this.detach();
+  }
+
+  /** {@link Registry.close}, at the end of an `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
   }
 
   /** For the other entry points of this package. Not part of the contract. */
@@ -355,7 +404,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     return this.#parts;
   }
 
-  async #close(deadlineMs: number): Promise<CloseResult> {
+  async #close(deadlineMs: number, disposes: boolean): Promise<CloseResult> {
     this.stop();
     // A run that has not come back is no ending: this life's end must not make it one.
     const { restart } = this.#parts;
@@ -368,8 +417,17 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     await deliveries?.finish(deadlineAt);
     timers.pause();
     timers.clear();
-    const { adoptions } = this.#assembly;
     await restart.close(deadlineAt);
+    // What is in the journal stays there: it is closed.
+    const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt) : 0;
+    this.#leave();
+    // Not before: an attempt that had timed out may have succeeded while the journal was being written.
+    return { undelivered: deliveries?.undelivered ?? 0, undisposed };
+  }
+
+  /** Gives back what is left to give. */
+  #leave(): void {
+    const { adoptions } = this.#assembly;
     // Somebody may have swept by hand meanwhile.
     this.stop();
     for (const adoption of adoptions.values()) adoption.release();
@@ -378,8 +436,6 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.#parts.engine.measurements.tell((listener) => listener.closed?.());
     this.#parts.memory?.stop();
     this.#parts.lines?.tellLeftOut(true);
-    // Not before: an attempt that had timed out may have succeeded while the journal was being written.
-    return { undelivered: deliveries?.undelivered ?? 0 };
   }
 
   #assertOpen(method: string): void {
@@ -406,6 +462,14 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       `map: there is no map ${shownKey(map)}. There are: ${listed.join(', ') || 'none'}${more}`,
     );
   }
+}
+
+function warnOfUndelivered(registry: string | undefined, count: number): void {
+  const what = count === 1 ? '1 ending was' : `${count} endings were`;
+  const message =
+    `mapsweep: ${what} not delivered when the registry ${shownKey(registry)} was detached, and without persistTo nobody ` +
+    'will hear of them. await close() delivers them first';
+  process.emitWarning(message, { code: 'MAPSWEEP_UNDELIVERED' });
 }
 
 /**

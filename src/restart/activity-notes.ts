@@ -70,8 +70,9 @@ export class ActivityNotes {
     active: undefined,
     used: undefined,
   };
-  // Slots that were active in this interval, if their values have to be looked at.
+  // Slots that were active in this interval, if their values have to be looked at; and in which interval each last was.
   #looked: number[] = [];
+  #lookedIn = new Uint32Array(16);
 
   constructor(tracker: Tracker, index: number, host: ActivityHost) {
     this.#tracker = tracker;
@@ -92,10 +93,11 @@ export class ActivityNotes {
   /** The entry itself (`active`), or a companion of it (`used`), was set or touched now. */
   tell(kind: 'active' | 'used', slot: number): void {
     const interval = this.#host.interval();
+    const { policy, stamps } = this.#tracker;
+    // That of one that was registered in this interval too: it was written as it was then.
+    if (policy.persist?.encode !== undefined) this.#look(slot, interval);
     if (this.#told[slot] === interval) return;
     this.#mark(slot, interval);
-    const { policy, stamps } = this.#tracker;
-    if (policy.persist?.encode !== undefined) this.#looked.push(slot);
     const { writer } = this.#host;
     let note = this.#open[kind];
     if (!note?.isOpenIn(interval, writer.queueNumber)) {
@@ -113,10 +115,20 @@ export class ActivityNotes {
     return looked;
   }
 
+  #look(slot: number, interval: number): void {
+    if (this.#lookedIn[slot] === interval) return;
+    this.#lookedIn = this.#longEnough(this.#lookedIn, slot);
+    this.#lookedIn[slot] = interval;
+    this.#looked.push(slot);
+  }
+
   #mark(slot: number, interval: number): void {
-    if (slot >= this.#told.length) {
-      this.#told = resized(this.#told, new Uint32Array(this.#tracker.stamps.capacity));
-    }
+    this.#told = this.#longEnough(this.#told, slot);
     this.#told[slot] = interval;
+  }
+
+  #longEnough(bySlot: Uint32Array<ArrayBuffer>, slot: number): Uint32Array<ArrayBuffer> {
+    if (slot < bySlot.length) return bySlot;
+    return resized(bySlot, new Uint32Array(this.#tracker.stamps.capacity));
   }
 }

@@ -264,6 +264,15 @@ export class Recorder implements ObligationLog {
     else this.release();
   }
 
+  /** Has everything written that waits, at once, and gives the journal back. What the journal throws is told. */
+  detach(): void {
+    if (this.#hasBegun) this.writer.say(this.#clockText());
+    for (const recorder of this.#recorders.values()) {
+      for (const slot of recorder.takeLooked()) recorder.overwritten(slot);
+    }
+    this.#releaseQuietly();
+  }
+
   /** Ends the timer, and gives the journal back. */
   release(): void {
     this.#timers.clear();

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
+import { takeAttempts } from '../endings/left-attempts.js';
 import type { NotifierState } from '../endings/notifier.js';
 import type { ObligationLog } from '../endings/notifier-options.js';
 import type { RunIds } from '../endings/run-ids.js';
@@ -200,6 +201,11 @@ export class Restart {
     await this.recorder?.close(deadlineAt);
   }
 
+  /** Does the same at once. */
+  detach(): void {
+    this.recorder?.detach();
+  }
+
   // --- inside -------------------------------------------------------------------------------------------------------
 
   #takeEntries(past: Past, isRecorded: boolean): void {
@@ -240,6 +246,10 @@ export class Restart {
     const deliveries = this.#mayConclude() ? this.#host.deliveries() : undefined;
     const states = new Map<string, NotifierState<unknown, unknown>>();
     const events = new Map<string, EndedEvent>();
+    const journal = this.recorder?.journalName;
+    const left = deliveries === undefined || journal === undefined ? [] : takeAttempts(journal);
+    const outcomeOf = (of: string, owed: string): Promise<unknown> | undefined =>
+      left.find(({ recipient, id }) => recipient === of && id === owed)?.outcome;
     for (const ending of endings) {
       const { id, recipient, attempts } = ending;
       if (deliveries?.of(recipient) === undefined) {
@@ -251,7 +261,8 @@ export class Restart {
       // One object for an ending, whoever is told of it.
       const event = events.get(id) ?? this.#eventOf(ending);
       if (deliveries.recipients.length > 1) events.set(id, event);
-      if (ending.letter === undefined) state.pending.push({ event, attempts, triedAt: ending.triedAt });
+      if (ending.letter === undefined)
+        state.pending.push({ event, attempts, triedAt: ending.triedAt, left: outcomeOf(recipient, id) });
       else state.deadLetters.push(letterOf(ending, ending.letter, event));
     }
     for (const [recipient, state] of states) deliveries?.of(recipient)?.import(state);

@@ -3,7 +3,7 @@ import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { EventBus, RemovedEvent } from '../events/event-bus.js';
 import type { RemovalReason } from '../events/reasons.js';
-import { swallowRejection } from '../events/unawaited.js';
+import { isThenable, swallowRejection } from '../events/unawaited.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 
 /** A value that has left its map, and whom that has yet to be told. */
@@ -21,6 +21,8 @@ export interface LeftValue {
 export interface Removal {
   readonly left: LeftValue[];
   ended: EndedEvent | undefined;
+  /** Why companions leave with it. */
+  readonly ofCompanions: 'companion' | 'closed';
   /** The lifetime by which the library removed the entry, or `maxEntries`. */
   rule: string;
   /** What the audit is told of, in the order in which they left; `undefined` without one. */
@@ -28,7 +30,13 @@ export interface Removal {
 }
 
 /** Returns a removal of which nothing is known yet. */
-export const newRemoval = (): Removal => ({ left: [], ended: undefined, rule: '', audited: undefined });
+export const newRemoval = (ofCompanions: Removal['ofCompanions'] = 'companion'): Removal => ({
+  left: [],
+  ended: undefined,
+  ofCompanions,
+  rule: '',
+  audited: undefined,
+});
 
 /**
  * Tells of a removal, after all state has changed: the audit, each `dispose`, then `ended`, then `swept` and `evicted`.
@@ -40,14 +48,16 @@ export function announce(
     bus,
     failures,
     audit,
+    disposals,
   }: {
     readonly bus: EventBus;
     readonly failures: CallbackFailures;
     readonly audit: RemovalAudit | undefined;
+    readonly disposals: Set<Promise<void>> | undefined;
   },
 ): void {
   for (const audited of removal.audited ?? []) audit?.removed(audited);
-  for (const value of removal.left) callDispose(value, failures);
+  for (const value of removal.left) callDispose(value, failures, disposals);
   if (removal.ended !== undefined) bus.emit('ended', removal.ended);
   for (const { removed, reason } of removal.left) {
     if (removed !== undefined) bus.emit(reason === 'evicted' ? 'evicted' : 'swept', removed);
@@ -55,12 +65,27 @@ export function announce(
 }
 
 /** Calls `dispose` for one value that left. */
-function callDispose({ map, key, value, reason, dispose }: LeftValue, failures: CallbackFailures): void {
+function callDispose(
+  { map, key, value, reason, dispose }: LeftValue,
+  failures: CallbackFailures,
+  disposals: Set<Promise<void>> | undefined,
+): void {
   if (dispose === undefined) return;
   callGuarded(
-    () => dispose(value, key, reason),
+    () => noteDisposal(dispose(value, key, reason), disposals),
     (error) => failures.report(map, 'dispose', key, error),
   );
+}
+
+/** Notes what somebody waits for, until it is settled. Gives it back. */
+function noteDisposal(result: unknown, disposals: Set<Promise<void>> | undefined): unknown {
+  if (disposals === undefined || !isThenable(result)) return result;
+  const settled: Promise<void> = Promise.resolve(result).then(
+    () => void disposals.delete(settled),
+    () => void disposals.delete(settled),
+  );
+  disposals.add(settled);
+  return result;
 }
 
 /** A value was overwritten, and its entry stays: calls `replaced`. */

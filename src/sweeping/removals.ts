@@ -75,6 +75,21 @@ export function evict(tracker: Tracker, slot: number, rule: string): boolean {
   return hasLeft;
 }
 
+/** Removes an entry because its registry is closed. Returns `false` if the owner's `delete` refused. */
+export function closeOut(tracker: Tracker, slot: number, generation: number): boolean {
+  const { native, stamps, shared } = tracker;
+  if (!stamps.holds(slot, generation)) return true;
+  const key = stamps.keyOf(slot);
+  if (!native.has(key)) {
+    leftPastWrapper(tracker, slot, key);
+    return true;
+  }
+  const removal = newRemoval('closed');
+  const hasLeft = removeThroughOwner(tracker, slot, 'closed', removal);
+  announce(removal, shared);
+  return hasLeft;
+}
+
 /** Removes a due entry untold. Returns `false` if it had been removed past the wrapper. */
 export function sweepUntold(tracker: Tracker, slot: number, lateMs: number): boolean {
   const hasLeft = tracker.native.remove(tracker.stamps.keyOf(slot));
@@ -215,7 +230,7 @@ function leaveWithLeader(tracker: Tracker, slot: number, removal: Removal): void
   // It stays as an orphan, for which nothing has filed it so far.
   if (tracker.observing) tracker.due.watch(slot);
   // What refuses now leaves at the next look.
-  else if (!removeThroughOwner(tracker, slot, 'companion', removal))
+  else if (!removeThroughOwner(tracker, slot, removal.ofCompanions, removal))
     tracker.stamps.setFlag(slot, LEAVING, true);
 }
 
@@ -231,7 +246,8 @@ function removeThroughOwner(
   const key = stamps.keyOf(slot);
   const generation = stamps.generation[slot] as number;
   const value = native.get(key);
-  const claim = tracker.claims?.claim(slot, key, value, reason);
+  // A process that closes ends no run: the next one goes on with them.
+  const claim = reason === 'closed' ? undefined : tracker.claims?.claim(slot, key, value, reason);
   const before = tracker.expected;
   let hasThrown = false;
   tracker.expected = { slot, generation, reason, removal };

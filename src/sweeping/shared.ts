@@ -39,6 +39,8 @@ export class Shared {
   audit: RemovalAudit | undefined;
   /** Is told of each registration, if the memory of the process is watched. */
   memory: { registered(): void } | undefined;
+  /** Gets what `dispose` answers while somebody waits for that. */
+  disposals: Set<Promise<void>> | undefined;
   /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
   isStopped = false;
 

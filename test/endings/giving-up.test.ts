@@ -113,7 +113,7 @@ describe('giveUpAfter', () => {
     await clock.advance(hour);
     const closed = registry.close();
     await clock.advance(0);
-    expect([await closed, attempts]).toEqual([{ undelivered: 0 }, 2]);
+    expect([await closed, attempts]).toEqual([{ undelivered: 0, undisposed: 0 }, 2]);
   });
 });
 

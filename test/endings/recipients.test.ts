@@ -56,7 +56,7 @@ describe('several recipients', () => {
     expect(text).toMatch(/mapsweep_ended_oldest_pending_seconds\{.*\} 1\n/);
     const closed = registry.close({ deadline: 0 });
     await clock.advance(0);
-    expect(await closed).toEqual({ undelivered: 1 });
+    expect(await closed).toEqual({ undelivered: 1, undisposed: 0 });
   });
 });
 

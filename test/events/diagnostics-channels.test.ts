@@ -181,7 +181,7 @@ describe('mapsweep:delivery', () => {
     await clock.advance(0);
     const closed = registry.close({ deadline: '1s' });
     await clock.advance(2_000);
-    expect(await closed).toEqual({ undelivered: 1 });
+    expect(await closed).toEqual({ undelivered: 1, undisposed: 0 });
     expect(seen).toEqual(['start', 'end', 'error', 'asyncStart', 'asyncEnd']);
   });
 

@@ -471,7 +471,9 @@ describe('Policy', () => {
         return value.endedAt;
       },
       dispose: (_value, _key, reason) => {
-        expectTypeOf(reason).toEqualTypeOf<'deleted' | 'cleared' | 'swept' | 'evicted' | 'companion'>();
+        expectTypeOf(reason).toEqualTypeOf<
+          'deleted' | 'cleared' | 'swept' | 'evicted' | 'companion' | 'closed'
+        >();
       },
       replaced: (value, key, replacement) => {
         expectTypeOf(value).toEqualTypeOf<Session>();

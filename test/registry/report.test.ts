@@ -58,7 +58,7 @@ describe('report()', () => {
         waiting: 0,
         excess: 0,
         registered: 5,
-        removed: { deleted: 1, cleared: 0, swept: 2, evicted: 0, companion: 0 },
+        removed: { deleted: 1, cleared: 0, swept: 2, evicted: 0, companion: 0, closed: 0 },
         leak: { state: 'ok', perHour: 0, since: undefined, hoursToLimit: undefined },
         oldest: [
           { key: 'guarded', state: 'guarded' },
@@ -91,7 +91,7 @@ describe('report()', () => {
       expect({ size, registered, removed, overdue }).toEqual({
         size: 0,
         registered: 5,
-        removed: { deleted: 2, cleared: 1, swept: 2, evicted: 0, companion: 0 },
+        removed: { deleted: 2, cleared: 1, swept: 2, evicted: 0, companion: 0, closed: 0 },
         overdue: 0,
       });
     }

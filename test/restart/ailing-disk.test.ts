@@ -281,7 +281,7 @@ describe('close()', () => {
     await machine.clock.advance(1_999);
     expect(closed).toBeUndefined();
     await machine.clock.advance(1);
-    expect(closed).toEqual({ undelivered: 1 });
+    expect(closed).toEqual({ undelivered: 1, undisposed: 0 });
   });
 
   it('comes back at once if the disk is full', async () => {
@@ -497,7 +497,7 @@ describe('a journal that was lost', () => {
     life.runs.set('b', {});
     await settled();
     const before = machine.clock.monotonic();
-    expect(await life.registry.close()).toEqual({ undelivered: 1 });
+    expect(await life.registry.close()).toEqual({ undelivered: 1, undisposed: 0 });
     expect(machine.clock.monotonic()).toBe(before);
   });
 });

@@ -197,7 +197,7 @@ describe.each([
     await machine.clock.advance(0);
     volume.beforeWrite = () => {};
     writeNow?.();
-    expect(await closed).toEqual({ undelivered: 0 });
+    expect(await closed).toEqual({ undelivered: 0, undisposed: 0 });
     const next = await restart(first);
     await machine.clock.advance(minutes(5));
     expect([next.told, next.registry.deadLetters()]).toEqual([[], []]);

@@ -275,7 +275,7 @@ describe('a folder that was removed', () => {
     await vi.waitFor(() =>
       expect(failures).toMatchObject([{ isFinal: true, error: { code: 'ERR_JOURNAL_LOST' } }]),
     );
-    expect(await registry.close()).toEqual({ undelivered: 1 });
+    expect(await registry.close()).toEqual({ undelivered: 1, undisposed: 0 });
     expect(told).toEqual([]);
     expect(readdirSync(scratch)).toEqual([]);
   });

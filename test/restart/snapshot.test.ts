@@ -436,7 +436,7 @@ describe('restore', () => {
     next.registry.end('hangs');
     const closing = next.registry.close({ deadline: '5s' });
     await later.advance(5_000);
-    expect(await closing).toEqual({ undelivered: 1 });
+    expect(await closing).toEqual({ undelivered: 1, undisposed: 0 });
     expect(reasons).toEqual(['completed']);
     expect(heldBy(next.registry.snapshot()).openKeys('runs')).toContain('absent');
   });

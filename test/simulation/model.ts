@@ -27,7 +27,7 @@ export interface ModelHost extends EndingHost {
   hasPaused(): boolean;
 }
 
-type Departure = Exclude<RemovalReason, 'companion'>;
+type Departure = Exclude<RemovalReason, 'companion' | 'closed'>;
 
 /** The default of `beforeSweepTimeout`. */
 const longestAttemptMs = 30_000;
@@ -254,7 +254,7 @@ export class Model {
       const registration = this.#bySerial.get(serial);
       const isLeaving = registration?.isLeaving && this.isOrphan(registration);
       if (isLeaving && reason === 'companion') this.#depart(registration as Registration, 'companion');
-      else if (registration === undefined || reason === 'companion') {
+      else if (registration === undefined || reason === 'companion' || reason === 'closed') {
         findings.add(7, `dispose of ${plan.name} ${key} (${reason}) for a value that has not just left`);
         return;
       } else this.left(registration, reason);

@@ -1,0 +1,59 @@
+import type { Engine } from '../sweeping/engine.js';
+import { closeOut } from '../sweeping/removals.js';
+import type { Tracker } from '../sweeping/tracker.js';
+import { Slices } from '../time/slices.js';
+import { TimerQueue, type TimerTicket } from '../time/timer-queue.js';
+
+/**
+ * Has every live entry leave through its map's own `delete`, those of leaders first, in slices, and waits for what their
+ * `dispose` answers. Nobody is told of an end, and neither guards nor holds nor `beforeSweep` are asked. Maps that are only
+ * observed are left alone. What is set meanwhile stays.
+ *
+ * @param deadlineAt when it gives up, monotonic ms
+ * @returns how many entries are still there, or have a `dispose` that has not settled
+ */
+export async function disposeAll(engine: Engine, deadlineAt: number): Promise<number> {
+  const { timeline, sliceBudgetMs } = engine;
+  const disposals = new Set<Promise<void>>();
+  engine.disposals = disposals;
+  const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
+  let undisposed = 0;
+  for (const tracker of leadersFirst(engine.trackers)) {
+    if (tracker.observing) continue;
+    for (const [, slot, generation] of tracker.stamps.present()) {
+      const isOver = timeline.now() >= deadlineAt;
+      if (isOver || !closeOut(tracker, slot, generation)) undisposed += 1;
+      if (slices.isOver()) await slices.giveWay();
+    }
+  }
+  slices.end();
+  engine.disposals = undefined;
+  await settled(disposals, deadlineAt, engine);
+  return undisposed + disposals.size;
+}
+
+function leadersFirst(trackers: ReadonlyMap<string, Tracker>): Tracker[] {
+  const depth = (tracker: Tracker): number => {
+    const { leader } = tracker.companions;
+    return leader === undefined ? 0 : 1 + depth(leader);
+  };
+  return [...trackers.values()].sort((one, other) => depth(one) - depth(other));
+}
+
+/** Waits until nothing is left of what is waited for, or the deadline has come. */
+async function settled(
+  disposals: ReadonlySet<Promise<void>>,
+  deadlineAt: number,
+  { timeline }: Engine,
+): Promise<void> {
+  if (disposals.size === 0) return;
+  const timers = new TimerQueue(timeline.clock);
+  const releaseProcess = timers.holdProcess();
+  let ticket: TimerTicket | undefined;
+  const deadline = new Promise<void>((resolve) => {
+    ticket = timers.schedule(deadlineAt, () => resolve());
+  });
+  await Promise.race([Promise.all(disposals), deadline]);
+  timers.cancel(ticket);
+  releaseProcess();
+}
