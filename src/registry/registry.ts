@@ -31,7 +31,7 @@ import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
-import { checkFollows, compileRegistryOptions } from './compile-options.js';
+import { checkLeader, compileRegistryOptions } from './compile-options.js';
 import { type Health, healthOf } from './health.js';
 import { internals, type RegistryInternals } from './internals.js';
 import type { AdoptedPolicyOf, KnownMaps } from './policy-types.js';
@@ -105,8 +105,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
     }
     checkReplaced(path, compiled, target);
-    const policies = [...engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
-    checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
+    const followsOf = (of: string) => engine.trackers.get(of)?.policy.follows;
+    checkLeader(name, compiled.follows, engine.trackers, followsOf);
     const { adoptions } = this.#assembly;
     const adoption = adoptInto(engine, name, compiled, target, (tracker) => restart.watch(tracker));
     adoptions.set(name, adoption);
