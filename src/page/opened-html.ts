@@ -2,7 +2,7 @@ import { shownText } from '../events/shown.js';
 import { html, type Markup } from './markup.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
 import { type PageQuery, searchOf } from './query.js';
-import { countsWords, percent, verdictWords } from './words.js';
+import { countsWords, holdWords, percent, verdictWords } from './words.js';
 
 /** The form with which an entry is found. By POST, for its key is not to be in an address, which is kept in many places. */
 export const findForm = (base: string, map: string): Markup => html`
@@ -13,7 +13,7 @@ export const findForm = (base: string, map: string): Markup => html`
 
 /** A map that is opened. */
 export function openedSection(base: string, opened: OpenedMap, query: PageQuery): Markup {
-  const { name, leak, policy, registered, removed, sites, oldest, entry } = opened;
+  const { name, leak, policy, registered, removed, beforeSweep, sites, longestHeld, oldest, entry } = opened;
   const hasLeft = query.entry !== undefined && entry === undefined;
   const close = `${base}${searchOf({ ...query, map: undefined, entry: undefined, done: undefined })}`;
   return html`
@@ -24,11 +24,16 @@ ${entry && html`<h3>The entry that was asked for</h3>${entries(base, [entry], qu
 ${hasLeft && html`<p>The entry that was asked for has left.</p>`}
 <h3>Policy</h3>
 <ul>${policy.map((words) => html`<li>${words}</li>`)}</ul>
-<p>${registered} registered; left: ${countsWords(removed)}.</p>
+<p>${registered} registered; left: ${countsWords(removed)}.${countsWords(beforeSweep) !== 'none' && ` Calls of beforeSweep: ${countsWords(beforeSweep)}.`}</p>
 ${
   sites.length > 0 &&
   html`<h3>Registered at</h3>
 <ul>${sites.map(({ site, count, share }) => html`<li>${percent(share)} (${count} sampled): <code>${shownText(site)}</code></li>`)}</ul>`
+}
+${
+  longestHeld.length > 0 &&
+  html`<h3>Held longest</h3>
+<dl>${longestHeld.map((hold) => html`<dt><bdi>${hold.key}</bdi></dt><dd>${holdWords(hold)}</dd>`)}</dl>`
 }
 <h3>Longest there, and why</h3>
 ${oldest.length === 0 ? html`<p>It is empty.</p>` : entries(base, oldest, query)}

@@ -4,6 +4,7 @@ import { html, type Markup, type Part } from './markup.js';
 import { findForm, openedSection } from './opened-html.js';
 import { type PageQuery, searchOf } from './query.js';
 import type { PageView } from './view.js';
+import { sweepingWords } from './words.js';
 
 /** How the page is served. */
 export interface Frame {
@@ -38,6 +39,7 @@ ${mayAct && actionForm(base, 'sweep', 'sweep', 'now', 'Sweep now')}
 <p id="live" role="status"></p></header>
 <main data-refresh="${refreshMs}">
 <section id="sentence" aria-label="In one sentence"><p class="sentence ${sentence.tone}" data-tone="${sentence.tone}">${sentence.text}</p>
+<p class="sweeping">${sweepingWords(view)}</p>
 ${view.health.reasons.length > 0 && html`<ul>${view.health.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}</section>
 ${done && html`<p class="done">${done}</p>`}
 ${opened && findForm(base, opened.name)}

@@ -2,6 +2,8 @@ import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { MemoryVolume } from '../../src/restart/memory-journal.ts';
+import { openNow } from '../../src/restart/open-journal.ts';
 import { ask } from '../http/serving.ts';
 import { gateway, send, served, textAt, wordsOf } from './setting.ts';
 
@@ -333,6 +335,38 @@ describe('what is secret', () => {
     expect(text).toContain('TypeError');
     const found = await send(`${masked}/find?map=runs`, { key: 'key-2' });
     expect(found.headers.get('location')).toMatch(/entry=\d+$/);
+  });
+});
+
+describe('a journal that fails', () => {
+  /** All that the page says while the journal does not take a record. */
+  const everything = async (options: { keys?: 'masked' }) => {
+    const volume = new MemoryVolume();
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: { persist: true } },
+      persistTo: openNow(volume.open(), { maxWaitMs: 5_000 }),
+      clock,
+    });
+    const address = await served(registry, options);
+    volume.beforeWrite = () => {
+      throw new RangeError('there is a key-1 already');
+    };
+    registry.maps.runs.set('key-1', 1);
+    await clock.advance(120_000);
+    const told = await Promise.all(
+      ['', 'report.json', 'report.txt'].map((file) => textAt(`${address}/${file}`)),
+    );
+    registry.stop();
+    return told.join('\n');
+  };
+
+  it('is told of with its error, and with `masked` without the message, in the reasons too', async () => {
+    expect(await everything({})).toMatch(/has taken nothing for 2m: RangeError: there is a key-1 already/);
+    const masked = await everything({ keys: 'masked' });
+    expect(masked).toMatch(/has taken nothing for 2m: RangeError</);
+    expect(masked).toContain('The last attempt failed: RangeError');
+    expect(masked).not.toContain('key-1');
   });
 });
 
