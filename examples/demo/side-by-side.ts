@@ -14,10 +14,10 @@ const headers = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-store',
   'content-security-policy':
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 };
 
-/** Renders it from what the pages at this address say. It asks again by itself, without a script. */
+/** Renders it from what the pages at this address say. Their style and the script that keeps them live serve it too. */
 export async function sideBySide(address: string) {
   const [plain, swept] = await Promise.all(
     ['plain', 'mapsweep'].map(
@@ -34,23 +34,25 @@ export async function sideBySide(address: string) {
   });
   const text = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>mapsweep: side by side</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><meta http-equiv="refresh" content="2">
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="mapsweep/page.css"></head>
-<body><header><h1>The same requests, two gateways</h1></header>
-<main>
-<h2><a href="plain/">Plain Maps</a></h2>
-<p class="sentence ${plain!.sentence.tone}">${plain!.sentence.text}</p>
-<h2><a href="mapsweep/">mapsweep</a></h2>
-<p class="sentence ${swept!.sentence.tone}">${swept!.sentence.text}</p>
-<h2>Their maps</h2>
+<body><header><h1>The same requests, two gateways</h1><p id="live" role="status"></p></header>
+<main data-refresh="2000">
+${sentence('plain', 'Plain Maps', plain!)}
+${sentence('mapsweep', 'mapsweep', swept!)}
+<section id="maps" aria-labelledby="maps-title"><h2 id="maps-title">Their maps</h2>
 <div class="wide" tabindex="0" role="region" aria-label="Table of maps"><table>
 <thead><tr><th scope="col">Map</th><th scope="col" class="number">Plain Maps</th><th scope="col">Over time</th><th scope="col" class="number">mapsweep</th><th scope="col">Over time</th></tr></thead>
-<tbody>${rows.join('\n')}</tbody></table></div>
+<tbody>${rows.join('\n')}</tbody></table></div></section>
 <p><a href="metrics">Metrics of both</a></p>
-</main></body></html>
+</main><script src="mapsweep/page.js"></script></body></html>
 `;
   return { headers, text };
 }
+
+const sentence = (folder: string, name: string, { sentence: { tone, text } }: Report) =>
+  `<section id="${folder}" aria-labelledby="${folder}-title"><h2 id="${folder}-title"><a href="${folder}/">${name}</a></h2>
+<p class="sentence ${tone}" data-tone="${tone}">${text}</p></section>`;
 
 /** A line from the left to the right, 0 at its foot and `most` at its top. The numbers beside it say the same. */
 function lineOf(sizes: readonly number[], most: number): string {
