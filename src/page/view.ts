@@ -70,7 +70,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
   const deadLetters = deliveries?.deadLetterCount ?? 0;
   return {
     at,
-    registry: parts.name,
+    registry: shownText(parts.name),
     sentence: sentenceOf({ at, maps, lastSweepAt, deadLetters, heapShare, health, closed: parts.isClosed }),
     health,
     mode: engine.observing ? 'observe' : 'sweep',

@@ -240,7 +240,7 @@ async function hostileRegistry(text: string) {
   const name = text.slice(0, 100);
   const thrown = Object.assign(new Error(text), { name: text });
   const registry = createRegistry<Record<string, Map<string, string>>>({
-    name: 'hostile',
+    name,
     maps: {
       [name]: {
         dispose: () => {
