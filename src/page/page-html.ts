@@ -43,7 +43,7 @@ ${mayAct && actionForm(base, 'sweep', 'sweep', 'now', 'Sweep now')}
 ${view.health.reasons.length > 0 && html`<ul>${view.health.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}</section>
 ${done && html`<p class="done">${done}</p>`}
 ${opened && findForm(base, opened.name)}
-${opened ? openedSection(base, opened, query) : query.map !== undefined && html`<p>There is no such map any more.</p>`}
+${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>There is no such map any more.</p>`}
 ${filterForm(base, query)}
 ${mapsSection(base, view, query)}
 ${endings && endingsSection(base, view.at, endings, mayAct)}

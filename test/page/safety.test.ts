@@ -123,6 +123,35 @@ describe('with a token', () => {
     expect([foreign.status, foreign.headers.get('set-cookie')]).toEqual([403, null]);
   });
 
+  it.each([
+    ['it came over TLS', { socket: { encrypted: true } }, true],
+    ['it came over TLS to a proxy', { headers: { 'x-forwarded-proto': 'https' } }, true],
+    [
+      'it came over TLS to the first of two proxies',
+      { headers: { 'x-forwarded-proto': 'https, http' } },
+      true,
+    ],
+    ['it did not', {}, false],
+    ['it did not to the first proxy', { headers: { 'x-forwarded-proto': 'http, https' } }, false],
+  ])('becomes a cookie for TLS alone if %s', async (_, request, isSecure) => {
+    const headers: Record<string, unknown> = {};
+    const response = {
+      statusCode: 0,
+      setHeader: (name: string, value: unknown) => {
+        headers[name] = value;
+      },
+      end: () => {},
+    };
+    const given = {
+      host: 'gateway',
+      origin: 'https://gateway',
+      ...(request as { headers?: object }).headers,
+    };
+    const asked = { method: 'POST', url: '/token', body: `token=${token}`, ...request, headers: given };
+    await statusPage(gateway().registry, { token })(asked, response);
+    expect(headers['Set-Cookie']).toMatch(isSecure ? /; Secure$/ : /SameSite=Strict$/);
+  });
+
   it('is no part of an address', async () => {
     const address = await served(gateway().registry, { token });
     expect((await fetch(`${address}/?token=${encodeURIComponent(token)}`)).status).toBe(401);

@@ -142,6 +142,9 @@ describe('the maps', () => {
     expect(page.match(/<polyline points="([^"]*)"/)?.[1]?.split(' ')).toHaveLength(sizes.length);
     expect(page).toContain('leaking, +300.0 an hour');
     expect(page).toMatch(/<td>\d+h ago<\/td>/);
+    expect(wordsOf(await textAt(`${address}/?map=runs`))).toMatch(
+      /leaking, \+300\.0 an hour since \d+h ago: .* 4200 entries\./,
+    );
   });
 
   it('are filtered by name and verdict, and sorted as wanted', async () => {
