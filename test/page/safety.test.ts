@@ -2,6 +2,7 @@ import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { readQuery } from '../../src/page/query.ts';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { ask } from '../http/serving.ts';
@@ -21,6 +22,8 @@ describe('every answer', () => {
       expect(headers.get('content-security-policy')).toBe(policy);
       expect(headers.get('cache-control')).toBe('no-store');
       expect(headers.get('x-content-type-options')).toBe('nosniff');
+      expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+      expect(headers.get('cross-origin-opener-policy')).toBe('same-origin');
       // With `no-referrer` no form of the page would bear its origin.
       expect(headers.get('referrer-policy')).toBe('same-origin');
     },
@@ -174,6 +177,12 @@ describe('with a token', () => {
     const address = await served(gateway().registry, { token });
     expect((await send(`${address}/token`, { token, more: 'x'.repeat(8_000) })).status).toBe(303);
     expect((await send(`${address}/token`, { token, more: 'x'.repeat(100_000) })).status).toBe(413);
+    // A parser of the framework has read it.
+    const response = { statusCode: 0, setHeader: () => {}, end: () => {} };
+    const request = { method: 'POST', url: '/token', headers: { host: 'a', origin: 'http://a' } };
+    const body = `token=${token}\nmore=${'x'.repeat(100_000)}`;
+    await statusPage(gateway().registry, { token })({ ...request, body }, response);
+    expect(response.statusCode).toBe(413);
   });
 });
 
@@ -323,6 +332,16 @@ describe.each(Object.keys(hostile) as (keyof typeof hostile)[])(
   },
 );
 
+it('a filter is cut: it is in the address of each map', () => {
+  expect(readQuery(`filter=${'x'.repeat(10_000)}`).filter).toHaveLength(128);
+});
+
+it('a query stays within the attribute that shows it', async () => {
+  const filter = '" autofocus onfocus="alert(1)';
+  const page = await textAt(`${await served(gateway().registry)}/?filter=${encodeURIComponent(filter)}`);
+  expect(page).toContain('value="&quot; autofocus onfocus=&quot;alert(1)"');
+});
+
 describe('what is secret', () => {
   const everything = async (address: string) =>
     (
@@ -347,11 +366,15 @@ describe('what is secret', () => {
         attempts: 1,
         id: (_: unknown, key: unknown) => `id of ${key}`,
         deliver: ({ key }) => {
+          // Whoever throws a text may name a key as well.
+          if (key === 'key-0') throw `no ${key}`;
           throw new TypeError(`no ${key}`);
         },
       },
       clock,
     });
+    registry.maps.runs.set('key-0', 1);
+    registry.end('key-0');
     registry.maps.runs.set('key-1', 1);
     registry.end('key-1');
     registry.maps.runs.set('key-2', 1);
