@@ -65,36 +65,20 @@ export interface Registries {
 export const MAP_NAMES = ['subagentRuns', 'runContextById', 'seqByRun', 'pendingLifecycleErrors'] as const;
 export type MapName = (typeof MAP_NAMES)[number];
 
-/** A page that a side serves besides the gateway's own requests. */
-export type Page = () => Promise<{ type: string; body: string }>;
-/** Pages by their path. */
-export type Pages = Readonly<Record<string, Page>>;
-
 type Fields = Readonly<Record<string, unknown>>;
 
 /** What a gateway can be given besides. */
 export interface GatewayExtras {
-  pages?: Pages;
   /** Each request waits for it, when it has been read. Default: none does. */
   admit?: () => Promise<void>;
 }
 
 /** Makes the server; the caller listens. Time-outs come from `clock`. */
-export function createGateway(
-  registries: Registries,
-  clock: Clock,
-  { pages = {}, admit }: GatewayExtras = {},
-): Server {
+export function createGateway(registries: Registries, clock: Clock, { admit }: GatewayExtras = {}): Server {
   const handle = createHandlers(registries, clock);
 
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const [, resource, id, verb] = (request.url ?? '').split('/').map(decodeURIComponent);
-    const page = pages[request.url ?? ''];
-    if (request.method === 'GET' && page !== undefined) {
-      const { type, body } = await page();
-      response.writeHead(200, { 'content-type': type }).end(body);
-      return;
-    }
     if (request.method !== 'POST' || resource !== 'runs') {
       response.writeHead(404, NO_BODY).end();
       return;
@@ -111,7 +95,7 @@ export function createGateway(
     else response.writeHead(404, NO_BODY).end();
   };
 
-  return createServer((request, response) => {
+  const server = createServer((request, response) => {
     answer(request, response).catch((error: unknown) => {
       const badRequest =
         error instanceof SyntaxError || error instanceof URIError || error instanceof RangeError;
@@ -119,6 +103,9 @@ export function createGateway(
       response.end(`${String(error)}\n`);
     });
   });
+  // The client's sockets may be idle for long; the server is not to hang up on them.
+  server.keepAliveTimeout = 120_000;
+  return server;
 }
 
 const VERBS = ['events', 'error', 'restart', 'end', 'cleanup'] as const;

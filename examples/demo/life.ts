@@ -34,7 +34,7 @@ const store = new RunStore(files.store);
 // that are in no journal.
 const { registry, registries } = createMapsweepRegistries({
   clock,
-  subagentRuns: store.loaded.runs,
+  maps: { subagentRuns: store.loaded.runs },
   persistTo: files.journal,
   tell: async ({ key: runId, id: ownId, reason }) => {
     const id = store.nameEnding(runId, ownId);

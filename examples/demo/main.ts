@@ -1,5 +1,6 @@
 /**
  * `npm run demo`: the batch that killed a gateway, played twice: on plain Maps, and on mapsweep; and then with kills.
+ * With `--serve` both are kept under load instead, to be looked at.
  *
  * This file is the flow: read the arguments, run the acts one after the other, print what came of it.
  */
@@ -38,8 +39,9 @@ const paint = createPaint(isTerminal && process.env.NO_COLOR === undefined);
 /** Children that may still be there, the youngest last. */
 const running: { stop(): void; gone: Promise<unknown> }[] = [];
 let view: ProgressView | undefined;
-let outcome: number | undefined;
 let isLeaving = false;
+/** Ends `--serve`, while there is one. */
+let served: AbortController | undefined;
 
 process.exitCode = await main();
 
@@ -48,7 +50,8 @@ async function main(): Promise<number> {
   if (typeof options === 'number') return options;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void leave());
   try {
-    return await demo(options);
+    assertBuilt();
+    return await (options.serve ? serveOn(options) : demo(options));
   } catch (error) {
     // A side that is stopped by Ctrl-C has no result, and that is no news.
     if (isLeaving) return EXIT_INTERRUPTED;
@@ -71,10 +74,31 @@ function optionsOrComplaint(): Options | number {
   }
 }
 
+function assertBuilt(): void {
+  if (existsSync(fileURLToPath(import.meta.resolve('mapsweep')))) return;
+  throw new Error('mapsweep is not built yet: `npm run build` does it, and so does `npm ci`.');
+}
+
+/** Serves both gateways until Ctrl-C, or for as long as was said. */
+async function serveOn({ port, seed, forMs }: Options): Promise<number> {
+  // Not before: it imports the package, which may not be built.
+  const { serve } = await import('./serve.ts');
+  served = new AbortController();
+  const signals = [served.signal, ...(forMs === undefined ? [] : [AbortSignal.timeout(forMs)])];
+  const onReady = (address: string) => {
+    const lines = [
+      `${address}/`,
+      'A gateway on plain Maps and one on mapsweep, side by side, under the same load, until Ctrl-C.',
+      'Their lifetimes are seconds here, so that within a minute one line climbs and the other is flat.',
+      `Each has its page, /plain/ and /mapsweep/. The metrics of both are at ${address}/metrics.`,
+    ];
+    process.stdout.write(`\n${paragraphs(...lines)}\n\n`);
+  };
+  await serve({ port, seed, onReady, signal: AbortSignal.any(signals) });
+  return EXIT_HELD;
+}
+
 async function demo(options: Options): Promise<number> {
-  if (!existsSync(fileURLToPath(import.meta.resolve('mapsweep')))) {
-    throw new Error('mapsweep is not built yet: `npm run build` does it, and so does `npm ci`.');
-  }
   const startedAt = performance.now();
   const print = (...lines: string[]) => {
     if (!options.json) process.stdout.write(`${lines.join('\n')}\n`);
@@ -90,7 +114,7 @@ async function demo(options: Options): Promise<number> {
 
   const comparison = { plain: plain.figures, mapsweep: mapsweep.figures };
   const broken = [...brokenPromises(mapsweep.figures), ...(crash?.broken ?? [])];
-  outcome = broken.length === 0 ? EXIT_HELD : EXIT_NOT_HELD;
+  const outcome = broken.length === 0 ? EXIT_HELD : EXIT_NOT_HELD;
   if (options.json) {
     const { seed, tickets } = options;
     const document = {
@@ -113,32 +137,19 @@ async function demo(options: Options): Promise<number> {
   print(renderBlock(explained, mapsweep.explanation ?? '', paint, width), '');
   const verdict = broken.length === 0 ? paint.good('mapsweep held.') : paint.bad('mapsweep did not hold.');
   print(`  ${verdict} All of it took ${seconds(performance.now() - startedAt)}.`, '');
-
-  if (options.serve) {
-    const address = `http://127.0.0.1:${mapsweep.port}`;
-    print(
-      paragraphs(
-        'The mapsweep side serves on, a minute of gateway time each second, until Ctrl-C:',
-        `${address}/metrics`,
-        `${address}/report`,
-      ),
-    );
-    await Promise.all(running.map((child) => child.gone));
-  }
   return outcome;
 }
 
-/** Plays one side to its result. A side that serves on is left running. */
+/** Plays one side to its result. */
 async function play(side: 'plain' | 'mapsweep', options: Options): Promise<SideResult> {
   const { seed, tickets, sabotage, json } = options;
-  const servePort = side === 'mapsweep' && options.serve ? options.port : undefined;
-  const setup = { side, seed, tickets, noSweep: sabotage === 'no-sweep', servePort };
+  const setup = { side, seed, tickets, noSweep: sabotage === 'no-sweep' };
   const result = await withProgress(side === 'plain' ? 'plain Maps' : side, json, async (onProgress) => {
     const child = startSide(setup, onProgress);
     running.push(child);
     return child.result;
   });
-  if (servePort === undefined) await running.pop()?.gone;
+  await running.pop()?.gone;
   return result;
 }
 
@@ -167,11 +178,12 @@ async function withProgress<Result>(
   return result;
 }
 
-/** Ctrl-C: the terminal is left as it was, and no child behind. */
+/** Ctrl-C: the terminal is left as it was, and no child behind. To serve ends that way, and in its own time. */
 async function leave(): Promise<void> {
+  if (served !== undefined) return served.abort();
   isLeaving = true;
   view?.done();
   for (const child of running) child.stop();
   await Promise.all(running.map((child) => child.gone));
-  process.exit(outcome ?? EXIT_INTERRUPTED);
+  process.exit(EXIT_INTERRUPTED);
 }

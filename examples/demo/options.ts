@@ -11,8 +11,11 @@ kill -9, and starts it again. Exit status: 0 if mapsweep held, 1 if it did not,
   --tickets N   size of the batch, 10 to 20000 (default 1400)
   --no-crash    leave out the kills
   --seed N      another sequence of requests (default 52)
-  --serve       keep the mapsweep side serving, with /metrics and /report
+  --serve       instead, serves a gateway on plain Maps and one on mapsweep, under
+                load, in real time: a page with both side by side, a status page
+                for each, and /metrics, until Ctrl-C
   --port N      where --serve listens on 127.0.0.1 (default: any free port)
+  --for TIME    ends --serve after such as 30s, 10m or 1h
   --json        print the figures as JSON and nothing else
   --sabotage no-sweep | forget-journal
                 for the test, which wants the demo to fail: stops the registry at
@@ -29,6 +32,8 @@ export interface Options {
   serve: boolean;
   /** 0 is any free port. */
   port: number;
+  /** After so many ms --serve ends by itself. */
+  forMs: number | undefined;
   json: boolean;
   /** The act of the kills is left out. */
   noCrash: boolean;
@@ -46,13 +51,14 @@ export function parseOptions(args: string[]): Options {
       seed: { type: 'string', default: '52' },
       serve: { type: 'boolean', default: false },
       port: { type: 'string' },
+      for: { type: 'string' },
       json: { type: 'boolean', default: false },
       'no-crash': { type: 'boolean', default: false },
       sabotage: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
-  const { serve, json, help, port, 'no-crash': noCrash } = values;
+  const { serve, json, help, port, for: length, 'no-crash': noCrash } = values;
   const sabotage = SABOTAGES.find((known) => known === values.sabotage);
   if (values.sabotage !== sabotage) {
     const allowed = SABOTAGES.join(' or ');
@@ -63,10 +69,13 @@ export function parseOptions(args: string[]): Options {
   if (serve && json) throw new TypeError('--json prints the figures and ends; it does not go with --serve');
   if (port !== undefined && !serve)
     throw new TypeError('--port says where --serve listens; it does not go without it');
+  if (length !== undefined && !serve)
+    throw new TypeError('--for says when --serve ends; it does not go without it');
   return {
     tickets: wholeNumber('--tickets', values.tickets, 10, 20_000),
     seed: wholeNumber('--seed', values.seed, 0, 2 ** 31 - 1),
     port: wholeNumber('--port', port ?? '0', 0, 65_535),
+    forMs: length === undefined ? undefined : lengthOfTime('--for', length),
     serve,
     json,
     noCrash,
@@ -81,4 +90,12 @@ function wholeNumber(option: string, text: string, min: number, max: number): nu
   throw new RangeError(
     `${option} got ${JSON.stringify(text)}; it takes a whole number from ${min} to ${max}`,
   );
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000 };
+
+function lengthOfTime(option: string, text: string): number {
+  const [, count, unit] = /^([1-9]\d{0,3})([smh])$/.exec(text) ?? [];
+  if (count !== undefined && unit !== undefined) return Number(count) * UNITS[unit]!;
+  throw new RangeError(`${option} got ${JSON.stringify(text)}; it takes a time such as 30s, 10m or 1h`);
 }

@@ -11,7 +11,10 @@ import type { PendingError, Registries, RunContext, RunRecord } from './gateway.
 
 const SWEEP_EVERY_MS = 60_000;
 
-export function createPlainRegistries(engine: ContextEngine, clock: Clock): Registries {
+export function createPlainRegistries(
+  engine: Pick<ContextEngine, 'subagentEnded'>,
+  clock: Clock,
+): Registries {
   const subagentRuns = new Map<string, RunRecord>();
   const runContextById = new Map<string, RunContext>();
   const seqByRun = new Map<string, number>();

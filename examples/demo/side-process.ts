@@ -15,8 +15,6 @@ export interface SideSetup {
   tickets: number;
   /** Test only: the registry is stopped at once, so that nothing is ever swept. */
   noSweep: boolean;
-  /** Serve on when the batch is over, on this port; 0 is any. */
-  servePort?: number;
 }
 
 /** What a side says about itself when its batch is over. */
@@ -25,7 +23,6 @@ export interface SideResult {
   /** What the registry says of itself, and of one active run. Only the mapsweep side has them. */
   report?: string;
   explanation?: string;
-  port: number;
 }
 
 /** What a side sends over IPC. */

@@ -8,28 +8,23 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import { createManualClock } from 'mapsweep/testing';
-import { BATCH_STARTS_AT, createBatch, type Run } from './batch.ts';
+import { BATCH_STARTS_AT, createBatch } from './batch.ts';
 import { GatewayClient } from './client.ts';
 import { ContextEngine } from './context-engine.ts';
 import { count } from './figures.ts';
-import { createGateway, type Pages, type Registries } from './gateway.ts';
+import { createGateway, type Registries } from './gateway.ts';
 import { createMapsweepRegistries } from './mapsweep-registries.ts';
-import { createMetricsPage } from './metrics-page.ts';
 import { createPlainRegistries } from './plain-registries.ts';
 import type { SideMessage, SideResult, SideSetup } from './side-process.ts';
 
 const PROGRESS_EVERY_MS = 80;
-/** When it serves on, a second of real time is a minute of gateway time. */
-const SERVED_MINUTE_MS = 1_000;
-const SERVED_MINUTES_BETWEEN_EVENTS = 10;
 
 /** What differs between the sides. */
 interface Side {
   registries: Registries;
-  pages: Pages;
   close(): Promise<void>;
   /** What it has to say besides its figures. */
   words(): Pick<SideResult, 'report' | 'explanation'>;
@@ -44,18 +39,11 @@ process.once('disconnect', () => process.exit());
 process.once('SIGINT', () => process.exit());
 
 const batch = createBatch(setup);
-const { registries, pages, close, words } = setup.side === 'plain' ? plainSide() : await mapsweepSide();
+const { registries, close, words } = setup.side === 'plain' ? plainSide() : mapsweepSide();
 
-const server = createGateway(registries, clock, { pages });
-// The client's sockets are idle for as long as it takes to move the clock on; the server is not to hang up on them.
-server.keepAliveTimeout = 120_000;
-server.listen(setup.servePort ?? 0, '127.0.0.1');
-await once(server, 'listening').catch((error: unknown) => {
-  process.stderr.write(
-    `\nThe gateway cannot listen: ${error instanceof Error ? error.message : String(error)}\n`,
-  );
-  process.exit(1);
-});
+const server = createGateway(registries, clock);
+server.listen(0, '127.0.0.1');
+await once(server, 'listening');
 const { port } = server.address() as AddressInfo;
 const client = new GatewayClient(port, setup.seed);
 await client.warmUp();
@@ -84,28 +72,22 @@ const result: SideResult = {
     wallMs,
   },
   ...words(),
-  port,
 };
 await new Promise((resolve) => process.send?.({ type: 'result', result } satisfies SideMessage, resolve));
-if (setup.servePort === undefined) {
-  client.close();
-  server.close();
-  await close();
-  process.disconnect();
-} else {
-  await serveOn(batch.runs.filter((run) => run.active));
-}
+client.close();
+server.close();
+await close();
+process.disconnect();
 
 function plainSide(): Side {
   return {
     registries: createPlainRegistries(engine, clock),
-    pages: {},
     close: async () => {},
     words: () => ({}),
   };
 }
 
-async function mapsweepSide(): Promise<Side> {
+function mapsweepSide(): Side {
   const { registry, registries } = createMapsweepRegistries({
     clock,
     tell: ({ key }) => engine.subagentEnded(key),
@@ -113,13 +95,6 @@ async function mapsweepSide(): Promise<Side> {
   if (setup.noSweep) registry.stop();
   return {
     registries,
-    pages:
-      setup.servePort === undefined
-        ? {}
-        : {
-            '/report': async () => ({ type: 'text/plain; charset=utf-8', body: `${registry.report()}\n` }),
-            '/metrics': await createMetricsPage(registry),
-          },
     close: async () => {
       const closed = registry.close({ deadline: '10s' });
       await clock.advance(10_000);
@@ -134,16 +109,6 @@ async function mapsweepSide(): Promise<Side> {
       };
     },
   };
-}
-
-/** Lets gateway time go on, and the active runs go on talking, until the process is stopped. */
-async function serveOn(active: readonly Run[]): Promise<void> {
-  for (let minute = 1; ; minute++) {
-    await sleep(SERVED_MINUTE_MS);
-    await clock.advance(60_000);
-    if (minute % SERVED_MINUTES_BETWEEN_EVENTS !== 0) continue;
-    for (const run of active) await client.send({ runId: run.ids.at(-1)!, action: { kind: 'event' } });
-  }
 }
 
 async function heapInUse(): Promise<number> {

@@ -6,7 +6,7 @@ import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type CompiledLeakDetection, type LeakInstant, LeakJudge } from './leak-judge.js';
 import { type LeakVerdict, worse } from './leak-verdict.js';
-import type { HourlySize } from './size-history.js';
+import { RecentSizes } from './recent-sizes.js';
 import type { WatchedSize, WatchedSizes } from './watched-sizes.js';
 import type { Weights } from './weights.js';
 
@@ -20,7 +20,20 @@ interface Judges {
   /** Of a map that has a `weigh`. */
   readonly weight: LeakJudge | undefined;
   verdict: LeakVerdict;
+  /** `undefined` as soon as the hours say enough. */
+  recent: RecentSizes | undefined;
 }
+
+/** How many entries a map had. */
+export interface SizesOverTime {
+  /** When the first of them was taken, monotonic ms. */
+  readonly sinceAt: number;
+  /** The smallest of each step, oldest first. Steps are of the same length: an hour, or less in the first day. */
+  readonly floors: readonly number[];
+}
+
+/** From so many hours on, sizes by the hour say enough. */
+const enoughHours = 24;
 
 /** Judges every map and every watched size after each pass, and tells when one leaks, and when it does no longer. */
 export class LeakMonitor {
@@ -55,9 +68,12 @@ export class LeakMonitor {
     return this.#judgesOf(tracker).verdict;
   }
 
-  /** Returns how many entries a map had, by the hour, oldest first: what the verdict goes by. */
-  sizesOf(tracker: Tracker): readonly HourlySize[] {
-    return this.#judgesOf(tracker).entries.sizes;
+  /** Returns how many entries a map had. */
+  sizesOf(tracker: Tracker): SizesOverTime {
+    const { entries, recent } = this.#judgesOf(tracker);
+    const [first] = entries.sizes;
+    const floors = recent === undefined ? entries.sizes.map(({ floor }) => floor) : recent.floors;
+    return { sinceAt: first?.startAt ?? tracker.ages.originAt, floors };
   }
 
   #passFinished(report: SweepReport): void {
@@ -68,6 +84,8 @@ export class LeakMonitor {
       const judges = this.#judgesOf(tracker);
       const before = judges.verdict;
       judges.verdict = this.#judge(tracker, judges, at);
+      if (judges.entries.sizes.length >= enoughHours) judges.recent = undefined;
+      else judges.recent?.add(at, tracker.native.size());
       const isLeaking = judges.verdict.state === 'leaking';
       if (isLeaking !== (before.state === 'leaking')) {
         this.#tell(tracker.name, judges.verdict, {
@@ -133,7 +151,8 @@ export class LeakMonitor {
       const subject = { ...this.#options, originAt: ages.originAt };
       const entries = new LeakJudge({ ...subject, ages });
       const weight = policy.weigh && new LeakJudge({ ...subject, by: 'weight' });
-      judges = { entries, weight, verdict: entries.verdict };
+      const recent = new RecentSizes(ages.originAt, this.#engine.sweepEveryMs);
+      judges = { entries, weight, verdict: entries.verdict, recent };
       this.#judges.set(tracker, judges);
     }
     return judges;

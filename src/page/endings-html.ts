@@ -1,9 +1,8 @@
 import { shownText } from '../events/shown.js';
-import { bytes } from '../registry/figures.js';
 import type { EndingsView, LetterLine } from './endings.js';
 import { html, type Markup } from './markup.js';
 import type { PageView } from './view.js';
-import { ago, countsWords, spanOr } from './words.js';
+import { ago, countsWords, deliveryWords, journalWords, letterWords, spanOr, watchedWords } from './words.js';
 
 /** A form of one button that changes something. */
 export const actionForm = (base: string, act: string, name: string, value: string, words: string): Markup =>
@@ -16,10 +15,7 @@ export function endingsSection(base: string, at: number, endings: EndingsView, m
 <section id="endings" aria-labelledby="endings-title">
 <h2 id="endings-title">Endings of <bdi>${shownText(map)}</bdi></h2>
 <p>Ended: ${countsWords(ended)}; ${duplicates} duplicates turned away. ${pending} pending, the oldest for ${spanOr(oldestPendingMs, 'no time')}.</p>
-<ul>${recipients.map(
-    (to) =>
-      html`<li><bdi>${shownText(to.name)}</bdi>: ${to.delivered} delivered, ${to.pending} pending, ${to.failedAttempts} attempts failed, ${to.deadLetters} dead letters, ${to.deadLettersDropped} dropped</li>`,
-  )}</ul>
+<ul>${recipients.map((to) => html`<li><bdi>${shownText(to.name)}</bdi>: ${deliveryWords(to)}</li>`)}</ul>
 <h3>Dead letters (${deadLetters})</h3>
 ${letters.length === 0 ? html`<p>There are none.</p>` : html`<dl>${letters.map((letter) => letterLine(base, at, letter, mayAct))}</dl>`}
 ${letters.length < deadLetters && html`<p>The oldest ${letters.length} are shown.</p>`}
@@ -28,9 +24,8 @@ ${mayAct && deadLetters > 0 && actionForm(base, 'redeliver', 'letter', 'all', 'R
 }
 
 function letterLine(base: string, at: number, letter: LetterLine, mayAct: boolean): Markup {
-  const doubt = letter.ambiguous ? ', and may have arrived all the same' : '';
   return html`<dt><bdi>${letter.key}</bdi> to <bdi>${shownText(letter.recipient)}</bdi>, ${ago(at, letter.at)}</dt>
-<dd>${letter.reason}; ${letter.cause} after ${letter.attempts} attempts${doubt}${letter.error !== '' && html`: <bdi>${letter.error}</bdi>`} <small>id <bdi>${letter.id}</bdi></small>
+<dd>${letterWords(letter)}${letter.error !== '' && html`: <bdi>${letter.error}</bdi>`} <small>id <bdi>${letter.id}</bdi></small>
 ${mayAct && actionForm(base, 'redeliver', 'letter', letter.handle, 'Redeliver')}</dd>`;
 }
 
@@ -45,16 +40,16 @@ ${
 }
 </section>`;
 
+/** Sizes that are no Map's. */
+export const watchedSection = (watched: PageView['watched']): Markup => html`
+<section id="watched" aria-labelledby="watched-title">
+<h2 id="watched-title">Watched sizes</h2>
+<ul>${watched.map((of) => html`<li><bdi>${shownText(of.name)}</bdi>: ${watchedWords(of)}</li>`)}</ul>
+</section>`;
+
 /** How the journal is doing. */
-export const journalSection = ({
-  name,
-  bytes: size,
-  waitingMs,
-  isBehind,
-  isLost,
-  error,
-}: NonNullable<PageView['journal']>): Markup => html`
+export const journalSection = (journal: NonNullable<PageView['journal']>): Markup => html`
 <section id="journal" aria-labelledby="journal-title">
 <h2 id="journal-title">Journal</h2>
-<p><code>${name}</code>: ${bytes(size)}. ${isLost ? 'It belongs to somebody else now: nothing more is written.' : `Something waits to be written for ${spanOr(waitingMs, 'no time')}.`}${isBehind && ' Records were dropped, and what is live is yet to be written anew.'}${error !== undefined && ` The last attempt failed: ${error}`}</p>
+<p><code>${journal.name}</code>: ${journalWords(journal)}</p>
 </section>`;

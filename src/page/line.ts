@@ -3,9 +3,8 @@ import { html, type Markup } from './markup.js';
 const width = 96;
 const height = 20;
 
-/** Draws sizes over time as a line from the left to the right, 0 at its foot; nothing for fewer than two. */
-export function lineOf(sizes: readonly number[]): Markup | undefined {
-  if (sizes.length < 2) return undefined;
+/** Draws sizes over time, two at least, as a line from the left to the right, 0 at its foot. */
+export function lineOf(sizes: readonly number[]): Markup {
   const most = Math.max(1, ...sizes);
   const points = sizes.map((size, index) => {
     const x = (index * width) / (sizes.length - 1);

@@ -11,8 +11,16 @@ const mostPoints = 48;
 
 /** One map in the list. */
 export interface MapRow extends MapFigures {
-  /** By the hour, oldest first, its smallest size in each; the last is that of now. */
+  /** How many entries owners have beyond `maxPerOwner`, all owners together. */
+  readonly excessOfOwners: number;
+  /** Somebody uses them, who has taken a hold; due or not. */
+  readonly held: number;
+  /** Its class keeps entries where they cannot be seen. */
+  readonly isKeptElsewhere: boolean;
+  /** Its smallest size in each of even steps, oldest first; the last is that of now. */
   readonly sizes: readonly number[];
+  /** The time from the first of them until now, ms. */
+  readonly sizesOverMs: number;
 }
 
 /** The part of the list that is shown. */
@@ -56,8 +64,15 @@ export function listMaps(parts: RegistryInternals, query: PageQuery): MapList {
 /** Describes one map. */
 export function mapRow(parts: RegistryInternals, tracker: Tracker): MapRow {
   const figures = mapFigures(parts, tracker);
-  const floors = thinned(parts.leaks.sizesOf(tracker)).map(({ floor }) => floor);
-  return { ...figures, sizes: [...floors, figures.size] };
+  const { sinceAt, floors } = parts.leaks.sizesOf(tracker);
+  return {
+    ...figures,
+    excessOfOwners: tracker.owners?.excess ?? 0,
+    held: tracker.holds?.size ?? 0,
+    isKeptElsewhere: tracker.isKeptElsewhere,
+    sizes: [...thinned(floors), figures.size],
+    sizesOverMs: Math.max(0, parts.engine.timeline.now() - sinceAt),
+  };
 }
 
 interface Ranked {

@@ -10,6 +10,8 @@ import { policyInWords } from './policy-words.js';
 const oldestExplained = 10;
 /** So many registration sites are named. */
 const mostSites = 10;
+/** So many holds are shown. */
+const mostHolds = 10;
 
 /** An entry, and why it is still there. Of its value nothing is shown. */
 export interface EntryLine {
@@ -21,12 +23,25 @@ export interface EntryLine {
   readonly why: string;
 }
 
+/** A hold that is not released. */
+export interface HeldLine {
+  readonly key: string;
+  /** How long ago it was taken, ms. */
+  readonly forMs: number;
+  /** Where it was taken, if that was sampled. */
+  readonly site: string | undefined;
+}
+
 /** One map with all that is known of it. */
 export interface OpenedMap extends MapRow {
   /** Sentences. */
   readonly policy: readonly string[];
   readonly registered: number;
   readonly removed: Readonly<Record<LeavingReason, number>>;
+  /** What has come of the calls of `beforeSweep`. */
+  readonly beforeSweep: Readonly<Record<string, number>>;
+  /** The holds that were taken first. */
+  readonly longestHeld: readonly HeldLine[];
   /** Where sampled entries were registered, most first, with their share from 0 to 1; empty without `captureSites`. */
   readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number; readonly share: number }>;
   /** The entries that have been there longest. */
@@ -51,6 +66,12 @@ export function openMap(
     policy: policyInWords(tracker.policy),
     registered: tracker.registeredTotal,
     removed: { ...tracker.removedTotal },
+    beforeSweep: { ...tracker.beforeSweepTotal },
+    longestHeld: (tracker.holds?.longest(mostHolds) ?? []).map(({ key, takenAt, site }) => ({
+      key: keys.key(key),
+      forMs: parts.engine.timeline.now() - takenAt,
+      site,
+    })),
     sites: sites.slice(0, mostSites).map(({ site, count }) => ({ site, count, share: count / sampled })),
     oldest: tracker.stamps.oldestKeys(oldestExplained).map(line),
     entry: asked && line(asked.key),

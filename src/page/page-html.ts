@@ -1,9 +1,16 @@
-import { actionForm, endingsSection, failuresSection, journalSection } from './endings-html.js';
+import {
+  actionForm,
+  endingsSection,
+  failuresSection,
+  journalSection,
+  watchedSection,
+} from './endings-html.js';
 import { filterForm, mapsSection } from './maps-html.js';
 import { html, type Markup, type Part } from './markup.js';
 import { findForm, openedSection } from './opened-html.js';
 import { type PageQuery, searchOf } from './query.js';
 import type { PageView } from './view.js';
+import { sweepingWords } from './words.js';
 
 /** How the page is served. */
 export interface Frame {
@@ -38,12 +45,14 @@ ${mayAct && actionForm(base, 'sweep', 'sweep', 'now', 'Sweep now')}
 <p id="live" role="status"></p></header>
 <main data-refresh="${refreshMs}">
 <section id="sentence" aria-label="In one sentence"><p class="sentence ${sentence.tone}" data-tone="${sentence.tone}">${sentence.text}</p>
+<p class="sweeping">${sweepingWords(view)}</p>
 ${view.health.reasons.length > 0 && html`<ul>${view.health.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}</section>
 ${done && html`<p class="done">${done}</p>`}
 ${opened && findForm(base, opened.name)}
-${opened ? openedSection(base, opened, query) : query.map !== undefined && html`<p>There is no such map any more.</p>`}
+${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>There is no such map any more.</p>`}
 ${filterForm(base, query)}
 ${mapsSection(base, view, query)}
+${view.watched.length > 0 && watchedSection(view.watched)}
 ${endings && endingsSection(base, view.at, endings, mayAct)}
 ${failuresSection(view.callbackErrors)}
 ${journal && journalSection(journal)}

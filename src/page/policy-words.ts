@@ -2,39 +2,76 @@ import { span } from '../diagnosis/explain.js';
 import { shownKey } from '../events/shown.js';
 import type { CompiledLifetimes, CompiledPolicy } from '../policy/policy.js';
 
-/** Says in sentences how the entries of a map live and leave. */
-export function policyInWords(policy: CompiledPolicy<unknown, unknown>): string[] {
-  const { own, rules, follows, orphanAfterMs, maxEntries, expectedMax, beforeSweep, persist } = policy;
+type AnyPolicy = CompiledPolicy<unknown, unknown>;
+
+/** Says in sentences how the entries of a map live and leave: one for each option that is set, with its name. */
+export function policyInWords(policy: AnyPolicy): string[] {
+  return [...staying(policy), ...holding(policy), ...bounds(policy), ...calls(policy), ...history(policy)];
+}
+
+function* staying({
+  own,
+  rules,
+  follows,
+  leaderKey,
+  orphanAfterMs,
+  sweepEveryMs,
+  mode,
+}: AnyPolicy): Generator<string> {
+  if (mode === 'observe') yield 'nothing is removed: it is only observed (mode)';
   const words = lifetimesInWords(own);
   for (const [index, { lifetimes }] of rules.entries()) {
     const instead = lifetimesInWords(lifetimes);
     words.push(`rules[${index}], for keys that match, instead: ${instead.join('; ') || 'stays'}`);
   }
   if (follows !== undefined) {
-    const orphans = Number.isFinite(orphanAfterMs)
-      ? `, without one when idle for ${span(orphanAfterMs)}`
-      : '';
-    words.push(`leaves with its leader in ${shownKey(follows)}${orphans}`);
+    const orphans = Number.isFinite(orphanAfterMs) ? `leaves when idle for ${span(orphanAfterMs)}` : 'stays';
+    words.push(
+      `leaves with its leader in ${shownKey(follows)}${leaderKey === undefined ? '' : ', whose key its value names'} (follows); ` +
+        `without one there ${orphans} (orphanAfter)`,
+    );
   }
-  if (words.length === 0) words.push('no lifetime: an entry stays until its owner deletes it');
-  if (policy.activeAt !== undefined) words.push('what its value records counts as activity (activeAt)');
-  if (policy.keepWhile !== undefined) words.push('held while keepWhile says so');
-  if (Number.isFinite(maxEntries)) words.push(`at most ${maxEntries} entries: more are evicted (maxEntries)`);
-  if (Number.isFinite(expectedMax))
-    words.push(`bounded by its owner to ${expectedMax} entries (expectedMax)`);
-  if (beforeSweep !== undefined)
-    words.push(`beforeSweep has to succeed first, in ${span(policy.beforeSweepTimeoutMs)} at most`);
-  if (persist !== undefined) words.push('survives a restart (persist)');
-  return words;
+  if (sweepEveryMs !== undefined) words.push(`looked at every ${span(sweepEveryMs)} (sweepEvery)`);
+  if (words.length === 0) yield 'no lifetime: an entry stays until its owner deletes it';
+  yield* words;
 }
 
-function lifetimesInWords({
-  ttlMs,
-  since,
-  expiresAt,
-  maxIdleMs,
-  maxAgeMs,
-}: CompiledLifetimes<unknown, unknown>) {
+function* holding({ activeAt, keepWhile }: AnyPolicy): Generator<string> {
+  if (activeAt !== undefined) yield 'what its value records counts as activity (activeAt)';
+  if (keepWhile !== undefined) yield 'kept while its guard says so (keepWhile)';
+}
+
+function* bounds({ maxPerOwner, maxEntries, shed, expectedMax }: AnyPolicy): Generator<string> {
+  if (maxPerOwner !== undefined)
+    yield `at most ${maxPerOwner.max} entries of each owner: more are evicted (maxPerOwner)`;
+  if (Number.isFinite(maxEntries)) yield `at most ${maxEntries} entries: more are evicted (maxEntries)`;
+  if (shed) yield 'up to a tenth is evicted when the memory is nearly full (shed)';
+  if (Number.isFinite(expectedMax)) yield `bounded by its owner to ${expectedMax} entries (expectedMax)`;
+}
+
+function* calls(policy: AnyPolicy): Generator<string> {
+  const { beforeSweep, beforeSweepTimeoutMs, dispose, replaced, weigh } = policy;
+  if (beforeSweep !== undefined)
+    yield `work has to succeed before a sweep removes it${beforeSweep.batch === undefined ? '' : `, for up to ${beforeSweep.batch} at once`} (beforeSweep), in ${span(beforeSweepTimeoutMs)} at most (beforeSweepTimeout)`;
+  if (dispose !== undefined) yield 'what its value holds is freed when it has left (dispose)';
+  if (replaced !== undefined) yield 'what its old value holds is freed when it gets another (replaced)';
+  if (weigh !== undefined) yield 'a sample is weighed, and its weight is judged too (weigh)';
+}
+
+function* history({ adopt, unstamped, persist }: AnyPolicy): Generator<string> {
+  if (adopt !== undefined) yield 'the owner’s own object, tracked in place (adopt)';
+  if (unstamped !== 'now') {
+    const when = unstamped === 'expired' ? 'long before' : 'when their value says';
+    yield `what was in it at its adoption counts as registered ${when} (unstamped)`;
+  }
+  if (persist === undefined) return;
+  const kept = persist.encode === undefined ? 'its stamps survive' : 'its stamps and its value survive';
+  const back = persist.decode === undefined ? 'until its owner sets it again' : 'and it is back at once';
+  yield `${kept} a restart, ${back} (persist)`;
+}
+
+function lifetimesInWords(lifetimes: CompiledLifetimes<unknown, unknown>): string[] {
+  const { ttlMs, since, expiresAt, maxIdleMs, maxAgeMs } = lifetimes;
   const words: string[] = [];
   if (Number.isFinite(ttlMs)) words.push(`due ${span(ttlMs)} after ${beginnings(since)} (ttl)`);
   if (expiresAt !== undefined) words.push('due when the clock reads what its value says (expiresAt)');
@@ -45,5 +82,5 @@ function lifetimesInWords({
 
 function beginnings(since: CompiledLifetimes<unknown, unknown>['since']): string {
   if (typeof since === 'function') return 'what its value says (since)';
-  return since === 'registeredAt' ? 'its registration' : 'its last activity';
+  return since === 'registeredAt' ? 'its registration' : 'its last activity (since)';
 }

@@ -13,6 +13,7 @@ export const style = `:root {
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--text); font: 1rem/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
 header, main { max-width: 80rem; margin: 0 auto; padding: 0 1rem; }
+header { display: flex; flex-wrap: wrap; gap: 0 1.2rem; align-items: baseline; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; }
 a { color: var(--link); }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
@@ -23,9 +24,11 @@ a { color: var(--link); }
 .leaking .verdict, .verdict.leaking { color: var(--bad); font-weight: 700; }
 .growing .verdict, .verdict.growing { color: var(--doubtful); font-weight: 700; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; overflow-wrap: normal; }
+table { border-collapse: collapse; width: 100%; font-size: .95rem; }
+th, td { padding: .3rem .45rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; overflow-wrap: normal; }
 tbody th { font-weight: 400; min-width: 8rem; max-width: 24rem; overflow-wrap: anywhere; }
+tbody td { white-space: nowrap; }
+tbody td.verdict { white-space: normal; min-width: 12rem; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .line { display: block; fill: none; stroke: var(--link); stroke-width: 1.5; }
 dt { margin-top: .6rem; font-weight: 600; } dd { margin: 0 0 0 1rem; }

@@ -2,12 +2,24 @@ import { shownText } from '../events/shown.js';
 import { bytes } from '../registry/figures.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
 import type { PageView } from './view.js';
-import { ago, countsWords, percent, spanOr, verdictWords } from './words.js';
+import {
+  ago,
+  countsWords,
+  deliveryWords,
+  holdWords,
+  journalWords,
+  letterWords,
+  percent,
+  spanOr,
+  sweepingWords,
+  verdictWords,
+  watchedWords,
+} from './words.js';
 
 /** Writes what the page shows as plain text, for a terminal. */
 export function textOf(view: PageView): string {
-  const { at, sentence, health, maps, opened, endings, callbackErrors, journal } = view;
-  const lines = [sentence.text, ...health.reasons.map((reason) => `  ${reason}`), ''];
+  const { at, sentence, health, maps, watched, opened, endings, callbackErrors, journal } = view;
+  const lines = [sentence.text, sweepingWords(view), ...health.reasons.map((reason) => `  ${reason}`), ''];
   if (opened !== undefined) lines.push(...openedLines(opened), '');
   lines.push(`maps: ${maps.matching} of ${maps.total}, page ${maps.page} of ${maps.pages}`);
   for (const row of maps.rows) {
@@ -15,18 +27,22 @@ export function textOf(view: PageView): string {
     const weight = row.estimatedBytes === undefined ? '' : `, ${bytes(row.estimatedBytes)}`;
     lines.push(
       `  ${shownText(row.name)}: ${verdictWords(row)}${since}; ${row.size} entries${weight}, oldest ${spanOr(row.oldestAgeMs, '-')}, ` +
-        `${row.overdue} overdue, ${row.guarded} guarded, ${row.waiting} waiting`,
+        `${row.overdue} overdue, ${row.guarded} guarded, ${row.held} held, ${row.waiting} waiting`,
     );
   }
+  for (const of of watched) lines.push(`  ${shownText(of.name)} (watched): ${watchedWords(of)}`);
   if (endings !== undefined) {
-    lines.push('', `endings of ${shownText(endings.map)}: ${countsWords(endings.ended)}`);
+    lines.push(
+      '',
+      `endings of ${shownText(endings.map)}: ${countsWords(endings.ended)}; ${endings.duplicates} duplicates turned away`,
+    );
     lines.push(`  ${endings.pending} pending, the oldest for ${spanOr(endings.oldestPendingMs, 'no time')}`);
     for (const to of endings.recipients) {
-      lines.push(`  to ${shownText(to.name)}: ${to.delivered} delivered, ${to.deadLetters} dead letters`);
+      lines.push(`  to ${shownText(to.name)}: ${deliveryWords(to)}`);
     }
     for (const letter of endings.letters) {
       lines.push(
-        `  dead letter of ${letter.key} to ${shownText(letter.recipient)}: ${letter.cause}: ${letter.error}`,
+        `  dead letter of ${letter.key} to ${shownText(letter.recipient)}: ${letterWords(letter)}: ${letter.error}`,
       );
     }
   }
@@ -34,19 +50,22 @@ export function textOf(view: PageView): string {
     lines.push(`callback failures: ${map === '' ? '' : `${shownText(map)}.`}${callback}: ${count}`);
   }
   if (journal !== undefined) {
-    const error = journal.error === undefined ? '' : `; ${journal.error}`;
-    lines.push(`journal ${journal.name}: ${bytes(journal.bytes)}${journal.isLost ? ', lost' : ''}${error}`);
+    lines.push(`journal ${journal.name}: ${journalWords(journal)}`);
   }
   return `${lines.join('\n')}\n`;
 }
 
 function openedLines(opened: OpenedMap): string[] {
+  const held = opened.longestHeld.map((hold) => `    ${hold.key} ${holdWords(hold)}`);
+  const calls = countsWords(opened.beforeSweep);
   return [
     `the map ${shownText(opened.name)}: ${opened.leak.reason}`,
     ...opened.policy.map((words) => `  ${words}`),
     `  ${opened.registered} registered; left: ${countsWords(opened.removed)}`,
+    ...(calls === 'none' ? [] : [`  calls of beforeSweep: ${calls}`]),
     ...opened.sites.map(({ site, share }) => `  ${percent(share)} registered at ${shownText(site)}`),
     ...(opened.entry === undefined ? [] : ['  asked for:', ...entryLines(opened.entry)]),
+    ...(held.length === 0 ? [] : ['  held longest:', ...held]),
     '  longest there, and why:',
     ...opened.oldest.flatMap(entryLines),
   ];

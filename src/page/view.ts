@@ -1,6 +1,11 @@
 import { getHeapStatistics } from 'node:v8';
 import { shownError, shownText } from '../events/shown.js';
-import { type CallbackErrors, callbackErrorsOf } from '../registry/figures.js';
+import {
+  type CallbackErrors,
+  callbackErrorsOf,
+  type WatchedFigures,
+  watchedFigures,
+} from '../registry/figures.js';
 import { type Health, healthOf } from '../registry/health.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import { type EndingsView, viewEndings } from './endings.js';
@@ -40,6 +45,8 @@ export interface PageView {
   /** How much of its limit the heap takes, from 0 to 1. */
   readonly heapShare: number;
   readonly maps: MapList;
+  /** Sizes that are no Map's. */
+  readonly watched: readonly WatchedFigures[];
   /** The map that is opened; `undefined` if none is, or there is none of that name. */
   readonly opened: OpenedMap | undefined;
   readonly endings: EndingsView | undefined;
@@ -63,13 +70,14 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
   const maps = listMaps(parts, query);
   const tracker = query.map === undefined ? undefined : engine.trackers.get(query.map);
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
-  const health = shortened(healthOf(parts));
+  const journal = viewJournal(parts, keys);
+  const health = shortened(healthOf(parts), journal?.told);
   const lastSweepAt = engine.sweeper.lastFinishedAt;
   const heapShare = used / limit;
   const deadLetters = deliveries?.deadLetterCount ?? 0;
   return {
     at,
-    registry: parts.name,
+    registry: shownText(parts.name),
     sentence: sentenceOf({ at, maps, lastSweepAt, deadLetters, heapShare, health, closed: parts.isClosed }),
     health,
     mode: engine.observing ? 'observe' : 'sweep',
@@ -79,31 +87,45 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
     closed: parts.isClosed,
     heapShare,
     maps,
+    watched: watchedFigures(parts),
     opened: tracker && openMap(parts, tracker, keys, query.entry),
     endings: viewEndings(parts, keys, handleOf),
     callbackErrors: callbackErrorsOf(engine),
-    journal: viewJournal(parts),
+    journal: journal?.view,
   };
 }
 
 /** So many reasons are shown: of ten thousand maps, each may have one. */
 const mostReasons = 20;
 
-function shortened({ status, reasons }: Health): Health {
+function shortened({ status, reasons }: Health, told: Told | undefined): Health {
   const more = reasons.length - mostReasons;
-  const shown = reasons.slice(0, mostReasons);
+  const shown = reasons
+    .slice(0, mostReasons)
+    .map((reason) => (told === undefined ? reason : reason.replaceAll(told.asItIs, () => told.asShown)));
   return { status, reasons: more > 0 ? [...shown, `and ${more} more`] : shown };
 }
 
-function viewJournal({ engine, restart: { recorder } }: RegistryInternals): JournalView | undefined {
+/** A failure that the reasons tell of, and what is shown of it here. */
+interface Told {
+  readonly asItIs: string;
+  readonly asShown: string;
+}
+
+function viewJournal(
+  { engine, restart: { recorder } }: RegistryInternals,
+  keys: KeyWords,
+): { readonly view: JournalView; readonly told: Told | undefined } | undefined {
   if (recorder === undefined) return undefined;
   const { error, waitingSince, isBehind, isLost } = recorder.writer.state;
-  return {
+  const told = error === undefined ? undefined : { asItIs: shownError(error), asShown: keys.error(error) };
+  const view = {
     name: shownText(recorder.journalName),
     bytes: recorder.journalBytes,
     waitingMs: waitingSince === undefined ? undefined : engine.timeline.now() - waitingSince,
     isBehind,
     isLost,
-    error: error === undefined ? undefined : shownError(error),
+    error: told?.asShown,
   };
+  return { view, told };
 }

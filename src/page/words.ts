@@ -1,6 +1,10 @@
 import { span } from '../diagnosis/explain.js';
-import { growthInWords } from '../registry/figures.js';
+import { shownText } from '../events/shown.js';
+import { bytes, growthInWords, type RecipientReport, type WatchedFigures } from '../registry/figures.js';
+import type { LetterLine } from './endings.js';
 import type { MapRow } from './map-rows.js';
+import type { HeldLine } from './opened-map.js';
+import type { JournalView, PageView } from './view.js';
 
 /** Writes a share from 0 to 1 in percent. */
 export const percent = (share: number): string => `${Math.round(share * 100)} %`;
@@ -13,14 +17,49 @@ export const spanOr = (durationMs: number | undefined, otherwise: string): strin
   durationMs === undefined ? otherwise : span(durationMs);
 
 /** Says whether a map leaks, how fast it grows and when it is full. */
-export function verdictWords({ leak, mode, excess }: MapRow): string {
+export function verdictWords({ leak, mode, excess, excessOfOwners, isKeptElsewhere }: MapRow): string {
   if (leak.state !== 'ok') return `${leak.state}, ${growthInWords(leak)}`;
+  if (isKeptElsewhere) return 'keeps entries where they cannot be seen';
   if (mode === 'observe') return 'observed';
-  return excess > 0 ? `${excess} beyond maxEntries` : 'ok';
+  if (excess > 0) return `${excess} beyond maxEntries`;
+  return excessOfOwners > 0 ? `${excessOfOwners} beyond maxPerOwner` : 'ok';
+}
+
+/** How a watched size is doing, and what it is bounded to. */
+export function watchedWords({ size, max, leak }: WatchedFigures): string {
+  const bound = max === undefined ? '' : ` of ${max}`;
+  return `${leak.state === 'ok' ? 'ok' : `${leak.state}, ${growthInWords(leak)}`}; ${size}${bound}`;
 }
 
 /** The counts that are not 0, with their names. */
 export function countsWords(counts: Readonly<Record<string, number>>): string {
   const some = Object.entries(counts).filter(([, count]) => count > 0);
   return some.map(([name, count]) => `${count} ${name}`).join(', ') || 'none';
+}
+
+/** Says when sweeps come, and whether they do anything. */
+export function sweepingWords({ sweepEveryMs, mode, stopped }: PageView): string {
+  if (stopped) return 'Nothing is swept by itself any more.';
+  return `A sweep every ${span(sweepEveryMs)}${mode === 'observe' ? ', which only observes: nothing is removed' : ''}.`;
+}
+
+/** Says for how long a hold has been taken, and where. */
+export const holdWords = ({ forMs, site }: HeldLine): string =>
+  `held for ${span(forMs)}${site === undefined ? '' : `, at ${shownText(site)}`}`;
+
+/** Says what has come of the deliveries to a recipient. */
+export const deliveryWords = (to: RecipientReport): string =>
+  `${to.delivered} delivered, ${to.pending} pending, ${to.failedAttempts} attempts failed, ${to.deadLetters} dead letters, ${to.deadLettersDropped} dropped`;
+
+/** Says why an ending is not delivered by itself any more, but for the error. */
+export const letterWords = ({ reason, cause, attempts, ambiguous }: LetterLine): string =>
+  `${reason}; ${cause} after ${attempts} attempts${ambiguous ? ', and may have arrived all the same' : ''}`;
+
+/** Says how the journal is doing. */
+export function journalWords({ bytes: size, waitingMs, isBehind, isLost, error }: JournalView): string {
+  const waiting = isLost
+    ? 'It belongs to somebody else now: nothing more is written.'
+    : `Something waits to be written for ${spanOr(waitingMs, 'no time')}.`;
+  const behind = isBehind ? ' Records were dropped, and what is live is yet to be written anew.' : '';
+  return `${bytes(size)}. ${waiting}${behind}${error === undefined ? '' : ` The last attempt failed: ${error}`}`;
 }

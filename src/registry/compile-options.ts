@@ -79,33 +79,42 @@ export function checkSweepEvery(
   throw invalidRange(optionPath(path, 'sweepEvery'), allowed, sweepEveryMs);
 }
 
-/** A map that follows another must find it, and must not follow itself round a corner. */
-export function checkFollows(
-  maps: ReadonlyMap<string, Pick<CompiledPolicy<unknown, unknown>, 'follows'>>,
-  only?: string,
+function checkFollows(maps: ReadonlyMap<string, CompiledPolicy<unknown, unknown>>): void {
+  const followsOf = (map: string) => maps.get(map)?.follows;
+  for (const [name, { follows }] of maps) checkLeader(name, follows, maps, followsOf);
+}
+
+/**
+ * Checks that a map that follows another finds it, and does not follow itself round a corner.
+ *
+ * @param known the maps that there are; the map itself may be among them
+ * @param followsOf the leader of one of those
+ */
+export function checkLeader(
+  name: string,
+  follows: string | undefined,
+  known: ReadonlyMap<string, unknown>,
+  followsOf: (map: string) => string | undefined,
 ): void {
-  for (const [name, { follows }] of maps) {
-    if (only !== undefined && name !== only) continue;
-    const option = optionPath(optionPath('maps', name), 'follows');
-    if (follows === undefined) continue;
-    if (!maps.has(follows)) {
-      const hint = suggestion(follows, [...maps.keys()]);
+  if (follows === undefined) return;
+  const option = optionPath(optionPath('maps', name), 'follows');
+  if (follows !== name && !known.has(follows)) {
+    const hint = suggestion(follows, [...known.keys()]);
+    throw new MapsweepTypeError(
+      'ERR_UNKNOWN_MAP',
+      `${option}: there is no map ${shownKey(follows)}. ${hint}`.trim(),
+    );
+  }
+  const chain = [name];
+  for (let next: string | undefined = follows; next !== undefined; next = followsOf(next)) {
+    if (chain.includes(next)) {
+      const cycle = [...chain, next].map(shownKey).join(' -> ');
       throw new MapsweepTypeError(
-        'ERR_UNKNOWN_MAP',
-        `${option}: there is no map ${shownKey(follows)}. ${hint}`.trim(),
+        'ERR_FOLLOW_CYCLE',
+        `${option}: maps follow each other in a circle: ${cycle}`,
       );
     }
-    const chain = [name];
-    for (let next: string | undefined = follows; next !== undefined; next = maps.get(next)?.follows) {
-      if (chain.includes(next)) {
-        const cycle = [...chain, next].map(shownKey).join(' -> ');
-        throw new MapsweepTypeError(
-          'ERR_FOLLOW_CYCLE',
-          `${option}: maps follow each other in a circle: ${cycle}`,
-        );
-      }
-      chain.push(next);
-    }
+    chain.push(next);
   }
 }
 

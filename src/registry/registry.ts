@@ -41,7 +41,7 @@ import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
-import { checkFollows, checkSweepEvery, compileRegistryOptions } from './compile-options.js';
+import { checkLeader, checkSweepEvery, compileRegistryOptions } from './compile-options.js';
 import { type Health, healthOf } from './health.js';
 import { internals, type RegistryInternals } from './internals.js';
 import type { AdoptedPolicyOf, KnownMaps } from './policy-types.js';
@@ -125,8 +125,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     }
     checkReplaced(path, compiled, target);
     checkSweepEvery(path, compiled, engine.sweepEveryMs);
-    const policies = [...engine.trackers].map(([of, tracker]) => [of, tracker.policy] as const);
-    checkFollows(new Map([...policies.filter(([of]) => of !== name), [name, compiled]]), name);
+    const followsOf = (of: string) => engine.trackers.get(of)?.policy.follows;
+    checkLeader(name, compiled.follows, engine.trackers, followsOf);
     const { adoptions } = this.#assembly;
     const adoption = adoptInto(engine, name, compiled, target, (tracker) => restart.watch(tracker));
     adoptions.set(name, adoption);

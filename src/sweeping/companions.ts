@@ -13,7 +13,8 @@ import { noLeader } from './leader-keys.js';
  */
 export class Companions<M extends StampedMap> {
   readonly #map: M;
-  readonly #follows: string | undefined;
+  /** The name of the leader; `undefined` for a map that follows nothing. */
+  readonly follows: string | undefined;
   /** Of a map whose values name the keys of their leaders. */
   readonly keys: LeaderKeys | undefined;
   /** The map that this one follows, while there is one of that name. */
@@ -26,7 +27,7 @@ export class Companions<M extends StampedMap> {
    */
   constructor(map: M, follows: string | undefined, keys: LeaderKeys | undefined) {
     this.#map = map;
-    this.#follows = follows;
+    this.follows = follows;
     this.keys = keys;
   }
 
@@ -53,24 +54,46 @@ export class Companions<M extends StampedMap> {
     const slot = this.#map.stamps.slotOf(leaderKey);
     return slot === undefined ? [] : [slot];
   }
+}
+
+/** Who follows whom among the maps of an engine, found as maps come and go, whatever their order. */
+export class Followings<
+  M extends StampedMap & { readonly name: string; readonly companions: Companions<M> },
+> {
+  /** The maps that follow one of this name, tracked or not, in the order in which they were added. */
+  readonly #byLeader = new Map<string, Set<M>>();
 
   /**
-   * Finds leaders and followers anew, after a map was added or removed.
+   * Finds the neighbours of a map that was added.
    *
-   * @returns the maps that have another leader than before, or one no longer
+   * @param leader the map that it follows, if it is tracked
+   * @returns the maps that have a leader now
    */
-  static relate<M extends StampedMap & { readonly companions: Companions<M> }>(
-    maps: ReadonlyMap<string, M>,
-  ): M[] {
-    const changed: M[] = [];
-    for (const { companions } of maps.values()) companions.followers.length = 0;
-    for (const map of maps.values()) {
-      const { companions } = map;
-      const leader = companions.#follows === undefined ? undefined : maps.get(companions.#follows);
-      leader?.companions.followers.push(map);
-      if (leader !== companions.leader) changed.push(map);
-      companions.leader = leader;
-    }
+  add(map: M, leader: M | undefined): M[] {
+    const { companions } = map;
+    const changed = [...(this.#byLeader.get(map.name) ?? [])];
+    for (const follower of changed) follower.companions.leader = map;
+    companions.followers.push(...changed);
+    if (companions.follows === undefined) return changed;
+    const siblings = this.#byLeader.get(companions.follows);
+    if (siblings === undefined) this.#byLeader.set(companions.follows, new Set([map]));
+    else siblings.add(map);
+    if (leader === undefined) return changed;
+    companions.leader = leader;
+    leader.companions.followers.push(map);
+    return [...changed, map];
+  }
+
+  /** Parts a map that is tracked no more from its neighbours. Returns the maps that have no leader now. */
+  remove(map: M): M[] {
+    const { follows, leader, followers } = map.companions;
+    const changed = [...followers];
+    for (const follower of changed) follower.companions.leader = undefined;
+    if (leader !== undefined) leader.companions.followers.splice(leader.companions.followers.indexOf(map), 1);
+    if (follows === undefined) return changed;
+    const siblings = this.#byLeader.get(follows);
+    siblings?.delete(map);
+    if (siblings?.size === 0) this.#byLeader.delete(follows);
     return changed;
   }
 }

@@ -3,7 +3,7 @@ import type { CompiledPolicy } from '../policy/policy.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
 import { BeforeSweepGate } from './before-sweep.js';
 import { CapacityPasses } from './capacity.js';
-import { Companions } from './companions.js';
+import { Followings } from './companions.js';
 import { type EngineOptions, Shared } from './shared.js';
 import { Sweeper, type SweeperHost } from './sweeper.js';
 import { type MapServices, Tracker } from './tracker.js';
@@ -19,6 +19,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
   /** Called after each pass, before `sweep-finished` is emitted. */
   readonly afterPass = new Set<(report: SweepReport) => void>();
   readonly #trackers = new Map<string, Tracker>();
+  readonly #followings = new Followings<Tracker>();
 
   constructor(options: EngineOptions) {
     super(options);
@@ -41,7 +42,8 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     const tracker = new Tracker(name, policy, native, this);
     this.#trackers.set(name, tracker);
     this.failures.add(name);
-    this.#relate();
+    const leader = policy.follows === undefined ? undefined : this.#trackers.get(policy.follows);
+    for (const related of this.#followings.add(tracker, leader)) related.refileAll();
     this.sweeper.watch(tracker);
     this.measurements.tell((listener) => listener.mapAdded?.());
     return tracker;
@@ -55,8 +57,9 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     this.sweeper.unwatch(tracker);
     this.hooks.forget(tracker);
     this.failures.forget(tracker.name);
+    const parted = this.#followings.remove(tracker);
     tracker.release();
-    this.#relate();
+    for (const follower of parted) follower.refileAll();
     this.measurements.tell((listener) => listener.mapRemoved?.(tracker.name));
   }
 
@@ -80,9 +83,5 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     this.bus.emit('sweep-finished', report);
     // Guards may have let go meanwhile, and hooks may be due for their next attempt.
     for (const tracker of this.#trackers.values()) this.capacity.request(tracker);
-  }
-
-  #relate(): void {
-    for (const tracker of Companions.relate(this.#trackers)) tracker.refileAll();
   }
 }

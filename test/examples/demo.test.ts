@@ -1,7 +1,10 @@
-import { execFile } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { createBatch } from '../../examples/demo/batch.ts';
 import { type CrashFigures, countCrashes, type Delivery } from '../../examples/demo/crash-figures.ts';
 import type { Figures } from '../../examples/demo/figures.ts';
@@ -116,6 +119,109 @@ describe.concurrent('npm run demo', () => {
 
     expect(outcome.stderr).toContain('--tickets got "many"; it takes a whole number from 10 to 20000');
     expect(outcome).toMatchObject({ exitStatus: 2, stdout: '' });
+  }, 60_000);
+});
+
+describe('npm run demo -- --serve', () => {
+  const children: ChildProcess[] = [];
+  afterEach(() => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  });
+
+  /** Begins to serve; resolves as soon as it says where. */
+  async function serving(...args: string[]) {
+    const command = ['--expose-gc', '--import', 'tsx', 'examples/demo/main.ts', '--serve', ...args];
+    const child = spawn(process.execPath, command, { cwd: fromRoot('.') });
+    children.push(child);
+    const ended = once(child, 'exit') as Promise<[number | null, string | null]>;
+    let said = '';
+    child.stderr.on('data', (text) => {
+      said += text;
+    });
+    for await (const text of child.stdout) {
+      said += text;
+      const address = /http:\/\/[\d.]+:\d+/.exec(said)?.[0];
+      if (address !== undefined) return { child, address, ended };
+    }
+    throw new Error(`the demo did not serve: ${said}`);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: what comes over the wire is what the test looks at.
+  const reportAt = async (address: string): Promise<any> => (await fetch(`${address}/report.json`)).json();
+  const sizesIn = (report: { maps: { rows: { name: string; size: number }[] } }) =>
+    Object.fromEntries(report.maps.rows.map(({ name, size }) => [name, size])) as Record<string, number>;
+
+  it('shows under load how one gateway leaks and the other is swept, side by side, and ends by Ctrl-C', async () => {
+    const { child, address, ended } = await serving();
+    const first = sizesIn(await reportAt(`${address}/plain`));
+    expect(Object.keys(first).sort()).toEqual([...MAP_NAMES].sort());
+    // Until it has leaked far more than a swept one ever has.
+    let plain = first;
+    while ((plain.subagentRuns as number) < 120) {
+      await sleep(500);
+      plain = sizesIn(await reportAt(`${address}/plain`));
+    }
+    const [leaking, swept] = [await reportAt(`${address}/plain`), await reportAt(`${address}/mapsweep`)];
+    const counts = sizesIn(swept);
+    for (const name of ['subagentRuns', 'seqByRun'] as const) {
+      expect(counts[name]).toBeGreaterThan(0);
+      expect(counts[name]).toBeLessThan((plain[name] as number) / 2);
+    }
+    // The line of the one climbs to its end; that of the other does not.
+    const lineOf = (report: typeof swept) =>
+      report.maps.rows.find(({ name }: { name: string }) => name === 'subagentRuns').sizes as number[];
+    expect(lineOf(leaking)).toEqual(lineOf(leaking).toSorted((one, other) => one - other));
+    expect(lineOf(leaking).length).toBeGreaterThan(20);
+    const lineOfSwept = lineOf(swept);
+    expect(lineOfSwept.at(-1)).toBeLessThan(1.5 * (lineOfSwept[lineOfSwept.length >> 1] as number));
+    expect(swept.endings).toMatchObject({ map: 'subagentRuns', deadLetters: 0 });
+    expect(swept.endings.ended.completed).toBeGreaterThan(20);
+
+    const index = await (await fetch(address)).text();
+    for (const name of MAP_NAMES) expect(index).toContain(`<th scope="row">${name}</th>`);
+    expect(index.match(/<polyline points="[\d., ]+"/g)).toHaveLength(2 * MAP_NAMES.length);
+    const metrics = await (await fetch(`${address}/metrics`)).text();
+    for (const registry of ['plain', 'mapsweep'])
+      expect(metrics).toMatch(
+        new RegExp(`mapsweep_entries\\{map="subagentRuns",registry="${registry}"\\} \\d`),
+      );
+    expect((await fetch(`${address}/nothing`)).status).toBe(404);
+    expect(String(new URL(address).hostname)).toBe('127.0.0.1');
+    const outside = Object.values(networkInterfaces())
+      .flatMap((those) => those ?? [])
+      .find(({ internal, family }) => !internal && family === 'IPv4');
+    if (outside !== undefined)
+      await expect(fetch(`http://${outside.address}:${new URL(address).port}/`)).rejects.toThrow();
+
+    child.kill('SIGINT');
+    expect(await ended).toEqual([0, null]);
+  }, 180_000);
+
+  it('ends by itself after as long as was said', async () => {
+    const { ended } = await serving('--for', '1s');
+    expect(await ended).toEqual([0, null]);
+  }, 60_000);
+
+  it.each([
+    [['--for', '30s'], '--for says when --serve ends; it does not go without it'],
+    [['--serve', '--for', 'ever'], '--for got "ever"; it takes a time such as 30s, 10m or 1h'],
+    [['--serve', '--for', '0s'], '--for got "0s"'],
+    [['--serve', '--json'], '--json prints the figures and ends'],
+  ])(
+    'names what is wrong with %j and exits with 2',
+    async (args, sentence) => {
+      const outcome = await demo(...args);
+      expect(outcome.stderr).toContain(sentence);
+      expect(outcome).toMatchObject({ exitStatus: 2, stdout: '' });
+    },
+    60_000,
+  );
+
+  it('says that its port is taken and exits with 1', async () => {
+    const { address } = await serving();
+    const outcome = await demo('--serve', '--port', new URL(address).port);
+    expect(outcome.stderr).toContain('EADDRINUSE');
+    expect(outcome.exitStatus).toBe(1);
   }, 60_000);
 });
 

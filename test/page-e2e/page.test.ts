@@ -1,29 +1,12 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { gateway, leaking, served } from '../page/setting.ts';
-import { browsing } from './browser.ts';
+import { browsing, isTooWide, violations } from './browser.ts';
 
 const open = browsing();
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const token = 'correct horse battery';
-
-/** What axe finds, by rule. */
-async function violations(page: Page): Promise<string[]> {
-  // As an expression of the debugger's, to which the policy of the page does not apply.
-  await page.evaluate(axe);
-  const found = (await page.evaluate('axe.run().then(({ violations }) => violations)')) as {
-    id: string;
-    nodes: { html: string; failureSummary: string }[];
-  }[];
-  return found.map(({ id, nodes }) => `${id}: ${nodes[0]?.html} ${nodes[0]?.failureSummary}`);
-}
-
-const isTooWide = (page: Page) =>
-  page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
 
 const toneOf = (page: Page) => page.getAttribute('.sentence', 'data-tone');
 

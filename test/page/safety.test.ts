@@ -2,6 +2,9 @@ import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { readQuery } from '../../src/page/query.ts';
+import { MemoryVolume } from '../../src/restart/memory-journal.ts';
+import { openNow } from '../../src/restart/open-journal.ts';
 import { ask } from '../http/serving.ts';
 import { gateway, send, served, textAt, wordsOf } from './setting.ts';
 
@@ -19,6 +22,8 @@ describe('every answer', () => {
       expect(headers.get('content-security-policy')).toBe(policy);
       expect(headers.get('cache-control')).toBe('no-store');
       expect(headers.get('x-content-type-options')).toBe('nosniff');
+      expect(headers.get('cross-origin-resource-policy')).toBe('same-origin');
+      expect(headers.get('cross-origin-opener-policy')).toBe('same-origin');
       // With `no-referrer` no form of the page would bear its origin.
       expect(headers.get('referrer-policy')).toBe('same-origin');
     },
@@ -121,6 +126,35 @@ describe('with a token', () => {
     expect([foreign.status, foreign.headers.get('set-cookie')]).toEqual([403, null]);
   });
 
+  it.each([
+    ['it came over TLS', { socket: { encrypted: true } }, true],
+    ['it came over TLS to a proxy', { headers: { 'x-forwarded-proto': 'https' } }, true],
+    [
+      'it came over TLS to the first of two proxies',
+      { headers: { 'x-forwarded-proto': 'https, http' } },
+      true,
+    ],
+    ['it did not', {}, false],
+    ['it did not to the first proxy', { headers: { 'x-forwarded-proto': 'http, https' } }, false],
+  ])('becomes a cookie for TLS alone if %s', async (_, request, isSecure) => {
+    const headers: Record<string, unknown> = {};
+    const response = {
+      statusCode: 0,
+      setHeader: (name: string, value: unknown) => {
+        headers[name] = value;
+      },
+      end: () => {},
+    };
+    const given = {
+      host: 'gateway',
+      origin: 'https://gateway',
+      ...(request as { headers?: object }).headers,
+    };
+    const asked = { method: 'POST', url: '/token', body: `token=${token}`, ...request, headers: given };
+    await statusPage(gateway().registry, { token })(asked, response);
+    expect(headers['Set-Cookie']).toMatch(isSecure ? /; Secure$/ : /SameSite=Strict$/);
+  });
+
   it('is no part of an address', async () => {
     const address = await served(gateway().registry, { token });
     expect((await fetch(`${address}/?token=${encodeURIComponent(token)}`)).status).toBe(401);
@@ -143,6 +177,12 @@ describe('with a token', () => {
     const address = await served(gateway().registry, { token });
     expect((await send(`${address}/token`, { token, more: 'x'.repeat(8_000) })).status).toBe(303);
     expect((await send(`${address}/token`, { token, more: 'x'.repeat(100_000) })).status).toBe(413);
+    // A parser of the framework has read it.
+    const response = { statusCode: 0, setHeader: () => {}, end: () => {} };
+    const request = { method: 'POST', url: '/token', headers: { host: 'a', origin: 'http://a' } };
+    const body = `token=${token}\nmore=${'x'.repeat(100_000)}`;
+    await statusPage(gateway().registry, { token })({ ...request, body }, response);
+    expect(response.statusCode).toBe(413);
   });
 });
 
@@ -238,7 +278,7 @@ async function hostileRegistry(text: string) {
   const name = text.slice(0, 100);
   const thrown = Object.assign(new Error(text), { name: text });
   const registry = createRegistry<Record<string, Map<string, string>>>({
-    name: 'hostile',
+    name,
     maps: {
       [name]: {
         dispose: () => {
@@ -292,6 +332,16 @@ describe.each(Object.keys(hostile) as (keyof typeof hostile)[])(
   },
 );
 
+it('a filter is cut: it is in the address of each map', () => {
+  expect(readQuery(`filter=${'x'.repeat(10_000)}`).filter).toHaveLength(128);
+});
+
+it('a query stays within the attribute that shows it', async () => {
+  const filter = '" autofocus onfocus="alert(1)';
+  const page = await textAt(`${await served(gateway().registry)}/?filter=${encodeURIComponent(filter)}`);
+  expect(page).toContain('value="&quot; autofocus onfocus=&quot;alert(1)"');
+});
+
 describe('what is secret', () => {
   const everything = async (address: string) =>
     (
@@ -316,11 +366,15 @@ describe('what is secret', () => {
         attempts: 1,
         id: (_: unknown, key: unknown) => `id of ${key}`,
         deliver: ({ key }) => {
+          // Whoever throws a text may name a key as well.
+          if (key === 'key-0') throw `no ${key}`;
           throw new TypeError(`no ${key}`);
         },
       },
       clock,
     });
+    registry.maps.runs.set('key-0', 1);
+    registry.end('key-0');
     registry.maps.runs.set('key-1', 1);
     registry.end('key-1');
     registry.maps.runs.set('key-2', 1);
@@ -333,6 +387,38 @@ describe('what is secret', () => {
     expect(text).toContain('TypeError');
     const found = await send(`${masked}/find?map=runs`, { key: 'key-2' });
     expect(found.headers.get('location')).toMatch(/entry=\d+$/);
+  });
+});
+
+describe('a journal that fails', () => {
+  /** All that the page says while the journal does not take a record. */
+  const everything = async (options: { keys?: 'masked' }) => {
+    const volume = new MemoryVolume();
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: { persist: true } },
+      persistTo: openNow(volume.open(), { maxWaitMs: 5_000 }),
+      clock,
+    });
+    const address = await served(registry, options);
+    volume.beforeWrite = () => {
+      throw new RangeError('there is a key-1 already');
+    };
+    registry.maps.runs.set('key-1', 1);
+    await clock.advance(120_000);
+    const told = await Promise.all(
+      ['', 'report.json', 'report.txt'].map((file) => textAt(`${address}/${file}`)),
+    );
+    registry.stop();
+    return told.join('\n');
+  };
+
+  it('is told of with its error, and with `masked` without the message, in the reasons too', async () => {
+    expect(await everything({})).toMatch(/has taken nothing for 2m: RangeError: there is a key-1 already/);
+    const masked = await everything({ keys: 'masked' });
+    expect(masked).toMatch(/has taken nothing for 2m: RangeError</);
+    expect(masked).toContain('The last attempt failed: RangeError');
+    expect(masked).not.toContain('key-1');
   });
 });
 

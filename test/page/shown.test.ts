@@ -4,6 +4,7 @@ import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { policyOptionNames } from '../../src/policy/compile-policy.ts';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { fastifyListening, listening } from '../http/serving.ts';
@@ -57,10 +58,75 @@ describe('the maps', () => {
     ]);
     expect(maps.rows[0]).toMatchObject({ overdue: 5, guarded: 5 });
     for (const row of maps.rows) {
-      const { sizes, ...told } = row;
+      const { sizes, sizesOverMs, isKeptElsewhere, ...told } = row;
       expect(reported.find(({ name }) => name === row.name)).toMatchObject(told);
       expect(sizes.at(-1)).toBe(row.size);
     }
+  });
+
+  it('have a column for each thing that may be wrong with them, and what is held counts', async () => {
+    const { registry } = gateway();
+    for (const key of ['a', 'b', 'c']) registry.maps.runs.set(key, {});
+    for (const key of ['a', 'b']) registry.hold('runs', key);
+    const address = await served(registry);
+    const page = await textAt(`${address}/?filter=runs`);
+    const cells = (tag: string) =>
+      [...page.matchAll(new RegExp(`<${tag}[^>]*>(.*?)</${tag}>`, 'g'))].map(([, cell]) =>
+        wordsOf(cell as string),
+      );
+    const columns = cells('th').slice(0, -1);
+    expect(columns).toEqual([
+      'Map',
+      'Verdict',
+      'Since',
+      'Entries',
+      'Over time',
+      'Oldest',
+      'Overdue',
+      'Guarded',
+      'Held',
+      'Waiting',
+      'Weight',
+    ]);
+    const row = cells('td');
+    expect([row[columns.indexOf('Entries') - 1], row[columns.indexOf('Held') - 1]]).toEqual(['3', '2']);
+    expect(await textAt(`${address}/report.txt`)).toContain('0 guarded, 2 held, 0 waiting');
+    expect((await dataAt(`${address}/report.json`)).maps.rows).toContainEqual(
+      expect.objectContaining({ name: 'runs', held: 2 }),
+    );
+  });
+
+  it('say what is beyond a cap, and when one is full', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({
+      maps: {
+        users: { maxPerOwner: { owner: () => 'all', max: 1 }, keepWhile: () => true },
+        all: { maxEntries: 9_000 },
+      },
+      clock,
+    });
+    const { users, all } = registry.maps as unknown as Record<string, Map<number, number>>;
+    for (let key = 0; key < 3; key += 1) users?.set(key, key);
+    for (let minute = 0; minute < 6 * 60; minute += 1) {
+      for (let run = 0; run < 5; run += 1) all?.set(all.size, run);
+      await clock.advance(60_000);
+    }
+    const page = await textAt(await served(registry));
+    expect(page).toContain('2 beyond maxPerOwner');
+    expect(page).toMatch(/filling, \+300\.0 an hour, full in 1d/);
+  });
+
+  it('have their size as a line from the first sweeps on, with the time that it covers', async () => {
+    const { registry, clock } = gateway();
+    for (let minute = 0; minute < 5; minute += 1) {
+      registry.maps['per/user?'].set(minute, minute);
+      await clock.advance(60_000);
+    }
+    const address = await served(registry);
+    const { rows } = (await dataAt(`${address}/report.json?filter=per`)).maps;
+    expect(rows[0].sizes).toEqual([1, 2, 3, 4, 5, 5]);
+    expect(rows[0].sizesOverMs).toBe(300_000);
+    expect(await textAt(`${address}/?filter=per`)).toContain('</svg><small>5m</small>');
   });
 
   it('have their size as a line over the hours that the verdict goes by', async () => {
@@ -76,6 +142,9 @@ describe('the maps', () => {
     expect(page.match(/<polyline points="([^"]*)"/)?.[1]?.split(' ')).toHaveLength(sizes.length);
     expect(page).toContain('leaking, +300.0 an hour');
     expect(page).toMatch(/<td>\d+h ago<\/td>/);
+    expect(wordsOf(await textAt(`${address}/?map=runs`))).toMatch(
+      /leaking, \+300\.0 an hour since \d+h ago: .* 4200 entries\./,
+    );
   });
 
   it('are filtered by name and verdict, and sorted as wanted', async () => {
@@ -108,6 +177,98 @@ describe('a map that is opened', () => {
     expect(words).toContain('at most 1000 entries');
     expect(words).toContain('12 registered; left: 1 deleted');
     expect(words).toMatch(/100 % \(11 sampled\): .*shown\.test\.ts/);
+  });
+
+  it('has watched sizes, with their verdict and bound, on the page, in the text and as JSON', async () => {
+    const registry = createRegistry({ maps: {}, clock: createManualClock() });
+    const base = await served(registry);
+    expect(await (await fetch(base)).text()).not.toContain('Watched sizes');
+    registry.watch('<list>', () => 7, { max: 9 });
+    expect(await (await fetch(base)).text()).toContain('<bdi>&lt;list&gt;</bdi>: ok; 7 of 9');
+    expect(await (await fetch(`${base}/report.txt`)).text()).toContain('<list> (watched): ok; 7 of 9');
+    expect((await dataAt(`${base}/report.json`)).watched).toMatchObject([
+      { name: '<list>', size: 7, max: 9 },
+    ]);
+  });
+
+  it('has words for every option of a policy', async () => {
+    const given = {
+      adopt: new Map(),
+      ttl: '5m',
+      since: 'lastActiveAt',
+      expiresAt: () => undefined,
+      maxIdle: '1h',
+      maxAge: '1d',
+      activeAt: () => undefined,
+      keepWhile: () => false,
+      rules: [{ match: /^a/, ttl: '1m' }, { match: /^b/ }],
+      follows: { map: 'leader', key: () => undefined },
+      orphanAfter: '10m',
+      maxEntries: 100,
+      maxPerOwner: { owner: () => 1, max: 7 },
+      shed: true,
+      expectedMax: 50,
+      unstamped: 'expired',
+      beforeSweep: { batch: 7, run: () => {} },
+      sweepEvery: '1s',
+      beforeSweepTimeout: '3s',
+      dispose: () => {},
+      replaced: () => {},
+      weigh: () => 1,
+      persist: { encode: () => 1, decode: () => 1 },
+      mode: 'observe',
+    };
+    // An option that is new is to be given here, and to have its words.
+    expect(Object.keys(given).sort()).toEqual([...policyOptionNames].sort());
+    const registry = createRegistry({
+      maps: { all: given, leader: {} } as never,
+      clock: createManualClock(),
+    });
+    const { policy } = (await dataAt(`${await served(registry)}/report.json?map=all`)).opened;
+    const words = policy.join('\n');
+    for (const name of policyOptionNames) {
+      expect(words).toMatch(
+        name === 'rules' ? /rules\[1\], for keys that match, instead: stays/ : `(${name})`,
+      );
+    }
+    for (const figure of [
+      '5m after',
+      'idle for 1h',
+      'age of 1d',
+      "in 'leader'",
+      'idle for 10m',
+      'most 100',
+      '7 entries',
+      'to 50',
+      'in 3s',
+    ]) {
+      expect(words).toContain(figure);
+    }
+    const { policy: none } = (await dataAt(`${await served(registry)}/report.json?map=leader`)).opened;
+    expect(none).toEqual(['no lifetime: an entry stays until its owner deletes it']);
+  });
+
+  it('says what is held longest and from where, and what has come of its beforeSweep', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({
+      maps: { runs: { ttl: '1m', beforeSweep: () => Promise.reject(new Error('locked')) } },
+      captureSites: 1,
+      clock,
+    });
+    const runs = registry.maps.runs as unknown as Map<string, number>;
+    for (const key of ['a', 'b']) runs.set(key, 1);
+    registry.hold('runs', 'a' as never);
+    await clock.advance(120_000);
+    const address = await served(registry);
+    const held = /'a'\s*held for 2m, at .*shown\.test\.ts/;
+    expect(wordsOf(await textAt(`${address}/?map=runs`))).toMatch(held);
+    expect(wordsOf(await textAt(`${address}/?map=runs`))).toMatch(/Calls of beforeSweep: \d failed\./);
+    expect(await textAt(`${address}/report.txt?map=runs`)).toMatch(held);
+    expect(await textAt(await served(registry, { keys: 'masked' }).then((to) => `${to}/?map=runs`))).toMatch(
+      /Held longest<\/h3>\s*<dl><dt><bdi>\(masked\)/,
+    );
+    registry.stop();
+    expect(await textAt(address)).toContain('Nothing is swept by itself any more.');
   });
 
   it('explains its ten oldest entries as explain() does, and each by its generation', async () => {
@@ -251,7 +412,9 @@ describe('the text', () => {
     for (const words of [
       'Worth a look',
       'runs: ok',
-      "dead letter of 'a' to default",
+      "dead letter of 'a' to default: completed; attempts-exhausted after 1 attempts",
+      'to default: 0 delivered, 0 pending, 1 attempts failed, 1 dead letters',
+      'A sweep every 1m.',
       'due when idle for 1d',
       'Error: the queue',
     ]) {

@@ -1,6 +1,7 @@
 import { createRegistry, type RegistryEvents } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/registry/internals.js';
 import { IndexedMap, StubbornMap } from '../maps/owner-maps.js';
 
 type Strings = Map<string, number>;
@@ -600,5 +601,65 @@ describe('companions and their own lifetimes', () => {
     await clock.advance(300_000);
     expect(swept).toEqual(['contexts by maxIdle', 'runs by ttl']);
     end();
+  });
+});
+
+describe('maps that come and go', () => {
+  const entered = (map: Strings, key: string) => map.set(key, 1);
+
+  it('find their leader and their followers, and lose them, in whatever order they come', () => {
+    const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    const [runs, first, second] = [registry.maps.runs as Strings, new Map(), new Map()] as Strings[];
+    const leaving = (key: string) => {
+      for (const map of [runs, first, second] as Strings[]) entered(map, key);
+      runs?.delete(key);
+      return [first?.has(key), second?.has(key)];
+    };
+    const handle = registry.adopt('first', first as Strings, { follows: 'runs' });
+    registry.adopt('second', second as Strings, { follows: 'runs' });
+    expect(leaving('a')).toEqual([false, false]);
+    handle.release();
+    expect(leaving('b')).toEqual([true, false]);
+    registry.adopt('first', first as Strings, { follows: 'runs' });
+    expect(leaving('c')).toEqual([false, false]);
+    registry.stop();
+  });
+
+  it('stay without a leader from its release until there is one of its name', () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ maps: {}, clock });
+    const leader: Strings = new Map();
+    const follower: Strings = new Map();
+    const handle = registry.adopt('leader', leader);
+    registry.adopt('follower', follower, { follows: 'leader' as never });
+    handle.release();
+    for (const map of [leader, follower]) entered(map, 'a');
+    leader.delete('a');
+    expect(follower.has('a')).toBe(true);
+    registry.adopt('leader', leader);
+    for (const map of [leader, follower]) entered(map, 'a');
+    leader.delete('a');
+    expect(follower.has('a')).toBe(false);
+    registry.stop();
+  });
+
+  it('look at no map that has nothing to do with them, so that ten thousand take no longer each than ten', () => {
+    const registry = createRegistry({ maps: { bystander: {} }, clock: createManualClock() });
+    const bystander = internalsOf(registry)?.engine.trackers.get('bystander');
+    let looks = 0;
+    for (const property of ['companions', 'policy'] as const) {
+      const value = bystander?.[property];
+      Object.defineProperty(bystander, property, {
+        get: () => {
+          looks += 1;
+          return value;
+        },
+      });
+    }
+    registry.adopt('leader', new Map());
+    const handle = registry.adopt('follower', new Map(), { follows: 'leader' as never });
+    handle.release();
+    expect(looks).toBe(0);
+    registry.stop();
   });
 });
