@@ -1,5 +1,5 @@
 import { span } from '../diagnosis/explain.js';
-import { shownKey } from '../events/shown.js';
+import { shownKey, shownName } from '../events/shown.js';
 import type { CompiledLifetimes, CompiledPolicy } from '../policy/policy.js';
 
 /** Says in sentences how the entries of a map live and leave. */
@@ -17,8 +17,14 @@ export function policyInWords(policy: CompiledPolicy<unknown, unknown>): string[
     words.push(`leaves with its leader in ${shownKey(follows)}${orphans}`);
   }
   if (words.length === 0) words.push('no lifetime: an entry stays until its owner deletes it');
-  if (policy.activeAt !== undefined) words.push('what its value records counts as activity (activeAt)');
-  if (policy.keepWhile !== undefined) words.push('held while keepWhile says so');
+  if (policy.activeAt !== undefined) {
+    words.push(said('what its value records counts as activity', 'activeAt', policy.activeAt));
+  }
+  if (policy.keepWhile !== undefined) {
+    const name = shownName(policy.keepWhile, 'keepWhile');
+    words.push(name === undefined ? 'held while keepWhile says so' : `held while ${name} (keepWhile)`);
+  }
+  if (policy.weigh !== undefined) words.push(said('weighed by its value', 'weigh', policy.weigh));
   if (Number.isFinite(maxEntries)) words.push(`at most ${maxEntries} entries: more are evicted (maxEntries)`);
   if (Number.isFinite(expectedMax))
     words.push(`bounded by its owner to ${expectedMax} entries (expectedMax)`);
@@ -37,13 +43,21 @@ function lifetimesInWords({
 }: CompiledLifetimes<unknown, unknown>) {
   const words: string[] = [];
   if (Number.isFinite(ttlMs)) words.push(`due ${span(ttlMs)} after ${beginnings(since)} (ttl)`);
-  if (expiresAt !== undefined) words.push('due when the clock reads what its value says (expiresAt)');
+  if (expiresAt !== undefined) {
+    words.push(said('due when the clock reads what its value says', 'expiresAt', expiresAt));
+  }
   if (Number.isFinite(maxIdleMs)) words.push(`due when idle for ${span(maxIdleMs)} (maxIdle)`);
   if (Number.isFinite(maxAgeMs)) words.push(`due at an age of ${span(maxAgeMs)}, whatever holds it (maxAge)`);
   return words;
 }
 
 function beginnings(since: CompiledLifetimes<unknown, unknown>['since']): string {
-  if (typeof since === 'function') return 'what its value says (since)';
+  if (typeof since === 'function') return said('what its value says', 'since', since);
   return since === 'registeredAt' ? 'its registration' : 'its last activity';
+}
+
+/** What a function says, with its own name if that tells more than the option. */
+function said(what: string, option: string, by: object): string {
+  const name = shownName(by, option);
+  return name === undefined ? `${what} (${option})` : `${what}: ${name} (${option})`;
 }
