@@ -37,6 +37,8 @@ export interface PluginApi {
   /** `plugins.entries.mapsweep.config`. */
   readonly pluginConfig?: unknown;
   readonly logger: Logger;
+  /** `version`: the release of the gateway. */
+  readonly runtime?: { readonly version?: unknown };
   registerHttpRoute(route: Route): void;
   registerService(service: Service): void;
 }

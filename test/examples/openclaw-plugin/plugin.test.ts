@@ -13,6 +13,8 @@ const TOKEN = 'a-token-of-its-own-for-prometheus';
 /** The part of a gateway that a plugin sees, with real HTTP. */
 class FakeGateway {
   readonly lines: string[] = [];
+  /** What its plugin API tells of its release. */
+  version: unknown = '2026.4.8';
   readonly routes = new Map<string, Route>();
   service: Service | undefined;
   readonly #server: Server;
@@ -37,6 +39,7 @@ class FakeGateway {
       registrationMode,
       pluginConfig,
       logger: this.logger,
+      runtime: { version: this.version },
       registerHttpRoute: (route) => void this.routes.set(route.path, route),
       registerService: (service) => {
         this.service = service;
@@ -272,6 +275,33 @@ describe('the OpenClaw plugin', () => {
     expect(gateway.routes.get('/mapsweep/report')?.auth).toBe('gateway');
     const response = await gateway.fetch('/mapsweep/report');
     expect([response.status, await response.text()]).toEqual([503, expect.stringContaining('maxIdel')]);
+  });
+
+  it.each([
+    ['2026.9.6', undefined],
+    ['2027.1.0', 'does not know OpenClaw 2027.1.0, only 2026.4 and 2026.9'],
+    [undefined, 'does not know which release of OpenClaw this is'],
+  ])('says in one line that it does not know a release: %s', async (version, said) => {
+    gateway.version = version;
+    gateway.load(plugin);
+    await gateway.start();
+    const told = gateway.lines.filter((line) => line.includes('does not know'));
+    expect(told).toEqual(said === undefined ? [] : [expect.stringContaining(said)]);
+  });
+
+  it('removes nothing in a release that it does not know, however long', async () => {
+    gateway.version = '2027.1.0';
+    gateway.load(plugin);
+    await gateway.start();
+    await clock.advance(7 * 24 * 3_600_000);
+    expect(seqByRun.size).toBe(1);
+  });
+
+  it('does not speak of a built-in list that is not wanted', async () => {
+    gateway.version = '2027.1.0';
+    gateway.load(plugin, { defaults: false });
+    await gateway.start();
+    expect(gateway.lines.join()).not.toContain('does not know');
   });
 
   it('releases everything when its service stops, and can be started again', async () => {
