@@ -61,6 +61,8 @@ export function dictionariesIn(discovered: readonly Discovered[], maps: readonly
       children.set(holder, (children.get(holder) ?? new Set()).add(child));
     }
   }
+  // Into the registries maps were put by name, on purpose.
+  children.delete('mapsweep.registries');
   return [...children].filter(([, names]) => names.size > MOST_CHILDREN).map(([holder]) => holder);
 }
 

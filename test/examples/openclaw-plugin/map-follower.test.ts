@@ -150,6 +150,26 @@ describe('MapFollower', () => {
     expect(lines.at(-1)).toBe('now tracks: openclaw.later/later');
   });
 
+  it('tracks and sweeps a private map that its module puts into the registries later', async () => {
+    const runs = new Map<string, object>();
+    follow({ maps: { 'mapsweep.registries/subagents.runs': { ttl: '5m', since: 'endedAt' } } });
+    await clock.advance(MINUTE);
+    root[Symbol.for('mapsweep.registries')] = new Map([['subagents.runs', runs]]);
+    await clock.advance(MINUTE);
+    expect(lines.at(-1)).toBe('now tracks: mapsweep.registries/subagents.runs');
+    runs.set('run-1', { endedAt: clock.now() });
+    runs.set('run-2', {});
+    await clock.advance(7 * MINUTE);
+    expect([...runs.keys()]).toEqual(['run-2']);
+  });
+
+  it('tracks 100 maps in the registries, which are no dictionary: each was named on purpose', () => {
+    const named = Array.from({ length: 100 }, (_, index) => [`module-${index}`, new Map()] as const);
+    root[Symbol.for('mapsweep.registries')] = new Map(named);
+    follow();
+    expect(follower.registry.report().maps).toHaveLength(104);
+  });
+
   it('follows a map that is replaced by a new object, and leaves no trace on the old one', async () => {
     follow();
     const old = state.runContextById;
