@@ -23,6 +23,7 @@ export interface PluginConfig {
 
 const OPTIONS = ['mode', 'sweepEvery', 'leakCycle', 'defaults', 'maps', 'scrapeToken'];
 const LEAST_TOKEN = 16;
+const LONGEST_TOKEN = 1_024;
 
 /**
  * Reads `plugins.entries.mapsweep.config`; nothing at all is a config too.
@@ -66,10 +67,14 @@ function readPolicy(option: string, input: unknown): JsonPolicy {
 /** An empty token would be one that everybody has. */
 function readToken(input: unknown): string | undefined {
   if (input === undefined) return undefined;
-  if (typeof input === 'string' && input.length >= LEAST_TOKEN && !/\s/.test(input)) return input;
+  if (typeof input === 'string' && isLongEnough(input) && !/\s/.test(input)) return input;
   // Never the token itself: this goes to a log.
-  throw new Error(`scrapeToken: expected a string of at least ${LEAST_TOKEN} characters without spaces`);
+  throw new Error(
+    `scrapeToken: expected a string of at least ${LEAST_TOKEN} characters, and at most ${LONGEST_TOKEN}, without spaces`,
+  );
 }
+
+const isLongEnough = ({ length }: string): boolean => length >= LEAST_TOKEN && length <= LONGEST_TOKEN;
 
 /** Whole paths before patterns, so that an exception need not stand before its rule; the operator's before the defaults. */
 function inOrder(maps: readonly ListedMap[]): ListedMap[] {

@@ -19,7 +19,8 @@ export interface Route {
   readonly path: string;
   /** `gateway`: the gateway asks for its own authentication first. `plugin`: the handler asks for its own. */
   readonly auth: 'gateway' | 'plugin';
-  readonly match: 'exact';
+  /** `prefix`: what is below the path too. */
+  readonly match: 'exact' | 'prefix';
   readonly handler: RouteHandler;
 }
 

@@ -120,7 +120,7 @@ describe('in observe mode', () => {
   });
 
   it('the routes ask for the token of the gateway, on loopback too', async () => {
-    for (const route of ['/mapsweep/metrics', '/mapsweep/report']) {
+    for (const route of ['/mapsweep/metrics', '/mapsweep/report', '/mapsweep/page']) {
       expect((await gateway.get(route)).status).toBe(200);
       expect((await gateway.get(route, null)).status).toBe(401);
       expect((await gateway.get(route, 'another')).status).toBe(401);
@@ -208,7 +208,7 @@ describe('in sweep mode', () => {
   });
 
   it('its own token opens the routes, and the key to the whole gateway does not', async () => {
-    for (const route of ['/mapsweep/metrics', '/mapsweep/report']) {
+    for (const route of ['/mapsweep/metrics', '/mapsweep/report', '/mapsweep/page']) {
       expect((await gateway.get(route, SCRAPE_TOKEN)).status).toBe(200);
       expect((await gateway.get(route, null)).status).toBe(401);
       expect((await gateway.get(route)).status).toBe(401);
