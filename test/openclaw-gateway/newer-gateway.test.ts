@@ -11,6 +11,9 @@ import { type ModelServer, startModelServer } from './model-server.ts';
 const version = process.env.OPENCLAW_NEWER ?? '';
 const LOAD = { atOnce: 2, users: 3 };
 const TURNS = 50;
+const COUNTERS = 'openclaw.agentEvents.state/seqByRun';
+const CONTEXTS = 'openclaw.agentRunRegistry.state/contexts';
+const MOST_BYTES_SCRAPED = 100_000;
 
 describe.skipIf(version === '')(`in OpenClaw ${version}`, () => {
   let model: ModelServer;
@@ -39,6 +42,8 @@ describe.skipIf(version === '')(`in OpenClaw ${version}`, () => {
     const observed = maps.filter(({ mode }) => mode === 'observe');
     expect(observed.length).toBeGreaterThan(100);
     for (const { removed } of observed) expect(removed.swept + removed.evicted + removed.companion).toBe(0);
+    const { brokenRuns } = await gateway.probe();
+    expect(brokenRuns).toEqual([]);
     console.log(
       JSON.stringify({
         version,
@@ -50,6 +55,29 @@ describe.skipIf(version === '')(`in OpenClaw ${version}`, () => {
         suspected: maps.filter(({ leak }) => leak.state === 'leaking').map(({ name }) => name),
       }),
     );
+  });
+
+  it.runIf(version.startsWith('2026.9.'))(
+    'its built-in list has the counters follow the contexts, and sweeps nothing else',
+    async () => {
+      const { maps } = (await (await gateway.get('/mapsweep/report')).json()) as RegistryReport;
+      const byName = new Map(maps.map((map) => [map.name, map]));
+      expect(byName.get(CONTEXTS)?.mode).toBe('observe');
+      expect(byName.get(COUNTERS)).toMatchObject({ mode: 'sweep', follows: CONTEXTS });
+      expect(maps.filter(({ mode }) => mode === 'sweep').map(({ name }) => name)).toEqual([COUNTERS]);
+      expect(gateway.log.filter((line) => line.includes('does not know'))).toEqual([]);
+    },
+  );
+
+  it('a scrape is less than 100 kB, and the page is served to who bears the token of the gateway', async () => {
+    const scraped = await (await gateway.get('/mapsweep/metrics')).text();
+    expect(scraped.length).toBeLessThan(MOST_BYTES_SCRAPED);
+    const page = await gateway.get('/mapsweep/page');
+    expect([page.status, await page.text()]).toEqual([200, expect.stringContaining('openclaw.')]);
+    expect((await gateway.get('/mapsweep/page/page.css')).headers.get('content-type')).toMatch(/^text\/css/);
+    expect(await (await gateway.get('/mapsweep/page/report.txt')).text()).toContain('openclaw.');
+    expect((await gateway.get('/mapsweep/page', null)).status).toBe(401);
+    expect((await gateway.get('/mapsweep/page/report.json', 'another')).status).toBe(401);
   });
 
   it('disabling it leaves no trace on any map, and enabling it tracks them again', async () => {
