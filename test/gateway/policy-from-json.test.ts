@@ -160,6 +160,18 @@ describe('policyFromJson', () => {
     await registry.close();
   });
 
+  it('makes a policy that fits a map of any types', () => {
+    interface Run {
+      endedAt?: number;
+    }
+    const runs = policyFromJson({ ttl: '5m', since: 'endedAt', rules: [{ match: '^a', maxAge: '1h' }] });
+    const registry = createRegistry<{ runs: Map<string, Run> }>({ maps: { runs } });
+    registry.maps.runs.set('a', { endedAt: 1 });
+    registry.adopt('more', new Map<number, Run>(), runs);
+    expect(registry.isDue('runs', 'a')).toBe(false);
+    registry.stop();
+  });
+
   it('says in a report by which paths an entry is held', async () => {
     const clock = createManualClock();
     const registry = createRegistry({ clock });
