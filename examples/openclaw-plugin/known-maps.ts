@@ -17,8 +17,8 @@ const KNOWN_RELEASES: ReadonlyMap<string, readonly ListedMap[]> = new Map([
   [
     '2026.4',
     [
-      // One context a run. Since 2026.4.9 or so a context records its own activity, and is swept by the gateway too.
-      { match: RUN_CONTEXTS, policy: { maxIdle: '30m' } },
+      // One context a run. In 2026.4.29 a context records its own activity, and is swept by the gateway too.
+      { match: RUN_CONTEXTS, policy: { maxIdle: '30m', activeAt: 'lastActiveAt' } },
       // One counter a run, which 2026.4.8 never deletes.
       { match: COUNTERS, policy: { follows: RUN_CONTEXTS, orphanAfter: '30m' } },
       // One lane a session, for ever. The others have a concurrency of their own, which a lane made anew would not have.

@@ -78,6 +78,19 @@ describe('a gateway of', () => {
       expect([...lanes.keys()]).toEqual(['main', 'session:queued', 'session:active', 'session:draining']);
     });
 
+    it('keeps a context for 30 min from the activity that it records, in either shape', async () => {
+      const runContextById = new Map<string, { lastActiveAt?: number }>();
+      follow('2026.4.29', { [Symbol.for('openclaw.agentEvents.state')]: { runContextById } });
+      const recording = { lastActiveAt: clock.now() };
+      runContextById.set('recording', recording).set('silent', {});
+      await clock.advance(25 * MINUTE);
+      recording.lastActiveAt = clock.now();
+      await clock.advance(28 * MINUTE);
+      expect([...runContextById.keys()]).toEqual(['recording']);
+      await clock.advance(4 * MINUTE);
+      expect(runContextById.size).toBe(0);
+    });
+
     it('keeps a lane for another 30 min after its work', async () => {
       const busy = lane(1);
       const lanes = new Map([['session:1', busy]]);
