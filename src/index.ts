@@ -20,14 +20,16 @@ export type {
 export type { Logger } from './events/log-lines.js';
 export type { RemovalReason } from './events/reasons.js';
 export type { MapSweepReport, SweepReport } from './events/sweep-report.js';
+export type {
+  PendingLifecycleErrorFields,
+  RunContextFields,
+  SubagentRunFields,
+} from './gateway/gateway-policies.js';
 export {
   createGatewayRegistry,
   type GatewayMaps,
   type GatewayOptions,
   type GatewayRegistry,
-  type PendingLifecycleErrorFields,
-  type RunContextFields,
-  type SubagentRunFields,
 } from './gateway/preset.js';
 export type { Handler, HandlerReply, HandlerRequest, HandlerResponse } from './http/answer.js';
 export { type HealthHandlerOptions, healthHandler } from './http/health-handler.js';

@@ -1,11 +1,11 @@
 import type { MapReport } from 'mapsweep';
-import type { MapPolicy } from './config.ts';
+import type { JsonLifetimes, JsonPolicy } from 'mapsweep/discover';
 
 /** A tracked map, as the log tells it. */
 export interface AnnouncedMap {
   readonly path: string;
   readonly size: number;
-  readonly policy: MapPolicy;
+  readonly policy: JsonPolicy;
   readonly isListed: boolean;
   readonly waitsFor: string | undefined;
 }
@@ -32,17 +32,37 @@ function listedLine({ path, size, policy, waitsFor }: AnnouncedMap, mode: string
   const where = `${path} (${count(size, 'entry', 'entries')})`;
   const words = policyInWords(policy);
   const leader = waitsFor === undefined ? '' : `, until ${waitsFor} is tracked, which it follows`;
-  if (words === '') return `only observes ${where}${leader}`;
+  if (!removesSomething(policy)) return `only observes ${where}${words === '' ? '' : `: ${words}`}${leader}`;
   return `${(policy.mode ?? mode) === 'sweep' ? 'sweeps' : 'would sweep'} ${where}: ${words}${leader}`;
 }
 
-/** `maxIdle 30m, 2 rules`: the options of a policy but its mode. */
-export function policyInWords(policy: MapPolicy): string {
-  return Object.entries(policy)
-    .filter(([name]) => name !== 'mode')
-    .map(([name, value]) => (Array.isArray(value) ? count(value.length, 'rule') : `${name} ${String(value)}`))
-    .join(', ');
+/** Whether any entry ever leaves by a policy. */
+function removesSomething({ follows, maxEntries, maxPerOwner, rules = [], ...own }: JsonPolicy): boolean {
+  const isSet = (option: unknown): boolean => option !== undefined && option !== false;
+  if ([follows, maxEntries, maxPerOwner].some(isSet)) return true;
+  return [own, ...rules].some(({ ttl, expiresAt, maxIdle, maxAge }) =>
+    [ttl, expiresAt, maxIdle, maxAge].some(isSet),
+  );
 }
+
+/** `maxIdle 30m, for keys like ^cron: ttl 24h, kept while queue.length or draining`: a policy without its mode. */
+export function policyInWords({ mode: _, rules = [], keepWhile, maxPerOwner, ...rest }: JsonPolicy): string {
+  return [
+    ...optionsInWords(rest),
+    ...rules.map(({ match, ...lifetimes }) => ruleInWords(match, lifetimes)),
+    ...(keepWhile === undefined ? [] : [`kept while ${[keepWhile].flat().join(' or ')}`]),
+    ...(maxPerOwner === undefined
+      ? []
+      : [`at most ${maxPerOwner.max} for each ${[maxPerOwner.owner].flat()}`]),
+  ].join(', ');
+}
+
+function ruleInWords(match: string, lifetimes: JsonLifetimes): string {
+  return `for keys like ${match} ${optionsInWords(lifetimes).join(', ') || 'never'}`;
+}
+
+const optionsInWords = (options: object): string[] =>
+  Object.entries(options).map(([name, value]) => `${name} ${[value].flat().join(' or ')}`);
 
 /** What changed after the first look, on one line; `undefined` where nothing did. */
 export function changesInWords(adopted: readonly string[], released: readonly string[]): string | undefined {

@@ -1,15 +1,12 @@
-import { createRegistry, type Duration, type Lifetimes, type Policy } from 'mapsweep';
-
-/** A policy as JSON can hold it: that of mapsweep without its functions, and with patterns of rules as strings. */
-export type MapPolicy = Pick<
-  Policy<unknown, unknown>,
-  'ttl' | 'since' | 'maxIdle' | 'maxAge' | 'rules' | 'orphanAfter' | 'maxEntries' | 'unstamped' | 'mode'
-> & { follows?: string };
+import { createRegistry, type Duration } from 'mapsweep';
+import { type JsonPolicy, type PolicyFromJson, policyFromJson } from 'mapsweep/discover';
 
 /** One line of `maps`: a path, or a pattern in which `*` stands for anything but `/`; `false` leaves the map alone. */
 export interface ListedMap {
   readonly match: string;
-  readonly policy: MapPolicy | false;
+  readonly policy: JsonPolicy | false;
+  /** In a built-in list, what values have there: those without it are left alone. */
+  readonly fields?: readonly string[];
 }
 
 /** The plugin's config, checked. */
@@ -19,38 +16,22 @@ export interface PluginConfig {
   readonly leakCycle: Duration | undefined;
   /** In the order in which they are looked at: the first that matches a path counts. */
   readonly maps: readonly ListedMap[];
+  /** Whether the built-in list is wanted. */
+  readonly defaults: boolean;
   readonly scrapeToken: string | undefined;
 }
 
-const RUN_CONTEXTS = 'openclaw.agentEvents.state/runContextById';
-
-/** The gateway's registry of agent events: a context a run, and a sequence counter a run that nothing ever deletes. */
-export const DEFAULT_MAPS: readonly ListedMap[] = [
-  { match: RUN_CONTEXTS, policy: { maxIdle: '30m' } },
-  { match: 'openclaw.agentEvents.state/seqByRun', policy: { follows: RUN_CONTEXTS, orphanAfter: '30m' } },
-];
-
 const OPTIONS = ['mode', 'sweepEvery', 'leakCycle', 'defaults', 'maps', 'scrapeToken'];
-const POLICY_OPTIONS = [
-  'ttl',
-  'since',
-  'maxIdle',
-  'maxAge',
-  'rules',
-  'follows',
-  'orphanAfter',
-  'maxEntries',
-  'unstamped',
-  'mode',
-];
 const LEAST_TOKEN = 16;
+const LONGEST_TOKEN = 1_024;
 
 /**
  * Reads `plugins.entries.mapsweep.config`; nothing at all is a config too.
  *
+ * @param builtIn the list for the release of the gateway, which stands behind what the operator lists
  * @throws Error with a message for the operator: what is wrong, where, and what is allowed
  */
-export function readConfig(input: unknown): PluginConfig {
+export function readConfig(input: unknown, builtIn: readonly ListedMap[] = []): PluginConfig {
   const options = readObject('config', input ?? {}, OPTIONS);
   const { defaults = true, maps: own = {}, scrapeToken } = options;
   if (typeof defaults !== 'boolean') throw wrong('defaults', 'true or false', defaults);
@@ -60,7 +41,8 @@ export function readConfig(input: unknown): PluginConfig {
     mode: (options.mode ?? 'sweep') as PluginConfig['mode'],
     sweepEvery: (options.sweepEvery ?? '60s') as Duration,
     leakCycle: options.leakCycle as Duration | undefined,
-    maps: inOrder([...listed, ...(defaults ? DEFAULT_MAPS : [])]),
+    maps: inOrder([...listed, ...(defaults ? builtIn : [])]),
+    defaults,
     scrapeToken: readToken(scrapeToken),
   };
   tryOut(config);
@@ -76,35 +58,23 @@ function readMaps(input: unknown): ListedMap[] {
   });
 }
 
-function readPolicy(option: string, input: unknown): MapPolicy {
+function readPolicy(option: string, input: unknown): JsonPolicy {
   if (input === null || typeof input !== 'object') throw wrong(option, 'a policy or false', input);
-  const policy = readObject(option, input, POLICY_OPTIONS);
-  return policy.rules === undefined
-    ? policy
-    : { ...policy, rules: readRules(`${option}.rules`, policy.rules) };
-}
-
-function readRules(option: string, input: unknown): NonNullable<MapPolicy['rules']> {
-  if (!Array.isArray(input)) throw wrong(option, 'a list of rules', input);
-  return input.map((item: unknown, index) => {
-    const at = `${option}[${index}]`;
-    const { match, ...lifetimes } = readObject(at, item, ['match', 'ttl', 'since', 'maxIdle', 'maxAge']);
-    if (typeof match !== 'string') throw wrong(`${at}.match`, 'a regular expression as a string', match);
-    try {
-      return { ...(lifetimes as Lifetimes<unknown, unknown>), match: new RegExp(match, 'u') };
-    } catch (error) {
-      throw new Error(`${at}.match: ${(error as Error).message}`);
-    }
-  });
+  policyFromJson(input, option);
+  return input;
 }
 
 /** An empty token would be one that everybody has. */
 function readToken(input: unknown): string | undefined {
   if (input === undefined) return undefined;
-  if (typeof input === 'string' && input.length >= LEAST_TOKEN && !/\s/.test(input)) return input;
+  if (typeof input === 'string' && isLongEnough(input) && !/\s/.test(input)) return input;
   // Never the token itself: this goes to a log.
-  throw new Error(`scrapeToken: expected a string of at least ${LEAST_TOKEN} characters without spaces`);
+  throw new Error(
+    `scrapeToken: expected a string of at least ${LEAST_TOKEN} characters, and at most ${LONGEST_TOKEN}, without spaces`,
+  );
 }
+
+const isLongEnough = ({ length }: string): boolean => length >= LEAST_TOKEN && length <= LONGEST_TOKEN;
 
 /** Whole paths before patterns, so that an exception need not stand before its rule; the operator's before the defaults. */
 function inOrder(maps: readonly ListedMap[]): ListedMap[] {
@@ -114,9 +84,10 @@ function inOrder(maps: readonly ListedMap[]): ListedMap[] {
 
 /** Lets mapsweep itself judge durations, numbers and circles, on maps that nobody uses. */
 function tryOut({ mode, sweepEvery, leakCycle, maps }: PluginConfig): void {
-  const policies: Record<string, MapPolicy> = {};
+  const policies: Record<string, PolicyFromJson> = {};
   // Backwards, since of two policies for one path the first counts.
-  for (const { match, policy } of maps.toReversed()) policies[match] = policy === false ? {} : policy;
+  for (const { match, policy } of maps.toReversed())
+    policies[match] = policyFromJson(policy || {}, `maps["${match}"]`);
   for (const { policy } of maps) {
     if (policy !== false && typeof policy.follows === 'string') policies[policy.follows] ??= {};
   }

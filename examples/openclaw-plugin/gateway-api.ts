@@ -19,7 +19,8 @@ export interface Route {
   readonly path: string;
   /** `gateway`: the gateway asks for its own authentication first. `plugin`: the handler asks for its own. */
   readonly auth: 'gateway' | 'plugin';
-  readonly match: 'exact';
+  /** `prefix`: what is below the path too. */
+  readonly match: 'exact' | 'prefix';
   readonly handler: RouteHandler;
 }
 
@@ -37,6 +38,8 @@ export interface PluginApi {
   /** `plugins.entries.mapsweep.config`. */
   readonly pluginConfig?: unknown;
   readonly logger: Logger;
+  /** `version`: the release of the gateway. */
+  readonly runtime?: { readonly version?: unknown };
   registerHttpRoute(route: Route): void;
   registerService(service: Service): void;
 }

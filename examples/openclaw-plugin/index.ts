@@ -2,6 +2,8 @@ import { registerMetrics } from 'mapsweep/prometheus';
 import { Registry as MetricsRegister } from 'prom-client';
 import { type PluginConfig, readConfig } from './config.ts';
 import type { Logger, PluginApi } from './gateway-api.ts';
+import { releaseOf } from './gateway-release.ts';
+import { knownMapsOf, unknownRelease } from './known-maps.ts';
 import { MapFollower, type Surroundings } from './map-follower.ts';
 import { oneLine } from './one-line.ts';
 import { routesOf, type Shown } from './routes.ts';
@@ -46,13 +48,15 @@ class RunningPlugin {
   readonly #surroundings: Surroundings;
   /** Or what is wrong with it. */
   readonly #config: PluginConfig | string;
+  readonly #release: string | undefined;
   #follower: MapFollower | undefined;
 
-  constructor({ pluginConfig }: PluginApi, stage: Stage, surroundings: Surroundings) {
+  constructor(api: PluginApi, stage: Stage, surroundings: Surroundings) {
     this.#stage = stage;
     this.#surroundings = surroundings;
+    this.#release = releaseOf(api);
     try {
-      this.#config = readConfig(pluginConfig);
+      this.#config = readConfig(api.pluginConfig, knownMapsOf(this.#release));
     } catch (error) {
       this.#config = `plugins.entries.mapsweep.config is wrong, so nothing is tracked: ${(error as Error).message}`;
     }
@@ -69,6 +73,8 @@ class RunningPlugin {
     const log = prefixed(logger);
     if (typeof this.#config === 'string') return log.error(this.#config);
     await this.stop();
+    if (this.#config.defaults && knownMapsOf(this.#release) === undefined)
+      log.warn(unknownRelease(this.#release));
     try {
       this.#follower = new MapFollower(this.#config, log, this.#surroundings);
       const register = new MetricsRegister();

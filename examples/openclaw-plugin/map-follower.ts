@@ -1,8 +1,9 @@
 import { type Clock, createRegistry, type MapHandle, type Registry } from 'mapsweep';
-import { type Discovery, discover } from 'mapsweep/discover';
+import { type Discovery, discover, type JsonPolicy, policyFromJson } from 'mapsweep/discover';
 import { type AnnouncedMap, announcement, changesInWords, named, wouldSweep } from './announcement.ts';
-import type { MapPolicy, PluginConfig } from './config.ts';
+import type { PluginConfig } from './config.ts';
 import type { Logger } from './gateway-api.ts';
+import { forValuesWith } from './known-maps.ts';
 import { cut } from './one-line.ts';
 import { type Adoption, dictionariesIn, isBelow, planAdoptions, type TrackedMap } from './plan.ts';
 
@@ -123,14 +124,16 @@ export class MapFollower {
     }
   }
 
-  #adopt({ path, ref, size, policy, isListed }: Adoption): boolean {
+  #adopt({ path, ref, size, policy, fields, isListed }: Adoption): boolean {
     const { follows } = policy;
     // Its leader is not there (another release keeps it elsewhere), is to be left alone or cannot be tracked: which of its entries
     // are orphans is not known then, and to sweep by a guess could take from a run that lives.
     const waitsFor = follows === undefined || this.#followed.has(follows) ? undefined : follows;
-    const inForce: MapPolicy = waitsFor === undefined ? policy : { mode: 'observe' };
+    const inForce: JsonPolicy = waitsFor === undefined ? policy : { mode: 'observe' };
     try {
-      const handle = this.registry.adopt(path, ref as Map<unknown, unknown>, inForce);
+      const made = policyFromJson(inForce);
+      const checked = fields === undefined ? made : forValuesWith(fields, made);
+      const handle = this.registry.adopt(path, ref as Map<unknown, unknown>, checked);
       this.#followed.set(path, { path, ref, handle, size, policy: inForce, isListed, waitsFor });
       return true;
     } catch (error) {

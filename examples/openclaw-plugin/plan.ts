@@ -1,9 +1,11 @@
-import { type Discovered, policyFor } from 'mapsweep/discover';
-import type { ListedMap, MapPolicy } from './config.ts';
+import { type Discovered, type JsonPolicy, policyFor } from 'mapsweep/discover';
+import type { ListedMap } from './config.ts';
 
 /** What is done about one discovered map. */
 export interface Treatment {
-  readonly policy: MapPolicy;
+  readonly policy: JsonPolicy;
+  /** What values have, if that is known: those without it are left alone. */
+  readonly fields?: readonly string[] | undefined;
   /** Whether the operator or the defaults name it. What nobody names is observed and never swept. */
   readonly isListed: boolean;
 }
@@ -40,9 +42,10 @@ const LONGEST_CHAIN = 32;
 
 /** The treatment of the map at a path; `undefined` where it is to be left alone. */
 export function treatmentOf(path: string, maps: readonly ListedMap[]): Treatment | undefined {
-  const policy = policyFor(path, maps);
-  if (policy === undefined) return OBSERVED;
-  return policy === false ? undefined : { policy, isListed: true };
+  const listed = maps.find((map) => policyFor(path, [map]) !== undefined);
+  if (listed === undefined) return OBSERVED;
+  const { policy, fields } = listed;
+  return policy === false ? undefined : { policy, fields, isListed: true };
 }
 
 /** The paths of objects that hold maps by session, user or the like, of which nobody lists more than a few. */
@@ -58,6 +61,8 @@ export function dictionariesIn(discovered: readonly Discovered[], maps: readonly
       children.set(holder, (children.get(holder) ?? new Set()).add(child));
     }
   }
+  // Into the registries maps were put by name, on purpose.
+  children.delete('mapsweep.registries');
   return [...children].filter(([, names]) => names.size > MOST_CHILDREN).map(([holder]) => holder);
 }
 

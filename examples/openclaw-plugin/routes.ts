@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Registry } from 'mapsweep';
+import { statusPage } from 'mapsweep/page';
 import { metricsHandler } from 'mapsweep/prometheus';
 import type { Registry as MetricsRegister } from 'prom-client';
 import type { Route } from './gateway-api.ts';
@@ -18,14 +19,16 @@ export interface Shown {
  * @param shown gives what to show, or why there is nothing
  */
 export function routesOf(shown: () => Shown | string, scrapeToken: string | undefined): Route[] {
-  const auth = scrapeToken === undefined ? 'gateway' : 'plugin';
-  const route = (path: string, answer: Answer): Route => ({
+  const isOpen = (request: IncomingMessage): boolean =>
+    scrapeToken === undefined || isBearer(request, scrapeToken);
+  const route = (path: string, match: Route['match'], answer: Answer): Route => ({
     path,
-    auth,
-    match: 'exact',
+    auth: scrapeToken === undefined ? 'gateway' : 'plugin',
+    match,
     handler: async (request, response) => {
       const now = shown();
-      if (scrapeToken !== undefined && !isBearer(request, scrapeToken)) {
+      // A browser bears no token: the page itself asks for it.
+      if (match === 'exact' && !isOpen(request)) {
         response.setHeader('WWW-Authenticate', 'Bearer');
         refuse(response, 401, 'Unauthorized');
       } else if (typeof now === 'string') {
@@ -37,14 +40,31 @@ export function routesOf(shown: () => Shown | string, scrapeToken: string | unde
     },
   });
   return [
-    route('/mapsweep/metrics', ({ register }, request, response) =>
+    route('/mapsweep/metrics', 'exact', ({ register }, request, response) =>
       metricsHandler(register)(request, response),
     ),
-    route('/mapsweep/report', sendReport),
+    route('/mapsweep/report', 'exact', sendReport),
+    route('/mapsweep/page', 'prefix', pageOf(isOpen, scrapeToken)),
   ];
 }
 
 type Answer = (shown: Shown, request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
+
+/** The page, for whoever is let in by the gateway, bears the token, or types it in. */
+function pageOf(isOpen: (request: IncomingMessage) => boolean, token: string | undefined): Answer {
+  const pages = new WeakMap<Registry, { open: Page; asking: Page }>();
+  return ({ registry }, request, response) => {
+    let page = pages.get(registry);
+    if (page === undefined) {
+      const open = statusPage(registry, { authorize: () => true });
+      page = { open, asking: token === undefined ? open : statusPage(registry, { token }) };
+      pages.set(registry, page);
+    }
+    return (isOpen(request) ? page.open : page.asking)(request, response);
+  };
+}
+
+type Page = ReturnType<typeof statusPage>;
 
 function sendReport({ registry }: Shown, { method }: IncomingMessage, response: ServerResponse): void {
   if (method !== 'GET' && method !== 'HEAD') {

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import ms from 'ms';
-import { plainKey, shownKey } from '../events/shown.js';
+import { plainKey, shownKey, shownName } from '../events/shown.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { ShownHold } from '../sweeping/holds.js';
@@ -102,7 +102,7 @@ class Explainer {
     }
     const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;
     const isKept = state === 'guarded' || state === 'held';
-    const holder = `${state === 'held' ? 'a hold' : 'keepWhile'}${this.#ofCompanion(keeper?.map)} holds it`;
+    const holder = `${state === 'held' ? 'a hold' : this.#guard(keeper?.map)}${this.#ofCompanion(keeper?.map)} holds it`;
     if (this.#tracker.observing) {
       const held = isKept ? `, and ${holder}` : '';
       return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);
@@ -205,6 +205,12 @@ class Explainer {
       );
     }
     return parts.join(', and ');
+  }
+
+  #guard(map: { readonly name: string } | undefined): string {
+    const { policy } = this.#engine.trackers.get(map?.name ?? '') ?? this.#tracker;
+    const name = policy.keepWhile && shownName(policy.keepWhile, 'keepWhile');
+    return name === undefined ? 'keepWhile' : `keepWhile (${name})`;
   }
 
   #ofCompanion(map: { readonly name: string } | undefined): string {

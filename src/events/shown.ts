@@ -41,6 +41,12 @@ export function shownText(text: string, most = longestText): string {
   return escaped(excerpt(text, most));
 }
 
+/** The name of a function of the owner's, where that says more than the option that it was given as; else `undefined`. */
+export function shownName(given: object, option: string): string | undefined {
+  const name = dataOf(given, 'name');
+  return typeof name === 'string' && name !== '' && name !== option ? shownText(name) : undefined;
+}
+
 /** What was thrown: the name and message of an error, anything else as {@link describe} has it. */
 export function shownError(error: unknown): string {
   if (!types.isNativeError(error)) return describe(error);

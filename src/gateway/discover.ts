@@ -2,14 +2,14 @@ import { types } from 'node:util';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { invalidType, readInteger, readOptions } from '../policy/read-options.js';
 import { readRegExp } from './patterns.js';
-import { byPath, type Discovered, isNoList, isNothing, isPlain, Search } from './search.js';
+import { byPath, type Discovered, isNoList, isNothing, isPlain, type Place, Search } from './search.js';
 
 /** Where {@link discover} looks, and how far. */
 export interface DiscoverOptions {
   /** The object whose symbol-keyed properties are the singletons. Default `globalThis`. Not a Proxy. */
   readonly root?: object;
   /**
-   * Which singletons: tested against the key of a registered symbol (`Symbol.for`), else the description. Its
+   * Which singletons, the registries aside: tested against the key of a registered symbol (`Symbol.for`), else the description. Its
    * `lastIndex` is ignored. Default `/^openclaw\./`.
    */
   readonly match?: RegExp;
@@ -39,7 +39,7 @@ export interface DiscoverLimit {
   readonly time?: Duration;
 }
 
-/** What {@link discover} found, shortest path first. */
+/** What {@link discover} found, shortest path first; at the end what modules have put into the registries by name. */
 export type Discovery = Discovered[] & {
   /** Whether a limit cut the search, so that there may be more. Not enumerable: the list compares like any array. */
   readonly truncated: boolean;
@@ -59,6 +59,10 @@ export type Discovery = Discovered[] & {
  * and Proxies are passed over. Arrays, functions, instances of classes below a singleton and what Maps contain
  * are not looked into, nor are symbol-keyed properties below the root: a path could not name them, and libraries
  * keep what is not for others there. Properties that are not enumerable count.
+ *
+ * A module whose Maps hang from nothing puts them by name, without importing anything, into the Map under
+ * `Symbol.for('mapsweep.registries')` of the root, which it makes if there is none. They are listed whatever `match` is, and
+ * what is put there that is no Map or Set is looked into like a singleton.
  *
  * However many objects and properties there are, it takes little more than its limit of time; what was left out is named.
  *
@@ -88,11 +92,15 @@ export function discover(options: DiscoverOptions = {}): Discovery {
   });
   // Level by level, so that an object is reached by its shortest path first. Level 0 are the singletons themselves.
   const walkAt = (level: number) => (level === 0 ? isNoList : level <= depth ? isPlain : isNothing);
-  let places = search.singletons(root, match);
-  for (let level = 0; places.length > 0; level++) {
-    places.sort(byPath);
-    places = search.collect(places, walkAt(level), walkAt(level + 1));
-  }
+  const searchFrom = (singletons: Place[]): void => {
+    let places = singletons;
+    for (let level = 0; places.length > 0; level++) {
+      places.sort(byPath);
+      places = search.collect(places, walkAt(level), walkAt(level + 1));
+    }
+  };
+  searchFrom(search.singletons(root, match));
+  searchFrom(search.registries(root));
   const { found, leftOut } = search;
   return Object.defineProperties(found, {
     truncated: { value: leftOut.length > 0 },

@@ -5,7 +5,6 @@ import { readClock } from '../maps/standalone.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
 import { checkAdoptable } from '../policy/adoptable.js';
 import { compilePolicy, policyOptionNames } from '../policy/compile-policy.js';
-import { durationMs } from '../policy/duration.js';
 import {
   invalidType,
   isObjectOfOptions,
@@ -18,26 +17,14 @@ import { registryOptionNames } from '../registry/compile-options.js';
 import type { PolicyOf } from '../registry/policy-types.js';
 import { createRegistry, type Registry } from '../registry/registry.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
-import { type Clock, systemClock } from '../time/clock.js';
-
-/** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */
-export interface SubagentRunFields {
-  archiveAtMs?: number | null | undefined;
-  endedAt?: number | null | undefined;
-  cleanupCompletedAt?: number | null | undefined;
-}
-
-/** What the preset reads of a run context. */
-export interface RunContextFields {
-  lastActiveAt?: number | null | undefined;
-}
-
-/** What the preset reads of an error that waits for a retry. */
-export interface PendingLifecycleErrorFields {
-  endedAt?: number | null | undefined;
-  /** Cleared when the entry leaves. */
-  timer?: unknown;
-}
+import { systemClock } from '../time/clock.js';
+import {
+  gatewayPolicies,
+  isCleanedUp,
+  type PendingLifecycleErrorFields,
+  type RunContextFields,
+  type SubagentRunFields,
+} from './gateway-policies.js';
 
 /** The four maps of the gateway, by the gateway's own record types. */
 export interface GatewayMaps<Run, Context, PendingError> {
@@ -73,14 +60,20 @@ export interface GatewayOptions<Run, Context, PendingError>
 
 const mapNames = ['subagentRuns', 'runContextById', 'seqByRun', 'pendingLifecycleErrors'] as const;
 
-const cleanedUpTtl = '5m';
-/** A clean-up that never completes ends here. */
-const endedCeilingMs = durationMs('1h', 'ended');
-
 /**
- * Makes the registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one whose
- * clean-up never completes an hour after its end, one that never ended until it has been idle for a day; contexts,
- * sequence counters and pending errors leave with their run.
+ * Makes the registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one that is to be
+ * kept for a day, one whose clean-up never completes an hour after its end, one that never ended until it has been idle for a
+ * day; contexts, sequence counters and pending errors leave with their run. The id of a run is its key.
+ *
+ * | record | 2026.4 | 2026.9 |
+ * | --- | --- | --- |
+ * | run: its end | `endedAt` | `execution.endedAt` |
+ * | run: its archiving | `archiveAtMs`, unset for `spawnMode: 'session'` and `cleanup: 'keep'` | the same |
+ * | run: its clean-up | `cleanupCompletedAt` | the same |
+ * | run: an end that nobody could be told | | `delivery: { status: 'suspended', suspendedAt }` |
+ * | run: in a Map | a plain one | a subclass with indexes, whose `delete` runs; a `delete` that was not stored is rolled back by `set` |
+ * | context | no instant in 2026.4.8, `lastActiveAt` in 2026.4.29 | `lastActiveAt`, in a map of another module |
+ * | pending error | `timer`, `endedAt` | the same, with time-outs besides |
  *
  * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then
  */
@@ -95,16 +88,7 @@ export function createGatewayRegistry<
     gatewaySchema(),
   );
   const time = clock ?? systemClock;
-  const presets: { [Name in MapName]: object } = {
-    subagentRuns: subagentRuns(time),
-    runContextById: {
-      follows: 'subagentRuns',
-      orphanAfter: '30m',
-      activeAt: (context: RunContextFields) => unlessUnset(context.lastActiveAt),
-    },
-    seqByRun: { follows: 'runContextById', orphanAfter: '30m' },
-    pendingLifecycleErrors: pendingLifecycleErrors(time),
-  };
+  const presets: { [Name in MapName]: object } = gatewayPolicies(time);
   const live = namedMaps('adopt', adopt, liveMap);
   const overriding = namedMaps('overrides', overrides, (path, given, name) => {
     const policy = { ...presets[name], ...override(path, given) };
@@ -118,66 +102,15 @@ export function createGatewayRegistry<
       return [name, { ...(overriding[name] ?? presets[name]), ...adopted }];
     }),
   );
-  const settled = (run: SubagentRunFields) => unlessUnset(run.cleanupCompletedAt) !== undefined;
   const endings = {
-    settled,
+    settled: isCleanedUp,
+    // A host that rolls a delete back sets the run anew, and it is that run still.
+    id: (_: unknown, runId: string) => runId,
     ...ended,
     map: 'subagentRuns',
     deliver: onSubagentEnded,
   };
   return createRegistry({ ...shared, clock: time, maps, ended: endings } as never) as never;
-}
-
-function subagentRuns(clock: Clock) {
-  const instants = (run: SubagentRunFields) => ({
-    archiveAt: unlessUnset(run.archiveAtMs),
-    cleanedUpAt: unlessUnset(run.cleanupCompletedAt),
-    endedAt: unlessUnset(run.endedAt),
-  });
-  return {
-    ttl: cleanedUpTtl,
-    since: (run: SubagentRunFields) => {
-      const { archiveAt, cleanedUpAt } = instants(run);
-      return archiveAt === undefined ? cleanedUpAt : undefined;
-    },
-    expiresAt: (run: SubagentRunFields) => {
-      const { archiveAt, cleanedUpAt, endedAt } = instants(run);
-      if (archiveAt !== undefined) return archiveAt;
-      return cleanedUpAt === undefined && endedAt !== undefined ? endedAt + endedCeilingMs : undefined;
-    },
-    maxIdle: '24h',
-    // The idle limit is for runs that never end. One that did, or has a date of its own, is to leave by that alone.
-    activeAt: (run: SubagentRunFields) => {
-      const { archiveAt, cleanedUpAt, endedAt } = instants(run);
-      return (archiveAt ?? cleanedUpAt ?? endedAt) === undefined ? undefined : clock.now();
-    },
-  };
-}
-
-/** Returns an instant that is set: gateways also write 0 and `null` for one that is not. */
-function unlessUnset(instant: number | null | undefined): number | undefined {
-  return instant === null || instant === 0 ? undefined : instant;
-}
-
-function pendingLifecycleErrors(clock: Clock) {
-  const clear = (timer: unknown): void => {
-    if (timer === undefined) return;
-    clearTimeout(timer as NodeJS.Timeout);
-    if (clock !== systemClock) clock.clearTimeout(timer);
-  };
-  return {
-    follows: 'subagentRuns',
-    ttl: '5m',
-    since: (pending: PendingLifecycleErrorFields) => unlessUnset(pending.endedAt),
-    dispose: ({ timer }: PendingLifecycleErrorFields) => clear(timer),
-    replaced: (
-      { timer }: PendingLifecycleErrorFields,
-      _key: string,
-      replacement: PendingLifecycleErrorFields | undefined,
-    ) => {
-      if (replacement?.timer !== timer) clear(timer);
-    },
-  };
 }
 
 function gatewaySchema() {

@@ -7,7 +7,8 @@ import { testFromStart } from './patterns.js';
 export interface Discovered {
   /**
    * The symbol's description, then the property names, joined by `/`: `openclaw.agentEvents.state/seqByRun`. A singleton
-   * that is itself a Map is `openclaw.agentEvents.state`. Nothing is escaped.
+   * that is itself a Map is `openclaw.agentEvents.state`; what was put into the registries by name is
+   * `mapsweep.registries/` and the name. Nothing is escaped.
    */
   readonly path: string;
   readonly kind: 'map' | 'set';
@@ -32,6 +33,10 @@ export interface Place {
   readonly path: string;
   readonly value: object;
 }
+
+/** Under this symbol of the root modules put what nobody else could reach, by name into a Map. */
+const registriesKey = 'mapsweep.registries';
+const registriesSymbol = Symbol.for(registriesKey);
 
 /** How many paths of what was left out are kept. */
 const mostLeftOut = 100;
@@ -73,9 +78,27 @@ export class Search {
   /** The values under the symbols of the root that match. */
   singletons(root: object, match: RegExp): Place[] {
     const named = Object.getOwnPropertySymbols(root)
+      .filter((symbol) => symbol !== registriesSymbol)
       .map((symbol) => ({ symbol, path: Symbol.keyFor(symbol) ?? symbol.description ?? '' }))
       .filter(({ symbol, path }) => symbol.description !== undefined && testFromStart(match, path));
     return this.#atMost('', named).flatMap(({ symbol, path }) => placed(path, dataOf(root, symbol)));
+  }
+
+  /** What modules have put into the registries by name. */
+  registries(root: object): Place[] {
+    const registries = dataOf(root, registriesSymbol);
+    if (!types.isMap(registries)) return [];
+    const named: Place[] = [];
+    let looked = 0;
+    for (const [name, value] of new NativeMap<unknown, unknown>(registries).entries()) {
+      looked += 1;
+      if (looked > this.#limits.properties) {
+        this.#leaveOut(registriesKey);
+        break;
+      }
+      if (typeof name === 'string') named.push(...placed(`${registriesKey}/${name}`, value));
+    }
+    return named;
   }
 
   /**

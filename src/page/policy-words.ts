@@ -1,5 +1,5 @@
 import { span } from '../diagnosis/explain.js';
-import { shownKey } from '../events/shown.js';
+import { shownKey, shownName } from '../events/shown.js';
 import type { CompiledLifetimes, CompiledPolicy } from '../policy/policy.js';
 
 type AnyPolicy = CompiledPolicy<unknown, unknown>;
@@ -37,13 +37,13 @@ function* staying({
 }
 
 function* holding({ activeAt, keepWhile }: AnyPolicy): Generator<string> {
-  if (activeAt !== undefined) yield 'what its value records counts as activity (activeAt)';
-  if (keepWhile !== undefined) yield 'kept while its guard says so (keepWhile)';
+  if (activeAt !== undefined) yield said('what its value records counts as activity', 'activeAt', activeAt);
+  if (keepWhile !== undefined) yield said('kept while its guard says so', 'keepWhile', keepWhile);
 }
 
 function* bounds({ maxPerOwner, maxEntries, shed, expectedMax }: AnyPolicy): Generator<string> {
   if (maxPerOwner !== undefined)
-    yield `at most ${maxPerOwner.max} entries of each owner: more are evicted (maxPerOwner)`;
+    yield `at most ${maxPerOwner.max} entries of each owner${ownerWords(maxPerOwner.owner)}: more are evicted (maxPerOwner)`;
   if (Number.isFinite(maxEntries)) yield `at most ${maxEntries} entries: more are evicted (maxEntries)`;
   if (shed) yield 'up to a tenth is evicted when the memory is nearly full (shed)';
   if (Number.isFinite(expectedMax)) yield `bounded by its owner to ${expectedMax} entries (expectedMax)`;
@@ -55,7 +55,7 @@ function* calls(policy: AnyPolicy): Generator<string> {
     yield `work has to succeed before a sweep removes it${beforeSweep.batch === undefined ? '' : `, for up to ${beforeSweep.batch} at once`} (beforeSweep), in ${span(beforeSweepTimeoutMs)} at most (beforeSweepTimeout)`;
   if (dispose !== undefined) yield 'what its value holds is freed when it has left (dispose)';
   if (replaced !== undefined) yield 'what its old value holds is freed when it gets another (replaced)';
-  if (weigh !== undefined) yield 'a sample is weighed, and its weight is judged too (weigh)';
+  if (weigh !== undefined) yield said('a sample is weighed, and its weight is judged too', 'weigh', weigh);
 }
 
 function* history({ adopt, unstamped, persist }: AnyPolicy): Generator<string> {
@@ -74,13 +74,26 @@ function lifetimesInWords(lifetimes: CompiledLifetimes<unknown, unknown>): strin
   const { ttlMs, since, expiresAt, maxIdleMs, maxAgeMs } = lifetimes;
   const words: string[] = [];
   if (Number.isFinite(ttlMs)) words.push(`due ${span(ttlMs)} after ${beginnings(since)} (ttl)`);
-  if (expiresAt !== undefined) words.push('due when the clock reads what its value says (expiresAt)');
+  if (expiresAt !== undefined) {
+    words.push(said('due when the clock reads what its value says', 'expiresAt', expiresAt));
+  }
   if (Number.isFinite(maxIdleMs)) words.push(`due when idle for ${span(maxIdleMs)} (maxIdle)`);
   if (Number.isFinite(maxAgeMs)) words.push(`due at an age of ${span(maxAgeMs)}, whatever holds it (maxAge)`);
   return words;
 }
 
 function beginnings(since: CompiledLifetimes<unknown, unknown>['since']): string {
-  if (typeof since === 'function') return 'what its value says (since)';
+  if (typeof since === 'function') return said('what its value says', 'since', since);
   return since === 'registeredAt' ? 'its registration' : 'its last activity (since)';
+}
+
+/** What a function says, with its own name if that tells more than the option. */
+function said(what: string, option: string, by: object): string {
+  const name = shownName(by, option);
+  return name === undefined ? `${what} (${option})` : `${what}: ${name} (${option})`;
+}
+
+function ownerWords(owner: object): string {
+  const name = shownName(owner, 'owner');
+  return name === undefined ? '' : `, by ${name}`;
 }

@@ -524,3 +524,82 @@ describe('policyFor', () => {
     );
   });
 });
+
+describe('what modules have put into the registries by name', () => {
+  const REGISTRIES: unique symbol = Symbol.for('mapsweep.registries');
+  const withRegistries = (registries: unknown, options?: DiscoverOptions) =>
+    discover({ root: { [REGISTRIES]: registries }, ...options });
+
+  afterEach(() => {
+    Reflect.deleteProperty(globalThis, REGISTRIES);
+  });
+
+  it('is found on globalThis, with the three lines of a module that imports nothing', () => {
+    const runs = new Map([['run-1', {}]]);
+    const scope = globalThis as { [REGISTRIES]?: Map<string, unknown> };
+    scope[REGISTRIES] ??= new Map();
+    scope[REGISTRIES].set('subagents.runs', runs);
+    const found = discover();
+    expect(found).toEqual([{ path: 'mapsweep.registries/subagents.runs', kind: 'map', size: 1, ref: runs }]);
+    expect(found[0]?.ref).toBe(runs);
+  });
+
+  it('is listed whatever is matched, and the registries themselves are not', () => {
+    const registries = new Map<string, unknown>([['a', new Set([1])]]);
+    for (const match of [/^no/, /./]) {
+      expect(withRegistries(registries, { match }).map(({ path }) => path)).toEqual([
+        'mapsweep.registries/a',
+      ]);
+    }
+  });
+
+  it('is listed under its other path where it has one', () => {
+    const runs = new Map();
+    const root = { [STATE]: { runs }, [REGISTRIES]: new Map([['runs', runs]]) };
+    expect(discover({ root }).map(({ path }) => path)).toEqual(['openclaw.agentEvents.state/runs']);
+  });
+
+  it('is looked into where it is an object, of any class', () => {
+    class Registry {
+      readonly runs = new Map();
+      readonly #hidden = new Map();
+      size = () => this.#hidden.size;
+    }
+    expect(withRegistries(new Map([['a', new Registry()]])).map(({ path }) => path)).toEqual([
+      'mapsweep.registries/a/runs',
+    ]);
+  });
+
+  it('runs no code of a Map of another class, nor of what it holds', () => {
+    class Hostile extends Map<unknown, unknown> {
+      override entries = refuse;
+      override get size() {
+        return refuse();
+      }
+      override [Symbol.iterator] = refuse;
+    }
+    const registries = new Hostile();
+    Map.prototype.set.call(registries, 'a', hostile(new Map()));
+    Map.prototype.set.call(registries, 'b', new Hostile());
+    Map.prototype.set.call(registries, Symbol('c'), new Map());
+    Map.prototype.set.call(registries, 'd', 'a string');
+    expect(withRegistries(registries).map(({ path }) => path)).toEqual(['mapsweep.registries/b']);
+  });
+
+  it.each([
+    ['nothing', () => undefined],
+    ['null', () => null],
+    ['an object', () => ({ a: new Map() })],
+    ['a Proxy', () => hostile(new Map())],
+    ['a Set', () => new Set([new Map()])],
+  ])('is nothing where the registries are %s', (_, registries) => {
+    expect(withRegistries(registries())).toEqual([]);
+  });
+
+  it('is cut at the limit of properties, and said to be', () => {
+    const registries = new Map(Array.from({ length: 12 }, (_, index) => [`${index}`, new Map()]));
+    const found = withRegistries(registries, { limit: { properties: 10 } });
+    expect(found).toHaveLength(10);
+    expect([found.truncated, found.leftOut]).toEqual([true, ['mapsweep.registries']]);
+  });
+});

@@ -1,5 +1,5 @@
 /**
- * The agent-event module of a published npm package, loaded as it was published.
+ * Modules of a published npm package, the agent events and the command queue, loaded as they were published.
  *
  * `npm pack` brings the tarball, a pinned integrity says that it is the one meant, and only the module and what it
  * imports are taken out of it. File names in the bundle carry hashes and exported names are minified aliases, so both
@@ -10,7 +10,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -93,8 +93,19 @@ export interface PublishedModule {
 }
 
 const STATE_KEY = Symbol.for('openclaw.agentEvents.state');
+const QUEUE_KEY = Symbol.for('openclaw.commandQueueState');
 const CACHE = fileURLToPath(new URL('../../.cache/openclaw/', import.meta.url));
-const ENTRY = /^package\/dist\/agent-events-[^/]+\.js$/;
+
+/** One module to be taken out of the package. */
+interface Wanted {
+  /** Its name before the hash. */
+  readonly name: string;
+  /** Imports of it that only log, and bring the whole program along: a silent module takes their place. */
+  readonly silenced?: RegExp;
+}
+
+const AGENT_EVENTS: Wanted = { name: 'agent-events' };
+const COMMAND_QUEUE: Wanted = { name: 'command-queue', silenced: /\/diagnostic-[^/]+\.js$/ };
 
 // Codes of Node and of npm's own agent for "no answer from the registry"; ENOTCACHED is npm told to stay offline.
 const UNREACHABLE = new Set([
@@ -115,16 +126,22 @@ const UNREACHABLE = new Set([
   'ETRANSFERTIMEOUT',
 ]);
 
+/** Brings the module of agent events into the cache: see {@link fetchModule}. */
+export const fetchAgentEvents = () => fetchModule(AGENT_EVENTS);
+
+/** Brings the module of the command queue into the cache, without what it logs: see {@link fetchModule}. */
+export const fetchCommandQueue = () => fetchModule(COMMAND_QUEUE);
+
 /**
- * Brings the module into the cache (once; later calls read it from there).
+ * Brings a module into the cache (once; later calls read it from there).
  *
  * @returns where it is, or why the registry could not be reached.
  * @throws on a wrong integrity, a failing `npm` or `tar`, or a package that has no such module.
  */
-export async function fetchAgentEvents(): Promise<PublishedModule | { unreachable: string }> {
+async function fetchModule(wanted: Wanted): Promise<PublishedModule | { unreachable: string }> {
   const digest = Buffer.from(OPENCLAW.integrity.replace('sha512-', ''), 'base64').toString('hex');
   // Named after the content that it was checked against: a new pin never meets the files of an old one.
-  const folder = path.join(CACHE, `${OPENCLAW.version}-${digest.slice(0, 12)}`);
+  const folder = path.join(CACHE, `${OPENCLAW.version}-${digest.slice(0, 12)}-${wanted.name}`);
   if (!(await exists(folder))) {
     await mkdir(CACHE, { recursive: true });
     const work = await mkdtemp(path.join(CACHE, 'fetching-'));
@@ -133,7 +150,7 @@ export async function fetchAgentEvents(): Promise<PublishedModule | { unreachabl
       if ('unreachable' in packed) return packed;
       await verify(packed.tarball);
       const extracted = path.join(work, 'extracted');
-      await extract(packed.tarball, extracted);
+      await extract(packed.tarball, extracted, wanted);
       await rename(extracted, folder).catch(async (error: unknown) => {
         // Two first runs at once: whoever was second takes what the other, having checked it too, put there.
         if (!(await exists(folder))) throw error;
@@ -142,7 +159,7 @@ export async function fetchAgentEvents(): Promise<PublishedModule | { unreachabl
       await rm(work, { recursive: true, force: true });
     }
   }
-  return describeModule(folder);
+  return describeModule(folder, wanted);
 }
 
 /**
@@ -157,22 +174,56 @@ export async function loadAgentEvents(published: PublishedModule): Promise<Agent
   evaluations += 1;
   const url = `${pathToFileURL(published.file).href}?evaluation=${evaluations}`;
   const namespace: Record<string, unknown> = await import(/* @vite-ignore */ url);
-  const functions = Object.fromEntries(
-    FUNCTION_NAMES.map((name) => {
-      const found = namespace[published.aliases.get(name) ?? name];
-      if (typeof found !== 'function') {
-        throw new Error(
-          `${OPENCLAW.name}@${OPENCLAW.version} exports no function ${name}: ${published.file}`,
-        );
-      }
-      return [name, found];
-    }),
-  ) as unknown as AgentEventFunctions;
+  const functions = functionsOf<AgentEventFunctions>(published, namespace, FUNCTION_NAMES);
   functions.getAgentRunContext('any'); // a read is enough for the module to create its state
   return { ...functions, state: readState() };
 }
 
 let evaluations = 0;
+
+/** Finds functions of a module by the names of its source. */
+function functionsOf<Functions>(
+  { file, aliases }: PublishedModule,
+  namespace: Record<string, unknown>,
+  names: ReadonlyArray<keyof Functions & string>,
+): Functions {
+  const found = names.map((name) => {
+    const value = namespace[aliases.get(name) ?? name];
+    if (typeof value === 'function') return [name, value];
+    throw new Error(`${OPENCLAW.name}@${OPENCLAW.version} exports no function ${name}: ${file}`);
+  });
+  return Object.fromEntries(found) as Functions;
+}
+
+/** A lane of the command queue: its tasks run one after the other, or so many at once. */
+export interface Lane {
+  readonly queue: readonly unknown[];
+  readonly activeTaskIds: ReadonlySet<number>;
+  readonly maxConcurrent: number;
+}
+
+/** The command queue, and the lanes that it keeps for the whole process. */
+export interface CommandQueue {
+  enqueueCommandInLane<Result>(lane: string, task: () => Promise<Result>): Promise<Result>;
+  setCommandLaneConcurrency(lane: string, maxConcurrent: number): void;
+  /** Where it hangs its state, as `globalThis` is of a gateway. */
+  readonly root: object;
+  readonly lanes: Map<string, Lane>;
+}
+
+/** Evaluates the module of the command queue with no lane in it. */
+export async function loadCommandQueue(published: PublishedModule): Promise<CommandQueue> {
+  Reflect.deleteProperty(globalThis, QUEUE_KEY);
+  evaluations += 1;
+  const namespace: Record<string, unknown> = await import(
+    /* @vite-ignore */ `${pathToFileURL(published.file).href}?evaluation=${evaluations}`
+  );
+  const names = ['enqueueCommandInLane', 'setCommandLaneConcurrency'] as const;
+  const functions = functionsOf<Pick<CommandQueue, (typeof names)[number]>>(published, namespace, names);
+  functions.setCommandLaneConcurrency('main', 1); // a write is enough for the module to create its state
+  const state = (globalThis as Record<symbol, unknown>)[QUEUE_KEY] as { lanes: Map<string, Lane> };
+  return { ...functions, root: { [QUEUE_KEY]: state }, lanes: state.lanes };
+}
 
 /** The state that the module keeps at this moment, looked up the way the module does it. */
 export function readState(): AgentEventState {
@@ -231,21 +282,42 @@ async function verify(tarball: string): Promise<void> {
   }
 }
 
-async function extract(tarball: string, folder: string): Promise<void> {
+async function extract(tarball: string, folder: string, { name, silenced }: Wanted): Promise<void> {
   await mkdir(folder);
   const { stdout } = await run('tar', ['-tzf', tarball], { maxBuffer: 256 * 1024 * 1024 });
-  const entries = stdout.split(/\r?\n/).filter((member) => ENTRY.test(member));
+  const entries = stdout.split(/\r?\n/).filter((member) => entryOf(name).test(member));
   if (entries.length !== 1)
-    throw new Error(`expected one member ${ENTRY}, found ${entries.length}: ${entries.join(', ')}`);
+    throw new Error(`expected one member ${entryOf(name)}, found ${entries.length}: ${entries.join(', ')}`);
   const taken = new Set<string>();
   let wanted = ['package/package.json', entries[0]!];
   while (wanted.length > 0) {
     await run('tar', ['-xzf', tarball, '-C', folder, ...wanted]);
     for (const member of wanted) taken.add(member);
     const scripts = wanted.filter((member) => member.endsWith('.js'));
+    for (const member of scripts) {
+      if (silenced !== undefined) await silence(folder, member, silenced);
+    }
     const imported = await Promise.all(scripts.map((member) => importsOf(folder, member)));
     wanted = [...new Set(imported.flat())].filter((member) => !taken.has(member));
   }
+}
+
+/** Writes, for each import that only logs, a module of the same exports that says nothing, and names it instead. */
+async function silence(folder: string, member: string, silenced: RegExp): Promise<void> {
+  const file = path.join(folder, member);
+  let source = await readFile(file, 'utf8');
+  for (const [statement, names, specifier] of source.matchAll(/^import \{([^}]*)\} from "([^"]+)";$/gm)) {
+    if (!silenced.test(specifier!)) continue;
+    const locals = names!.split(',').map((name) =>
+      name
+        .trim()
+        .split(/\s+as\s+/)
+        .at(-1),
+    );
+    const silent = '(Object.assign(() => {}, { debug() {}, info() {}, warn() {}, error() {} }))';
+    source = source.replace(statement, locals.map((local) => `const ${local} = ${silent};`).join('\n'));
+  }
+  await writeFile(file, source);
 }
 
 /** The members that a script of the bundle imports. A package among them is an error: none is installed beside it. */
@@ -263,16 +335,16 @@ async function importsOf(folder: string, member: string): Promise<string[]> {
     });
 }
 
-async function describeModule(folder: string): Promise<PublishedModule> {
+async function describeModule(folder: string, wanted: Wanted): Promise<PublishedModule> {
   const dist = path.join(folder, 'package', 'dist');
   const manifest = JSON.parse(
     await readFile(path.join(folder, 'package', 'package.json'), 'utf8'),
   ) as typeof OPENCLAW;
   if (manifest.version !== OPENCLAW.version)
     throw new Error(`${folder} holds ${manifest.version}, expected ${OPENCLAW.version}`);
-  const name = (await readdir(dist)).find((file) => ENTRY.test(`package/dist/${file}`));
+  const name = (await readdir(dist)).find((file) => entryOf(wanted.name).test(`package/dist/${file}`));
   if (name === undefined)
-    throw new Error(`${dist} holds no agent-events-*.js: remove the folder, it is fetched again`);
+    throw new Error(`${dist} holds no ${wanted.name}-*.js: remove the folder, it is fetched again`);
   const file = path.join(dist, name);
   const source = await readFile(file, 'utf8');
   return { file, source, aliases: exportAliases(source) };
@@ -291,6 +363,8 @@ function exportAliases(source: string): Map<string, string> {
       }),
   );
 }
+
+const entryOf = (name: string): RegExp => new RegExp(`^package/dist/${name}-[^/]+\\.js$`);
 
 const exists = (file: string): Promise<boolean> =>
   access(file).then(

@@ -48,6 +48,18 @@ describe('announcement', () => {
     ['sweeps openclaw.a (2 entries): ttl 1h', listed({ ttl: '1h', mode: 'sweep' }), 'observe'],
     ['only observes openclaw.a (2 entries)', listed({}), 'sweep'],
     [
+      'only observes openclaw.a (2 entries): expectedMax 512',
+      listed({ mode: 'observe', expectedMax: 512 }),
+      'sweep',
+    ],
+    ['only observes openclaw.a (2 entries): ttl false', listed({ ttl: false }), 'sweep'],
+    ['sweeps openclaw.a (2 entries): maxIdle 0', listed({ maxIdle: 0 }), 'sweep'],
+    [
+      'sweeps openclaw.a (2 entries): for keys like ^a maxAge 1h',
+      listed({ rules: [{ match: '^a', maxAge: '1h' }] }),
+      'sweep',
+    ],
+    [
       'sweeps openclaw.a (2 entries): maxIdle 30m, until openclaw.b is tracked, which it follows',
       listed({ maxIdle: '30m' }, 'openclaw.b'),
       'sweep',
@@ -58,12 +70,19 @@ describe('announcement', () => {
 });
 
 describe('policyInWords', () => {
-  it('counts rules and leaves the mode out', () => {
-    const rule = { match: /^a/u, ttl: 1 };
-    expect(policyInWords({ maxAge: false, rules: [rule, rule], mode: 'sweep' })).toBe(
-      'maxAge false, 2 rules',
+  it('says what each rule is for, by which paths an entry is kept, and no mode', () => {
+    expect(
+      policyInWords({
+        maxAge: false,
+        expiresAt: ['archiveAtMs', 'endsAt'],
+        rules: [{ match: '^cron:', ttl: '24h', since: 'endedAt' }, { match: '^main$' }],
+        keepWhile: ['queue.length', 'draining'],
+        maxPerOwner: { owner: 'user.id', max: 20 },
+        mode: 'sweep',
+      }),
+    ).toBe(
+      'maxAge false, expiresAt archiveAtMs or endsAt, for keys like ^cron: ttl 24h, since endedAt, for keys like ^main$ never, kept while queue.length or draining, at most 20 for each user.id',
     );
-    expect(policyInWords({ rules: [rule] })).toBe('1 rule');
   });
 });
 

@@ -1,8 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_MAPS, readConfig } from '../../../examples/openclaw-plugin/config.js';
+import { readConfig } from '../../../examples/openclaw-plugin/config.js';
 
 const COUNTERS = 'openclaw.agentEvents.state/seqByRun';
 const CONTEXTS = 'openclaw.agentEvents.state/runContextById';
+
+const BUILT_IN = [
+  { match: CONTEXTS, policy: { maxIdle: '30m' } },
+  { match: COUNTERS, policy: { follows: CONTEXTS, orphanAfter: '30m' } },
+] as const;
 
 const problemOf = (config: unknown): string => {
   try {
@@ -14,37 +19,28 @@ const problemOf = (config: unknown): string => {
 };
 
 describe('the config of the OpenClaw plugin', () => {
-  it.each([[undefined], [{}]])('sweeps the agent-event maps every 60 s where it is %o', (input) => {
-    expect(readConfig(input)).toEqual({
+  it.each([[undefined], [{}]])('sweeps by the built-in list every 60 s where it is %o', (input) => {
+    expect(readConfig(input, BUILT_IN)).toEqual({
       mode: 'sweep',
       sweepEvery: '60s',
       leakCycle: undefined,
-      maps: DEFAULT_MAPS,
+      maps: BUILT_IN,
+      defaults: true,
       scrapeToken: undefined,
     });
-    expect(DEFAULT_MAPS).toEqual([
-      { match: CONTEXTS, policy: { maxIdle: '30m' } },
-      { match: COUNTERS, policy: { follows: CONTEXTS, orphanAfter: '30m' } },
-    ]);
   });
 
-  it('has no built-in list with defaults: false', () => {
-    expect(readConfig({ defaults: false }).maps).toEqual([]);
+  it('leaves the built-in list out with defaults: false', () => {
+    expect(readConfig({ defaults: false }, BUILT_IN)).toMatchObject({ maps: [], defaults: false });
   });
 
-  it("looks at whole paths before patterns, and at the operator's before the defaults", () => {
+  it("looks at whole paths before patterns, and at the operator's before the built-in list", () => {
     const maps = { 'openclaw.*/seqByRun': false, [CONTEXTS]: { maxIdle: '1h' } };
-    expect(readConfig({ maps }).maps).toEqual([
+    expect(readConfig({ maps }, BUILT_IN).maps).toEqual([
       { match: CONTEXTS, policy: { maxIdle: '1h' } },
-      ...DEFAULT_MAPS,
+      ...BUILT_IN,
       { match: 'openclaw.*/seqByRun', policy: false },
     ]);
-  });
-
-  it('makes regular expressions of the patterns of rules', () => {
-    const rules = [{ match: '^cron:', ttl: '24h' }];
-    const [map] = readConfig({ maps: { [COUNTERS]: { rules } } }).maps;
-    expect(map).toEqual({ match: COUNTERS, policy: { rules: [{ match: /^cron:/u, ttl: '24h' }] } });
   });
 
   it('takes every option that JSON can hold', () => {
@@ -55,10 +51,18 @@ describe('the config of the OpenClaw plugin', () => {
       maxAge: false,
       maxEntries: 10,
       unstamped: 'expired',
+      expectedMax: 512,
+      keepWhile: ['queue.length'],
+      rules: [{ match: '^cron:', ttl: '24h', since: ['endedAt', 'execution.endedAt'] }],
       mode: 'observe',
     };
     const config = { mode: 'observe', sweepEvery: 500, leakCycle: '10m', maps: { [COUNTERS]: policy } };
-    expect(readConfig(config)).toMatchObject({ mode: 'observe', sweepEvery: 500, leakCycle: '10m' });
+    expect(readConfig(config)).toMatchObject({
+      mode: 'observe',
+      sweepEvery: 500,
+      leakCycle: '10m',
+      maps: [{ match: COUNTERS, policy }],
+    });
   });
 
   it('takes a follower of a map that nobody lists', () => {
@@ -81,7 +85,7 @@ describe('the config of the OpenClaw plugin', () => {
     ['a lifetime that is none', { maps: { [COUNTERS]: { ttl: 'x' } } }, [COUNTERS, 'ttl']],
     ['a function of the contract', { maps: { [COUNTERS]: { dispose: 'log' } } }, [COUNTERS, 'dispose']],
     ['a circle', { maps: { a: { follows: 'b' }, b: { follows: 'a' } } }, ['follows', 'circle', "'a' -> 'b'"]],
-    ['rules that are no list', { maps: { a: { rules: {} } } }, ['maps["a"].rules: expected a list']],
+    ['rules that are no list', { maps: { a: { rules: {} } } }, ['maps["a"].rules must be an array']],
     ['a broken pattern', { maps: { a: { rules: [{ match: '(' }] } } }, ['maps["a"].rules[0].match']],
     ['a rule without a pattern', { maps: { a: { rules: [{ ttl: 1 }] } } }, ['maps["a"].rules[0].match']],
   ])('refuses %s, and says where', (_, config, parts) => {

@@ -2,11 +2,14 @@ import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readConfig } from '../../../examples/openclaw-plugin/config.js';
 import type { Logger } from '../../../examples/openclaw-plugin/gateway-api.js';
+import { knownMapsOf } from '../../../examples/openclaw-plugin/known-maps.js';
 import { MapFollower } from '../../../examples/openclaw-plugin/map-follower.js';
 
 const CONTEXTS = 'openclaw.agentEvents.state/runContextById';
 const COUNTERS = 'openclaw.agentEvents.state/seqByRun';
 const MINUTE = 60_000;
+/** The two maps of agent events alone: nobody lists the lanes here. */
+const BUILT_IN = knownMapsOf('2026.4.8')?.filter(({ match }) => match.startsWith('openclaw.agentEvents.'));
 
 describe('MapFollower', () => {
   let clock: ManualClock;
@@ -19,7 +22,7 @@ describe('MapFollower', () => {
   let follower: MapFollower;
 
   const follow = (config?: object): MapFollower => {
-    follower = new MapFollower(readConfig(config), log, { root, clock });
+    follower = new MapFollower(readConfig(config, BUILT_IN), log, { root, clock });
     return follower;
   };
   const mapOf = (path: string) => follower.registry.report().maps.find(({ name }) => name === path);
@@ -145,6 +148,26 @@ describe('MapFollower', () => {
     await clock.advance(MINUTE);
     expect(mapOf('openclaw.later/later')).toMatchObject({ size: 1, mode: 'observe' });
     expect(lines.at(-1)).toBe('now tracks: openclaw.later/later');
+  });
+
+  it('tracks and sweeps a private map that its module puts into the registries later', async () => {
+    const runs = new Map<string, object>();
+    follow({ maps: { 'mapsweep.registries/subagents.runs': { ttl: '5m', since: 'endedAt' } } });
+    await clock.advance(MINUTE);
+    root[Symbol.for('mapsweep.registries')] = new Map([['subagents.runs', runs]]);
+    await clock.advance(MINUTE);
+    expect(lines.at(-1)).toBe('now tracks: mapsweep.registries/subagents.runs');
+    runs.set('run-1', { endedAt: clock.now() });
+    runs.set('run-2', {});
+    await clock.advance(7 * MINUTE);
+    expect([...runs.keys()]).toEqual(['run-2']);
+  });
+
+  it('tracks 100 maps in the registries, which are no dictionary: each was named on purpose', () => {
+    const named = Array.from({ length: 100 }, (_, index) => [`module-${index}`, new Map()] as const);
+    root[Symbol.for('mapsweep.registries')] = new Map(named);
+    follow();
+    expect(follower.registry.report().maps).toHaveLength(104);
   });
 
   it('follows a map that is replaced by a new object, and leaves no trace on the old one', async () => {
@@ -278,7 +301,7 @@ describe('MapFollower', () => {
   });
 
   it('takes over the maps of a copy of itself that lets go late', async () => {
-    const first = new MapFollower(readConfig({}), log, { root, clock });
+    const first = new MapFollower(readConfig({}, BUILT_IN), log, { root, clock });
     follow();
     expect(follower.registry.report().maps).toEqual([]);
     await first.close();
@@ -291,7 +314,7 @@ describe('MapFollower', () => {
     follow();
     const told = [
       'tracks 4 maps, every 60s, mode sweep: 2 by a policy, 2 observed',
-      `sweeps ${CONTEXTS} (0 entries): maxIdle 30m`,
+      `sweeps ${CONTEXTS} (0 entries): maxIdle 30m, activeAt lastActiveAt`,
       `sweeps ${COUNTERS} (1 entry): follows ${CONTEXTS}, orphanAfter 30m`,
       'only observes, largest first: openclaw.agentEvents.state/listeners (0), openclaw.commandQueueState/lanes (0)',
     ];

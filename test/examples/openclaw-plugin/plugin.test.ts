@@ -13,13 +13,17 @@ const TOKEN = 'a-token-of-its-own-for-prometheus';
 /** The part of a gateway that a plugin sees, with real HTTP. */
 class FakeGateway {
   readonly lines: string[] = [];
+  /** What its plugin API tells of its release. */
+  version: unknown = '2026.4.8';
   readonly routes = new Map<string, Route>();
   service: Service | undefined;
   readonly #server: Server;
 
   constructor() {
     this.#server = createServer((request, response) => {
-      const route = this.routes.get(request.url ?? '');
+      const [path = ''] = (request.url ?? '').split('?');
+      const below = ({ path: prefix, match }: Route) => match === 'prefix' && path.startsWith(`${prefix}/`);
+      const route = this.routes.get(path) ?? [...this.routes.values()].find(below);
       if (route !== undefined) return void route.handler(request, response);
       response.statusCode = 404;
       response.end();
@@ -37,6 +41,7 @@ class FakeGateway {
       registrationMode,
       pluginConfig,
       logger: this.logger,
+      runtime: { version: this.version },
       registerHttpRoute: (route) => void this.routes.set(route.path, route),
       registerService: (service) => {
         this.service = service;
@@ -52,9 +57,12 @@ class FakeGateway {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve));
   }
 
+  get origin(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const { port } = this.#server.address() as AddressInfo;
-    return fetch(`http://127.0.0.1:${port}${path}`, init);
+    return fetch(`${this.origin}${path}`, init);
   }
 
   close(): Promise<void> {
@@ -122,6 +130,7 @@ describe('the OpenClaw plugin', () => {
     expect([...gateway.routes.values()].map(({ path, auth, match }) => [path, auth, match])).toEqual([
       ['/mapsweep/metrics', 'gateway', 'exact'],
       ['/mapsweep/report', 'gateway', 'exact'],
+      ['/mapsweep/page', 'gateway', 'prefix'],
     ]);
     const metrics = await gateway.fetch('/mapsweep/metrics');
     expect(metrics.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
@@ -237,7 +246,7 @@ describe('the OpenClaw plugin', () => {
   ])('answers 401 to a request with %s where it has a scrapeToken', async (_, init) => {
     gateway.load(plugin, { scrapeToken: TOKEN });
     await gateway.start();
-    expect([...gateway.routes.values()].map(({ auth }) => auth)).toEqual(['plugin', 'plugin']);
+    expect([...gateway.routes.values()].map(({ auth }) => auth)).toEqual(['plugin', 'plugin', 'plugin']);
     for (const path of ['/mapsweep/metrics', '/mapsweep/report']) {
       const response = await gateway.fetch(path, init);
       expect(response.status).toBe(401);
@@ -251,6 +260,67 @@ describe('the OpenClaw plugin', () => {
     await gateway.start();
     expect((await gateway.fetch('/mapsweep/metrics', withToken(TOKEN))).status).toBe(200);
     expect((await gateway.fetch('/mapsweep/report', withToken(TOKEN))).status).toBe(200);
+  });
+
+  it('shows the page behind the rules of the gateway, with its style, its script and its other forms', async () => {
+    Object.assign(root, { [Symbol.for('openclaw.commandQueueState')]: { lanes: new Map() } });
+    gateway.load(plugin);
+    expect((await gateway.fetch('/mapsweep/page')).status).toBe(503);
+    await gateway.start();
+    const page = await gateway.fetch('/mapsweep/page');
+    const html = await page.text();
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    expect(page.headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+    expect(html).toContain(COUNTERS);
+    const parts = [...html.matchAll(/(?:src|href)="(\.\/[^"?]*)/g)].map(([, part]) => part as string);
+    expect(parts).toContain('./page/page.css');
+    for (const part of new Set(parts)) {
+      const { pathname } = new URL(part, 'http://gateway/mapsweep/page');
+      expect([pathname, (await gateway.fetch(pathname)).status]).toEqual([pathname, 200]);
+    }
+    const lanes = encodeURIComponent('openclaw.commandQueueState/lanes');
+    expect(await (await gateway.fetch(`/mapsweep/page/?map=${lanes}`)).text()).toContain(
+      'kept while its guard says so: queue.length or activeTaskIds.size or draining (keepWhile)',
+    );
+    expect(await (await gateway.fetch('/mapsweep/page/report.txt')).text()).toContain(COUNTERS);
+  });
+
+  it('lets nobody change anything on the page', async () => {
+    gateway.load(plugin);
+    await gateway.start();
+    const { origin } = gateway;
+    const post = await gateway.fetch('/mapsweep/page/sweep', { method: 'POST', headers: { origin } });
+    expect([post.status, await post.text()]).toEqual([403, 'Refused: nothing can be changed here\n']);
+  });
+
+  it('asks for the scrapeToken on the page, and keeps it in a cookie that opens the page alone', async () => {
+    gateway.load(plugin, { scrapeToken: TOKEN });
+    await gateway.start();
+    const asked = await gateway.fetch('/mapsweep/page');
+    expect([asked.status, await asked.text()]).toEqual([401, expect.not.stringContaining(COUNTERS)]);
+    expect((await gateway.fetch('/mapsweep/page/report.json')).status).toBe(401);
+    expect((await gateway.fetch('/mapsweep/page/report.txt', withToken(`${TOKEN}!`))).status).toBe(401);
+    expect((await gateway.fetch('/mapsweep/page/report.txt', withToken(TOKEN))).status).toBe(200);
+    const typed = await gateway.fetch('/mapsweep/page/token', {
+      method: 'POST',
+      headers: { origin: gateway.origin },
+      body: new URLSearchParams({ token: TOKEN }),
+      redirect: 'manual',
+    });
+    const cookie = typed.headers.get('set-cookie')?.split(';')[0] ?? '';
+    expect([typed.status, cookie]).toEqual([303, expect.stringMatching(/^mapsweep=/)]);
+    const headers = { cookie };
+    expect(await (await gateway.fetch('/mapsweep/page', { headers })).text()).toContain(COUNTERS);
+    expect((await gateway.fetch('/mapsweep/metrics', { headers })).status).toBe(401);
+  });
+
+  it('shows on the page what a newer start of the service tracks', async () => {
+    gateway.load(plugin);
+    await gateway.start();
+    await gateway.fetch('/mapsweep/page');
+    Object.assign(root, { [Symbol.for('openclaw.later')]: new Map() });
+    await gateway.start();
+    expect(await (await gateway.fetch('/mapsweep/page')).text()).toContain('openclaw.later');
   });
 
   it('answers GET and HEAD, and 405 to anything else', async () => {
@@ -272,6 +342,33 @@ describe('the OpenClaw plugin', () => {
     expect(gateway.routes.get('/mapsweep/report')?.auth).toBe('gateway');
     const response = await gateway.fetch('/mapsweep/report');
     expect([response.status, await response.text()]).toEqual([503, expect.stringContaining('maxIdel')]);
+  });
+
+  it.each([
+    ['2026.9.6', undefined],
+    ['2027.1.0', 'does not know OpenClaw 2027.1.0, only 2026.4 and 2026.9'],
+    [undefined, 'does not know which release of OpenClaw this is'],
+  ])('says in one line that it does not know a release: %s', async (version, said) => {
+    gateway.version = version;
+    gateway.load(plugin);
+    await gateway.start();
+    const told = gateway.lines.filter((line) => line.includes('does not know'));
+    expect(told).toEqual(said === undefined ? [] : [expect.stringContaining(said)]);
+  });
+
+  it('removes nothing in a release that it does not know, however long', async () => {
+    gateway.version = '2027.1.0';
+    gateway.load(plugin);
+    await gateway.start();
+    await clock.advance(7 * 24 * 3_600_000);
+    expect(seqByRun.size).toBe(1);
+  });
+
+  it('does not speak of a built-in list that is not wanted', async () => {
+    gateway.version = '2027.1.0';
+    gateway.load(plugin, { defaults: false });
+    await gateway.start();
+    expect(gateway.lines.join()).not.toContain('does not know');
   });
 
   it('releases everything when its service stops, and can be started again', async () => {

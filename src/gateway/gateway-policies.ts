@@ -1,0 +1,125 @@
+import { durationMs } from '../policy/duration.js';
+import { type Clock, systemClock } from '../time/clock.js';
+
+type InstantField = number | null | undefined;
+
+/** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */
+export interface SubagentRunFields {
+  archiveAtMs?: InstantField;
+  endedAt?: InstantField;
+  /** In newer releases the end is in here. */
+  execution?: { endedAt?: InstantField } | null | undefined;
+  cleanupCompletedAt?: InstantField;
+  /** `keep`: people look at the run after its clean-up, unless it is the one of a session. */
+  cleanup?: string | null | undefined;
+  /** `session`, or anything else for a run of its own. */
+  spawnMode?: string | null | undefined;
+  /** `suspended`: its end could not be told to whom it was for, who may come back. */
+  delivery?: { status?: string | null | undefined; suspendedAt?: InstantField } | null | undefined;
+}
+
+/** What the preset reads of a run context. */
+export interface RunContextFields {
+  lastActiveAt?: InstantField;
+}
+
+/** What the preset reads of an error that waits for a retry. */
+export interface PendingLifecycleErrorFields {
+  endedAt?: InstantField;
+  /** Cleared when the entry leaves. */
+  timer?: unknown;
+}
+
+/** A clean-up that never completes ends here. */
+const endedCeilingMs = durationMs('1h', 'ended');
+/** As long as the gateway itself waits for whoever is to be told. */
+const suspendedMs = durationMs('7d', 'suspended');
+
+/** The policies of the four maps of a gateway. */
+export function gatewayPolicies(clock: Clock) {
+  return {
+    subagentRuns: subagentRuns(clock),
+    runContextById: {
+      follows: 'subagentRuns',
+      orphanAfter: '30m',
+      activeAt: (context: RunContextFields) => unlessUnset(context.lastActiveAt),
+    },
+    seqByRun: { follows: 'runContextById', orphanAfter: '30m' },
+    pendingLifecycleErrors: pendingLifecycleErrors(clock),
+  };
+}
+
+/** Whether the end of a run was told before, as its record says. */
+export function isCleanedUp(run: SubagentRunFields): boolean {
+  return unlessUnset(run.cleanupCompletedAt) !== undefined;
+}
+
+/** By what a run leaves. */
+type Stage =
+  | { readonly stage: 'dated'; readonly at: number }
+  | { readonly stage: 'cleaned up' | 'kept'; readonly since: number }
+  | { readonly stage: 'never ended' };
+
+function stageOf(run: SubagentRunFields): Stage {
+  const archiveAt = unlessUnset(run.archiveAtMs);
+  const cleanedUpAt = unlessUnset(run.cleanupCompletedAt);
+  const endedAt = unlessUnset(run.endedAt) ?? unlessUnset(run.execution?.endedAt);
+  const suspendedAt =
+    run.delivery?.status === 'suspended' ? unlessUnset(run.delivery.suspendedAt) : undefined;
+  // The gateway archives no run whose end it has still to tell.
+  if (suspendedAt !== undefined)
+    return { stage: 'dated', at: Math.max(suspendedAt + suspendedMs, archiveAt ?? 0) };
+  if (archiveAt !== undefined) return { stage: 'dated', at: archiveAt };
+  if (cleanedUpAt !== undefined) {
+    const isKept = run.cleanup === 'keep' && run.spawnMode !== 'session';
+    return { stage: isKept ? 'kept' : 'cleaned up', since: cleanedUpAt };
+  }
+  return endedAt === undefined ? { stage: 'never ended' } : { stage: 'dated', at: endedAt + endedCeilingMs };
+}
+
+function subagentRuns(clock: Clock) {
+  return {
+    ttl: '5m',
+    since: (run: SubagentRunFields) => {
+      const now = stageOf(run);
+      return now.stage === 'cleaned up' ? now.since : undefined;
+    },
+    expiresAt: (run: SubagentRunFields) => {
+      const now = stageOf(run);
+      return now.stage === 'dated' ? now.at : undefined;
+    },
+    maxIdle: '24h',
+    // The idle limit is for runs that never end or are kept. Any other is to leave by what its record says alone.
+    activeAt: (run: SubagentRunFields) => {
+      const now = stageOf(run);
+      if (now.stage === 'never ended') return undefined;
+      return now.stage === 'kept' ? now.since : clock.now();
+    },
+  };
+}
+
+/** Returns an instant that is set: gateways also write 0 and `null` for one that is not. */
+function unlessUnset(instant: InstantField): number | undefined {
+  return instant === null || instant === 0 ? undefined : instant;
+}
+
+function pendingLifecycleErrors(clock: Clock) {
+  const clear = (timer: unknown): void => {
+    if (timer === undefined) return;
+    clearTimeout(timer as NodeJS.Timeout);
+    if (clock !== systemClock) clock.clearTimeout(timer);
+  };
+  return {
+    follows: 'subagentRuns',
+    ttl: '5m',
+    since: (pending: PendingLifecycleErrorFields) => unlessUnset(pending.endedAt),
+    dispose: ({ timer }: PendingLifecycleErrorFields) => clear(timer),
+    replaced: (
+      { timer }: PendingLifecycleErrorFields,
+      _key: string,
+      replacement: PendingLifecycleErrorFields | undefined,
+    ) => {
+      if (replacement?.timer !== timer) clear(timer);
+    },
+  };
+}
