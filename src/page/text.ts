@@ -27,7 +27,7 @@ export function textOf(view: PageView): string {
     const weight = row.estimatedBytes === undefined ? '' : `, ${bytes(row.estimatedBytes)}`;
     lines.push(
       `  ${shownText(row.name)}: ${verdictWords(row)}${since}; ${row.size} entries${weight}, oldest ${spanOr(row.oldestAgeMs, '-')}, ` +
-        `${row.overdue} overdue, ${row.guarded} guarded, ${row.held} held, ${row.waiting} waiting`,
+        `${row.overdue} overdue, ${row.orphaned} orphaned, ${row.guarded} guarded, ${row.held} held, ${row.waiting} waiting`,
     );
   }
   for (const of of watched) lines.push(`  ${shownText(of.name)} (watched): ${watchedWords(of)}`);

@@ -14,8 +14,10 @@ import { metricsOfJournal } from './journal.js';
 import {
   hasGuard,
   hasHook,
+  hasLeader,
   hasLimit,
   hasWeigh,
+  metricsOfCompanions,
   metricsOfGuards,
   metricsOfHolds,
   metricsOfHooks,
@@ -45,6 +47,7 @@ const withMap =
 /** All metrics, and which registries have them: a name that nothing stands behind is a line that says nothing. */
 const groups: readonly MetricGroup[] = [
   { metrics: metricsOfMaps, isHad: always },
+  { metrics: metricsOfCompanions, isHad: withMap(hasLeader) },
   { metrics: metricsOfGuards, isHad: withMap(hasGuard) },
   { metrics: metricsOfHolds, isHad: withMap(wasHeld) },
   { metrics: [...metricsOfHooks, ...distributionsOfHooks], isHad: withMap(hasHook) },

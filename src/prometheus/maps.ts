@@ -87,6 +87,17 @@ export const metricsOfMaps: readonly PulledMetric[] = [
   },
 ];
 
+/** What maps have with `follows`. */
+export const metricsOfCompanions: readonly PulledMetric[] = [
+  {
+    type: 'gauge',
+    name: 'orphaned_entries',
+    help: 'Entries whose leader is tracked and has no such key: they leave after orphanAfter of idle time.',
+    labelNames,
+    read: (parts) => eachMap(parts, (tracker) => tracker.companions.orphanCount, hasLeader),
+  },
+];
+
 /** What maps have with `keepWhile`. */
 export const metricsOfGuards: readonly PulledMetric[] = [
   {
@@ -154,6 +165,7 @@ export const metricsOfLimits: readonly PulledMetric[] = [
   },
 ];
 
+export const hasLeader = ({ policy }: Tracker): boolean => policy.follows !== undefined;
 export const hasGuard = ({ policy }: Tracker): boolean => policy.keepWhile !== undefined;
 export const wasHeld = ({ holds }: Tracker): boolean => holds !== undefined;
 export const hasHook = ({ policy }: Tracker): boolean => policy.beforeSweep !== undefined;

@@ -24,6 +24,8 @@ export interface MapFigures {
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
   readonly guarded: number;
+  /** Companions whose leader is tracked and has no such key. */
+  readonly orphaned: number;
   /** Of the overdue ones, those whose `beforeSweep` runs, is queued, or has failed and waits. */
   readonly waiting: number;
   /** Whether it leaks, as of the last sweep; its `since` is epoch ms. */
@@ -47,6 +49,7 @@ export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracke
     excess: Math.max(0, size - policy.maxEntries),
     overdue: due.overdueCount,
     guarded: due.guardedCount,
+    orphaned: tracker.companions.orphanCount,
     waiting: hooks.countOf(tracker),
     leak: shownVerdict(engine, leaks.verdictOf(tracker)),
     estimatedBytes: weights.estimatedBytes(tracker),

@@ -3,6 +3,7 @@ import { getHeapSpaceStatistics } from 'node:v8';
 import { span } from '../diagnosis/explain.js';
 import type { MemoryPressureEvent } from '../events/event-bus.js';
 import { plainKey, shownText } from '../events/shown.js';
+import { watchedFigures } from './figures.js';
 import type { RegistryInternals } from './internals.js';
 import { reportOf } from './report.js';
 
@@ -51,6 +52,19 @@ export interface MemoryReport {
   readonly eventLoop: { readonly delayMs: number; readonly utilization: number };
   /** The largest first: by weight where that is known, else by entries. */
   readonly maps: readonly MemoryMapReport[];
+  /** Sizes that are no Map's, as of the last sweep; the largest first. */
+  readonly watched: readonly MemorySizeReport[];
+}
+
+/** One watched size in a report about the memory. */
+export interface MemorySizeReport {
+  readonly name: string;
+  readonly size: number;
+  /** To what its owner bounds it; `undefined`: to nothing. */
+  readonly max: number | undefined;
+  /** How much more there is after each hour, from the last hour or since the registry was made. */
+  readonly perHour: number;
+  readonly verdict: string;
 }
 
 /** What a report needs beside the registry. */
@@ -108,6 +122,16 @@ export function memoryReportOf(parts: RegistryInternals, facts: ReportFacts): Me
         sites: sites.of(tracker).map(({ site, count }) => ({ site: shownText(site), count })),
       };
     }),
+    watched: watchedFigures(parts)
+      .sort((one, other) => other.size - one.size)
+      .slice(0, mostMaps)
+      .map(({ name, size, max, leak }) => ({
+        name: shownText(name),
+        size,
+        max,
+        perHour: Math.round(facts.perHour(name, size)),
+        verdict: leak.state,
+      })),
   };
 }
 
@@ -139,6 +163,10 @@ export function printedMemoryReport(report: MemoryReport, parts: RegistryInterna
         .slice(0, mostKeys)
         .map(({ site, count }) => `    ${count} (sampled) registered at ${site}`),
     );
+  }
+  if (report.watched.length > 0) lines.push('', 'watched sizes:');
+  for (const { name, size, max, perHour, verdict } of report.watched) {
+    lines.push(`  ${name}: ${size}${max === undefined ? '' : ` of ${max}`}, +${perHour} an hour, ${verdict}`);
   }
   return `${[...lines, '', String(reportOf(parts))].join('\n')}\n`;
 }

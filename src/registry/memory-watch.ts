@@ -24,9 +24,13 @@ interface Sizes {
   readonly sizes: ReadonlyMap<string, number>;
 }
 
-const sizesOf = ({ engine }: RegistryInternals): Sizes => ({
+const sizesOf = ({ engine, watched }: RegistryInternals): Sizes => ({
   at: engine.timeline.now(),
-  sizes: new Map([...engine.trackers].map(([name, tracker]) => [name, tracker.native.size()])),
+  // No map and watched size have one name.
+  sizes: new Map([
+    ...[...engine.trackers].map(([name, tracker]) => [name, tracker.native.size()] as const),
+    ...watched.all().map(({ name, size }) => [name, size] as const),
+  ]),
 });
 
 /** A crossed threshold, which has yet to be told. */

@@ -20,6 +20,8 @@ export class Companions<M extends StampedMap> {
   /** The map that this one follows, while there is one of that name. */
   leader: M | undefined;
   readonly followers: M[] = [];
+  // Slots. Most maps have none, so that a flag for each entry would be waste.
+  readonly #orphans = new Set<number>();
 
   /**
    * @param map whose neighbours they are
@@ -46,6 +48,34 @@ export class Companions<M extends StampedMap> {
     if (this.leader === undefined) return false;
     const leaderKey = this.leaderKeyOf(slot);
     return leaderKey !== noLeader && !this.leader.native.has(leaderKey);
+  }
+
+  /** How many orphans there are. */
+  get orphanCount(): number {
+    return this.#orphans.size;
+  }
+
+  /** An entry was registered, or follows another one, or its leader's entry has left and it has not. */
+  hasJoinedOrParted(slot: number): void {
+    if (this.isOrphan(slot)) this.#orphans.add(slot);
+    else this.forget(slot);
+  }
+
+  /** The leader has a new key: what accompanies it is no orphan any more. */
+  leaderCame(leaderKey: unknown): void {
+    if (this.#orphans.size === 0) return;
+    for (const slot of this.accompanying(leaderKey)) this.#orphans.delete(slot);
+  }
+
+  /** The entry has left. */
+  forget(slot: number): void {
+    if (this.#orphans.size > 0) this.#orphans.delete(slot);
+  }
+
+  /** All entries have left. */
+  clear(): void {
+    this.#orphans.clear();
+    this.keys?.clear();
   }
 
   /** Returns the slots of the entries here that accompany a key of the leader. */

@@ -180,7 +180,10 @@ function takeNamed(tracker: Tracker, keys: LeaderKeys, leaderKey: unknown, remov
     if (native.has(key)) keys.ask(slot, key, native.get(key));
     if (!stamps.holds(slot, generation)) continue;
     if (Object.is(keys.of(slot), leaderKey)) leaveWithLeader(tracker, slot, removal);
-    else due.watch(slot);
+    else {
+      tracker.companions.hasJoinedOrParted(slot);
+      due.watch(slot);
+    }
   }
 }
 
@@ -230,8 +233,9 @@ function leaveWithLeader(tracker: Tracker, slot: number, removal: Removal): void
   // It stays as an orphan, for which nothing has filed it so far.
   if (tracker.observing) tracker.due.watch(slot);
   // What refuses now leaves at the next look.
-  else if (!removeThroughOwner(tracker, slot, removal.ofCompanions, removal))
-    tracker.stamps.setFlag(slot, LEAVING, true);
+  else if (removeThroughOwner(tracker, slot, removal.ofCompanions, removal)) return;
+  else tracker.stamps.setFlag(slot, LEAVING, true);
+  tracker.companions.hasJoinedOrParted(slot);
 }
 
 /** Has the owner's own `delete` remove an entry, and sees what came of it. Returns whether the entry has left. */

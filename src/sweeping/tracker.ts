@@ -195,10 +195,12 @@ export class Tracker {
       keys.ask(slot, key, value);
       if (!this.stamps.holds(slot, registered)) return;
     }
-    if (leader !== undefined && (isBack || isWritten)) {
+    if (leader !== undefined) {
+      this.companions.hasJoinedOrParted(slot);
       const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
-      leader.companionActive(this.companions.leaderKeyOf(slot), activeAt, !isBack);
+      if (isBack || isWritten) leader.companionActive(this.companions.leaderKeyOf(slot), activeAt, !isBack);
     }
+    for (const follower of this.companions.followers) follower.companions.leaderCame(key);
     if (!isBack) this.due.fileNew(slot, at);
     this.claims?.registered(slot, key, value);
     if (!this.stamps.holds(slot, registered)) return;
@@ -298,7 +300,10 @@ export class Tracker {
 
   /** Has every entry looked at by the next sweep: the map has another leader than before. */
   refileAll(): void {
-    for (const [, slot] of this.stamps.entries()) this.due.watch(slot);
+    for (const [, slot] of this.stamps.entries()) {
+      this.companions.hasJoinedOrParted(slot);
+      this.due.watch(slot);
+    }
   }
 
   /** Drops everything that is kept about an entry. */
@@ -310,6 +315,7 @@ export class Tracker {
     this.due.forget(slot);
     this.holds?.forget(slot);
     this.owners?.forget(slot);
+    this.companions.forget(slot);
     this.companions.keys?.forget(slot);
     this.claims?.forget(slot);
     this.stamps.unregister(slot);
@@ -361,7 +367,7 @@ export class Tracker {
     this.due.clear();
     this.holds?.clear();
     this.owners?.clear();
-    this.companions.keys?.clear();
+    this.companions.clear();
     this.activity.clear();
     this.stamps.clear();
   }

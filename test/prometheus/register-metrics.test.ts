@@ -25,6 +25,7 @@ const contract = {
   leak_suspected: ['gauge', ['map'], 'max'],
   hours_to_limit: ['gauge', ['map'], 'min'],
   guarded_entries: ['gauge', ['map'], 'sum'],
+  orphaned_entries: ['gauge', ['map'], 'sum'],
   waiting_entries: ['gauge', ['map'], 'sum'],
   before_sweep_total: ['counter', ['map', 'outcome'], 'sum'],
   before_sweep_seconds: ['histogram', [], 'sum'],
@@ -100,7 +101,7 @@ function setup(options: object = {}) {
 afterEach(() => globalRegister.clear());
 
 describe('registerMetrics', () => {
-  it('registers 30 metrics, each of its type, with its labels and its aggregator', async () => {
+  it('registers 31 metrics, each of its type, with its labels and its aggregator', async () => {
     const { register } = setup();
     const metrics = await register.getMetricsAsJSON();
     const found = Object.fromEntries(
@@ -111,7 +112,7 @@ describe('registerMetrics', () => {
       }),
     );
     expect(found).toEqual(contract);
-    expect(names).toHaveLength(30);
+    expect(names).toHaveLength(31);
   });
 
   it('shows every series as zero in the first scrape, before a map has an entry', async () => {
@@ -194,7 +195,7 @@ describe('registerMetrics', () => {
     registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), { register });
     const found = register.getMetricsAsArray().map(({ name }) => name.replace('mapsweep_', ''));
     const ofOptions =
-      /^(ended|dead|tombstones|journal|guarded|waiting|before_sweep|estimated|entry_limit|held)/;
+      /^(ended|dead|tombstones|journal|guarded|orphaned|waiting|before_sweep|estimated|entry_limit|held)/;
     expect(found).toEqual(names.filter((name) => !ofOptions.test(name)));
   });
 
@@ -586,7 +587,7 @@ describe('the register', () => {
   it('gets each metric once when the same registry is registered twice', () => {
     const { register, registry, undo } = setup();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(30);
+    expect(register.getMetricsAsArray()).toHaveLength(31);
   });
 
   it('observes a sweep once when the same registry is registered twice', async () => {
@@ -605,7 +606,7 @@ describe('the register', () => {
     expect(lines).toContain('mapsweep_entries{map="runs",registry="default"} 0');
     expect(lines).toContain('mapsweep_entries{map="runs",registry="orders"} 1');
     expect(lines.filter((line) => !/registry="(default|orders)"/.test(line))).toEqual([]);
-    expect(register.getMetricsAsArray()).toHaveLength(30);
+    expect(register.getMetricsAsArray()).toHaveLength(31);
   });
 
   it('refuses a second registry of the same name, takes it under a prefix, and on another register', async () => {
@@ -617,7 +618,7 @@ describe('the register', () => {
         message: expect.stringMatching(/another registry has the name 'default'.*createRegistry\({ name }\)/),
       }),
     );
-    expect(register.getMetricsAsArray()).toHaveLength(30);
+    expect(register.getMetricsAsArray()).toHaveLength(31);
     registerMetrics(second, { register, prefix: 'second_' });
     registerMetrics(second, { register: new Register() });
     expect((await scrape(register, 'second_')).get('entries{map="others"}')).toBe(0);
@@ -694,7 +695,7 @@ describe('the register', () => {
     const { size } = registry[internals].engine.measurements;
     register.clear();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(30);
+    expect(register.getMetricsAsArray()).toHaveLength(31);
     expect(registry[internals].engine.measurements.size).toBe(size);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
   });

@@ -215,6 +215,7 @@ describe('the report', () => {
     const reportTo = join(newFolder(), 'made');
     const { readings, told, cache, registry, clock } = watched({ weigh: () => 100, ttl: '1h' }, { reportTo });
     cache.set('\u001b[2J', { secret: 'hunter2' });
+    registry.watch('listeners\u001b[2J', () => 7, { max: 9 });
     await clock.advance(60_000);
     for (let n = 0; n < 7; n += 1) {
       await clock.advance(1_000);
@@ -243,6 +244,10 @@ describe('the report', () => {
     const data = JSON.parse(readFileSync(last.replace(/txt$/, 'json'), 'utf8'));
     expect(data.maps).toMatchObject([
       { name: 'cache', size: 1, estimatedBytes: 100, verdict: 'ok', guarded: 0 },
+    ]);
+    expect(text).toContain('watched sizes:\n  listeners\\u{1b}[2J: 7 of 9, +');
+    expect(data.watched).toEqual([
+      { name: 'listeners\\u{1b}[2J', size: 7, max: 9, perHour: expect.any(Number), verdict: 'ok' },
     ]);
     expect(statSync(reportTo).mode & 0o777).toBe(0o700);
     registry.stop();

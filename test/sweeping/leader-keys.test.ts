@@ -303,6 +303,8 @@ it.each([1, 2, 3, 4, 5, 6, 7, 8])(
         }
       }
       expect([...tokens.keys()].sort(), `step ${step}`).toEqual([...model.keys()].sort());
+      const orphans = [...model.values()].filter(({ told }) => told !== undefined && !sessions.has(told));
+      expect(registry.report().maps[1]?.orphaned, `step ${step}`).toBe(orphans.length);
     }
     expect(left).toBeGreaterThan(50);
     registry.stop();

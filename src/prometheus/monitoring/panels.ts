@@ -171,17 +171,19 @@ export function panelRows(prefix: string): PanelRow[] {
         },
         {
           title: 'Overdue',
-          description: 'Due and still there: guarded, held, observed, or waiting for a beforeSweep.',
+          description:
+            'Due and still there: guarded, held, observed, or waiting for a beforeSweep. Orphaned: its leader is gone.',
           unit: 'short',
           queries: [
             { ...sum('overdue_entries'), legend: '{{registry}} {{map}} overdue' },
             { ...sum('guarded_entries'), legend: '{{registry}} {{map}} guarded' },
+            { ...sum('orphaned_entries'), legend: '{{registry}} {{map}} orphaned' },
             { ...sum('held_entries'), legend: '{{registry}} {{map}} held' },
           ],
         },
         {
           title: 'beforeSweep',
-          description: 'Calls by what came of them, a second, and entries that wait.',
+          description: 'Entries that it was called for by what came of it, a second, and those that wait.',
           unit: 'short',
           queries: [
             rateBy('registry, map, outcome', ofMap('before_sweep_total'), '{{registry}} {{map}} {{outcome}}'),
