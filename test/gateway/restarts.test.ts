@@ -8,8 +8,8 @@ import { createGatewayRegistry, type SubagentRunFields } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-const TIMES = 100;
-const WARM_UP = 30;
+const TIMES = 200;
+const WARM_UP = 100;
 const RUNS = 20;
 const MINUTE = 60_000;
 const MOST_BYTES = 1_000_000;

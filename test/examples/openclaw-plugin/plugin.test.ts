@@ -360,7 +360,7 @@ describe('the OpenClaw plugin', () => {
     gateway.version = '2027.1.0';
     gateway.load(plugin);
     await gateway.start();
-    await clock.advance(7 * 24 * 3_600_000);
+    await clock.advance(2 * 24 * 3_600_000);
     expect(seqByRun.size).toBe(1);
   });
 
