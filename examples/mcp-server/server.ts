@@ -57,7 +57,7 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
         // They have ids of their own, and go with their session. One that has none lives as long as it said.
         follows: { map: 'sessions', key: (task: Task) => task.sessionId },
         expiresAt: (task: Task) => task.expiresAt,
-        sweepEvery: '1s',
+        sweepEvery: '5s',
         maxPerOwner: { owner: (task: Task) => task.user, max: 5 },
         dispose: (task: Task, _id: string, reason: string) => task.abort.abort(`the task was ${reason}`),
       },
