@@ -35,28 +35,32 @@ export interface HttpServerOptions {
 
 export async function startHttpServer({ placeOrder, folder, port = 0, clock }: HttpServerOptions) {
   const now = () => clock?.now() ?? Date.now();
-  const registry = createRegistry({
+  const registry = createRegistry<{
+    sessions: Map<string, Session>;
+    visits: Map<string, Visits>;
+    answers: Map<string, Answer>;
+  }>({
     maps: {
       sessions: {
         maxIdle: '30m',
         maxAge: '12h',
         maxEntries: 100_000,
         persist: {
-          encode: ({ user }: Session) => ({ user }),
-          decode: (json: unknown, _id: string): Session => json as Session,
+          encode: ({ user }) => ({ user }),
+          decode: (json) => json as Session,
         },
       },
       visits: {
-        expiresAt: (visits: Visits, _address: string) => visits.until,
+        expiresAt: (visits) => visits.until,
         // Whoever has many addresses takes the places of those that were not heard of longest.
         maxEntries: 10_000,
       },
       answers: {
         ttl: '24h',
-        maxPerOwner: { owner: (answer: Answer) => answer.user, max: 1_000 },
+        maxPerOwner: { owner: (answer) => answer.user, max: 1_000 },
         persist: {
-          encode: ({ user, order }: Answer) => ({ user, order }),
-          decode: (json: unknown, _key: string): Answer => json as Answer,
+          encode: ({ user, order }) => ({ user, order }),
+          decode: (json) => json as Answer,
         },
       },
     },

@@ -20,10 +20,13 @@ const eventually = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { inter
 /** A browser with its cookie, at an address of its own. */
 class Browser {
   cookie = '';
-  constructor(
-    readonly url: string,
-    readonly address = '192.0.2.1',
-  ) {}
+  readonly url: string;
+  readonly address: string;
+
+  constructor(url: string, address = '192.0.2.1') {
+    this.url = url;
+    this.address = address;
+  }
 
   async ask(method: string, path: string, { body, key }: { body?: object; key?: string } = {}) {
     const response = await fetch(this.url + path, {
