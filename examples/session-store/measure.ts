@@ -1,0 +1,71 @@
+/**
+ * A day of 2,000 cron runs on either store, after a day that filled it: what it holds the event loop for, what it writes, and
+ * what is left. Takes about two minutes, nearly all of it the old store's.
+ *
+ *     npx tsx examples/session-store/measure.ts [runs a day]
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Table from 'cli-table3';
+import { createManualClock } from 'mapsweep/testing';
+import { type DayFigures, playDay } from './day.ts';
+import type { SessionStore } from './entry.ts';
+import { openJsonStore } from './json-store.ts';
+import { openTrackedStore } from './tracked-store.ts';
+
+const runs = Number(process.argv[2] ?? 2_000);
+
+/** What this process has given to write(2), all its threads; Linux tells. */
+const bytesWritten = (): number => {
+  try {
+    return Number(/wchar: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+  } catch {
+    return Number.NaN;
+  }
+};
+
+interface Figures extends DayFigures {
+  written: number;
+  entries: number;
+  transcripts: number;
+  reopenedMs: number;
+}
+
+async function measure(
+  open: (folder: string, clock: ReturnType<typeof createManualClock>) => SessionStore | Promise<SessionStore>,
+): Promise<Figures> {
+  const folder = mkdtempSync(join(tmpdir(), 'mapsweep-session-store-'));
+  const clock = createManualClock();
+  const store = await open(folder, clock);
+  await playDay(store, { folder, clock, runs, day: 1 });
+  const before = bytesWritten();
+  const day = await playDay(store, { folder, clock, runs, day: 2 });
+  const written = bytesWritten() - before;
+  const transcripts = readdirSync(join(folder, 'transcripts')).length;
+  const entries = store.size;
+  await store.close();
+  const began = performance.now();
+  const again = await open(folder, clock);
+  again.get('chat:ann');
+  const reopenedMs = performance.now() - began;
+  await again.close();
+  rmSync(folder, { recursive: true });
+  return { ...day, written, entries, transcripts, reopenedMs };
+}
+
+const json = await measure((folder) => openJsonStore(folder));
+const tracked = await measure((folder, clock) => openTrackedStore(folder, { clock }));
+
+const rows: Array<[string, (figures: Figures) => string]> = [
+  ['saves held the loop, s a day', ({ heldMs }) => (heldMs / 1_000).toFixed(2)],
+  ['longest turn of the loop, ms', ({ longestMs }) => longestMs.toFixed(1)],
+  ['written, MB a day', ({ written }) => (written / 1e6).toFixed(0)],
+  ['entries left', ({ entries }) => String(entries)],
+  ['transcripts left', ({ transcripts }) => String(transcripts)],
+  ['people whose session was gone', ({ lost }) => String(lost)],
+  ['opened again, ms', ({ reopenedMs }) => reopenedMs.toFixed(0)],
+];
+const table = new Table({ head: [`${runs} runs a day`, 'sessions.json', 'TrackedMap'], style: { head: [] } });
+for (const [name, cell] of rows) table.push([name, cell(json), cell(tracked)]);
+console.log(table.toString());
