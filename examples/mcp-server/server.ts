@@ -121,20 +121,18 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
       response.setHeader('Retry-After', '60');
       return refuse(response, 503, 'You have as many sessions as you may have.');
     }
+    // Registered before anything is awaited: of many that come at once, no more than there is room for are let in.
+    const id = randomUUID();
     const server = makeServer(user);
-    const transport = new StreamableHTTPServerTransport({
-      sessionIdGenerator: randomUUID,
-      onsessioninitialized: (id) => {
-        sessions.set(id, { user, server, transport });
-        registry.hold('sessions', id).until(finished(response));
-      },
-    });
-    await server.connect(transport);
+    const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: () => id });
+    sessions.set(id, { user, server, transport });
+    registry.hold('sessions', id).until(finished(response));
     // A DELETE of the client closes the transport.
-    server.server.onclose = () => {
-      if (transport.sessionId !== undefined) sessions.delete(transport.sessionId);
-    };
+    server.server.onclose = () => sessions.delete(id);
+    await server.connect(transport);
     await transport.handleRequest(request, response, request.body);
+    // It was no proper request, and has been answered so.
+    if (transport.sessionId === undefined) sessions.delete(id);
   }
 
   /** The protocol without sessions: a server for this one request. */

@@ -12,6 +12,8 @@ export interface DayOptions {
   entryBytes?: number;
   /** Which day it is: keys are of one day each. */
   day?: number;
+  /** Awaited at each step: what the disk is asked for takes real time, of which the clock knows nothing. */
+  disk?: () => Promise<unknown>;
 }
 
 /** What a day on a store was like. */
@@ -26,7 +28,7 @@ export interface DayFigures {
 
 /** A person writes in the morning and in the evening; 2,000 cron runs, a session each, come evenly all day. */
 export async function playDay(store: SessionStore, options: DayOptions): Promise<DayFigures> {
-  const { folder, clock, runs = 2_000, entryBytes = 30_000, day = 1 } = options;
+  const { folder, clock, runs = 2_000, entryBytes = 30_000, day = 1, disk } = options;
   const transcripts = join(folder, 'transcripts');
   mkdirSync(transcripts, { recursive: true });
   const figures: DayFigures = { lost: 0, longestMs: 0, heldMs: 0 };
@@ -58,6 +60,7 @@ export async function playDay(store: SessionStore, options: DayOptions): Promise
     const advancing = clock.advance(86_400_000 / runs);
     figures.longestMs = Math.max(figures.longestMs, performance.now() - began);
     await advancing;
+    await disk?.();
   }
   return figures;
 }

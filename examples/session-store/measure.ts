@@ -5,6 +5,7 @@
  *     npx tsx examples/session-store/measure.ts [runs a day]
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Table from 'cli-table3';
@@ -15,6 +16,14 @@ import { openJsonStore } from './json-store.ts';
 import { openTrackedStore } from './tracked-store.ts';
 
 const runs = Number(process.argv[2] ?? 2_000);
+
+const asked = new Set<Promise<void>>();
+const removeTranscript = (path: string): Promise<void> => {
+  const removed = rm(path, { force: true }).finally(() => asked.delete(removed));
+  asked.add(removed);
+  return removed;
+};
+const disk = () => Promise.all(asked);
 
 /** What this process has given to write(2), all its threads; Linux tells. */
 const bytesWritten = (): number => {
@@ -38,9 +47,9 @@ async function measure(
   const folder = mkdtempSync(join(tmpdir(), 'mapsweep-session-store-'));
   const clock = createManualClock();
   const store = await open(folder, clock);
-  await playDay(store, { folder, clock, runs, day: 1 });
+  await playDay(store, { folder, clock, runs, disk, day: 1 });
   const before = bytesWritten();
-  const day = await playDay(store, { folder, clock, runs, day: 2 });
+  const day = await playDay(store, { folder, clock, runs, disk, day: 2 });
   const written = bytesWritten() - before;
   const transcripts = readdirSync(join(folder, 'transcripts')).length;
   const entries = store.size;
@@ -55,7 +64,7 @@ async function measure(
 }
 
 const json = await measure((folder) => openJsonStore(folder));
-const tracked = await measure((folder, clock) => openTrackedStore(folder, { clock }));
+const tracked = await measure((folder, clock) => openTrackedStore(folder, { clock, removeTranscript }));
 
 const rows: Array<[string, (figures: Figures) => string]> = [
   ['saves held the loop, s a day', ({ heldMs }) => (heldMs / 1_000).toFixed(2)],
@@ -66,6 +75,9 @@ const rows: Array<[string, (figures: Figures) => string]> = [
   ['people whose session was gone', ({ lost }) => String(lost)],
   ['opened again, ms', ({ reopenedMs }) => reopenedMs.toFixed(0)],
 ];
-const table = new Table({ head: [`${runs} runs a day`, 'sessions.json', 'TrackedMap'], style: { head: [] } });
+const table = new Table({
+  head: [`${runs} runs a day`, 'sessions.json', 'TrackedMap'],
+  style: { head: [], border: [] },
+});
 for (const [name, cell] of rows) table.push([name, cell(json), cell(tracked)]);
 console.log(table.toString());

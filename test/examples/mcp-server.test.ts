@@ -41,7 +41,7 @@ async function makeWorld() {
   const { registry, url } = server;
   const clients: StreamableHTTPClientTransport[] = [];
 
-  const connect = async (user = 'ann') => {
+  const connect = async (user = 'ann', sessionId?: string) => {
     const requestInit = { headers: { 'x-user': user } };
     const reconnectionOptions = {
       maxRetries: 0,
@@ -49,7 +49,7 @@ async function makeWorld() {
       maxReconnectionDelay: 1,
       reconnectionDelayGrowFactor: 1,
     };
-    const transport = new StreamableHTTPClientTransport(url, { requestInit, reconnectionOptions });
+    const transport = new StreamableHTTPClientTransport(url, { requestInit, reconnectionOptions, sessionId });
     const client = new Client({ name: 'test', version: '1.0.0' });
     // A stream that ends is told as an error.
     client.onerror = () => {};
@@ -81,6 +81,23 @@ async function makeWorld() {
     },
   };
 }
+
+const initialize = (url: URL, user: string, more: Record<string, string> = {}): Promise<Response> =>
+  fetch(url, {
+    method: 'POST',
+    headers: {
+      'Content-Type': 'application/json',
+      Accept: 'application/json, text/event-stream',
+      'x-user': user,
+      ...more,
+    },
+    body: JSON.stringify({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'initialize',
+      params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
+    }),
+  });
 
 /** A POST as a client of the protocol without sessions makes it. */
 async function callAlone(url: URL, name: string, args: object): Promise<string> {
@@ -153,16 +170,7 @@ it('refuses a user a fourth session with 503, evicts nobody, and lets others in'
   const { registry, connect, url } = world;
   const clients = [await connect('ann'), await connect('ann'), await connect('ann')];
   await expect(connect('ann')).rejects.toThrow(/as many sessions as you may have/);
-  const { status, headers } = await fetch(url, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json', 'x-user': 'ann' },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'initialize',
-      params: { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'x', version: '1' } },
-    }),
-  });
+  const { status, headers } = await initialize(url, 'ann');
   expect([status, headers.get('Retry-After')]).toEqual([503, '60']);
   await connect('bob');
   for (const client of clients) expect(await client.call('research', { topic: 'at once' })).toBe('done');
@@ -170,6 +178,35 @@ it('refuses a user a fourth session with 503, evicts nobody, and lets others in'
 
   await clients[0]!.leave();
   await connect('ann');
+});
+
+it('lets in 3 of 50 clients of a user that come at once, and keeps nothing of a request that is none', async ({
+  world,
+}) => {
+  const { registry, connect, streams, url } = world;
+  const outcomes = await Promise.allSettled(Array.from({ length: 50 }, () => connect('ann')));
+  const clients = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+  expect(clients).toHaveLength(3);
+  for (const client of clients) expect(await client.call('research', { topic: 'at once' })).toBe('done');
+  for (const client of clients) await client.leave();
+
+  // It accepts no event stream.
+  expect((await initialize(url, 'bob', { Accept: 'application/json' })).status).toBe(406);
+  await streams(0);
+  expect(registry.maps.sessions.size).toBe(0);
+});
+
+it('finds its session again when a client reconnects', async ({ world }) => {
+  const { registry, clock, connect, streams } = world;
+  const client = await connect('ann');
+  await client.vanish();
+  await streams(0);
+  await clock.advance(20 * minutes);
+  const again = await connect('ann', client.id);
+  expect(await again.call('research', { topic: 'at once' })).toBe('done');
+  await streams(0);
+  await clock.advance(20 * minutes);
+  expect([...registry.maps.sessions.keys()]).toEqual([client.id]);
 });
 
 it('answers 404 to the session of somebody else, and to one that is over though no sweep has come', async ({
