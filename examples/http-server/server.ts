@@ -165,8 +165,11 @@ export async function startHttpServer({ placeOrder, folder, port = 0, clock }: H
       // The load balancer asks every few seconds: until then requests still come, and are served.
       if (notice > 0) await new Promise((resolve) => setTimeout(resolve, notice));
       const closed = new Promise((resolve) => http.close(resolve));
+      // One that becomes idle meanwhile would be kept alive for seconds.
+      const idle = setInterval(() => http.closeIdleConnections(), 50);
       const late = setTimeout(() => http.closeAllConnections(), deadline);
       await closed;
+      clearInterval(idle);
       clearTimeout(late);
       await registry.close({ deadline: '5s' });
     },

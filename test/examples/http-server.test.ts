@@ -196,7 +196,7 @@ describe('examples/http-server', () => {
       orders.pop()!.place(run);
       await eventually(() => expect(registry.report().maps.every(({ held }) => held === 0)).toBe(true));
     };
-    await expect(scenario).toReturnToBaseline({ registry, times: 20, warmup: 2 });
+    await expect(scenario).toReturnToBaseline({ registry, times: 12, warmup: 2 });
   });
 
   it('serves its health and its metrics', async ({ world }) => {
@@ -249,7 +249,7 @@ describe('examples/http-server as a process', () => {
     await first.exited;
     expect(await underWay).toBe('broken');
 
-    const second = await start('--order-takes', '2500', '--notice', '2000');
+    const second = await start('--order-takes', '1500', '--notice', '1000');
     const again = new Browser(second.url);
     again.cookie = ann.cookie;
     expect(await again.ask('GET', '/me')).toMatchObject({ status: 200, text: '{"user":"ann"}' });
