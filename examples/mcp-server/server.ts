@@ -175,9 +175,7 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
     url: new URL(`http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`),
     async close(): Promise<void> {
       http.close();
-      for (const id of [...sessions.keys()]) sessions.delete(id);
-      tasks.clear();
-      await registry.close();
+      await registry.close({ dispose: true });
       http.closeAllConnections();
     },
   };

@@ -135,8 +135,8 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async close(): Promise<void> {
       server.close();
-      for (const id of [...sockets.keys()]) sockets.delete(id);
-      await registry.close();
+      // Sockets are terminated, and what waits for an answer is rejected.
+      await registry.close({ dispose: true });
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { EndedPolicy } from '../endings/ended-policy.js';
 import type { AnyMap, CollectionOf, KeyOf, MapName, ValueOf } from '../maps/collection-types.js';
 import type { TrackedMap } from '../maps/tracked-map.js';
-import type { Follows, Policy, Rule } from '../policy/policy.js';
+import type { Follows, Persist, Policy, Rule } from '../policy/policy.js';
 
 /** The policy of one collection. `adopt` has to be there for what no `TrackedMap` is, such as a `Set`. */
 export type PolicyOf<M, Leader = string> = AdoptedPolicyOf<M, Leader> & {
@@ -62,8 +62,9 @@ export type KnownMaps<M, P> = unknown extends P
 
 type KnownPolicy<M> = Omit<Policy<KeyOf<M>, ValueOf<M>>, 'adopt' | 'follows'>;
 
-type LoosePolicy = Loosely<Omit<KnownPolicy<unknown>, 'rules'>> & {
+type LoosePolicy = Loosely<Omit<KnownPolicy<unknown>, 'rules' | 'persist'>> & {
   rules?: ReadonlyArray<Loosely<Rule<unknown, unknown>>>;
+  persist?: boolean | Loosely<Persist<unknown, unknown>>;
 };
 
 /** The same options, whose functions may take less than they are called with: as methods they are compared both ways. */
@@ -77,6 +78,7 @@ type CallsOf<P> =
   | { [Name in keyof P]: CallOf<P[Name]> }[keyof P]
   | (P extends { rules: ReadonlyArray<infer R> } ? CallsOf<Omit<R, 'match'>> : never)
   | (P extends { follows: { key: infer Key } } ? CallOf<Key> : never)
+  | (P extends { persist: { encode: infer Encode } } ? CallOf<Encode> : never)
   | (P extends { beforeSweep: { run: (entries: [infer K, infer V][], ...more: never) => unknown } }
       ? { value: V; key: K }
       : never);

@@ -292,6 +292,24 @@ describe('types', () => {
     await registry.close();
   });
 
+  it('are inferred from persist and from follows.key, annotated as they are', async () => {
+    const registry = createRegistry({
+      maps: {
+        sessions: {
+          maxIdle: '30m',
+          persist: {
+            encode: (session: Session) => ({ endedAt: session.endedAt }),
+            decode: (json: unknown): Session => json as Session,
+          },
+        },
+        tokens: { follows: { map: 'sessions', key: (token: { session: string }) => token.session } },
+      },
+    });
+    expectTypeOf(registry.maps.sessions.get('a')).toEqualTypeOf<Session | undefined>();
+    expectTypeOf(registry.maps.tokens.get('a')).toEqualTypeOf<{ session: string } | undefined>();
+    await registry.close();
+  });
+
   it('check durations and names of options', () => {
     // @ts-expect-error a unit that ms does not know
     expect(() => new TrackedMap<string, number>(null, { ttl: '5 fortnights' })).toThrow(/ttl/);

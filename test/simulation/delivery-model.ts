@@ -63,6 +63,11 @@ interface Obligation {
   isGivingUp: boolean;
   /** There was perhaps no room for it. */
   readonly mayOverflow: boolean;
+  /**
+   * Its id was just delivered, and its tombstone is gone: the library may not have read the answer yet, to which the run is the
+   * same one then.
+   */
+  isDoubtful?: boolean;
 }
 
 interface Letter {
@@ -129,6 +134,20 @@ export class DeliveryModel {
     if (this.isKnown(id)) return;
     this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: this.facts.has(id) });
     this.#owe(id, 0, untold);
+    (this.pending.get(id) as Obligation).isDoubtful = this.#deliveredNow.has(id);
+  }
+
+  /** Everything has settled, and the library says what is pending there: what was in doubt is known now. */
+  resolveDoubts(isPending: (id: string) => boolean): void {
+    for (const obligation of [...this.pending.values()]) {
+      const { id, isDoubtful } = obligation;
+      obligation.isDoubtful = false;
+      if (!isDoubtful || isPending(id)) continue;
+      this.pending.delete(id);
+      this.delivered.add(id);
+      const facts = this.facts.get(id);
+      if (facts !== undefined) facts.doneBy = this.#facts.next();
+    }
   }
 
   /** Takes over what earlier processes left; called before the library does. */
@@ -399,6 +418,7 @@ export class DeliveryModel {
   /** Everything has settled: nothing may wait without a reason. `isQuiet`: no timer is due. */
   checkAtRest(isQuiet: boolean): void {
     this.#justDelivered = 0;
+    this.#deliveredNow.clear();
     const findings = this.#findings;
     const { concurrency, attemptTimeoutMs, maxDeadLetters, maxPending, deadLetterTtlMs } = this.#scenario;
     const isPaused = (this.isStopped && !this.isClosing) || this.isClosed;
@@ -426,6 +446,7 @@ export class DeliveryModel {
 
   // A handler that returned still counts as pending until the library hears of it, a microtask later.
   #justDelivered = 0;
+  readonly #deliveredNow = new Set<string>();
 
   /** Everything that has come about is in the journal. */
   isAllCertain(): void {
@@ -487,6 +508,7 @@ export class DeliveryModel {
     const facts = this.facts.get(id);
     if (facts !== undefined) facts.doneBy = this.#facts.next();
     this.#justDelivered += 1;
+    this.#deliveredNow.add(id);
   }
 
   /** Of several that time out at once, those that are not told yet have given their places back. */
