@@ -43,14 +43,19 @@ const turns = async (count = 5): Promise<void> => {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
+/** Ends a run, and lets its attempt begin. */
+async function endRun({ registry, runs }: Pick<ReturnType<typeof life>, 'registry' | 'runs'>): Promise<void> {
+  runs.set('a', 1);
+  registry.end('a');
+  await registry.flushed();
+  await turns();
+}
+
 describe('detach()', () => {
   it('is over when it returns: the journal and the adopted maps are free, attempts are aborted, no timer is left', async () => {
     const { attempts, deliver } = hanging();
     const first = life(deliver);
-    first.runs.set('a', 1);
-    first.registry.end('a');
-    await first.registry.flushed();
-    await turns();
+    await endRun(first);
     expect(attempts.map(({ signal }) => signal.aborted)).toEqual([false]);
     expect(first.registry.detach()).toEqual({ undelivered: 1 });
     expect(attempts.map(({ signal }) => signal.aborted)).toEqual([true]);
@@ -76,10 +81,7 @@ describe('detach()', () => {
   it('leaves an attempt that runs to the next registry of this process, which takes its success and tells nobody again', async () => {
     const { attempts, deliver } = hanging();
     const first = life(deliver);
-    first.runs.set('a', 1);
-    first.registry.end('a');
-    await first.registry.flushed();
-    await turns();
+    await endRun(first);
     first.registry.detach();
     const again = vi.fn();
     const next = life(again);
@@ -97,10 +99,7 @@ describe('detach()', () => {
   it('takes also what such an attempt came to before the journal was opened again', async () => {
     const { attempts, deliver } = hanging();
     const first = life(deliver);
-    first.runs.set('a', 1);
-    first.registry.end('a');
-    await first.registry.flushed();
-    await turns();
+    await endRun(first);
     first.registry.detach();
     attempts[0]?.succeed();
     await turns();
@@ -114,10 +113,7 @@ describe('detach()', () => {
   it('has it tried again if that attempt fails', async () => {
     const { attempts, deliver } = hanging();
     const first = life(deliver);
-    first.runs.set('a', 1);
-    first.registry.end('a');
-    await first.registry.flushed();
-    await turns();
+    await endRun(first);
     first.registry.detach();
     const heard: number[] = [];
     const next = life((_event, { attempt }) => void heard.push(attempt), { minDelay: 1, maxDelay: 1 });
@@ -129,10 +125,7 @@ describe('detach()', () => {
   it('takes what the latest attempt comes to, however often it is detached', async () => {
     const { attempts, deliver } = hanging();
     const first = life(deliver, { minDelay: 1, maxDelay: 1 });
-    first.runs.set('a', 1);
-    first.registry.end('a');
-    await first.registry.flushed();
-    await turns();
+    await endRun(first);
     first.registry.detach();
     const second = life(deliver, { minDelay: 1, maxDelay: 1 });
     attempts[0]?.fail();
@@ -191,10 +184,7 @@ describe('detach()', () => {
   it('breaks off a close() that waits, which ends with what is undelivered', async () => {
     const { attempts, deliver } = hanging();
     const { registry, runs } = life(deliver);
-    runs.set('a', 1);
-    registry.end('a');
-    await registry.flushed();
-    await turns();
+    await endRun({ registry, runs });
     const closed = registry.close();
     registry.detach();
     expect(attempts[0]?.signal.aborted).toBe(true);
