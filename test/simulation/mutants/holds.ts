@@ -11,8 +11,8 @@ export const holdMutants: readonly Mutant[] = [
   {
     name: 'a hold of a companion does not hold its leader',
     file: 'sweeping/due-queue.ts',
-    find: 'if (holder !== undefined) return holder;',
-    replace: '',
+    find: 'due.#holderOf(companion, companionKey, now),',
+    replace: 'due.#holderOf(companion, companionKey, now) && undefined,',
   },
   {
     name: 'an eviction takes an entry that is held',
@@ -23,7 +23,7 @@ export const holdMutants: readonly Mutant[] = [
   {
     name: 'the release of a hold is no activity',
     file: 'sweeping/tracker.ts',
-    find: 'this.usedUntilNow(this.stamps.keyOf(slot));',
+    find: 'this.usedUntilNow(slot);',
     replace: '',
   },
   {
