@@ -19,6 +19,7 @@ export const journalMutants: readonly Mutant[] = [
     file: 'restart/recorder.ts',
     find: 'if (isFinal) this.#lose();',
     replace: '',
+    rareSeed: 229,
   },
   {
     name: 'activity is not written',

@@ -51,7 +51,7 @@ export const sweepingMutants: readonly Mutant[] = [
     file: 'sweeping/before-sweep.ts',
     find: 'const isLast = tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now());',
     replace: 'const isLast = false;',
-    rareSeed: 918,
+    rareSeed: 970,
   },
   {
     name: 'a tick that comes late sweeps',
@@ -121,6 +121,7 @@ export const sweepingMutants: readonly Mutant[] = [
     file: 'sweeping/capacity.ts',
     find: 'if (done) break;',
     replace: 'if (done || slot !== undefined) break;',
+    rareSeed: 287,
   },
   {
     name: 'a restored entry begins anew',
