@@ -1,8 +1,9 @@
 import type { Engine } from '../sweeping/engine.js';
 import { closeOut } from '../sweeping/removals.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { isFulfilledBy } from '../time/by-deadline.js';
 import { Slices } from '../time/slices.js';
-import { TimerQueue, type TimerTicket } from '../time/timer-queue.js';
+import { TimerQueue } from '../time/timer-queue.js';
 
 /**
  * Has every live entry leave through its map's own `delete`, those of leaders first, in slices, and waits for what their
@@ -28,7 +29,9 @@ export async function disposeAll(engine: Engine, deadlineAt: number): Promise<nu
   }
   slices.end();
   engine.disposals = undefined;
-  await settled(disposals, deadlineAt, engine);
+  if (disposals.size > 0) {
+    await isFulfilledBy(deadlineAt, Promise.all(disposals), new TimerQueue(timeline.clock));
+  }
   return undisposed + disposals.size;
 }
 
@@ -38,22 +41,4 @@ function leadersFirst(trackers: ReadonlyMap<string, Tracker>): Tracker[] {
     return leader === undefined ? 0 : 1 + depth(leader);
   };
   return [...trackers.values()].sort((one, other) => depth(one) - depth(other));
-}
-
-/** Waits until nothing is left of what is waited for, or the deadline has come. */
-async function settled(
-  disposals: ReadonlySet<Promise<void>>,
-  deadlineAt: number,
-  { timeline }: Engine,
-): Promise<void> {
-  if (disposals.size === 0) return;
-  const timers = new TimerQueue(timeline.clock);
-  const releaseProcess = timers.holdProcess();
-  let ticket: TimerTicket | undefined;
-  const deadline = new Promise<void>((resolve) => {
-    ticket = timers.schedule(deadlineAt, () => resolve());
-  });
-  await Promise.race([Promise.all(disposals), deadline]);
-  timers.cancel(ticket);
-  releaseProcess();
 }

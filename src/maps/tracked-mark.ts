@@ -1,4 +1,5 @@
 import { MapsweepTypeError } from '../errors.js';
+import { processWide } from '../events/process-wide.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 
@@ -8,23 +9,10 @@ export interface TrackedParts {
   readonly tracker: Tracker;
 }
 
-// On the global object and by a registered symbol, so that two copies of this package in one process see each other's
-// maps. Made at the first use, since importing the package changes nothing.
+// Two copies of this package in one process see each other's maps.
 const mark = Symbol.for('mapsweep.tracked');
 
-function trackedObjects(): WeakMap<object, TrackedParts> {
-  const holder = globalThis as { [mark]?: WeakMap<object, TrackedParts> };
-  const known = holder[mark];
-  if (known !== undefined) return known;
-  const created = new WeakMap<object, TrackedParts>();
-  Object.defineProperty(holder, mark, {
-    value: created,
-    enumerable: false,
-    configurable: true,
-    writable: false,
-  });
-  return created;
-}
+const trackedObjects = (): WeakMap<object, TrackedParts> => processWide(mark, () => new WeakMap());
 
 /**
  * Checks that nothing tracks an object.

@@ -1,3 +1,4 @@
+import { processWide } from '../events/process-wide.js';
 import type { Engine } from '../sweeping/engine.js';
 
 /** A listener is called for every registry that is made, before it has a map. */
@@ -18,16 +19,7 @@ export function registryCreated(engine: Engine): void {
 
 /** Listens for registries that are made from now on, by whichever copy of this package. Returns the undo. */
 export function onRegistryCreated(listener: RegistryCreatedListener): () => void {
-  const holder = globalThis as Holder;
-  if (holder[hook] === undefined) {
-    Object.defineProperty(holder, hook, {
-      value: new Set<RegistryCreatedListener>(),
-      enumerable: false,
-      configurable: true,
-      writable: false,
-    });
-  }
-  const listeners = holder[hook] as Set<RegistryCreatedListener>;
+  const listeners = processWide(hook, () => new Set<RegistryCreatedListener>());
   listeners.add(listener);
   return () => listeners.delete(listener);
 }

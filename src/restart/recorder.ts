@@ -5,8 +5,9 @@ import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { isFulfilledBy } from '../time/by-deadline.js';
 import { Slices } from '../time/slices.js';
-import { TimerQueue, type TimerTicket } from '../time/timer-queue.js';
+import { TimerQueue } from '../time/timer-queue.js';
 import { ActivityNote } from './activity-notes.js';
 import { Compaction } from './compaction.js';
 import { DeliveryGate } from './delivery-gate.js';
@@ -213,13 +214,8 @@ export class Recorder implements ObligationLog {
     const endings = this.#host.endings();
     // A checkpoint under way may miss it, as a dead letter and as one that is pending again. At once, since it says who
     // has to be told of it still: some may have been.
-    const others =
-      this.#host
-        .deliveries()
-        ?.owing(event.id)
-        .filter((name) => name !== recipient) ?? [];
-    const again =
-      endings && this.encoder.ending(endings.tracker, event, { recipients: [recipient, ...others] });
+    const recipients = [...new Set([recipient, ...(this.#host.deliveries()?.owing(event.id) ?? [])])];
+    const again = endings && this.encoder.ending(endings.tracker, event, { recipients });
     if (again !== undefined) this.writer.say(again);
     this.writer.say(records.retryRecord(event.id, recipient));
   }
@@ -243,24 +239,11 @@ export class Recorder implements ObligationLog {
   async close(deadlineAt: number): Promise<void> {
     // So that the next life knows how old everything was, whatever the wall clock does meanwhile.
     if (this.#hasBegun) this.writer.say(this.#clockText());
-    const releaseProcess = this.#timers.holdProcess();
-    let deadline: TimerTicket | undefined;
-    const isLate = await Promise.race([
-      this.#look()
-        .then(() => this.writer.flushed())
-        .then(
-          () => false,
-          () => true,
-        ),
-      new Promise<boolean>((resolve) => {
-        deadline = this.#timers.schedule(deadlineAt, () => resolve(true));
-      }),
-    ]);
-    this.#timers.cancel(deadline);
-    releaseProcess();
+    const written = this.#look().then(() => this.writer.flushed());
+    const isInTime = await isFulfilledBy(deadlineAt, written, this.#timers);
     // What was said meanwhile, if not all that waits: one that answers is only slower than the deadline was short.
     const isWell = this.writer.state.error === undefined && !this.writer.isStuck;
-    if (isWell || !isLate) this.#releaseQuietly();
+    if (isWell || isInTime) this.#releaseQuietly();
     else this.release();
   }
 

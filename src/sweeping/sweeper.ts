@@ -211,11 +211,11 @@ export class Sweeper {
     });
     this.#inFlight = promise;
     const between = this.#between;
-    const run =
-      between === undefined ? this.#run.bind(this) : (at?: number) => between.then(() => this.#run(at));
+    const run = (): Promise<SweepReport> =>
+      between === undefined ? this.#run(scheduledAt) : between.then(() => this.#run(scheduledAt));
     // A request that asks for a sweep must not live as long as what the sweep sets off.
     void detached(() =>
-      traceSweep(this.#host.name, () => run(scheduledAt)).then((report) => {
+      traceSweep(this.#host.name, run).then((report) => {
         // Only then is it over: who answers each finished sweep with another one gets this one, and no recursion.
         this.#inFlight = undefined;
         finish(report);
