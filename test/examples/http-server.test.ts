@@ -9,6 +9,7 @@ import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
 import { afterEach, describe, expect, it as test, vi } from 'vitest';
 import { startHttpServer } from '../../examples/http-server/server.ts';
+import { itIn } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -53,14 +54,7 @@ class Browser {
 
 describe('examples/http-server', () => {
   /** The server of the example, on a clock that the test moves, and whose orders are placed when the test says so. */
-  const it = test.extend<{ world: Awaited<ReturnType<typeof makeWorld>> }>({
-    // biome-ignore lint/correctness/noEmptyPattern: vitest wants a pattern
-    world: async ({}, use) => {
-      const world = await makeWorld();
-      await use(world);
-      await world.close();
-    },
-  });
+  const it = itIn(makeWorld);
 
   async function makeWorld() {
     const clock = createManualClock();
@@ -74,7 +68,8 @@ describe('examples/http-server', () => {
       });
     const server = await startHttpServer({ placeOrder, clock });
     const browser = (address?: string) => new Browser(server.url, address);
-    return { ...server, ...server.registry.maps, clock, orders, browser };
+    const end = () => server.close();
+    return { ...server, ...server.registry.maps, clock, orders, browser, end };
   }
 
   it('ends a session after 30 idle minutes, to the millisecond, though no sweep has come', async ({

@@ -2,8 +2,9 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
-import { expect, it as test, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { startMcpServer } from '../../examples/mcp-server/server.ts';
+import { eventually, itIn } from './world.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -15,18 +16,8 @@ interface Research {
   answer: (text: string) => void;
 }
 
-/** A real server is awaited, however busy the machine is. */
-const eventually = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { interval: 2, timeout: 10_000 });
-
 /** The server of the example, on a clock that the test moves, and whose tools answer when the test says so. */
-const it = test.extend<{ world: Awaited<ReturnType<typeof makeWorld>> }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest wants a pattern
-  world: async ({}, use) => {
-    const world = await makeWorld();
-    await use(world);
-    await world.end();
-  },
-});
+const it = itIn(makeWorld);
 
 async function makeWorld() {
   const clock = createManualClock();

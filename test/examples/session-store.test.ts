@@ -3,24 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
-import { expect, it as test, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { playDay } from '../../examples/session-store/day.ts';
 import type { SessionEntry } from '../../examples/session-store/entry.ts';
 import { openJsonStore } from '../../examples/session-store/json-store.ts';
 import { openTrackedStore, type TrackedStoreOptions } from '../../examples/session-store/tracked-store.ts';
+import { itIn } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
 const hours = 3_600_000;
 
-const it = test.extend<{ world: Awaited<ReturnType<typeof makeWorld>> }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest wants a pattern
-  world: async ({}, use) => {
-    const world = await makeWorld();
-    await use(world);
-    await world.end();
-  },
-});
+const it = itIn(makeWorld);
 
 async function makeWorld() {
   const folder = mkdtempSync(join(tmpdir(), 'mapsweep-session-store-test-'));

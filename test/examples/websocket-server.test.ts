@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
-import { expect, it as test, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { startWebSocketServer } from '../../examples/websocket-server/server.ts';
+import { eventually, itIn } from './world.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -13,18 +14,8 @@ interface Heard {
   text?: string;
 }
 
-/** A real server is awaited, however busy the machine is. */
-const eventually = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { interval: 2, timeout: 10_000 });
-
 /** The server of the example, on a clock that the test moves, and clients of its. */
-const it = test.extend<{ world: Awaited<ReturnType<typeof makeWorld>> }>({
-  // biome-ignore lint/correctness/noEmptyPattern: vitest wants a pattern
-  world: async ({}, use) => {
-    const world = await makeWorld();
-    await use(world);
-    await world.end();
-  },
-});
+const it = itIn(makeWorld);
 
 async function makeWorld() {
   const clock = createManualClock();

@@ -7,20 +7,13 @@ import { join } from 'node:path';
 import { createGatewayRegistry, type SubagentRunFields } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { heapUsed } from '../heap-used.js';
 
 const TIMES = 200;
 const WARM_UP = 100;
 const RUNS = 20;
 const MINUTE = 60_000;
 const MOST_BYTES = 1_000_000;
-
-const gc = globalThis.gc;
-const heapUsed = (): number => {
-  if (gc === undefined) throw new Error('these tests measure memory: run node with --expose-gc');
-  gc();
-  gc();
-  return process.memoryUsage().heapUsed;
-};
 
 describe('the four maps of a gateway, released and adopted again 100 times', () => {
   let folder: string;

@@ -2,6 +2,7 @@ import v8 from 'node:v8';
 import { createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { heapUsed } from '../heap-used.js';
 import { slowClock } from '../time/slow-clock.js';
 
 /** Instances of a class that are still reachable. `queryObjects` collects garbage before it counts. */
@@ -17,12 +18,6 @@ const gc = globalThis.gc;
 beforeAll(() => {
   if (gc === undefined) throw new Error('these tests measure memory: run node with --expose-gc');
 });
-
-const heapUsed = (): number => {
-  gc?.();
-  gc?.();
-  return process.memoryUsage().heapUsed;
-};
 
 describe('after a million runs', () => {
   const batch = 10_000;

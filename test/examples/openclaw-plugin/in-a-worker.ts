@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import type { Service } from '../../../examples/openclaw-plugin/gateway-api.ts';
 import { createPlugin } from '../../../examples/openclaw-plugin/index.ts';
+import { loadPlugin } from './load-plugin.ts';
 
 const seqByRun = new Map([[isMainThread ? 'run-of-main' : 'run-of-worker', 1]]);
 Reflect.set(globalThis, Symbol.for('openclaw.agentEvents.state'), { seqByRun });
@@ -19,20 +20,7 @@ const logger = {
   error: () => {},
 };
 
-function load(): Service {
-  let service: Service | undefined;
-  createPlugin().register({
-    registrationMode: 'full',
-    logger,
-    runtime: { version: '2026.4.8' },
-    registerHttpRoute: () => {},
-    registerService: (registered) => {
-      service = registered;
-    },
-  });
-  if (service === undefined) throw new Error('no service');
-  return service;
-}
+const load = (): Service => loadPlugin(createPlugin(), logger);
 
 const traces = () => Object.getOwnPropertyNames(seqByRun);
 

@@ -8,19 +8,13 @@ import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Logger, Service } from '../../../examples/openclaw-plugin/gateway-api.js';
 import { createPlugin } from '../../../examples/openclaw-plugin/index.js';
+import { heapUsed } from '../../heap-used.js';
+import { loadPlugin } from './load-plugin.js';
 
 const TIMES = 100;
 const MINUTE = 60_000;
 const MOST_BYTES = 1_000_000;
 const COUNTERS = 'openclaw.agentEvents.state/seqByRun';
-
-const gc = globalThis.gc;
-const heapUsed = (): number => {
-  if (gc === undefined) throw new Error('these tests measure memory: run node with --expose-gc');
-  gc();
-  gc();
-  return process.memoryUsage().heapUsed;
-};
 
 /** A Map that counts how often each key is deleted from it by its own method. */
 class CountingMap extends Map<string, unknown> {
@@ -46,20 +40,7 @@ describe('a plugin that is loaded 100 times', () => {
     error: (message) => void lines.push(`error ${message}`),
   };
   const traces = () => [contexts, counters].flatMap((map) => Object.getOwnPropertyNames(map));
-  const load = (plugin: ReturnType<typeof createPlugin>): Service => {
-    let service: Service | undefined;
-    plugin.register({
-      registrationMode: 'full',
-      logger: log,
-      runtime: { version: '2026.4.8' },
-      registerHttpRoute: () => {},
-      registerService: (registered) => {
-        service = registered;
-      },
-    });
-    if (service === undefined) throw new Error('no service');
-    return service;
-  };
+  const load = (plugin: ReturnType<typeof createPlugin>): Service => loadPlugin(plugin, log);
   const play = (round: number): void => {
     for (let run = 0; run < 20; run += 1) {
       const id = `run-${round}-${run}`;
