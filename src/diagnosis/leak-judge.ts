@@ -1,9 +1,9 @@
 import { type Duration, durationMs } from '../policy/duration.js';
 import { readInteger, readOptions } from '../policy/read-options.js';
 import { type AgeTable, ageAt, aliveNow, type Cohort, leftAfter } from '../stamps/age-table.js';
+import { type Growth, type HourlySize, SizeHistory } from '../stamps/size-history.js';
 import { span } from './explain.js';
 import { type LeakState, type LeakVerdict, okVerdict } from './leak-verdict.js';
-import { type Growth, type HourlySize, SizeHistory } from './size-history.js';
 import {
   areStillThere,
   findSurvivors,
@@ -55,6 +55,8 @@ export interface LeakSubject {
   readonly minGrowth: number;
   /** How many entries reached each age; `undefined` for a size of which nothing else is known. */
   readonly ages?: AgeTable;
+  /** Where the sizes go that are judged. Default: a history that begins now. */
+  readonly sizes?: SizeHistory;
   /** What the size counts. Default `entries`. */
   readonly by?: LeakVerdict['by'];
 }
@@ -102,7 +104,7 @@ export class LeakJudge {
   constructor(subject: LeakSubject) {
     this.#subject = subject;
     const { originAt, hourMs, by = 'entries' } = subject;
-    this.#history = new SizeHistory(originAt, subject.ages?.cohortMs ?? hourMs, by === 'entries');
+    this.#history = subject.sizes ?? new SizeHistory(originAt, hourMs, by === 'entries');
     this.#ok = okVerdict(by);
     this.#verdict = this.#ok;
   }

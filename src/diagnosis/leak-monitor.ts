@@ -42,10 +42,8 @@ export class LeakMonitor {
   readonly #weights: Weights;
   readonly #watched: WatchedSizes;
   readonly #sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'];
+  readonly #awaitedIn: (tracker: Tracker) => number;
   readonly #judges = new WeakMap<Tracker, Judges>();
-  #lastAt: number;
-  #lastSilenceMs = 0;
-  #watchedMs = 0;
 
   constructor(
     engine: Engine,
@@ -53,13 +51,14 @@ export class LeakMonitor {
     weights: Weights,
     watched: WatchedSizes,
     sitesOf: (tracker: Tracker) => LeakSuspectedEvent['sites'],
+    awaitedIn: (tracker: Tracker) => number,
   ) {
     this.#engine = engine;
     this.#options = options;
     this.#weights = weights;
     this.#watched = watched;
     this.#sitesOf = sitesOf;
-    this.#lastAt = engine.grid.origin;
+    this.#awaitedIn = awaitedIn;
     engine.afterPass.add((report) => this.#passFinished(report));
   }
 
@@ -72,14 +71,14 @@ export class LeakMonitor {
   sizesOf(tracker: Tracker): SizesOverTime {
     const { entries, recent } = this.#judgesOf(tracker);
     const [first] = entries.sizes;
-    const floors = recent === undefined ? entries.sizes.map(({ floor }) => floor) : recent.floors;
-    return { sinceAt: first?.startAt ?? tracker.ages.originAt, floors };
+    if (recent !== undefined || first === undefined)
+      return { sinceAt: tracker.ages.originAt, floors: recent?.floors ?? [] };
+    return { sinceAt: first.startAt, floors: entries.sizes.map(({ floor }) => floor) };
   }
 
   #passFinished(report: SweepReport): void {
     if (report.skipped !== undefined) return;
     const at = this.#engine.timeline.now();
-    this.#watch(at);
     for (const tracker of this.#engine.trackers.values()) {
       const judges = this.#judgesOf(tracker);
       const before = judges.verdict;
@@ -102,24 +101,16 @@ export class LeakMonitor {
     const before = watched.verdict;
     const bound = watched.max === Number.POSITIVE_INFINITY ? undefined : { max: watched.max, name: 'max' };
     const size = watched.ask();
-    const verdict = watched.judge.judge({ at, watchedMs: this.#watchedMs, size, bound });
+    const verdict = watched.judge.judge({ at, watchedMs: this.#engine.watched.ms, size, bound });
     if ((verdict.state === 'leaking') === (before.state === 'leaking')) return;
     this.#tell(watched.name, verdict, { size, oldestKeys: [], sites: [] });
   }
 
-  // Nothing leaves, and nothing is counted, while the process stands still: of a silence that is much longer than the one
-  // before only a part counts.
-  #watch(at: number): void {
-    const silenceMs = at - this.#lastAt;
-    this.#watchedMs += Math.min(silenceMs, Math.max(this.#engine.cohortMs / 2, 2 * this.#lastSilenceMs));
-    this.#lastSilenceMs = silenceMs;
-    this.#lastAt = at;
-  }
-
   #judge(tracker: Tracker, { entries, weight }: Judges, at: number): LeakVerdict {
-    const size = tracker.native.size();
+    // What an earlier life left, and is not back yet, has not left the map.
+    const size = tracker.native.size() + this.#awaitedIn(tracker);
     const bytes = this.#weights.estimatedBytes(tracker) ?? 0;
-    const now = { at, watchedMs: this.#watchedMs, stay: stayOf(tracker) };
+    const now = { at, watchedMs: this.#engine.watched.ms, stay: stayOf(tracker) };
     const ofEntries = entries.judge({
       ...now,
       size,
@@ -147,9 +138,9 @@ export class LeakMonitor {
   #judgesOf(tracker: Tracker): Judges {
     let judges = this.#judges.get(tracker);
     if (judges === undefined) {
-      const { ages, policy } = tracker;
+      const { ages, sizes, policy } = tracker;
       const subject = { ...this.#options, originAt: ages.originAt };
-      const entries = new LeakJudge({ ...subject, ages });
+      const entries = new LeakJudge({ ...subject, ages, sizes });
       const weight = policy.weigh && new LeakJudge({ ...subject, by: 'weight' });
       const recent = new RecentSizes(ages.originAt, this.#engine.sweepEveryMs);
       judges = { entries, weight, verdict: entries.verdict, recent };

@@ -63,7 +63,14 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   const sites = new RegistrationSites(engine, options.captureSites);
   const weights = new Weights(engine);
   const watched = new WatchedSizes(engine, leakDetection);
-  const leaks = new LeakMonitor(engine, leakDetection, weights, watched, (tracker) => sites.of(tracker));
+  const leaks = new LeakMonitor(
+    engine,
+    leakDetection,
+    weights,
+    watched,
+    (tracker) => sites.of(tracker),
+    ({ name: map }) => restart.restoration.absences.of(map)?.size ?? 0,
+  );
   const now = () => engine.timeline.now();
   const tombstones = ended && new Tombstones(ended.tombstones, now);
   const ids =

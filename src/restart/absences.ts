@@ -71,11 +71,13 @@ export class Absences implements AbsentRuns, AbsentParts {
   /** The time of an entry is over: a run ends as lost, anything else is forgotten. */
   lose(map: string, entry: PastEntry): void {
     const endings = this.#host.endings();
+    const { registeredAt } = entry;
     if (entry.id !== undefined && !entry.claimed) {
       if (endings === undefined || !this.#host.mayConclude()) return;
       this.remove(map, entry);
       this.#conclude(endings, entry, 'lost', undefined);
     } else this.remove(map, entry);
+    this.#host.engine.trackers.get(map)?.ages.left(registeredAt);
     this.#forget(map, entry);
   }
 

@@ -1,5 +1,6 @@
 import { defaultRecipient } from '../endings/ended-policy.js';
 import type { DeadLetter } from '../events/dead-letter.js';
+import type { PastAges } from './age-records.js';
 
 /** How the entries of earlier lives are taken over. */
 export interface Taking {
@@ -172,6 +173,8 @@ export interface PastTombstone {
 /** What earlier lives left in one map, by generation, in order of registration. */
 export interface PastMap {
   lastGeneration: number;
+  /** For its leak verdict; `undefined` if nothing was counted. */
+  ages: PastAges | undefined;
   readonly entries: Map<number, PastEntry>;
 }
 

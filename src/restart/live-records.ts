@@ -42,6 +42,7 @@ export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
       if (left-- <= 0) break;
       yield parts.encoder.entry(tracker, index, slot, false);
     }
+    yield parts.encoder.ages(tracker, index);
   }
   for (const [map, entry] of parts.absent.entries()) yield absentRecord(parts, parts.indexOf(map), entry);
 }

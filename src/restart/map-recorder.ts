@@ -33,12 +33,18 @@ export class MapRecorder implements EntryRecorder {
   readonly index: number;
   readonly #host: MapRecorderHost;
   readonly #activity: ActivityNotes;
+  /** How often the ages had been counted when they were written last. */
+  #writtenCounts: number;
+  // As of the last interval.
+  #seenTotal = 0;
+  #seenSize = 0;
 
   constructor(tracker: Tracker, index: number, host: MapRecorderHost) {
     this.tracker = tracker;
     this.index = index;
     this.#host = host;
     this.#activity = new ActivityNotes(tracker, index, host);
+    this.#writtenCounts = tracker.ages.counts;
   }
 
   registered(slot: number): void {
@@ -66,6 +72,27 @@ export class MapRecorder implements EntryRecorder {
   /** The slots that have been active since the last time, whose values may be others now. */
   takeLooked(): readonly number[] {
     return this.#activity.takeLooked();
+  }
+
+  /**
+   * Writes down how many entries reached each age, if that was counted since the last time. While no entry comes or goes it
+   * can wait, and nothing is written.
+   */
+  counted(): void {
+    const { ages, registeredTotal, stamps } = this.tracker;
+    const isChanged = registeredTotal !== this.#seenTotal || stamps.size !== this.#seenSize;
+    this.#seenTotal = registeredTotal;
+    this.#seenSize = stamps.size;
+    if (!isChanged || ages.counts === this.#writtenCounts) return;
+    this.#writtenCounts = ages.counts;
+    this.sayAges();
+  }
+
+  /** Writes down how many entries reached each age. */
+  sayAges(): void {
+    const { writer, encoder } = this.#host;
+    const record = encoder.ages(this.tracker, this.index);
+    if (record !== undefined) writer.say(record);
   }
 
   left(slot: number): void {

@@ -2,6 +2,7 @@ import { defaultRecipient } from '../endings/ended-policy.js';
 import { MapsweepError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { describe } from '../events/shown.js';
+import { pastAgesOf } from './age-records.js';
 import type { JournalRecord } from './journal.js';
 import {
   type Left,
@@ -150,6 +151,13 @@ export class Past implements Left {
       case 'back':
         this.#back(record);
         return;
+      case 'ages': {
+        const map = this.#mapAt(record[1]);
+        const ages = pastAgesOf(record, (at) => this.#at(at));
+        // A checkpoint may repeat an older one.
+        if (ages.at >= (map.ages?.at ?? ages.at)) map.ages = ages;
+        return;
+      }
       case 'tomb': {
         const [, key, generation, id, at] = record;
         const tombstone = {
@@ -226,9 +234,10 @@ export class Past implements Left {
     this.#windowMs = 0;
   }
 
-  /** Nobody could be told while no life was there. */
+  /** Nobody could be told, and nothing could leave, while no life was there. */
   #leaveOut(gapMs: number): void {
     for (const ending of this.endings.values()) if (ending.triedAt !== undefined) ending.triedAt += gapMs;
+    for (const { ages } of this.maps.values()) if (ages !== undefined) ages.at += gapMs;
   }
 
   #gapTo(next: PresentClocks): number {
@@ -242,7 +251,7 @@ export class Past implements Left {
   #map([, index, name, isEnded, lastGeneration]: JournalRecord): void {
     let map = this.maps.get(text(name));
     if (map === undefined) {
-      map = { lastGeneration: 0, entries: new Map() };
+      map = { lastGeneration: 0, ages: undefined, entries: new Map() };
       this.maps.set(text(name), map);
     }
     map.lastGeneration = Math.max(map.lastGeneration, count(lastGeneration));

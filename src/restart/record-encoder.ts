@@ -9,6 +9,7 @@ import { describe } from '../events/shown.js';
 import { isThenable, swallowRejection } from '../events/unawaited.js';
 import { RECORDED } from '../stamps/stamp-store.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { agesRecord } from './age-records.js';
 import { endRecord, keyText, setRecord, tombRecord, valueRecord } from './records.js';
 
 /** What an encoder has to know of the registry. */
@@ -160,6 +161,11 @@ export class RecordEncoder {
     if (recipients.length !== 1 || recipients[0] !== defaultRecipient)
       more += `,"r":${JSON.stringify(recipients)}`;
     return more;
+  }
+
+  /** What the leak verdict about a map is made of; `undefined` if nothing was counted. */
+  ages(tracker: Tracker, index: number): string | undefined {
+    return agesRecord(tracker, index, (monotonic) => this.instant(monotonic));
   }
 
   /** The memory of a run that has ended; `undefined` if it cannot be written. */

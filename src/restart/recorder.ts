@@ -239,7 +239,9 @@ export class Recorder implements ObligationLog {
   async close(deadlineAt: number): Promise<void> {
     // So that the next life knows how old everything was, whatever the wall clock does meanwhile.
     if (this.#hasBegun) this.writer.say(this.#clockText());
-    const written = this.#look().then(() => this.writer.flushed());
+    const written = this.#look()
+      .then(() => this.#sayAges((recorder) => recorder.sayAges()))
+      .then(() => this.writer.flushed());
     const isInTime = await isFulfilledBy(deadlineAt, written, this.#timers);
     // What was said meanwhile, if not all that waits: one that answers is only slower than the deadline was short.
     const isWell = this.writer.state.error === undefined && !this.writer.isStuck;
@@ -252,6 +254,7 @@ export class Recorder implements ObligationLog {
     if (this.#hasBegun) this.writer.say(this.#clockText());
     for (const recorder of this.#recorders.values()) {
       for (const slot of recorder.takeLooked()) recorder.overwritten(slot);
+      recorder.sayAges();
     }
     this.#releaseQuietly();
   }
@@ -340,21 +343,35 @@ export class Recorder implements ObligationLog {
 
   async #lookAtAll(): Promise<void> {
     this.#interval += 1;
-    const { timeline, sliceBudgetMs } = this.#host.engine;
-    timeline.compareClocks();
+    this.#host.engine.timeline.compareClocks();
     const windowMs = this.#host.windowMs();
     if (windowMs !== undefined && windowMs > this.#toldWindowMs) {
       this.#toldWindowMs = windowMs;
       this.writer.say(records.windowRecord(Math.floor(windowMs)));
     }
-    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 256 });
+    const slices = this.#newSlices(256);
     for (const recorder of this.#recorders.values()) {
       for (const slot of recorder.takeLooked()) {
         recorder.overwritten(slot);
         if (slices.isOver()) await slices.giveWay();
       }
     }
+    await this.#sayAges((recorder) => recorder.counted());
     this.#compact();
+  }
+
+  /** @param say writes down how many entries of a map reached each age, 10 kB after a week */
+  async #sayAges(say: (recorder: MapRecorder) => void): Promise<void> {
+    const slices = this.#newSlices(1);
+    for (const recorder of this.#recorders.values()) {
+      say(recorder);
+      if (slices.isOver()) await slices.giveWay();
+    }
+  }
+
+  #newSlices(stepsPerReading: number): Slices {
+    const { timeline, sliceBudgetMs } = this.#host.engine;
+    return new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading });
   }
 
   #compact(): void {

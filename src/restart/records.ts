@@ -25,6 +25,7 @@ import type { EndedEvent } from '../events/ended-event.js';
  * | `['late', id, more?]` | the attempt whose time-out made it a dead letter has failed: it is not ambiguous |
  * | `['retry', id, recipient?]` | the dead letter is tried again |
  * | `['tomb', key, generation, id, at]` | a run that has ended is remembered by its id |
+ * | `['ages', map, at, cohortMs, cohorts, past, sizes]` | how many entries of a map reached which age, see `age-records.ts` |
  * | `['window', ms]` | how long this life has waited for what earlier ones left |
  *
  * Instants of entries, and those from which the time of a delivery or a dead letter runs, are ms since instant 0 of the life

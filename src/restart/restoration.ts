@@ -1,6 +1,7 @@
 import type { Endings } from '../endings/endings.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { Absences, type AbsencesHost } from './absences.js';
+import { agesNow, type PastAges } from './age-records.js';
 import { decoded } from './decode.js';
 import type { Left, PastEntry, Taking } from './left.js';
 import { RestoreWindow } from './restore-window.js';
@@ -25,6 +26,8 @@ export class Restoration {
   readonly absences: Absences;
   readonly #host: RestorationHost;
   readonly #lastGenerations = new Map<string, number>();
+  /** What was counted in maps that are not there yet. */
+  readonly #ages = new Map<string, PastAges>();
   /** Maps that were filled before anybody knew of earlier generations. */
   readonly #unnumbered = new Set<string>();
   readonly #window: RestoreWindow;
@@ -59,7 +62,7 @@ export class Restoration {
     const isKnown = this.#knownEntries();
     const waitedMs = Math.ceil(this.#window.runningMs);
     const seconds: PastEntry[] = [];
-    for (const [map, { lastGeneration, entries }] of left.maps) {
+    for (const [map, { lastGeneration, ages, entries }] of left.maps) {
       const tracker = engine.trackers.get(map);
       const stamped = tracker?.stamps.lastGeneration ?? 0;
       // What was taken over before has generations of its own.
@@ -67,6 +70,7 @@ export class Restoration {
       const offset = known === 0 ? 0 : Math.max(known, stamped);
       if (known === 0 && stamped > 0) this.#unnumbered.add(map);
       this.#lastGenerations.set(map, offset + lastGeneration);
+      if (ages !== undefined) this.#ages.set(map, agesNow(ages, taking));
       if (this.#host.hasOwnIds) for (const second of claimSeconds(entries.values())) seconds.push(second);
       for (const entry of entries.values()) {
         if (isKnown(map, entry)) continue;
@@ -95,6 +99,7 @@ export class Restoration {
   expect(tracker: Tracker): void {
     const { stamps, native } = tracker;
     this.number(tracker);
+    this.#goOnCounting(tracker);
     if (this.#unnumbered.delete(tracker.name)) this.#renumber(tracker);
     if (!this.#isExpecting(tracker)) return;
     tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value);
@@ -138,6 +143,21 @@ export class Restoration {
       const isThere = engine.trackers.get(map)?.stamps.slotOf(key) !== undefined;
       return this.absences.of(map)?.at(key) !== undefined || (this.lastGenerationOf(map) > 0 && isThere);
     };
+  }
+
+  /** What earlier lives counted goes on: what may come back counts as there until it is lost. */
+  #goOnCounting({ name, ages, sizes, shared }: Tracker): void {
+    const kept = this.#ages.get(name);
+    if (kept === undefined) return;
+    this.#ages.delete(name);
+    if (kept.cohortMs !== ages.cohortMs) return;
+    const awaited = this.absences.of(name) ?? [];
+    ages.goOn(
+      kept,
+      shared.watched.ms,
+      [...awaited].map(({ registeredAt }) => registeredAt),
+    );
+    sizes.goOn(kept.sizes);
   }
 
   /** Whether entries of earlier lives may come back into a map. */
@@ -204,6 +224,7 @@ export class Restoration {
   #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {
     tracker.stamps.raiseGeneration(entry.generation);
     tracker.stamps.generation[slot] = entry.generation;
+    tracker.ages.cameBack(tracker.stamps.registeredAt[slot] as number);
     const now = this.#host.engine.timeline.now();
     // It may have been active after that was written.
     const late = (at: number): number => Math.min(at + entry.lateMs, now);

@@ -21,6 +21,22 @@ export interface PastCohorts {
   readonly left: readonly number[];
 }
 
+/** A cohort of an earlier life, as it is written down. Instants are monotonic ms of the life that has them. */
+export interface KeptCohort extends Pick<Cohort, 'startAt' | 'registered' | 'left' | 'byCeiling'> {
+  /** How long it had been complete, ms of watched time; `undefined` if it was not. */
+  readonly agedMs: number | undefined;
+  readonly alive: readonly number[];
+  readonly ceilings: readonly number[];
+}
+
+/** What outlasts the process of an {@link AgeTable}. */
+export interface KeptAges {
+  readonly cohortMs: number;
+  /** Oldest first. */
+  readonly cohorts: readonly KeptCohort[];
+  readonly past: PastCohorts;
+}
+
 /** The ages that are counted: the end of the cohort, and 1, 2, 4 … 128 times its length after that. */
 export const countedAges = 9;
 
@@ -65,6 +81,7 @@ export class AgeTable {
   #latest: Cohort = newCohort(Number.POSITIVE_INFINITY);
   #endAt = Number.NEGATIVE_INFINITY;
   #countAt: number;
+  #counts = 0;
 
   /** @param originAt the present, monotonic ms: entries that are older are not counted */
   constructor(originAt: number, cohortMs: number) {
@@ -81,6 +98,11 @@ export class AgeTable {
   /** What is remembered of earlier ones. */
   get past(): PastCohorts {
     return this.#past;
+  }
+
+  /** How often a cohort has reached an age so far. */
+  get counts(): number {
+    return this.#counts;
   }
 
   /** An entry was registered, now. */
@@ -117,6 +139,56 @@ export class AgeTable {
     if (to !== undefined) to.registered += 1;
   }
 
+  /** An entry that was registered just now is one of an earlier life, which has been counted as there all the time. */
+  cameBack(registeredAt: number): void {
+    const cohort = this.#find(registeredAt);
+    if (cohort !== undefined) cohort.registered -= 1;
+  }
+
+  /** What has to be known of it in the next life of the process. @param watchedMs the present in watched time */
+  kept(watchedMs: number): KeptAges {
+    const cohorts = this.#cohorts.map(({ endedMs, ...cohort }) => ({
+      ...cohort,
+      agedMs: endedMs === undefined ? undefined : watchedMs - endedMs,
+    }));
+    return { cohortMs: this.cohortMs, cohorts, past: this.#past };
+  }
+
+  /**
+   * Goes on with what an earlier life has counted, unless that went by another length of cohorts, or it does so already.
+   * What is complete grows older from now on.
+   *
+   * @param watchedMs the present in watched time
+   * @param thereSince when each of the entries was registered that are there still, or may come back
+   */
+  goOn({ cohortMs, cohorts, past }: KeptAges, watchedMs: number, thereSince: Iterable<number>): void {
+    if (cohortMs !== this.cohortMs || (this.#cohorts[0]?.startAt ?? Infinity) < this.originAt) return;
+    const earlier = cohorts
+      .filter(({ startAt }) => startAt < this.originAt)
+      .map(({ agedMs, alive, ceilings, ...cohort }) => ({
+        ...cohort,
+        endedMs: watchedMs - (agedMs ?? 0),
+        alive: [...alive],
+        ceilings: [...ceilings],
+      }));
+    this.#cohorts.unshift(...earlier);
+    for (let age = 0; age < countedAges; age += 1) {
+      (this.#past.reached[age] as number) += past.reached[age] ?? 0;
+      (this.#past.left[age] as number) += past.left[age] ?? 0;
+    }
+    // Between the last count and the end of that life some have left, and some have come.
+    const there = new Map<Cohort, number>();
+    for (const registeredAt of thereSince) {
+      const cohort = this.#find(registeredAt);
+      if (cohort !== undefined) there.set(cohort, (there.get(cohort) ?? 0) + 1);
+    }
+    for (const cohort of earlier) {
+      const isThere = there.get(cohort) ?? 0;
+      cohort.registered = Math.max(cohort.registered, isThere);
+      cohort.left = cohort.registered - isThere;
+    }
+  }
+
   /**
    * Counts who is there, if a cohort has reached an age since the last count.
    *
@@ -134,6 +206,7 @@ export class AgeTable {
       const agedMs = watchedMs - cohort.endedMs + this.cohortMs / 2;
       while (cohort.alive.length < countedAges && agedMs >= ageAt(cohort.alive.length) * this.cohortMs) {
         cohort.alive.push(aliveNow(cohort));
+        this.#counts += 1;
         if (cohort.byCeiling > 0) {
           while (cohort.ceilings.length < cohort.alive.length - 1) cohort.ceilings.push(0);
           cohort.ceilings.push(cohort.byCeiling);

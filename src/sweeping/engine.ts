@@ -76,6 +76,7 @@ export class Engine extends Shared implements MapServices, SweeperHost {
 
   /** Tells whoever wants to know of a pass that is through. */
   passFinished(report: SweepReport): void {
+    if (report.skipped === undefined) this.watched.look(this.timeline.now());
     for (const call of this.afterPass) call(report);
     if (report.skipped === undefined) {
       this.measurements.tell((listener) => listener.sweepFinished?.(report.durationMs));

@@ -6,6 +6,7 @@ import type { Clock } from '../time/clock.js';
 import { TickGrid } from '../time/tick-grid.js';
 import { Timeline } from '../time/timeline.js';
 import { TimerQueue } from '../time/timer-queue.js';
+import { WatchedTime } from '../time/watched-time.js';
 import { MeasurementListeners } from './measurement-listeners.js';
 
 /** What an engine is made of. */
@@ -30,6 +31,8 @@ export class Shared {
   /** How long the registrations of a map count as one cohort, ms: two sweeps at least, since those count them. */
   readonly cohortMs: number;
   readonly timeline: Timeline;
+  /** Looks with each sweep. */
+  readonly watched: WatchedTime;
   readonly timers: TimerQueue;
   readonly grid: TickGrid;
   readonly bus: EventBus;
@@ -52,6 +55,7 @@ export class Shared {
     this.cohortMs = Math.max(cohortMs, 2 * sweepEveryMs);
     this.timeline = new Timeline(clock, (jump) => this.bus.emit('clock-jumped', jump));
     this.grid = new TickGrid(this.timeline.now(), sweepEveryMs);
+    this.watched = new WatchedTime(this.grid.origin, this.cohortMs / 2);
     this.failures = new CallbackFailures((event) => {
       // Whoever listens for failed deliveries knows of these.
       const isHeard =

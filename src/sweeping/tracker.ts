@@ -10,6 +10,7 @@ import { Activity } from '../stamps/activity.js';
 import { AgeTable } from '../stamps/age-table.js';
 import { IdleOrder } from '../stamps/idle-order.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
+import { SizeHistory } from '../stamps/size-history.js';
 import { HOOKED, StampStore } from '../stamps/stamp-store.js';
 import { TickGrid } from '../time/tick-grid.js';
 import type { ClaimKeeper } from './claims.js';
@@ -91,6 +92,8 @@ export class Tracker {
   readonly activity: Activity;
   /** How many entries reached each age, for the leak verdict. */
   readonly ages: AgeTable;
+  /** How many entries there were by the hour, for the same. */
+  readonly sizes: SizeHistory;
   readonly companions: Companions<Tracker>;
   readonly due: DueQueue;
   /** Made with the first hold of one of its entries. */
@@ -144,7 +147,9 @@ export class Tracker {
     const evicts = policy.maxEntries < Number.POSITIVE_INFINITY || policy.shed;
     this.order = evicts ? new IdleOrder() : undefined;
     this.activity = new Activity(this.stamps, this.order);
-    this.ages = new AgeTable(shared.grid.origin, cohortMsOf(policy, shared.cohortMs));
+    const cohortMs = cohortMsOf(policy, shared.cohortMs);
+    this.ages = new AgeTable(shared.grid.origin, cohortMs);
+    this.sizes = new SizeHistory(shared.grid.origin, cohortMs, true);
     const keys = policy.leaderKey && new LeaderKeys(this, policy.leaderKey);
     this.companions = new Companions<Tracker>(this, policy.follows, keys);
     this.due = new DueQueue(this, shared);
@@ -290,7 +295,6 @@ export class Tracker {
     lastActiveAt: number,
     companionAt = Number.NEGATIVE_INFINITY,
   ): void {
-    this.ages.restamped(this.stamps.registeredAt[slot] as number, registeredAt);
     this.stamps.restamp(slot, registeredAt, Math.max(registeredAt, lastActiveAt));
     this.activity.restore(slot, companionAt);
     this.recorder?.restamped(slot);

@@ -1,7 +1,8 @@
 /** Runs the history of a simulated map through the verdict, and through `deriv(entries[6h]) > 0` beside it. */
 import { LeakJudge } from '../../src/diagnosis/leak-judge.ts';
 import type { LeakState, LeakVerdict } from '../../src/diagnosis/leak-verdict.ts';
-import { AgeTable } from '../../src/stamps/age-table.ts';
+import { AgeTable, type KeptAges } from '../../src/stamps/age-table.ts';
+import { type HourlySize, SizeHistory } from '../../src/stamps/size-history.ts';
 import { randomOf } from './random.ts';
 import type { Model, SimulatedMap } from './simulated-maps.ts';
 
@@ -16,13 +17,20 @@ export interface Change {
 
 export interface History {
   readonly changes: readonly Change[];
-  /** How often the process was started anew, which forgets everything. */
+  /** How often the process was started anew, which forgets everything but what a journal has. */
   readonly restarts: number;
   /** The hour at which it was first called leaking. */
   readonly leakingAt: number | undefined;
   readonly neededAt: number;
   /** When the derivative over six hours had been positive for another six. */
   readonly derivAt: number | undefined;
+}
+
+/** What a journal would have. */
+interface Written {
+  readonly kept: KeptAges;
+  readonly hours: readonly HourlySize[];
+  readonly at: number;
 }
 
 interface Entry {
@@ -44,7 +52,8 @@ export function judgedHistory(map: SimulatedMap, seed: number): History {
         : undefined;
 
   let ages = new AgeTable(0, cohortMs);
-  let judge = new LeakJudge({ originAt: 0, hourMs, minGrowth: 12, ages });
+  let sizes = new SizeHistory(0, cohortMs, true);
+  let judge = new LeakJudge({ originAt: 0, hourMs, minGrowth: 12, ages, sizes });
   let bornAt = 0;
   let size = 0;
   let queue: Entry[] = [];
@@ -75,16 +84,31 @@ export function judgedHistory(map: SimulatedMap, seed: number): History {
   let leakingAt: number | undefined;
   const leakedIn: number[] = [];
   let restarts = 0;
-  const sizes: number[] = [];
+  let written: string | undefined;
+  let writtenCounts = 0;
+  const recent: number[] = [];
   let positive = 0;
   let derivAt: number | undefined;
   for (let step = 0; step < map.days * 24 * stepsAnHour; step += 1) {
     const hour = step / stepsAnHour;
     if (model.restartsEvery !== undefined && step > 0 && step % (model.restartsEvery * stepsAnHour) === 0) {
       bornAt = step * stepMs;
+      writtenCounts = 0;
       ages = new AgeTable(bornAt, cohortMs);
-      judge = new LeakJudge({ originAt: bornAt, hourMs, minGrowth: 12, ages });
-      [size, queue, queueFrom, leavesAt] = [0, [], 0, new Map()];
+      sizes = new SizeHistory(bornAt, cohortMs, true);
+      judge = new LeakJudge({ originAt: bornAt, hourMs, minGrowth: 12, ages, sizes });
+      if (model.outlastsRestarts && written !== undefined) {
+        // As the journal has it: text, of the last count.
+        const { kept, hours, at } = JSON.parse(written) as Written;
+        const agedMs = bornAt - at;
+        const cohorts = kept.cohorts.map((cohort) => ({
+          ...cohort,
+          agedMs: cohort.agedMs === undefined ? undefined : cohort.agedMs + agedMs,
+        }));
+        const there = queue.filter(({ isThere }) => isThere).map((entry) => entry.at);
+        ages.goOn({ ...kept, cohorts }, 0, there);
+        sizes.goOn(hours);
+      } else if (!model.outlastsRestarts) [size, queue, queueFrom, leavesAt] = [0, [], 0, new Map()];
       state = 'ok';
       restarts += 1;
     }
@@ -116,15 +140,19 @@ export function judgedHistory(map: SimulatedMap, seed: number): History {
       bound,
       stay: { ttlMs: ttl * hourMs, longestMs: longest * hourMs },
     });
+    if (ages.counts !== writtenCounts) {
+      const state: Written = { kept: ages.kept(at - bornAt), hours: sizes.hours, at };
+      [written, writtenCounts] = [JSON.stringify(state), ages.counts];
+    }
     const nowHour = at / hourMs;
     if (verdict.state !== state) {
       state = verdict.state;
       changes.push({ hour: nowHour, verdict });
       if (state === 'leaking') leakingAt ??= nowHour;
     }
-    sizes.push(size);
-    if (sizes.length > 6 * stepsAnHour) sizes.shift();
-    positive = sizes.length === 6 * stepsAnHour && slope(sizes) > 0 ? positive + 1 : 0;
+    recent.push(size);
+    if (recent.length > 6 * stepsAnHour) recent.shift();
+    positive = recent.length === 6 * stepsAnHour && slope(recent) > 0 ? positive + 1 : 0;
     if (positive >= 6 * stepsAnHour) derivAt ??= nowHour;
   }
   // At its rates, or as the seed has drawn them, whichever is later: a lucky dozen is no promise.
@@ -144,7 +172,7 @@ export function judgedHistory(map: SimulatedMap, seed: number): History {
  * @param leakedIn how many leaked entries arrive in an hour
  */
 function neededAt(
-  { streams, restartsEvery = Infinity }: Model,
+  { streams, restartsEvery = Infinity, outlastsRestarts }: Model,
   days: number,
   leakedIn: (hour: number) => number,
 ): number {
@@ -152,7 +180,7 @@ function neededAt(
   let leaked = 0;
   let hours = 0;
   for (let hour = 0; hour < days * 24; hour += 1) {
-    if (hour % restartsEvery === 0) [leaked, hours] = [0, 0];
+    if (!outlastsRestarts && hour % restartsEvery === 0) [leaked, hours] = [0, 0];
     leaked += leakedIn(hour);
     if (leakedIn(hour) > 0) hours += 1;
     if (leaked >= 12 && hours >= (isAlone ? 12 : 5)) return hour + (isAlone ? 1 : 5);

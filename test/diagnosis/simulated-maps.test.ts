@@ -76,9 +76,9 @@ describe('simulated maps', () => {
     timeout,
   );
 
-  it('are 60', () => {
+  it('are 65', () => {
     const maps = [...healthyMaps, ...leakingMaps, ...hardLeakingMaps, ...ambiguousMaps];
     expect(new Set(maps.map(({ name }) => name)).size).toBe(maps.length);
-    expect(maps.length).toBeGreaterThanOrEqual(60);
+    expect(maps.length).toBeGreaterThanOrEqual(65);
   });
 });

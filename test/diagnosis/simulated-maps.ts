@@ -28,6 +28,8 @@ export interface Model {
   readonly purgedEvery?: number;
   /** The process ends and starts anew, every so often, and the map is empty. */
   readonly restartsEvery?: number;
+  /** It has a journal: a restart, which is a kill, leaves all as it was, and what was counted until the last full hour. */
+  readonly outlastsRestarts?: boolean;
   /** What the policy says about how long entries stay. */
   readonly ttl?: number;
   readonly longest?: number;
@@ -400,6 +402,39 @@ export const healthyMaps: readonly SimulatedMap[] = [
       restartsEvery: 12,
     }),
   },
+  {
+    name: 'killed every 5 hours with a journal, runs of minutes',
+    days: 5,
+    model: (random) => ({ streams: [churn(random)], restartsEvery: 5, outlastsRestarts: true }),
+  },
+  {
+    name: 'killed every 5 hours with a journal, sessions of 8 hours among short ones',
+    days: 7,
+    model: (random) => ({
+      streams: [
+        churn(random),
+        { perHour: daily(random.between(2, 30), 0.8), stays: () => random.between(7, 9) },
+      ],
+      restartsEvery: 5,
+      outlastsRestarts: true,
+    }),
+  },
+  {
+    name: 'killed every 5 hours with a journal, a TTL of a day, 40 % deleted sooner',
+    days: 7,
+    model: (random) => ({
+      streams: [
+        {
+          perHour: daily(50, random.between(0, 1)),
+          stays: () => (random.between(0, 1) < 0.4 ? random.between(0, 10) : DAY),
+        },
+      ],
+      ttl: DAY,
+      longest: DAY,
+      restartsEvery: 5,
+      outlastsRestarts: true,
+    }),
+  },
 ];
 
 export const leakingMaps: readonly SimulatedMap[] = [
@@ -464,6 +499,22 @@ export const leakingMaps: readonly SimulatedMap[] = [
     days: 5,
     leaksFrom: 0,
     model: (random) => ({ streams: [churn(random), leak(always(10))], restartsEvery: 12 }),
+  },
+  {
+    name: 'killed every 5 hours with a journal, one an hour under churn',
+    days: 5,
+    leaksFrom: 0,
+    model: (random) => ({
+      streams: [churn(random), leak(always(1))],
+      restartsEvery: 5,
+      outlastsRestarts: true,
+    }),
+  },
+  {
+    name: 'killed every 5 hours with a journal, nothing leaves, five an hour',
+    days: 4,
+    leaksFrom: 0,
+    model: () => ({ streams: [leak(always(5))], restartsEvery: 5, outlastsRestarts: true }),
   },
   {
     name: 'five an hour behind an idle limit of a day',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SizeHistory } from '../../src/diagnosis/size-history.ts';
+import { SizeHistory } from '../../src/stamps/size-history.ts';
 
 const HOUR = 3_600_000;
 
@@ -61,5 +61,28 @@ describe('a size by hours', () => {
   it('counts one bulk load no more than three times as much as other hours', () => {
     const loaded = [0, 5_000, ...line(14, 10).map((size) => 5_010 + size)];
     expect(history(loaded).growth(12)?.isSteady).toBe(true);
+  });
+});
+
+describe('a size history that outlasts its process', () => {
+  it('goes on with the hours of the last life, and begins one of its own', () => {
+    const before = new SizeHistory(0, HOUR, true);
+    for (let hour = 0; hour < 3; hour += 1) before.add(hour * HOUR, 10 * hour);
+    const sizes = new SizeHistory(2.5 * HOUR, HOUR, true);
+    sizes.goOn(before.hours);
+    sizes.goOn(before.hours);
+    expect(sizes.add(2.6 * HOUR, 25)).toBe(true);
+    expect(sizes.hours.map(({ floor }) => floor)).toEqual([0, 10, 20, 25]);
+    expect(sizes.growth(3)).toMatchObject({ grown: 25, sinceAt: 0 });
+  });
+
+  it('remembers a week, over all lives', () => {
+    const before = new SizeHistory(0, HOUR, true);
+    for (let hour = 0; hour < 168; hour += 1) before.add(hour * HOUR, hour);
+    const sizes = new SizeHistory(168 * HOUR, HOUR, true);
+    for (let hour = 168; hour < 178; hour += 1) sizes.add(hour * HOUR, hour);
+    sizes.goOn(before.hours);
+    expect(sizes.hours.map(({ floor }) => floor).slice(0, 2)).toEqual([10, 11]);
+    expect(sizes.hours).toHaveLength(168);
   });
 });

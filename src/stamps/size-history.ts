@@ -56,10 +56,19 @@ export class SizeHistory {
     return this.#hours;
   }
 
+  /** Goes on with the hours of an earlier life, oldest first; monotonic ms of this one. */
+  goOn(hours: readonly HourlySize[]): void {
+    if ((this.#hours[0]?.startAt ?? Infinity) < this.#originAt) return;
+    const earlier = hours.filter(({ startAt }) => startAt < this.#originAt);
+    this.#hours.unshift(...earlier.map((hour) => ({ ...hour })));
+    this.#hours.splice(0, this.#hours.length - rememberedHours);
+  }
+
   /** Takes the size as it is now. Returns whether an hour is over. */
   add(at: number, size: number): boolean {
     const latest = this.#hours.at(-1);
-    if (latest !== undefined && at < latest.startAt + this.hourMs) {
+    const isOfThisLife = latest !== undefined && latest.startAt >= this.#originAt;
+    if (isOfThisLife && at < latest.startAt + this.hourMs) {
       latest.floor = Math.min(latest.floor, size);
       return false;
     }
