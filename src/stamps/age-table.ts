@@ -172,6 +172,8 @@ export class AgeTable {
         ceilings: [...ceilings],
       }));
     this.#cohorts.unshift(...earlier);
+    // However short this life will be.
+    this.#countAt = this.originAt;
     for (let age = 0; age < countedAges; age += 1) {
       (this.#past.reached[age] as number) += past.reached[age] ?? 0;
       (this.#past.left[age] as number) += past.left[age] ?? 0;
