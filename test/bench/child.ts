@@ -6,6 +6,7 @@ import { comparedPackage, kindOf } from './contenders.js';
 import { measureEndings } from './endings.js';
 import type { Job } from './job.js';
 import { type JournalEffort, measureJournal } from './journal.js';
+import { measureLife } from './life.js';
 import { measureMemory } from './memory.js';
 import { type Effort, type Figures, measureOperations } from './operations.js';
 import { measureScrape } from './scrape.js';
@@ -24,6 +25,8 @@ function measure({ scenario, contender, size }: Job): Promise<Figures> {
   const kind = kindOf(contender);
   const packageName = contender.endsWith('-compared') ? comparedPackage : 'mapsweep';
   switch (scenario) {
+    case 'life':
+      return measureLife(kind, size, effort);
     case 'operations':
       return measureOperations(kind, size, effort);
     case 'sweeps':

@@ -38,6 +38,8 @@ export interface ContenderOptions {
   readonly ttlMs: number;
   /** How many entries will be in it. */
   readonly capacity: number;
+  /** Is called for each entry that leaves, however it does. */
+  readonly dispose?: () => void;
 }
 
 /** One kind of contender. */
@@ -66,13 +68,14 @@ function iterateMap(map: Map<string, unknown>): number {
   return sum;
 }
 
-function plainMap(): Contender {
+function plainMap({ dispose }: Partial<ContenderOptions> = {}): Contender {
   const map = new Map<string, unknown>();
+  const subject = disposing(map, dispose);
   const sweep = (): void => {
-    for (const [key] of map) map.delete(key);
+    for (const [key] of map) subject.delete(key);
   };
   return {
-    subject: map,
+    subject,
     touchable: undefined,
     iterate: () => iterateMap(map),
     sweep,
@@ -81,21 +84,35 @@ function plainMap(): Contender {
   };
 }
 
+/** The map itself, unless somebody has to be told of what is deleted. */
+function disposing(map: Map<string, unknown>, dispose: (() => void) | undefined): Subject {
+  if (dispose === undefined) return map;
+  return {
+    get: (key) => map.get(key),
+    has: (key) => map.has(key),
+    set: (key, value) => map.set(key, value),
+    delete: (key) => {
+      if (map.delete(key)) dispose();
+    },
+  };
+}
+
 /** How long a bare Map, emptied in slices, holds the event loop: its own rehash is in no slice's hand. */
-function slicedMap(): Contender {
+function slicedMap({ dispose }: ContenderOptions): Contender {
   const map = new Map<string, unknown>();
+  const subject = disposing(map, dispose);
   const sweep = async (): Promise<void> => {
     let sliceBegan = stopwatch();
     let steps = 0;
     for (const [key] of map) {
-      map.delete(key);
+      subject.delete(key);
       steps += 1;
       if (steps % 8 !== 0 || stopwatch() - sliceBegan < 5) continue;
       await turn();
       sliceBegan = stopwatch();
     }
   };
-  return { ...plainMap(), subject: map, iterate: () => iterateMap(map), sweep, size: () => map.size };
+  return { ...plainMap(), subject, iterate: () => iterateMap(map), sweep, size: () => map.size };
 }
 
 function leastStampedMap(): Contender {
@@ -111,7 +128,7 @@ function leastStampedMap(): Contender {
 }
 
 /** A Map whose values carry their stamp, looked through from end to end every 60 s. */
-function scannedMap({ ttlMs }: ContenderOptions): Contender {
+function scannedMap({ ttlMs, dispose }: ContenderOptions): Contender {
   const map = new Map<string, unknown>();
   const stamp = (value: unknown): void => {
     if (typeof value === 'object' && value !== null) (value as RunRecord).lastActiveAt = Date.now();
@@ -119,7 +136,9 @@ function scannedMap({ ttlMs }: ContenderOptions): Contender {
   const sweep = (): void => {
     const now = Date.now();
     for (const [key, value] of map) {
-      if (now - (value as RunRecord).lastActiveAt >= ttlMs) map.delete(key);
+      if (now - (value as RunRecord).lastActiveAt < ttlMs) continue;
+      map.delete(key);
+      dispose?.();
     }
   };
   const timer = setInterval(sweep, 60_000).unref();
@@ -131,7 +150,9 @@ function scannedMap({ ttlMs }: ContenderOptions): Contender {
         stamp(value);
         return map.set(key, value);
       },
-      delete: (key) => map.delete(key),
+      delete: (key) => {
+        if (map.delete(key)) dispose?.();
+      },
     },
     touchable: { touch: (key) => stamp(map.get(key)) },
     iterate: () => iterateMap(map),
@@ -183,8 +204,8 @@ function timedMap({ ttlMs }: ContenderOptions): Contender {
 
 async function loadLruCache(): Promise<(options: ContenderOptions) => Contender> {
   const { LRUCache } = await import('lru-cache');
-  return ({ ttlMs, capacity }) => {
-    const cache = new LRUCache<string, NonNullable<unknown>>({ max: capacity, ttl: ttlMs });
+  return ({ ttlMs, capacity, dispose }) => {
+    const cache = new LRUCache<string, NonNullable<unknown>>({ max: capacity, ttl: ttlMs, dispose });
     const refreshing = { updateAgeOnGet: true };
     return {
       subject: cache as Subject,
@@ -203,8 +224,8 @@ async function loadLruCache(): Promise<(options: ContenderOptions) => Contender>
 
 async function loadTtlCache(): Promise<(options: ContenderOptions) => Contender> {
   const { TTLCache } = await import('@isaacs/ttlcache');
-  return ({ ttlMs }) => {
-    const cache = new TTLCache<string, unknown>({ ttl: ttlMs });
+  return ({ ttlMs, dispose }) => {
+    const cache = new TTLCache<string, unknown>({ ttl: ttlMs, ...(dispose && { dispose }) });
     return {
       subject: cache,
       touchable: { touch: (key) => cache.setTTL(key) },
@@ -222,10 +243,11 @@ async function loadTtlCache(): Promise<(options: ContenderOptions) => Contender>
 
 async function loadNodeCache(): Promise<(options: ContenderOptions) => Contender> {
   const { default: NodeCache } = await import('node-cache');
-  return ({ ttlMs }) => {
+  return ({ ttlMs, dispose }) => {
     const ttlSeconds = ttlMs / 1_000;
     // Without clones, which would be copies of every value: that would be no comparison.
     const cache = new NodeCache({ stdTTL: ttlSeconds, checkperiod: 0, useClones: false });
+    if (dispose !== undefined) cache.on('del', dispose);
     // What its timer calls.
     const purge = cache as unknown as { _checkData(startPeriod: boolean): void };
     return {
@@ -293,8 +315,9 @@ function inRegistry(
 
 async function loadTracked(packageName: string): Promise<(options: ContenderOptions) => Contender> {
   const { createRegistry } = (await import(packageName)) as Mapsweep;
-  return ({ ttlMs }) => {
-    const registry = createRegistry<{ runs: Map<string, unknown> }>({ maps: { runs: { maxIdle: ttlMs } } });
+  return ({ ttlMs, dispose }) => {
+    const runs = { maxIdle: ttlMs, ...(dispose && { dispose }) };
+    const registry = createRegistry<{ runs: Map<string, unknown> }>({ maps: { runs } });
     const map = registry.maps.runs as import('mapsweep').TrackedMap<string, unknown>;
     return inRegistry(registry, map, map);
   };
@@ -314,9 +337,10 @@ async function loadAsking(packageName: string): Promise<(options: ContenderOptio
 
 async function loadAdopted(packageName: string): Promise<(options: ContenderOptions) => Contender> {
   const { createRegistry } = (await import(packageName)) as Mapsweep;
-  return ({ ttlMs }) => {
+  return ({ ttlMs, dispose }) => {
     const map = new Map<string, unknown>();
-    const registry = createRegistry({ maps: { runs: { adopt: map, maxIdle: ttlMs } } });
+    const runs = { adopt: map, maxIdle: ttlMs, ...(dispose && { dispose }) };
+    const registry = createRegistry({ maps: { runs } });
     return inRegistry(registry, map, { touch: (key) => registry.touch('runs', key) });
   };
 }
@@ -346,7 +370,7 @@ const others: ContenderKind[] = [
   {
     name: 'map-sliced',
     label: 'plain Map, deletes in slices of 5 ms',
-    only: ['sweeps'],
+    only: ['sweeps', 'life'],
     load: async () => slicedMap,
   },
   {

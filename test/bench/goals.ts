@@ -38,6 +38,22 @@ export function judgeGoals(results: Results): Goal[] {
     }
   }
 
+  for (const size of results.sizes('life')) {
+    const life = (contender: string, name: string) =>
+      ({ scenario: 'life', contender, size, figure: name }) as const;
+    for (const [contender, label] of oursInWords) {
+      const cpu = results.ratio(life(contender, 'lifeUs'), life('lru-cache', 'lifeUs'));
+      atMost(`a whole life, CPU against lru-cache's, ${label}`, size, 1.05, cpu);
+      const turn = life(contender, 'lifeTurnWithoutGcMs');
+      if (size <= 100_000) {
+        atMost(`a whole life, longest turn but for GC, ${label}`, size, 8, results.median(turn), ' ms');
+      } else {
+        const block = results.ratio(turn, life('map-sliced', 'lifeTurnWithoutGcMs'));
+        atMost(`a whole life, longest turn against a bare Map's in slices, ${label}`, size, 1.2, block);
+      }
+    }
+  }
+
   for (const size of results.sizes('memory')) {
     for (const [contender, label] of oursInWords) {
       const bytes = (of: string) =>

@@ -1,5 +1,14 @@
 /** What there is to measure. */
-export const scenarios = ['operations', 'sweeps', 'memory', 'batch', 'endings', 'scrape', 'journal'] as const;
+export const scenarios = [
+  'life',
+  'operations',
+  'sweeps',
+  'memory',
+  'batch',
+  'endings',
+  'scrape',
+  'journal',
+] as const;
 
 /** One of them. */
 export type Scenario = (typeof scenarios)[number];

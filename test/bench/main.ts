@@ -99,6 +99,7 @@ function planJobs({ scenarios, contenders, sizes, isShort }: BenchOptions): Job[
         const { only } = kindOf(contender);
         if (only !== undefined && !only.includes(scenario)) continue;
         if (isOurs && !contender.startsWith('tracked')) continue;
+        if (scenario === 'life' && ['asking', 'map-timeouts', 'cacheable'].includes(contender)) continue;
         if (scenario === 'journal' && contender !== 'tracked' && contender !== 'journaled') continue;
         if (scenario === 'batch' && (contender === 'asking' || contender.endsWith('-compared'))) continue;
         jobs.push({ scenario, contender, size, isShort });

@@ -20,6 +20,17 @@ export function renderResults(
 ): string {
   const kinds = contenders.map(kindOf);
   const sections: string[] = [];
+  for (const size of results.sizes('life')) {
+    const column = (heading: string, name: string) => plain(results, 'life', size, heading, name);
+    sections.push(
+      section(`A whole life at ${entries(size)}: set, active three times, gone`, kinds, [
+        column('CPU an entry, us', 'lifeUs'),
+        ratioTo(results, size, 'times lru-cache', 'lru-cache'),
+        column('longest turn, ms', 'lifeTurnMs'),
+        column('without GC', 'lifeTurnWithoutGcMs'),
+      ]),
+    );
+  }
   for (const size of results.sizes('operations')) {
     sections.push(
       section(
@@ -138,6 +149,11 @@ function plain(results: Results, scenario: Scenario, size: number, heading: stri
   const cell = (kind: ContenderKind): string =>
     shown(results.median({ scenario, contender: kind.name, size, figure: name }));
   return { heading, cell };
+}
+
+function ratioTo(results: Results, size: number, heading: string, base: string): Column {
+  const of = (contender: string) => ({ scenario: 'life', contender, size, figure: 'lifeUs' }) as const;
+  return { heading, cell: ({ name }) => shown(results.ratio(of(name), of(base))) };
 }
 
 function shown(value: number | undefined): string {
