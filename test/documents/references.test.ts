@@ -38,6 +38,11 @@ describe.each(allDocuments)('%s', (document) => {
     expect(dead).toEqual([]);
   });
 
+  it('runs examples that are there', () => {
+    const named = [...text.matchAll(/npx tsx (examples\/[\w/-]+\.ts)/g)].map(([, file]) => file as string);
+    expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  });
+
   it('names scripts that package.json has', () => {
     const named = [...text.matchAll(/npm run (?:-s )?([\w:-]+)/g)].map(([, script]) => script as string);
     expect(named.filter((script) => !(script in scripts))).toEqual([]);
