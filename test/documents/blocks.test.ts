@@ -61,10 +61,10 @@ describe('a block of TypeScript', () => {
 /** A leak test that the document shows failing. */
 const isLeak = (block: Block): boolean => isOfVitest(block) && block.output !== undefined;
 
-/** What a block prints: `…` stands for whatever there is, and a number of milliseconds for any. */
+/** What a block prints: `…` stands for whatever there is, and so many milliseconds for any, or for seconds. */
 function printedBy(block: Block): RegExp {
   if (block.output === undefined) return isOfVitest(block) ? /Tests {2}\d+ passed/ : /^/;
   const text = block.output.trimEnd().replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  const pattern = text.replaceAll('…', '[^]*').replace(/\b\d+ms\b/g, '\\d+ms');
+  const pattern = text.replaceAll('…', '[^]*').replace(/\b\d+ms\b/g, '\\d+m?s');
   return new RegExp(isOfVitest(block) ? pattern : `^${pattern}\n$`);
 }
