@@ -5,6 +5,6 @@ import { createRegistry } from 'mapsweep';
 export const id = 'a';
 export const emitter = new EventEmitter();
 export const registry = createRegistry<{ sessions: Map<string, { endedAt?: number }> }>({
-  maps: { sessions: { ttl: '5m', since: (session) => session.endedAt, maxIdle: '24h' } },
+  maps: { sessions: { ttl: '5m', since: (session) => session.endedAt, maxIdle: '12h' } },
 });
 registry.maps.sessions.set(id, {});
