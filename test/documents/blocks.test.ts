@@ -26,7 +26,8 @@ const bad = [
   ),
 ];
 
-const project = new Project([...typedBlocks('all'), ...bad]);
+const isRun = (block: Block): boolean => runsAlone(block) && !bad.includes(block);
+const project = new Project([...typedBlocks('all'), ...bad], isRun);
 project.emit();
 afterAll(() => project.remove());
 
@@ -46,9 +47,9 @@ describe('a block of TypeScript', () => {
     },
   );
 
-  const files = project.files.filter(({ block }) => runsAlone(block) && !bad.includes(block));
-  it.concurrent.each(files.map((file) => [nameOf(file.block), file] as const))(
-    'of %s runs, ends by itself, and prints what stands below it',
+  const files = project.files.filter(({ block }) => isRun(block));
+  it.each(files.map((file) => [nameOf(file.block), file] as const))(
+    'of %s runs and prints what stands below it',
     { timeout: 120_000 },
     async (_name, file) => {
       const { status, output } = await project.run(file);

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import ts from 'typescript';
 import { type Block, root } from './blocks.js';
 import { declaredIn, exportedBy, mentions } from './names.js';
@@ -54,8 +54,13 @@ export class Project {
   readonly folder = mkdtempSync(join(tmpdir(), 'mapsweep-documents-'));
   readonly files: readonly BlockFile[];
   readonly #programs = new Map<Resolution, ts.Program>();
+  readonly #isRun: (block: Block) => boolean;
+  /** By the folder of their document. */
+  readonly #runs = new Map<string, Promise<Run[]>>();
 
-  constructor(blocks: readonly Block[]) {
+  /** @param isRun which of the blocks are run; the others are only type-checked. Default: all */
+  constructor(blocks: readonly Block[], isRun: (block: Block) => boolean = () => true) {
+    this.#isRun = isRun;
     const modules = join(this.folder, 'node_modules');
     const installed = join(modules, 'mapsweep');
     mkdirSync(installed, { recursive: true });
@@ -71,7 +76,7 @@ export class Project {
     for (const file of readdirSync(preludes)) {
       copyFileSync(join(preludes, file), join(this.folder, 'preludes', file));
     }
-    copyFileSync(join(root, 'test/documents/run-block.ts'), join(this.folder, 'run-block.ts'));
+    copyFileSync(join(root, 'test/documents/run-document.ts'), join(this.folder, 'run-document.ts'));
     this.files = blocks.map((block) => this.#write(block));
   }
 
@@ -92,35 +97,41 @@ export class Project {
     this.#program('nodenext').emit();
   }
 
-  /** Runs a block in a process and a folder of its own, which ends by itself. */
-  run({ block, path }: BlockFile, environment: Record<string, string> = {}): Promise<Run> {
-    // A journal of one block is not that of another; a test is run where it is.
-    const cwd = isOfVitest(block)
-      ? join(this.folder, slugOf(block.document))
-      : mkdtempSync(join(this.folder, 'run-'));
-    const [program, ...args] = isOfVitest(block)
-      ? [
-          join(this.folder, 'node_modules/vitest/vitest.mjs'),
-          'run',
-          '--root',
-          join(this.folder, slugOf(block.document)),
-          `${path.split('/')[1]}.ts`,
-        ]
-      : [
-          join(this.folder, 'run-block.js'),
-          join(this.folder, `${path}.js`),
-          this.#preludeOf(block) ?? '',
-          block.heading,
-        ];
-    // Without the environment of the vitest that runs this test.
-    const env = { PATH: process.env.PATH, HOME: process.env.HOME, NO_COLOR: '1', ...environment };
-    const flags = ['--expose-gc', '--enable-source-maps'];
-    return new Promise((resolve) => {
-      const options = { cwd, env, timeout: 60_000, killSignal: 'SIGKILL' as const };
-      execFile(process.execPath, [...flags, program as string, ...args], options, (error, stdout, stderr) => {
-        const output = (stdout + stderr).replaceAll(`${join(this.folder, slugOf(block.document))}/`, '/app/');
-        resolve({ status: error === null ? 0 : (error.code ?? error.signal), output });
-      });
+  /** Runs a block: a test by vitest, anything else in a process that it shares with the other blocks of its document. */
+  async run(file: BlockFile, environment: Readonly<Record<string, string>> = {}): Promise<Run> {
+    const folder = join(this.folder, slugOf(file.block.document));
+    if (isOfVitest(file.block)) {
+      const vitest = join(this.folder, 'node_modules/vitest/vitest.mjs');
+      const { status, stdout, stderr } = await run(
+        [vitest, 'run', '--root', folder, basename(`${file.path}.ts`)],
+        folder,
+      );
+      return { status, output: (stdout + stderr).replaceAll(`${folder}/`, '/app/') };
+    }
+    const files = this.files.filter(
+      ({ block }) => block.document === file.block.document && !isOfVitest(block) && this.#isRun(block),
+    );
+    const runs = this.#runs.get(folder) ?? this.#runAll(files, folder, environment);
+    this.#runs.set(folder, runs);
+    return (await runs)[files.indexOf(file)] as Run;
+  }
+
+  /** Runs blocks of one document in one process, which ends by itself. */
+  async #runAll(
+    files: readonly BlockFile[],
+    folder: string,
+    environment: Readonly<Record<string, string>>,
+  ): Promise<Run[]> {
+    const prelude = `${join(this.folder, 'preludes', slugOf((files[0] as BlockFile).block.document))}.js`;
+    const blocks = files.flatMap(({ block, path }) => [`${join(this.folder, path)}.js`, block.heading]);
+    const args = [join(this.folder, 'run-document.js'), existsSync(prelude) ? prelude : '', ...blocks];
+    const { status, stdout, stderr } = await run(args, folder, environment);
+    const [out, err] = [stdout, stderr].map((text) => text.split(/\0(ran|failed)\n/)) as [string[], string[]];
+    return files.map((_, index) => {
+      const said = `${out[2 * index] ?? ''}${err[2 * index] ?? ''}`;
+      // The process has died before, or did not end after all of them.
+      if (status !== 0) return { status, output: `${said}\n${err.at(-1)}` };
+      return { status: out[2 * index + 1] === 'ran' ? 0 : 1, output: said };
     });
   }
 
@@ -147,11 +158,6 @@ export class Project {
     ];
     writeFileSync(join(this.folder, folder, `${name}.ts`), [block.text, ...last].join('\n'));
     return { block, path: `${folder}/${name}` };
-  }
-
-  #preludeOf(block: Block): string | undefined {
-    const path = join(this.folder, 'preludes', `${slugOf(block.document)}.js`);
-    return existsSync(path) ? path : undefined;
   }
 
   #exportedFor(block: Block): Set<string> {
@@ -188,7 +194,7 @@ export class Project {
       .filter((file) => file.endsWith('.ts'))
       .map((file) => join(this.folder, 'preludes', file));
     const files = this.files.map(({ path }) => join(this.folder, `${path}.ts`));
-    return ts.createProgram([...own, ...files, join(this.folder, 'run-block.ts')], options);
+    return ts.createProgram([...own, ...files, join(this.folder, 'run-document.ts')], options);
   }
 
   /** Where a block has something of the type `any`, or a map of which nothing is known; declared or inferred. */
@@ -219,6 +225,21 @@ export class Project {
 const untyped = new Set(['Map<unknown, unknown>', 'TrackedMap<unknown, unknown>']);
 
 export const isOfVitest = ({ text }: Block): boolean => /from 'vitest'/.test(text);
+
+/** Runs Node without the environment of the vitest that runs this test. */
+function run(
+  args: readonly string[],
+  cwd: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ status: unknown; stdout: string; stderr: string }> {
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME, NO_COLOR: '1', ...environment };
+  const options = { cwd, env, timeout: 60_000, killSignal: 'SIGKILL' as const };
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['--enable-source-maps', ...args], options, (error, stdout, stderr) => {
+      resolve({ status: error === null ? 0 : (error.code ?? error.signal), stdout, stderr });
+    });
+  });
+}
 
 /** Returns whether `dist` is what the sources say: `npm ci` has made it, and nothing was changed since. */
 function isBuilt(): boolean {

@@ -18,11 +18,13 @@ afterAll(() => {
 });
 
 describe('a block of the documents that needs PostgreSQL', () => {
-  it.each(project.files.map((file, index) => [nameOf(file.block), file, index] as const))(
+  it.each(project.files.map((file) => [nameOf(file.block), file] as const))(
     'of %s runs, and ends by itself',
-    async (_name, file, index) => {
-      const database = `block_${index}`;
-      server.sql(`create database ${database}`);
+    async (_name, file) => {
+      const database = `of_${file.block.document.replace(/\W/g, '_').toLowerCase()}`;
+      if (server.sql(`select 1 from pg_database where datname = '${database}'`) === '') {
+        server.sql(`create database ${database}`);
+      }
       const { host, port, user } = server.options;
       const { status, output } = await project.run(file, {
         DATABASE_URL: `postgres://${user}@${host}:${port}/${database}`,
