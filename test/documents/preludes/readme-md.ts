@@ -131,7 +131,7 @@ export const afterwards: Readonly<
 
   'Jobs with their own table': async (names) => {
     const made = names.registry as Registry;
-    mapsOf(names).jobs?.set('job-1', { finishedAt: Date.now() - 3_600_000, isAnnounced: false });
+    mapsOf(names).jobs?.set('job-1', { finishedAt: Date.now() - 3_700_000, isAnnounced: false });
     mapsOf(names).jobs?.set('job-2', { isAnnounced: false });
     await made.sweep();
     while (announced.length === 0) await new Promise(setImmediate);
