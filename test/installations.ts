@@ -8,6 +8,9 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 /** What is installed here stays from run to run. */
 export const cache = join(root, '.cache');
 
+/** The versions of Node that the package says it runs on. */
+export const nodes = ['20', '22', '24', '26'] as const;
+
 /** What came of a process. */
 export interface Outcome {
   readonly exitStatus: unknown;

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { nodeOf, root } from '../installations.ts';
-import { nodes } from './nodes.ts';
+import { nodeOf, nodes, root } from '../installations.ts';
 import { Project } from './project.ts';
 
 const { exports, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {

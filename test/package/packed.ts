@@ -3,8 +3,7 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { installNode, pack } from '../installations.ts';
-import { nodes } from './nodes.ts';
+import { installNode, nodes, pack } from '../installations.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
