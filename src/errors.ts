@@ -38,6 +38,7 @@ export type MapsweepErrorCode =
 
 /** A value that an option or argument does not take. `message` names the option, what was received and what is allowed. */
 export class MapsweepTypeError extends TypeError {
+  /** What went wrong, for a program to read. */
   readonly code: MapsweepErrorCode;
 
   constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
@@ -52,6 +53,7 @@ export class MapsweepTypeError extends TypeError {
 
 /** A value of the right type that is outside the allowed range. */
 export class MapsweepRangeError extends RangeError {
+  /** What went wrong, for a program to read. */
   readonly code: MapsweepErrorCode;
 
   constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
@@ -66,6 +68,7 @@ export class MapsweepRangeError extends RangeError {
 
 /** A failure at run time: a callback that timed out, a snapshot that cannot be read, a `delete` that refused. */
 export class MapsweepError extends Error {
+  /** What went wrong, for a program to read. */
   readonly code: MapsweepErrorCode;
 
   constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {

@@ -45,14 +45,15 @@ export type {
   Instant,
   Lifetimes,
   MaxPerOwner,
+  Persist,
   Policy,
   Rule,
 } from './policy/policy.js';
-export type { RecipientReport } from './registry/figures.js';
+export type { CallbackErrors, RecipientReport, WatchedFigures } from './registry/figures.js';
 export type { Health } from './registry/health.js';
 export type { MemoryOptions } from './registry/memory-options.js';
 export type { PolicyOf } from './registry/policy-types.js';
-export { type CloseResult, createRegistry, type Registry } from './registry/registry.js';
+export { type CloseResult, createRegistry, type DetachResult, type Registry } from './registry/registry.js';
 export type { RegistryOptions } from './registry/registry-options.js';
 export type {
   EndingsReport,

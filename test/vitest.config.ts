@@ -30,6 +30,7 @@ export default defineConfig({
       'test/bullmq/**',
       'test/fleet/**',
       'test/page-e2e/**',
+      'test/package/**',
     ],
     pool: 'forks',
     ...(reports && {

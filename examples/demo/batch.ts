@@ -21,11 +21,13 @@ export const TICKETS_START_WITHIN_MS = 26 * MINUTE;
 /** How a run goes, with its share of all runs. */
 const FATES = {
   /** start, events, end, clean-up: the one path that the gateway cleans up behind. */
-  clean: 50,
+  clean: 46,
   /** The end overtakes the start event, whose context nobody clears any more. */
   'end before start': 7,
   /** The clean-up comes long after the end, and must find the run still there. */
   'late clean-up': 5,
+  /** Two paths say that it is complete: the run's own, and the caller that waited for it. */
+  'completed twice': 4,
   /** The clean-up never completes. */
   'no clean-up': 4,
   /** Aborted runs never clear their context. */
@@ -184,6 +186,7 @@ export function createBatch({ seed, tickets }: { seed: number; tickets: number }
     'end before start': (run) =>
       run.end().after(1_000, 3_000).start().events(1, 2_000).after(1_000, 5_000).cleanup(),
     'late clean-up': (run) => run.start().events(2).end().after(480_000, 1_080_000).cleanup(),
+    'completed twice': (run) => run.start().events(2).complete().after(1_000, 3_000).cleanup(),
     'no clean-up': (run) => run.start().events(2).end(),
     aborted: (run) => run.start().events(between(1, 2)).complete('aborted'),
     'error, retried': (run) => run.start().events(1).stumble().start().events(2).complete(),

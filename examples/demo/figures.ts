@@ -6,7 +6,7 @@
 import type { Batch, Run } from './batch.ts';
 import type { ContextEngine } from './context-engine.ts';
 import { MAP_NAMES, type MapName, type Registries } from './gateway.ts';
-import { counted } from './units.ts';
+import { counted, grouped } from './units.ts';
 
 /** The entries `left` in one map. */
 export interface EntryCount {
@@ -28,11 +28,15 @@ export interface Figures {
   heapBytes: { before: number; after: number };
   /** Ended subagent runs by how often the context engine was successfully told. A restarted run is one run. */
   notified: { none: number; once: number; moreThanOnce: number };
+  /** Second ends of runs that had ended: how many the batch has, and how many of them nobody was told of. */
+  secondEnds: { reported: number; turnedAway: number };
   /** Runs that were lost, restarted from nothing or announced as ended while they worked. */
   killed: number;
-  /** Delay of the event loop, by monitorEventLoopDelay at a resolution of 1 ms, which it contains. */
-  blockMs: { longest: number; p99: number };
+  /** The longest delay of the event loop, by monitorEventLoopDelay at a resolution of 1 ms, which it contains. */
+  longestBlockMs: number;
   wallMs: number;
+  /** Passes over all Maps; 0 where nothing sweeps them. */
+  sweeps: number;
 }
 
 /** Counts the entries that are left, by what the batch knows. */
@@ -70,6 +74,12 @@ export function count(
   return { entries: countEntries(batch, registries), notified, killed };
 }
 
+/** Counts the ends that the batch reports of runs that have ended by then. */
+export function countSecondEnds({ operations }: Batch): number {
+  const completed = operations.filter(({ action }) => action.kind === 'cleanup').map(({ runId }) => runId);
+  return completed.length - new Set(completed).size;
+}
+
 /** Whether the gateway registers it in `subagentRuns`, and announces its end. */
 export const isSubagent = (run: Run): boolean => run.kind === 'session' || run.kind === 'run';
 
@@ -95,6 +105,9 @@ export function brokenPromises(figures: Figures): string[] {
   if (none > 0) broken.push(`The context engine never heard of ${counted(none, 'ended run')}.`);
   if (moreThanOnce > 0)
     broken.push(`The context engine heard more than once of ${counted(moreThanOnce, 'ended run')}.`);
+  const { reported, turnedAway } = figures.secondEnds;
+  if (turnedAway !== reported)
+    broken.push(`${counted(turnedAway, 'second end')} of ${grouped(reported)} were turned away.`);
   if (figures.killed > 0)
     broken.push(`${counted(figures.killed, 'run')} lost what they had while they worked.`);
   return broken;

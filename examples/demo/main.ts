@@ -1,29 +1,22 @@
 /**
- * `npm run demo`: the batch that killed a gateway, played twice: on plain Maps, and on mapsweep; and then with kills.
- * With `--serve` both are kept under load instead, to be looked at.
+ * `npm run demo`: the batch that killed a gateway, played twice: on plain Maps, and on mapsweep. With `--crash` the
+ * gateway is killed instead, and with `--serve` both are kept under load, to be looked at.
  *
- * This file is the flow: read the arguments, run the acts one after the other, print what came of it.
+ * This file is the flow: read the arguments, play, print what came of it.
  */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { createBatch } from './batch.ts';
+import { type Batch, createBatch } from './batch.ts';
 import type { Progress } from './client.ts';
 import { playCrashes } from './crash.ts';
-import type { CrashFigures } from './crash-figures.ts';
-import { renderCrashSummary, renderCrashTable } from './crash-table.ts';
-import { brokenPromises } from './figures.ts';
+import { renderCrashes, renderKills } from './crash-verdict.ts';
+import { brokenPromises, type Figures } from './figures.ts';
 import { HELP, type Options, parseOptions } from './options.ts';
 import { createProgressView, type ProgressView } from './progress.ts';
-import { type SideResult, startSide } from './side-process.ts';
-import {
-  createPaint,
-  paragraphs,
-  renderBlock,
-  renderIntroduction,
-  renderSummary,
-  renderTable,
-} from './table.ts';
+import { startSide } from './side-process.ts';
+import { createPaint, paragraphs } from './table.ts';
 import { seconds } from './units.ts';
+import { renderComparison, renderIntroduction } from './verdict.ts';
 
 const EXIT_HELD = 0;
 const EXIT_NOT_HELD = 1;
@@ -32,6 +25,11 @@ const EXIT_INTERRUPTED = 130;
 
 /** The kills have a batch of their own: enough that each finds runs of every sort. */
 const MOST_TICKETS_OF_KILLS = 200;
+
+const HELD = 'nothing was left, and every end was told once.';
+const HELD_OVER_KILLS = 'no end was lost, and none had a second id.';
+const NEXT = 'Next: "Use it" in README.md, or `npm run demo -- --serve`, or `-- --crash`.';
+const NEXT_OF_KILLS = 'Next: "Across a restart" in README.md, and `persistTo` in your own registry.';
 
 const isTerminal = process.stdout.isTTY === true && process.env.CI === undefined;
 const paint = createPaint(isTerminal && process.env.NO_COLOR === undefined);
@@ -103,67 +101,77 @@ async function demo(options: Options): Promise<number> {
   const print = (...lines: string[]) => {
     if (!options.json) process.stdout.write(`${lines.join('\n')}\n`);
   };
-  const batch = createBatch(options);
-  print('', `  ${paint.strong('mapsweep: the batch that killed a gateway, played twice')}`, '');
-  print(renderIntroduction(batch), '');
+  const { seed, crash } = options;
+  const tickets = crash ? Math.min(options.tickets, MOST_TICKETS_OF_KILLS) : options.tickets;
+  const batch = createBatch({ seed, tickets });
+  const title = `mapsweep: the batch that killed a gateway, ${crash ? 'and kill -9' : 'played twice'}`;
+  print('', `  ${paint.strong(title)}`, '', renderIntroduction(batch));
+  if (crash) print(renderKills());
+  print('');
 
-  const plain = await play('plain', options);
-  const mapsweep = await play('mapsweep', options);
-
-  const crash = options.noCrash ? undefined : await playKills(options);
-
-  const comparison = { plain: plain.figures, mapsweep: mapsweep.figures };
-  const broken = [...brokenPromises(mapsweep.figures), ...(crash?.broken ?? [])];
+  const { figures, broken, screen } = await (crash ? kills(batch, options) : comparison(batch, options));
   const outcome = broken.length === 0 ? EXIT_HELD : EXIT_NOT_HELD;
   if (options.json) {
-    const { seed, tickets } = options;
-    const document = {
-      seed,
-      tickets,
-      gatewayMs: batch.endMs,
-      ...comparison,
-      crash,
-      held: broken.length === 0,
-      broken,
-    };
+    const document = { seed, tickets, gatewayMs: batch.endMs, ...figures, held: broken.length === 0, broken };
     process.stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
     return outcome;
   }
-  const width = isTerminal ? process.stdout.columns : Number.POSITIVE_INFINITY;
-  print('', renderTable(comparison, paint), '', renderSummary(comparison, batch), '');
-  if (crash !== undefined) print(renderCrashTable(crash, paint), '', renderCrashSummary(crash), '');
-  print(renderBlock('registry.report()', mapsweep.report ?? '', paint, width), '');
-  const explained = "registry.explain('runContextById', id), of a run that still works";
-  print(renderBlock(explained, mapsweep.explanation ?? '', paint, width), '');
-  const verdict = broken.length === 0 ? paint.good('mapsweep held.') : paint.bad('mapsweep did not hold.');
-  print(`  ${verdict} All of it took ${seconds(performance.now() - startedAt)}.`, '');
+  const took = `It took ${seconds(performance.now() - startedAt)}.`;
+  const verdict =
+    broken.length === 0
+      ? [`  ${paint.good('mapsweep held:')} ${crash ? HELD_OVER_KILLS : HELD} ${took}`]
+      : [
+          `  ${paint.bad('mapsweep did not hold.')} ${took}`,
+          ...broken.map((sentence) => paragraphs(`- ${sentence}`)),
+        ];
+  print('', screen, '', ...verdict, paragraphs(crash ? NEXT_OF_KILLS : NEXT));
   return outcome;
 }
 
+/** What an act comes to. */
+interface Act {
+  /** For `--json`. */
+  figures: object;
+  /** What did not hold, a sentence each. */
+  broken: string[];
+  screen: string;
+}
+
+/** The batch on plain Maps, and on mapsweep. */
+async function comparison(batch: Batch, options: Options): Promise<Act> {
+  const figures = { plain: await play('plain', options), mapsweep: await play('mapsweep', options) };
+  return {
+    figures,
+    broken: brokenPromises(figures.mapsweep),
+    screen: renderComparison(figures, batch, paint),
+  };
+}
+
 /** Plays one side to its result. */
-async function play(side: 'plain' | 'mapsweep', options: Options): Promise<SideResult> {
+async function play(side: 'plain' | 'mapsweep', options: Options): Promise<Figures> {
   const { seed, tickets, sabotage, json } = options;
   const setup = { side, seed, tickets, noSweep: sabotage === 'no-sweep' };
-  const result = await withProgress(side === 'plain' ? 'plain Maps' : side, json, async (onProgress) => {
+  const figures = await withProgress(side === 'plain' ? 'plain Maps' : side, json, async (onProgress) => {
     const child = startSide(setup, onProgress);
     running.push(child);
     return child.result;
   });
   await running.pop()?.gone;
-  return result;
+  return figures;
 }
 
-/** Plays the act in which the gateway is killed. */
-function playKills({ seed, tickets, sabotage, json }: Options): Promise<CrashFigures> {
-  return withProgress('kill -9', json, (onProgress) =>
+/** The batch on mapsweep, in a gateway that is killed. */
+async function kills({ tickets }: Batch, { seed, sabotage, json }: Options): Promise<Act> {
+  const crash = await withProgress('kill -9', json, (onProgress) =>
     playCrashes({
       seed,
-      tickets: Math.min(tickets, MOST_TICKETS_OF_KILLS),
+      tickets,
       forgetJournal: sabotage === 'forget-journal',
       onProgress,
       onStart: (life) => running.push(life),
     }),
   );
+  return { figures: { crash }, broken: crash.broken, screen: renderCrashes(crash, paint) };
 }
 
 async function withProgress<Result>(

@@ -4,12 +4,12 @@ import { parseArgs } from 'node:util';
 export const HELP = `Usage: npm run demo -- [options]
 
 Plays a day of a busy agent gateway twice, on plain Maps and on mapsweep, and
-compares what is left. Then kills a smaller one in the middle of its work, with
-kill -9, and starts it again. Exit status: 0 if mapsweep held, 1 if it did not,
-2 for a wrong option.
+compares what is left. Exit status: 0 if mapsweep held, 1 if it did not, 2 for
+a wrong option.
 
   --tickets N   size of the batch, 10 to 20000 (default 1400)
-  --no-crash    leave out the kills
+  --crash       instead, kills a smaller gateway on mapsweep in the middle of its
+                work, twice, with kill -9, and starts it again
   --seed N      another sequence of requests (default 52)
   --serve       instead, serves a gateway on plain Maps and one on mapsweep, under
                 load, in real time: a page with both side by side, a status page
@@ -19,7 +19,7 @@ kill -9, and starts it again. Exit status: 0 if mapsweep held, 1 if it did not,
   --json        print the figures as JSON and nothing else
   --sabotage no-sweep | forget-journal
                 for the test, which wants the demo to fail: stops the registry at
-                once, or starts again without the journal
+                once, or, with --crash, starts again without the journal
   --help        this text
 `;
 
@@ -35,8 +35,8 @@ export interface Options {
   /** After so many ms --serve ends by itself. */
   forMs: number | undefined;
   json: boolean;
-  /** The act of the kills is left out. */
-  noCrash: boolean;
+  /** The gateway is killed instead. */
+  crash: boolean;
   /** What the test breaks: the registry is stopped at once, or started again without the journal. */
   sabotage: Sabotage | undefined;
   help: boolean;
@@ -53,19 +53,21 @@ export function parseOptions(args: string[]): Options {
       port: { type: 'string' },
       for: { type: 'string' },
       json: { type: 'boolean', default: false },
-      'no-crash': { type: 'boolean', default: false },
+      crash: { type: 'boolean', default: false },
       sabotage: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
-  const { serve, json, help, port, for: length, 'no-crash': noCrash } = values;
+  const { serve, crash, json, help, port, for: length } = values;
   const sabotage = SABOTAGES.find((known) => known === values.sabotage);
   if (values.sabotage !== sabotage) {
     const allowed = SABOTAGES.join(' or ');
     throw new TypeError(`--sabotage got ${JSON.stringify(values.sabotage)}; it takes ${allowed}`);
   }
-  if (noCrash && sabotage === 'forget-journal')
-    throw new TypeError('--no-crash leaves out what --sabotage forget-journal breaks');
+  if (sabotage !== undefined && crash !== (sabotage === 'forget-journal'))
+    throw new TypeError(`--sabotage ${sabotage} does not go with${crash ? '' : 'out'} --crash`);
+  if (serve && crash)
+    throw new TypeError('--crash kills a gateway that nobody looks at; it does not go with --serve');
   if (serve && json) throw new TypeError('--json prints the figures and ends; it does not go with --serve');
   if (port !== undefined && !serve)
     throw new TypeError('--port says where --serve listens; it does not go without it');
@@ -78,7 +80,7 @@ export function parseOptions(args: string[]): Options {
     forMs: length === undefined ? undefined : lengthOfTime('--for', length),
     serve,
     json,
-    noCrash,
+    crash,
     sabotage,
     help,
   };

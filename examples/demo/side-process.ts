@@ -17,21 +17,13 @@ export interface SideSetup {
   noSweep: boolean;
 }
 
-/** What a side says about itself when its batch is over. */
-export interface SideResult {
-  figures: Figures;
-  /** What the registry says of itself, and of one active run. Only the mapsweep side has them. */
-  report?: string;
-  explanation?: string;
-}
-
 /** What a side sends over IPC. */
-export type SideMessage = { type: 'progress'; progress: Progress } | { type: 'result'; result: SideResult };
+export type SideMessage = { type: 'progress'; progress: Progress } | { type: 'result'; figures: Figures };
 
 /** A side at work. */
 export interface SideProcess {
   /** Rejects if the child ends without a result. */
-  result: Promise<SideResult>;
+  result: Promise<Figures>;
   /** Resolves when the child is gone. */
   gone: Promise<void>;
   stop(): void;
@@ -46,10 +38,10 @@ export function startSide(setup: SideSetup, onProgress: (progress: Progress) => 
   const gone = new Promise<void>((resolve) => {
     child.once('exit', () => resolve());
   });
-  const result = new Promise<SideResult>((resolve, reject) => {
+  const result = new Promise<Figures>((resolve, reject) => {
     child.on('message', (message: SideMessage) => {
       if (message.type === 'progress') onProgress(message.progress);
-      else resolve(message.result);
+      else resolve(message.figures);
     });
     child.once('error', reject);
     child.once('exit', (code, signal) => {

@@ -9,16 +9,15 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { inspect } from 'node:util';
 import { createManualClock } from 'mapsweep/testing';
 import { BATCH_STARTS_AT, createBatch } from './batch.ts';
 import { GatewayClient } from './client.ts';
 import { ContextEngine } from './context-engine.ts';
-import { count } from './figures.ts';
+import { count, countSecondEnds, type Figures } from './figures.ts';
 import { createGateway, type Registries } from './gateway.ts';
 import { createMapsweepRegistries } from './mapsweep-registries.ts';
 import { createPlainRegistries } from './plain-registries.ts';
-import type { SideMessage, SideResult, SideSetup } from './side-process.ts';
+import type { SideMessage, SideSetup } from './side-process.ts';
 
 const PROGRESS_EVERY_MS = 80;
 
@@ -26,8 +25,8 @@ const PROGRESS_EVERY_MS = 80;
 interface Side {
   registries: Registries;
   close(): Promise<void>;
-  /** What it has to say besides its figures. */
-  words(): Pick<SideResult, 'report' | 'explanation'>;
+  /** What its registry has done. */
+  done(): { turnedAway: number; sweeps: number };
 }
 
 const setup = JSON.parse(process.argv[2] ?? '{}') as SideSetup;
@@ -39,7 +38,7 @@ process.once('disconnect', () => process.exit());
 process.once('SIGINT', () => process.exit());
 
 const batch = createBatch(setup);
-const { registries, close, words } = setup.side === 'plain' ? plainSide() : mapsweepSide();
+const { registries, close, done } = setup.side === 'plain' ? plainSide() : mapsweepSide();
 
 const server = createGateway(registries, clock);
 server.listen(0, '127.0.0.1');
@@ -63,17 +62,17 @@ const lost = await client.play(batch, clock, {
 const wallMs = performance.now() - startedAt;
 delays.disable();
 
-const result: SideResult = {
-  figures: {
-    requests: batch.operations.length,
-    ...count(batch, registries, engine, lost),
-    heapBytes: { before, after: await heapInUse() },
-    blockMs: { longest: delays.max / 1e6, p99: delays.percentile(99) / 1e6 },
-    wallMs,
-  },
-  ...words(),
+const { turnedAway, sweeps } = done();
+const figures: Figures = {
+  requests: batch.operations.length,
+  ...count(batch, registries, engine, lost),
+  secondEnds: { reported: countSecondEnds(batch), turnedAway },
+  heapBytes: { before, after: await heapInUse() },
+  longestBlockMs: delays.max / 1e6,
+  wallMs,
+  sweeps,
 };
-await new Promise((resolve) => process.send?.({ type: 'result', result } satisfies SideMessage, resolve));
+await new Promise((resolve) => process.send?.({ type: 'result', figures } satisfies SideMessage, resolve));
 client.close();
 server.close();
 await close();
@@ -83,7 +82,7 @@ function plainSide(): Side {
   return {
     registries: createPlainRegistries(engine, clock),
     close: async () => {},
-    words: () => ({}),
+    done: () => ({ turnedAway: 0, sweeps: 0 }),
   };
 }
 
@@ -93,6 +92,10 @@ function mapsweepSide(): Side {
     tell: ({ key }) => engine.subagentEnded(key),
   });
   if (setup.noSweep) registry.stop();
+  let sweeps = 0;
+  registry.on('sweep-finished', () => {
+    sweeps++;
+  });
   return {
     registries,
     close: async () => {
@@ -100,14 +103,7 @@ function mapsweepSide(): Side {
       await clock.advance(10_000);
       await closed;
     },
-    words: () => {
-      // No subagent run holds this one: its context lives by what it says, and half an hour of silence would end it.
-      const survivor = batch.runs.find((run) => run.active && run.kind === 'main')!.ids.at(-1)!;
-      return {
-        report: String(registry.report()),
-        explanation: inspect(registry.explain('runContextById', survivor), { breakLength: 76 }),
-      };
-    },
+    done: () => ({ turnedAway: registry.report().endings!.duplicates, sweeps }),
   };
 }
 

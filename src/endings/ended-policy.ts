@@ -66,7 +66,12 @@ export interface EndedPolicy<K, V, Name extends string = string> {
   /** How long each of them is kept, also over restarts. From 1 ms. Default `'7d'`. */
   deadLetterTtl?: Duration;
   /** How many claimed endings are remembered, and for how long. Default 100,000 and `'24h'`. */
-  tombstones?: { max?: number; ttl?: Duration };
+  tombstones?: {
+    /** How many. 1 to 10,000,000. Default 100,000. */
+    max?: number;
+    /** For how long. From 1 ms. Default `'24h'`. */
+    ttl?: Duration;
+  };
 }
 
 /** `ended` with every default applied. */

@@ -6,6 +6,7 @@ export interface DeadLetter<K = unknown, V = unknown> {
   id: string;
   /** Who was to be told: `default`, or the name that `ended.deliver` has for it. */
   recipient: string;
+  /** What was to be told. */
   event: EndedEvent<K, V>;
   /** Attempts made in the last round; 0 after an overflow. */
   attempts: number;

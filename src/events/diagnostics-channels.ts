@@ -39,6 +39,7 @@ export interface EndedMessage {
   readonly registry: string;
   /** The map of `ended`. */
   readonly map: string;
+  /** What ended: the object that the handlers of `ended` get. */
   readonly event: EndedEvent;
 }
 

@@ -2,6 +2,7 @@
 export interface EndedEvent<K = unknown, V = unknown> {
   /** Unique per registration and stable across retries and restores: the idempotency key. */
   id: string;
+  /** The key of the entry. */
   key: K;
   /**
    * Greater at each later registration of the same key; not consecutive. 0 for the run of another process, which this

@@ -7,9 +7,13 @@ import { swallowRejection } from './unawaited.js';
 
 /** An entry that the library removed: `swept` because it was due, `evicted` because of `maxEntries` or `maxPerOwner`. */
 export interface RemovedEvent {
+  /** The map that it left. */
   readonly map: string;
+  /** Its key. */
   readonly key: unknown;
+  /** The value that left with it; `dispose` has been called. */
   readonly value: unknown;
+  /** Greater at each later registration of the same key; not consecutive. */
   readonly generation: number;
   /** Epoch ms. */
   readonly registeredAt: number;
@@ -25,17 +29,21 @@ export interface CallbackFailedEvent {
   readonly map: string;
   /** The option or function that failed, such as `dispose`. */
   readonly callback: string;
+  /** The key of the entry that it was about; `undefined` where it was about none. */
   readonly key: unknown;
+  /** What it threw or rejected with, or a MapsweepError that says what is wrong with it. */
   readonly error: unknown;
 }
 
 /** One attempt to deliver an ending failed. */
 export interface DeliveryFailedEvent {
+  /** What was to be told. */
   readonly event: EndedEvent;
   /** Who was to be told: `default`, or the name that `ended.deliver` has for it. */
   readonly recipient: string;
   /** Counts from 1. */
   readonly attempt: number;
+  /** What `deliver` threw or rejected with; after a time-out the MapsweepError that says so. */
   readonly error: unknown;
   /** False also if `giveUpAfter` is over before the next attempt would come. */
   readonly willRetry: boolean;
@@ -48,7 +56,9 @@ export interface DeliveryFailedEvent {
  * `deadLetterTtl`.
  */
 export interface DeadLetterEvent {
+  /** The ending, and what came of its attempts. */
   readonly letter: DeadLetter;
+  /** `true`: it is forgotten, so that `redeliver()` cannot tell it any more. */
   readonly dropped: boolean;
 }
 
@@ -64,17 +74,24 @@ export interface LeakSuspectedEvent {
   readonly perHour: number;
   /** When it began, epoch ms. */
   readonly since: number | undefined;
+  /** How many entries it has now. */
   readonly size: number;
   /** Up to five keys that have been there longest; none of a watched size. */
   readonly oldestKeys: readonly unknown[];
   /** Where the sampled ones of its entries were registered, most first, if `captureSites` is on. */
-  readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;
+  readonly sites: ReadonlyArray<{
+    /** The place in the code, such as `startRun (/app/runs.ts:12:8)`. */
+    readonly site: string;
+    /** How many of the sampled ones. */
+    readonly count: number;
+  }>;
 }
 
 /** The journal could not be written. What was said since stays to be written, and is tried again by itself. */
 export interface JournalFailedEvent {
   /** Where it is kept. */
   readonly journal: string;
+  /** What the system, or the database, said. */
   readonly error: unknown;
   /** It is somebody else's now, or gone: this process writes and delivers nothing more. */
   readonly isFinal: boolean;
@@ -88,28 +105,46 @@ export interface MemoryPressureEvent {
   readonly level: 'warn' | 'shed';
   /** The share that is taken: `usedBytes / limitBytes`. */
   readonly ratio: number;
+  /** What is taken. */
   readonly usedBytes: number;
+  /** What there is. */
   readonly limitBytes: number;
   /** The maps with `shed: true` that evict now, and how many entries each at most. */
-  readonly shedding: ReadonlyArray<{ readonly map: string; readonly entries: number }>;
+  readonly shedding: ReadonlyArray<{
+    /** The name of the map. */
+    readonly map: string;
+    /** How many it evicts at most. */
+    readonly entries: number;
+  }>;
   /** Where the report about it is being written, for a person; with `.json` for `.txt` the same as data. `undefined` if none is. */
   readonly report: string | undefined;
 }
 
 /** What `registry.on` takes, and what its handlers get. */
 export interface RegistryEvents {
+  /** A run has ended: once for each, after all state has changed, and before `deliver` is called. */
   ended: EndedEvent;
   /** Another name of `ended`. */
   'subagent-ended': EndedEvent;
+  /** The library removed an entry because it was due. Its value has been disposed of. */
   swept: RemovedEvent;
+  /** The library removed an entry because of `maxEntries`, `maxPerOwner` or `shed`. Its value has been disposed of. */
   evicted: RemovedEvent;
+  /** A pass over the maps is over, or was left out. */
   'sweep-finished': SweepReport;
+  /** A callback of yours failed. Where nobody listens, the first of each kind is a warning of the process. */
   'callback-failed': CallbackFailedEvent;
+  /** One attempt to deliver failed, whether or not there will be another. */
   'delivery-failed': DeliveryFailedEvent;
+  /** An ending is not tried again by itself, or is forgotten. */
   'dead-letter': DeadLetterEvent;
+  /** The verdict on a map has become `leaking`, or is so no more. */
   'leak-suspected': LeakSuspectedEvent;
+  /** The wall clock has been set; ages and idle times go on as if it had not. */
   'clock-jumped': ClockJump;
+  /** The journal could not be written. It is tried again by itself, unless that is final. */
   'journal-failed': JournalFailedEvent;
+  /** The memory of the process is nearly full, and by how much. */
   'memory-pressure': MemoryPressureEvent;
 }
 

@@ -8,8 +8,11 @@ import { swallowRejection } from './unawaited.js';
  * state has changed; it may call back into the registry. What it throws is counted and goes no further.
  */
 export interface Logger {
+  /** Of what goes as it should: a start, an end. */
   info(fields: object, message: string): unknown;
+  /** Of what somebody should know of. */
   warn(fields: object, message: string): unknown;
+  /** Of what failed and needs somebody. */
   error(fields: object, message: string): unknown;
 }
 

@@ -6,6 +6,7 @@ export interface SweepReport {
   readonly durationMs: number;
   /** The longest slice, ms. */
   readonly longestSliceMs: number;
+  /** How many there were. */
   readonly slices: number;
   /** Entries that were looked at. */
   readonly examined: number;
@@ -22,6 +23,7 @@ export interface SweepReport {
 
 /** One map's part of a pass. */
 export interface MapSweepReport {
+  /** Removed because it was due, companions not counted. */
   readonly swept: number;
   /** Due and still there: guarded, held, observed, or waiting for a `beforeSweep`. */
   readonly overdue: number;

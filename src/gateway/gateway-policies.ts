@@ -5,26 +5,45 @@ type InstantField = number | null | undefined;
 
 /** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */
 export interface SubagentRunFields {
+  /** When it is to leave, where the gateway says so itself. */
   archiveAtMs?: InstantField;
+  /** When it ended. */
   endedAt?: InstantField;
   /** In newer releases the end is in here. */
-  execution?: { endedAt?: InstantField } | null | undefined;
+  execution?:
+    | {
+        /** When it ended. */
+        endedAt?: InstantField;
+      }
+    | null
+    | undefined;
+  /** When its end had been told and all was done: its 5 minutes begin. */
   cleanupCompletedAt?: InstantField;
   /** `keep`: people look at the run after its clean-up, unless it is the one of a session. */
   cleanup?: string | null | undefined;
   /** `session`, or anything else for a run of its own. */
   spawnMode?: string | null | undefined;
   /** `suspended`: its end could not be told to whom it was for, who may come back. */
-  delivery?: { status?: string | null | undefined; suspendedAt?: InstantField } | null | undefined;
+  delivery?:
+    | {
+        /** Only `suspended` counts. */
+        status?: string | null | undefined;
+        /** Since when: 7 days later it leaves. */
+        suspendedAt?: InstantField;
+      }
+    | null
+    | undefined;
 }
 
 /** What the preset reads of a run context. */
 export interface RunContextFields {
+  /** When its run last said something. */
   lastActiveAt?: InstantField;
 }
 
 /** What the preset reads of an error that waits for a retry. */
 export interface PendingLifecycleErrorFields {
+  /** When it happened: 5 minutes later it leaves. */
   endedAt?: InstantField;
   /** Cleared when the entry leaves. */
   timer?: unknown;

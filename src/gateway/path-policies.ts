@@ -4,6 +4,7 @@ import { readRegExp, testFromStart } from './patterns.js';
 export interface PathPolicy<Policy> {
   /** A RegExp, whose `lastIndex` is ignored, or a whole path in which `*` stands for anything but `/`. */
   readonly match: RegExp | string;
+  /** What applies there. */
   readonly policy: Policy;
 }
 

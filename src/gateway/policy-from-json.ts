@@ -20,12 +20,15 @@ export type PropertyPaths = string | readonly string[];
 
 /** `Lifetimes` as JSON can hold them. */
 export interface JsonLifetimes {
+  /** Due this long after `since`; `false` is never. */
   readonly ttl?: Duration | false;
   /** `registeredAt` and `lastActiveAt` are the stamps of the entry, anything else paths: the first that is set counts. */
   readonly since?: PropertyPaths;
   /** The first path that is set counts. */
   readonly expiresAt?: PropertyPaths;
+  /** Due when idle this long; `false` is never. */
   readonly maxIdle?: Duration | false;
+  /** Due at this age, whatever holds it; `false` is never. */
   readonly maxAge?: Duration | false;
 }
 
@@ -42,7 +45,9 @@ export interface JsonPolicy
       Policy<unknown, unknown>,
       'orphanAfter' | 'maxEntries' | 'expectedMax' | 'shed' | 'sweepEvery' | 'mode'
     > {
+  /** The map whose entries those of this one accompany, by equal key. */
   readonly follows?: string;
+  /** By key: the first that matches replaces the lifetimes above. */
   readonly rules?: readonly JsonRule[];
   /** The first path that is set counts. */
   readonly activeAt?: PropertyPaths;
@@ -51,7 +56,13 @@ export interface JsonPolicy
   /** The sum of the numbers that the paths lead to. */
   readonly weigh?: PropertyPaths;
   /** The value of the first path that is set is the owner. */
-  readonly maxPerOwner?: { readonly owner: PropertyPaths; readonly max: number };
+  readonly maxPerOwner?: {
+    /** Leads to the owner of a value. */
+    readonly owner: PropertyPaths;
+    /** How many entries each may have. From 1. */
+    readonly max: number;
+  };
+  /** How old entries are that were there at adoption: new, or long overdue. */
   readonly unstamped?: 'now' | 'expired';
 }
 
@@ -59,7 +70,10 @@ export interface JsonPolicy
 export type PolicyFromJson = Omit<
   Policy<unknown, unknown>,
   'adopt' | 'follows' | 'beforeSweep' | 'beforeSweepTimeout' | 'dispose' | 'replaced' | 'persist'
-> & { follows?: string };
+> & {
+  /** The map whose entries those of this one accompany, by equal key. */
+  follows?: string;
+};
 
 /**
  * Makes a policy of one that JSON holds, such as `{ "maxIdle": "30m", "keepWhile": ["queue.length", "activeTaskIds.size"] }`.

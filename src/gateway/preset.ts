@@ -28,9 +28,13 @@ import {
 
 /** The four maps of the gateway, by the gateway's own record types. */
 export interface GatewayMaps<Run, Context, PendingError> {
+  /** The runs, by their id. */
   subagentRuns: Map<string, Run>;
+  /** What a run at work has at hand, by its id. */
   runContextById: Map<string, Context>;
+  /** The sequence counters of the events of runs. */
   seqByRun: Map<string, number>;
+  /** Errors that end their run unless it is tried again in time. */
   pendingLifecycleErrors: Map<string, PendingError>;
 }
 

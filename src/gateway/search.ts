@@ -11,6 +11,7 @@ export interface Discovered {
    * `mapsweep.registries/` and the name. Nothing is escaped.
    */
   readonly path: string;
+  /** What it is. */
   readonly kind: 'map' | 'set';
   /** How many entries it really has, whatever its own `size` says. */
   readonly size: number;

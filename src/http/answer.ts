@@ -2,23 +2,33 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 
 /** What a handler reads of a request; that of `node:http`, Express and Fastify have it. */
 export interface HandlerRequest {
+  /** As `node:http` has it: upper case. */
   readonly method?: string | undefined;
+  /** The path and the query. */
   readonly url?: string | undefined;
+  /** By their names in lower case. */
   readonly headers: IncomingHttpHeaders;
 }
 
 /** What a handler writes to: the response of `node:http` and Express. */
 export interface HandlerResponse {
+  /** Is set before anything is written. */
   statusCode: number;
+  /** Is called before anything is written. */
   setHeader(name: string, value: string | number): unknown;
+  /** Is called once, with all of the body. */
   end(body?: string): unknown;
 }
 
 /** What a handler writes to in Fastify. */
 export interface HandlerReply {
+  /** The response of `node:http`; by it a reply is told from a response. */
   readonly raw: unknown;
+  /** Sets the status. */
   code(statusCode: number): unknown;
+  /** Sets all headers at once. */
   headers(values: OutgoingHttpHeaders): unknown;
+  /** Is called once, with all of the body. */
   send(body: string): unknown;
 }
 

@@ -11,9 +11,13 @@ export interface EndingMessage {
   readonly key?: unknown;
   /** 0 for a run that was taken over from a process that has died. */
   readonly generation: number;
+  /** `completed`, `swept`, `evicted`, `deleted`, `lost`, or what the owner gave to `end()`. */
   readonly reason: string;
+  /** When its key was first set. */
   readonly registeredAt: number;
+  /** When it was last set or touched, or a hold of it released. */
   readonly lastActiveAt: number;
+  /** When it was claimed. */
   readonly endedAt: number;
   /** What the owner gave to `end()`, as JSON carries it. */
   readonly detail?: unknown;

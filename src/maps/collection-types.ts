@@ -25,7 +25,7 @@ export type Existing<M, Name extends string> =
   IsKnown<M, Name> extends true ? (Name extends keyof M ? Name : NoSuchMap<keyof M & string>) : Name;
 
 /** What a name would have to be that is no map of the registry: shown by the compiler. */
-export interface NoSuchMap<Known extends string> {
+interface NoSuchMap<Known extends string> {
   readonly mapsThatThereAre: Known;
 }
 

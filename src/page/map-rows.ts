@@ -5,7 +5,7 @@ import type { Tracker } from '../sweeping/tracker.js';
 import type { PageQuery } from './query.js';
 
 /** So many maps are shown at once. */
-export const mapsOnPage = 200;
+const mapsOnPage = 200;
 /** So many points of a size are shown. */
 const mostPoints = 48;
 

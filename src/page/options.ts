@@ -9,7 +9,15 @@ import type { FormRequest } from './form.js';
 export interface PageRequest extends HandlerRequest, FormRequest {
   /** The address as it was before it was mounted, in Express and Fastify. */
   readonly originalUrl?: string | undefined;
-  readonly socket?: { readonly remoteAddress?: string | undefined; readonly encrypted?: unknown } | undefined;
+  /** The connection. */
+  readonly socket?:
+    | {
+        /** Who asks, as far as this end of the connection can see. */
+        readonly remoteAddress?: string | undefined;
+        /** There for TLS. */
+        readonly encrypted?: unknown;
+      }
+    | undefined;
 }
 
 /** The options of `statusPage`. */

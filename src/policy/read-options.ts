@@ -3,7 +3,7 @@ import { type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from '.
 import { describe, shownKey } from '../events/shown.js';
 
 /** Makes the error for a value that is not what its place takes. */
-export type Refusal = (path: string, allowed: string, received: unknown) => Error;
+type Refusal = (path: string, allowed: string, received: unknown) => Error;
 
 /**
  * Checks one value and returns it in the form that the library works with; throws an error that names its place, made

@@ -7,16 +7,23 @@ import { kind } from '../policy/checks.js';
  * own, since either package may be absent.
  */
 export interface MetricsRegister {
+  /** The format of a scrape. */
   readonly contentType: string;
+  /** Writes a scrape. */
   metrics(): Promise<string>;
+  /** All metrics that are on it. */
   getMetricsAsArray(): readonly object[];
+  /** The metric of a name, if it is there. */
   getSingleMetric(name: string): unknown;
+  /** Takes a metric on. */
   registerMetric(metric: never): void;
+  /** Takes the metric of a name off. */
   removeSingleMetric(name: string): void;
 }
 
 /** What mapsweep uses of the module of a client: its default register. */
 export interface MetricsClient {
+  /** Where metrics are registered by default. */
   readonly register: MetricsRegister;
 }
 

@@ -11,10 +11,13 @@ import type { RegistryInternals } from './internals.js';
 
 /** What is known of a map at a glance. */
 export interface MapFigures {
+  /** The name of the map. */
   readonly name: string;
+  /** How many entries it has. */
   readonly size: number;
   /** The map it follows. */
   readonly follows: string | undefined;
+  /** Whether anything is removed here. */
   readonly mode: 'sweep' | 'observe';
   /** Age of the entry that has been there longest, ms; `undefined` for an empty map. */
   readonly oldestAgeMs: number | undefined;
@@ -58,7 +61,9 @@ export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracke
 
 /** A size that is no Map's, as of the last sweep. */
 export interface WatchedFigures {
+  /** The name under which it is watched. */
   readonly name: string;
+  /** What it was at the last sweep. */
   readonly size: number;
   /** To what its owner bounds it; `undefined`: to nothing. */
   readonly max: number | undefined;
@@ -82,18 +87,27 @@ const shownVerdict = ({ timeline }: Engine, leak: LeakVerdict): LeakVerdict => (
 
 /** How one recipient of the endings is doing. */
 export interface RecipientReport {
+  /** `default`, or the name that `ended.deliver` has for it. */
   readonly name: string;
+  /** Endings that are queued, being delivered or waiting for a retry. */
   readonly pending: number;
+  /** Endings that it has been told of. */
   readonly delivered: number;
+  /** Attempts that failed, those that were tried again included. */
   readonly failedAttempts: number;
+  /** Endings that are not tried again by themselves. */
   readonly deadLetters: number;
+  /** Dead letters that were forgotten, because there were too many or their time was over. */
   readonly deadLettersDropped: number;
 }
 
 /** How often a callback of the owner's has thrown. */
 export interface CallbackErrors {
+  /** The map whose callback it is; empty if it belongs to no map. */
   readonly map: string;
+  /** The option or function. */
   readonly callback: string;
+  /** How often, since the registry was made. */
   readonly count: number;
 }
 

@@ -12,7 +12,7 @@ const mostMaps = 100;
 const mostKeys = 5;
 
 /** One map in a report about the memory. */
-export interface MemoryMapReport {
+interface MemoryMapReport {
   readonly name: string;
   readonly size: number;
   /** Of all entries of the registry, from 0 to 1. */
@@ -57,7 +57,7 @@ export interface MemoryReport {
 }
 
 /** One watched size in a report about the memory. */
-export interface MemorySizeReport {
+interface MemorySizeReport {
   readonly name: string;
   readonly size: number;
   /** To what its owner bounds it; `undefined`: to nothing. */

@@ -7,7 +7,12 @@ import type { Follows, Persist, Policy, Rule } from '../policy/policy.js';
 export type PolicyOf<M, Leader = string> = AdoptedPolicyOf<M, Leader> & {
   /** A live `Map` or `Set` to instrument in place. Default: a new `TrackedMap` is made. */
   adopt?: M & AnyMap;
-} & (TrackedMap<KeyOf<M>, ValueOf<M>> extends CollectionOf<M> ? unknown : { adopt: M });
+} & (TrackedMap<KeyOf<M>, ValueOf<M>> extends CollectionOf<M>
+    ? unknown
+    : {
+        /** The live collection, which no `TrackedMap` can stand for. */
+        adopt: M;
+      });
 
 /**
  * The policy of one collection that is adopted by a call.

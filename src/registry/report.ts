@@ -40,29 +40,44 @@ export interface MapReport extends MapFigures {
   readonly held: number;
   /** The holds that were taken first and are not released. */
   readonly longestHeld: readonly HeldReport[];
+  /** How many entries have been registered, since the registry was made. */
   readonly registered: number;
+  /** How many entries have left, by the way in which they did. */
   readonly removed: Readonly<Record<LeavingReason, number>>;
   /** Where the sampled ones of its entries were registered, most first; empty without `captureSites`. */
-  readonly sites: ReadonlyArray<{ readonly site: string; readonly count: number }>;
+  readonly sites: ReadonlyArray<{
+    /** The place in the code. */
+    readonly site: string;
+    /** How many of the sampled ones that are still there. */
+    readonly count: number;
+  }>;
   /** The entries that have been there longest, and why they still are. */
   readonly oldest: readonly Explanation[];
 }
 
 /** The state of the endings. */
 export interface EndingsReport {
+  /** The map of `ended`. */
   readonly map: string;
+  /** How many runs have ended, by reason; reasons of your own count as `other`. */
   readonly ended: Readonly<Record<string, number>>;
+  /** Second ends of runs that had ended, which told nobody. */
   readonly duplicates: number;
   /** Endings that are queued, being delivered or waiting for a retry; this and what follows of all recipients together. */
   readonly pending: number;
+  /** Endings that a recipient has been told of. */
   readonly delivered: number;
+  /** Attempts that failed, those that were tried again included. */
   readonly failedAttempts: number;
+  /** Endings that are not tried again by themselves. */
   readonly deadLetters: number;
   /** Dead letters that were dropped, because there were too many or their time was over. */
   readonly deadLettersDropped: number;
   /** The same five of each recipient. */
   readonly recipients: readonly RecipientReport[];
+  /** Ends that are remembered, so that a second one is a duplicate. */
   readonly tombstones: number;
+  /** Ends that had to be forgotten before their time. */
   readonly tombstonesEvicted: number;
 }
 
@@ -70,17 +85,23 @@ export interface EndingsReport {
 export interface RegistryReport {
   /** Epoch ms. */
   readonly at: number;
+  /** Whether anything is removed. */
   readonly mode: 'sweep' | 'observe';
+  /** The time between two sweeps. */
   readonly sweepEveryMs: number;
   /** When the last sweep went through, epoch ms. */
   readonly lastSweepAt: number | undefined;
+  /** Nothing sweeps by itself: `stop()` was called, or `close()`. */
   readonly stopped: boolean;
+  /** The maps, in the order in which they were registered. */
   readonly maps: readonly MapReport[];
   /** Sizes that are no Map's. */
   readonly watched: readonly WatchedFigures[];
+  /** `undefined` without `ended`. */
   readonly endings: EndingsReport | undefined;
   /** What callbacks of the owner threw, by map and callback. */
   readonly callbackErrors: readonly CallbackErrors[];
+  /** Prints it for a person. */
   toString(): string;
 }
 

@@ -7,7 +7,7 @@ import { isThenable, swallowRejection } from '../events/unawaited.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 
 /** A value that has left its map, and whom that has yet to be told. */
-export interface LeftValue {
+interface LeftValue {
   readonly map: string;
   readonly key: unknown;
   readonly value: unknown;

@@ -20,6 +20,7 @@ export type BaselineCourse = Course | 'late' | 'undecided';
 
 /** How one map fared. */
 export interface BaselineMap {
+  /** The name of the map. */
   readonly name: string;
   /** Entries after the warm-up. */
   readonly before: number;
@@ -27,6 +28,7 @@ export interface BaselineMap {
   readonly after: number;
   /** Of a map that grows, the entries that came and stayed, per run; of others, the growth; negative if it shrank. */
   readonly perRun: number;
+  /** What its number of entries did. */
   readonly course: BaselineCourse;
   /** By which rules entries left that came in the first stretch, and how many. */
   readonly left: Leavings;
@@ -41,7 +43,12 @@ export interface BaselineResult {
   /** Every map, in the order in which they were registered. */
   readonly maps: readonly BaselineMap[];
   /** Notifications that wait to be delivered, before and after. */
-  readonly pending: { readonly before: number; readonly after: number };
+  readonly pending: {
+    /** After the warm-up. */
+    readonly before: number;
+    /** At the end. */
+    readonly after: number;
+  };
   /** Endings that were given up, so that nobody heard of them. */
   readonly deadLetters: number;
   /** Entries that left only by a safety net. */

@@ -8,7 +8,7 @@ import { notASubject, type Subject, subjectOf } from './subject.js';
 import { counted, survivorLines, survivorsOf } from './survivors.js';
 
 /** What keeps a registry or a map from being drained. */
-export interface Remainder {
+interface Remainder {
   /** The maps that should be empty and are not. */
   readonly trackers: readonly Tracker[];
   /** Endings that are queued, being delivered, or waiting for a retry; restored runs that have not come back. */

@@ -33,7 +33,12 @@ export interface ManualClock extends Clock {
   /** A turn of the real event loop, whatever fake timers are installed. No time passes. */
   yield(): Promise<void>;
   /** One boot for each manual clock: registries that share it see the same time pass between their lives. */
-  boot(): { readonly id: string; readonly at: number };
+  boot(): {
+    /** The same for all of one boot. */
+    readonly id: string;
+    /** The time of that boot, ms. */
+    readonly at: number;
+  };
   /** A number in [0, 1). Clocks of the same seed give the same sequence. */
   random(): number;
   /**

@@ -8,6 +8,7 @@ const survivorsNamed = 3;
 
 /** An entry that is still there. */
 export interface Survivor {
+  /** Its key. */
   readonly key: unknown;
   /** Since its registration; `undefined` if it was written past the wrapper and has no stamp yet. */
   readonly ageMs: number | undefined;

@@ -19,7 +19,14 @@ export interface Clock {
    * What compares with another process of the same boot of the machine: which boot it is, and a monotonic clock of that
    * boot, ms. Ages go on by it over a restart. `undefined`, and the default: nobody knows, and the wall clock decides.
    */
-  boot?(): { readonly id: string; readonly at: number } | undefined;
+  boot?():
+    | {
+        /** The same for all of one boot. */
+        readonly id: string;
+        /** The time of that boot, ms. */
+        readonly at: number;
+      }
+    | undefined;
   /** Resolves after the event loop had a turn. Default: two real `setImmediate`, between which all its phases lie. */
   yield?(): Promise<void>;
   /** Returns a number in [0, 1) for the jitter of retries. Default: `Math.random`. */

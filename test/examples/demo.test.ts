@@ -23,7 +23,6 @@ interface Document {
   tickets: number;
   plain: Figures;
   mapsweep: Figures;
-  crash?: CrashFigures;
   held: boolean;
   broken: string[];
 }
@@ -37,9 +36,33 @@ const demo = (...args: string[]): Promise<Outcome> =>
     });
   });
 
-const figuresOf = ({ stdout, stderr }: Outcome): Document => {
+const figuresOf = <Figures = Document>({ stdout, stderr }: Outcome): Figures => {
   if (!stdout.startsWith('{')) throw new Error(`the demo printed no figures: ${stderr || stdout}`);
-  return JSON.parse(stdout) as Document;
+  return JSON.parse(stdout) as Figures;
+};
+
+/** A terminal has 24 lines of 80 columns, and the last one has the prompt. */
+const screenLines = 23;
+
+/** What is printed after the last line of progress, without the empty lines around it. */
+const lastScreenOf = ({ stdout }: Outcome): string[] => {
+  const lines = stdout.split('\n');
+  const progress = lines.findLastIndex((line) => /\d+% {3}gateway clock [\d:]{8} /.test(line));
+  if (progress === -1) throw new Error(`the demo said nothing while it played: ${stdout}`);
+  return lines
+    .slice(progress + 1)
+    .join('\n')
+    .trim()
+    .split('\n');
+};
+
+/** The two figures of a line that begins like that. */
+const rowOf = (screen: readonly string[], label: string): [string, string] => {
+  const line = screen.find((candidate) => candidate.trimStart().startsWith(label));
+  const [, first, second] = /\s{2,}(\S.*?)\s{2,}(\S.*)$/.exec(line?.trim() ?? '') ?? [];
+  if (first === undefined || second === undefined)
+    throw new Error(`no line of ${label} in ${screen.join('\n')}`);
+  return [first, second];
 };
 
 const entriesOver = (figures: Figures) => MAP_NAMES.map((name) => figures.entries[name].over);
@@ -69,21 +92,55 @@ describe.concurrent('npm run demo', () => {
     expect(mapsweep.notified).toEqual({ none: 0, once: 90, moreThanOnce: 0 });
     expect(mapsweep.killed).toBe(0);
     expect(outcome).toMatchObject({ exitStatus: 0, stderr: '' });
-  }, 60_000);
+  }, 120_000);
+
+  it('has second ends in its batch, which plain Maps tell and mapsweep turns away', async () => {
+    const { plain, mapsweep } = figuresOf(await asItIs);
+    const { operations } = createBatch({ seed: 52, tickets: 40 });
+    const completed = operations.filter(({ action }) => action.kind === 'cleanup');
+    const reported = completed.length - new Set(completed.map(({ runId }) => runId)).size;
+
+    expect(reported).toBeGreaterThan(0);
+    expect(plain.secondEnds).toEqual({ reported, turnedAway: 0 });
+    expect(mapsweep.secondEnds).toEqual({ reported, turnedAway: reported });
+  }, 120_000);
+
+  it('ends with its verdict on one screen of 80 columns, also where it is no terminal', async () => {
+    const [{ plain, mapsweep }, outcome] = [figuresOf(await asItIs), await demo('--tickets', '40')];
+    const screen = lastScreenOf(outcome);
+
+    expect(screen.length).toBeLessThanOrEqual(screenLines);
+    for (const line of outcome.stdout.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: it is the colours of a terminal that are not wanted
+    expect(outcome.stdout).not.toMatch(/[\x00-\x09\x0b-\x1f]/);
+    // Of another run of the same batch: these do not depend on the machine.
+    const [leftOnPlain, leftOnMapsweep] = rowOf(screen, 'entries left of runs that are over');
+    expect(Number(leftOnPlain)).toBe(entriesOver(plain).reduce((sum, over) => sum + over));
+    expect(leftOnMapsweep).toBe('0');
+    for (const name of MAP_NAMES)
+      expect(rowOf(screen, name)).toEqual([String(plain.entries[name].over), '0']);
+    expect(rowOf(screen, 'ends of 90 runs: never told')).toEqual([String(plain.notified.none), '0']);
+    expect(rowOf(screen, 'told twice or more')).toEqual([String(plain.notified.moreThanOnce), '0']);
+    const { reported } = mapsweep.secondEnds;
+    expect(rowOf(screen, `second ends, of ${reported}: turned away`)).toEqual(['0', String(reported)]);
+    for (const block of rowOf(screen, 'longest block of the event loop'))
+      expect(block).toMatch(/^[\d.]+ ms$/);
+    expect(screen.at(-2)).toContain('mapsweep held: nothing was left, and every end was told once.');
+    expect(screen.at(-1)).toMatch(/^ {2}Next: /);
+  }, 120_000);
 
   it('says what did not hold and exits with 1 when the registry never sweeps', async () => {
-    const outcome = await demo('--tickets', '40', '--no-crash', '--sabotage', 'no-sweep');
+    const outcome = await demo('--tickets', '40', '--sabotage', 'no-sweep');
 
-    expect(outcome.stdout).toContain('On mapsweep the sweep did not hold:');
+    expect(outcome.stdout).toContain('mapsweep did not hold.');
     expect(outcome.stdout).toMatch(/subagentRuns still holds \d+ entries of runs that are over\./);
-    expect(outcome.stdout).not.toContain('exactly once');
+    expect(outcome.stdout).not.toContain('mapsweep held');
     expect(outcome.exitStatus).toBe(1);
-  }, 60_000);
+  }, 120_000);
 
   it('tells every ending over 2 kills, and again only under the id that it had', async () => {
-    const outcome = await asItIs;
-    const { crash, broken } = figuresOf(outcome);
-    if (crash === undefined) throw new Error('the figures of the kills are missing');
+    const outcome = await demo('--crash', '--tickets', '40', '--json');
+    const { crash, broken } = figuresOf<{ crash: CrashFigures; broken: string[] }>(outcome);
 
     expect(broken).toEqual([]);
     expect(crash.crashes).toHaveLength(2);
@@ -102,24 +159,35 @@ describe.concurrent('npm run demo', () => {
     expect(deliveries.repeats).toBeGreaterThanOrEqual(heard.twice);
     expect(crash.entries.subagentRuns).toEqual({ left: 4, over: 0, working: 4 });
     expect(outcome).toMatchObject({ exitStatus: 0, stderr: '' });
-  }, 60_000);
+  }, 120_000);
 
   it('says what got lost and exits with 1 when the second life starts without the journal', async () => {
-    const outcome = await demo('--tickets', '40', '--sabotage', 'forget-journal');
+    const outcome = await demo('--crash', '--tickets', '40', '--sabotage', 'forget-journal');
 
-    expect(outcome.stdout).toContain('This did not hold:');
     expect(outcome.stdout).toMatch(/never heard of the end of \d+ runs?\./);
     expect(outcome.stdout).toMatch(/\d+ runs? did not come back and did not end as lost\./);
     expect(outcome.stdout).toContain('mapsweep did not hold.');
     expect(outcome.exitStatus).toBe(1);
-  }, 60_000);
+  }, 120_000);
+
+  it('ends on one screen after its kills too', async () => {
+    const outcome = await demo('--crash', '--tickets', '40');
+    const screen = lastScreenOf(outcome);
+
+    expect(screen.length).toBeLessThanOrEqual(screenLines);
+    for (const line of screen) expect(line.length, line).toBeLessThanOrEqual(80);
+    expect(rowOf(screen, 'never')).toEqual(['0', '0']);
+    expect(rowOf(screen, 'more than once')[1]).toBe('0');
+    expect(screen.at(-2)).toContain('mapsweep held: no end was lost, and none had a second id.');
+    expect(outcome.exitStatus).toBe(0);
+  }, 120_000);
 
   it('names a wrong option and exits with 2', async () => {
     const outcome = await demo('--tickets', 'many');
 
     expect(outcome.stderr).toContain('--tickets got "many"; it takes a whole number from 10 to 20000');
     expect(outcome).toMatchObject({ exitStatus: 2, stdout: '' });
-  }, 60_000);
+  }, 120_000);
 });
 
 describe('npm run demo -- --serve', () => {
@@ -207,6 +275,9 @@ describe('npm run demo -- --serve', () => {
     [['--serve', '--for', 'ever'], '--for got "ever"; it takes a time such as 30s, 10m or 1h'],
     [['--serve', '--for', '0s'], '--for got "0s"'],
     [['--serve', '--json'], '--json prints the figures and ends'],
+    [['--serve', '--crash'], '--crash kills a gateway that nobody looks at'],
+    [['--sabotage', 'forget-journal'], '--sabotage forget-journal does not go without --crash'],
+    [['--crash', '--sabotage', 'no-sweep'], '--sabotage no-sweep does not go with --crash'],
   ])(
     'names what is wrong with %j and exits with 2',
     async (args, sentence) => {

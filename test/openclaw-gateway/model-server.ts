@@ -15,7 +15,7 @@ export interface ModelServer {
 export const ANSWER = 'The ticket is done.';
 
 /** Where a message says so, the answer is streamed for this long, a word a second. */
-export const SLOW = /answer for (\d+) seconds/;
+const SLOW = /answer for (\d+) seconds/;
 
 const LONGEST_BODY = 16_000_000;
 

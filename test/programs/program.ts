@@ -37,7 +37,7 @@ export const callbackNames = [
 export type CallbackName = (typeof callbackNames)[number];
 
 /** What one can do to a registry and its maps, from outside and from inside of a callback. */
-export const actNames = [
+const actNames = [
   'set',
   'setSame',
   'delete',
@@ -79,7 +79,7 @@ export interface Act {
 }
 
 /** How a callback answers: as it should, or not. */
-export const answers = ['honest', 'throw', 'nonsense', 'reject', 'hang', 'yes', 'promise'] as const;
+const answers = ['honest', 'throw', 'nonsense', 'reject', 'hang', 'yes', 'promise'] as const;
 export type Answer = (typeof answers)[number];
 
 /** What the next call of a callback does before it answers. */

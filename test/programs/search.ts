@@ -10,7 +10,7 @@ async function findingsOf(program: Program): Promise<string[]> {
 }
 
 /** Returns the program of a seed. */
-export function programOf(seed: number, steps: number): Program {
+function programOf(seed: number, steps: number): Program {
   const [program] = fc.sample(programs(steps), { seed, numRuns: 1 });
   return program as Program;
 }

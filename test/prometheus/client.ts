@@ -8,7 +8,7 @@ import type * as PromClient from 'prom-client';
 const name = process.env.MAPSWEEP_METRICS_CLIENT ?? 'prom-client';
 
 export const client = createRequire(import.meta.url)(name) as typeof PromClient;
-export const { AggregatorRegistry, Counter, Gauge, Histogram, Registry: Register } = client;
+export const { AggregatorRegistry, Counter, Gauge, Registry: Register } = client;
 export type Register = PromClient.Registry;
 
 /** The text of a scrape without the label that every series of a registry without a name has. */

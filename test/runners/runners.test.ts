@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { install, type Outcome, pack, root, run as runIn, cache as sharedCache } from '../installations.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const examples = join(root, 'examples/leak-test');
 const projects = join(root, 'test/runners/projects');
 /** What is installed stays here from run to run. */
-const cache = join(root, '.cache/runners');
+const cache = join(sharedCache, 'runners');
 
 /** What is installed beside the package, by folder. */
 const installations: Record<string, Record<string, string>> = {
@@ -17,53 +15,20 @@ const installations: Record<string, Record<string, string>> = {
   others: { jest: '~30.5.2', mocha: '~12.0.3' },
 };
 
-interface Outcome {
-  readonly exitStatus: unknown;
-  readonly output: string;
-}
-
 const run = (folder: string, command: string, ...args: string[]): Promise<Outcome> =>
-  new Promise((resolve) => {
-    // Without what the vitest that runs this test has set, which the one inside would take for its own.
-    const inherited = Object.entries(process.env).filter(
-      ([name]) => !/^(VITEST|TEST$|NODE_|MAPSWEEP)/.test(name),
-    );
-    const env = { ...Object.fromEntries(inherited), NO_COLOR: '1', CI: '1' };
-    execFile(
-      command,
-      args,
-      { cwd: join(cache, folder), env, maxBuffer: 2 ** 26 },
-      (error, stdout, stderr) => {
-        resolve({ exitStatus: error === null ? 0 : error.code, output: stdout + stderr });
-      },
-    );
-  });
+  runIn(join(cache, folder), command, args);
 
 /** How long one of their tests may take on a machine that has other things to do, ms. */
 const patience = '30000';
 
 const bin = (name: string): string => join('node_modules', '.bin', name);
 
-/** Packs the package as npm publishes it, and gives the tarball a name that does not change. */
-async function pack(): Promise<void> {
-  mkdirSync(cache, { recursive: true });
-  const { exitStatus, output } = await run('../..', 'npm', 'pack', '--pack-destination', cache);
-  expect(exitStatus, output).toBe(0);
-  const packed = readdirSync(cache).find((file) => /^mapsweep-.*\.tgz$/.test(file)) as string;
-  renameSync(join(cache, packed), join(cache, 'mapsweep.tgz'));
-}
-
-async function install(folder: string): Promise<void> {
-  const installed = join(cache, folder, 'node_modules');
-  mkdirSync(join(cache, folder), { recursive: true });
+/** Has the package in a folder, which may have an older one. */
+async function installIn(folder: string): Promise<void> {
   // npm takes a tarball of the same name and version for installed already.
   for (const stale of ['mapsweep', '.package-lock.json'])
-    rmSync(join(installed, stale), { recursive: true, force: true });
-  const dependencies = { ...installations[folder], mapsweep: 'file:../mapsweep.tgz' };
-  writeFileSync(join(cache, folder, 'package.json'), JSON.stringify({ private: true, dependencies }));
-  const flags = ['--no-package-lock', '--no-audit', '--no-fund', '--ignore-scripts', '--prefer-offline'];
-  const { exitStatus, output } = await run(folder, 'npm', 'install', ...flags);
-  expect(exitStatus, output).toBe(0);
+    rmSync(join(cache, folder, 'node_modules', stale), { recursive: true, force: true });
+  await install(join(cache, folder), { ...installations[folder], mapsweep: 'file:../mapsweep.tgz' });
 }
 
 /** Copies a project to where the package is installed: a module is looked for from where the file lies. */
@@ -75,8 +40,9 @@ function put(folder: string, ...sources: string[]): string {
 }
 
 beforeAll(async () => {
-  await pack();
-  await Promise.all(Object.keys(installations).map(install));
+  // A name that does not change.
+  renameSync(await pack(cache), join(cache, 'mapsweep.tgz'));
+  await Promise.all(Object.keys(installations).map(installIn));
 });
 
 // Vitest 3 does not tell a matcher which of the tests that run at once it is used in: there one fails for both.

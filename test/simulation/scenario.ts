@@ -53,7 +53,7 @@ export interface MapPlan extends PlannedLifetimes {
   readonly persistence: Persistence;
 }
 
-export const operationNames = [
+const operationNames = [
   'register',
   'burst',
   'touch',
@@ -88,7 +88,7 @@ export const operationNames = [
 
 export type OperationName = (typeof operationNames)[number];
 
-export const outcomeNames = [
+const outcomeNames = [
   'succeeds',
   'answersOddly',
   'succeedsLater',

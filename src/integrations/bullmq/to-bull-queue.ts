@@ -8,10 +8,16 @@ import { messageText, type ValueForMessage } from '../ending-message.js';
 
 /** A queue of BullMQ 5 or 6: what of it is needed. */
 export interface BullQueue {
+  /** Its name, for messages. */
   readonly name: string;
-  readonly opts: { readonly connection?: unknown };
+  /** What it was made with. */
+  readonly opts: {
+    /** How it reaches Redis. */
+    readonly connection?: unknown;
+  };
   /** Resolves when Redis has answered for the first time. */
   waitUntilReady(): Promise<unknown>;
+  /** Adds a job. */
   // BullMQ's own types make more of the name and the data than can be said here.
   // biome-ignore lint/suspicious/noExplicitAny: a queue of any data
   add(name: any, data: any, options?: any): Promise<unknown>;

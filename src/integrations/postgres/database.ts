@@ -6,18 +6,36 @@ export type Row = Readonly<Record<string, unknown>>;
 
 /** One connection to PostgreSQL: the `Client` of `pg`, as its pool lends it. */
 export interface PostgresClient {
-  query(text: string, values?: unknown[]): Promise<{ rows: Row[]; rowCount: number | null }>;
+  /** Runs one statement. */
+  query(
+    text: string,
+    values?: unknown[],
+  ): Promise<{
+    /** What it answers. */
+    rows: Row[];
+    /** How many rows it changed or answered. */
+    rowCount: number | null;
+  }>;
   /** Gives it back to its pool; with `true` it is closed. */
   release(destroy?: Error | boolean): void;
+  /** Is called back when the connection is gone. */
   on(event: 'error' | 'end', listener: (error: Error) => void): unknown;
+  /** Takes back an `on`. */
   removeListener(event: 'error' | 'end', listener: (error: Error) => void): unknown;
 }
 
 /** Connections to one PostgreSQL database: a `Pool` of `pg` 8, or what behaves like one. */
 export interface PostgresPool {
+  /** Lends a connection. */
   connect(): Promise<PostgresClient>;
-  readonly options: { readonly max?: number | undefined };
+  /** What it was made with. */
+  readonly options: {
+    /** How many connections it has at most. */
+    readonly max?: number | undefined;
+  };
+  /** Is called back when a connection fails that is not lent. */
   on(event: 'error', listener: (error: Error) => void): unknown;
+  /** Is called back when a connection is lent. */
   on(event: 'acquire', listener: (client: PostgresClient) => void): unknown;
 }
 

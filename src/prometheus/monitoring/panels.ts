@@ -1,5 +1,5 @@
 /** A line of a panel. */
-export interface Query {
+interface Query {
   readonly expr: string;
   readonly legend: string;
 }
