@@ -28,8 +28,11 @@ export type ExplainedState =
 
 /** Why an entry is still there. Printed, or as JSON, it names the key and shows nothing of what that holds. */
 export interface Explanation {
+  /** The name of the map. */
   readonly map: string;
+  /** The key that was asked about. */
   readonly key: unknown;
+  /** Whether the entry is due, and what keeps it if it is. */
   readonly state: ExplainedState;
   /** When it becomes, or became, due; epoch ms. `undefined`: no lifetime says so at present. */
   readonly deadline: number | undefined;

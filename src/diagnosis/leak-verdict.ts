@@ -11,6 +11,7 @@ export type LeakState = 'ok' | 'filling' | 'growing' | 'leaking';
 
 /** What is known about whether something leaks, as of the last sweep. */
 export interface LeakVerdict {
+  /** `ok` while nothing speaks for a leak. */
   readonly state: LeakState;
   /** Why, in words. */
   readonly reason: string;

@@ -7,8 +7,11 @@ import { Past, type RecordError } from './past.js';
 
 /** What `registry.snapshot()` returns: plain JSON, the records that a journal would hold. */
 export interface RegistrySnapshot {
+  /** What it is. */
   format: 'mapsweep-snapshot';
+  /** Of the format; snapshots of version 1 can be restored too. */
   version: 2;
+  /** What was there, as a journal has it. */
   records: JournalRecord[];
 }
 
