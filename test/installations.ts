@@ -26,9 +26,9 @@ export const run = (
   more: NodeJS.ProcessEnv = {},
 ): Promise<Outcome> =>
   new Promise((resolve) => {
-    // A vitest inside would take it for its own.
+    // A vitest inside would take it for its own; and `npm run -s` has every npm inside be silent.
     const inherited = Object.entries(process.env).filter(
-      ([name]) => !/^(VITEST|TEST$|NODE_|MAPSWEEP)/.test(name),
+      ([name]) => !/^(VITEST|TEST$|NODE_|MAPSWEEP|npm_config_loglevel$)/.test(name),
     );
     const env = { ...Object.fromEntries(inherited), NO_COLOR: '1', CI: '1', ...more };
     execFile(command, args, { cwd: folder, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
