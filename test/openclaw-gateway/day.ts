@@ -74,7 +74,7 @@ export async function liveADay(gateway: Gateway, model: ModelServer): Promise<Da
 }
 
 /** Has a run wait in the lane of its session for 45 minutes, behind one that is still answered. */
-export async function queueARun(gateway: Gateway, model: ModelServer): Promise<QueuedRun> {
+async function queueARun(gateway: Gateway, model: ModelServer): Promise<QueuedRun> {
   const underWay = model.underWay;
   const first = gateway.turn('Please answer until told', 'a-busy-user');
   await until('the first is answered', 60_000, async () => (model.underWay > underWay ? true : undefined));

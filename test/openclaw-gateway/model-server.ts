@@ -23,7 +23,7 @@ export const ANSWER = 'The ticket is done.';
 /** Where a message says so, the answer is streamed for this long, a word a second. */
 export const SLOW = /answer for (\d+) seconds/;
 
-/** Where a message says so, the answer is streamed until it is told to end, a word every 10 ms. */
+/** Where a message says so, the answer is streamed until it is told to end, a word every 40 ms. */
 export const UNTIL_TOLD = /answer until told/;
 
 const LONGEST_BODY = 16_000_000;
@@ -119,7 +119,7 @@ async function answer(
     void untilTold().then(() => {
       isTold = true;
     });
-    for (; !isTold && !response.destroyed; await pause(10)) send({ content: 'Working. ' });
+    for (; !isTold && !response.destroyed; await pause(40)) send({ content: 'Working. ' });
   }
   await pause(20);
   send({ content: ANSWER });

@@ -16,6 +16,7 @@ const { getEnvironmentData, isMainThread, setEnvironmentData } = require('node:w
 const SHARED = 'movable-clock';
 const LONGEST_DELAY_MS = 2 ** 31 - 1;
 const LONGEST_WITHOUT_PAUSE_MS = 10_000;
+const PAUSE_AFTER_A_STEP_MS = 10;
 
 const native = { setTimeout, clearTimeout, setImmediate };
 const performanceNow = performance.now.bind(performance);
@@ -227,12 +228,9 @@ function moveTimers() {
       fireNext();
       await turn();
       // What timers have begun with files or sockets is to come further than that before much time has gone.
-      if (
-        performance.now() - pausedAt < LONGEST_WITHOUT_PAUSE_MS &&
-        longestStepMs === Number.POSITIVE_INFINITY
-      )
-        continue;
-      await pause(1);
+      const hasSteps = longestStepMs !== Number.POSITIVE_INFINITY;
+      if (!hasSteps && performance.now() - pausedAt < LONGEST_WITHOUT_PAUSE_MS) continue;
+      await pause(hasSteps ? PAUSE_AFTER_A_STEP_MS : 1);
       pausedAt = performance.now();
     }
   };

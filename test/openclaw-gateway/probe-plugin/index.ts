@@ -53,7 +53,7 @@ const CONTEXTS = new Set([
   'openclaw.agentEvents.state/runContextById',
   'openclaw.agentRunRegistry.state/contexts',
 ]);
-/** Short enough for a model that says a word every 10 ms not to be taken for a silent one. */
+/** Short enough for a model that says a word every 40 ms not to be taken for a silent one. */
 const STEP_AT_WORK_MS = 5_000;
 
 export default {
