@@ -8,6 +8,8 @@ export interface AnnouncedMap {
   readonly policy: JsonPolicy;
   readonly isListed: boolean;
   readonly waitsFor: string | undefined;
+  /** Where work keeps its entries. */
+  readonly workIn?: { readonly map: string } | undefined;
 }
 
 const MOST_NAMED = 5;
@@ -28,12 +30,13 @@ export function announcement(
   ];
 }
 
-function listedLine({ path, size, policy, waitsFor }: AnnouncedMap, mode: string): string {
+function listedLine({ path, size, policy, waitsFor, workIn }: AnnouncedMap, mode: string): string {
   const where = `${path} (${count(size, 'entry', 'entries')})`;
   const words = policyInWords(policy);
+  const work = workIn === undefined ? '' : `, kept while ${workIn.map} has work for its session`;
   const leader = waitsFor === undefined ? '' : `, until ${waitsFor} is tracked, which it follows`;
   if (!removesSomething(policy)) return `only observes ${where}${words === '' ? '' : `: ${words}`}${leader}`;
-  return `${(policy.mode ?? mode) === 'sweep' ? 'sweeps' : 'would sweep'} ${where}: ${words}${leader}`;
+  return `${(policy.mode ?? mode) === 'sweep' ? 'sweeps' : 'would sweep'} ${where}: ${words}${work}${leader}`;
 }
 
 /** Whether any entry ever leaves by a policy. */

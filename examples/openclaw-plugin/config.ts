@@ -7,6 +7,19 @@ export interface ListedMap {
   readonly policy: JsonPolicy | false;
   /** In a built-in list, what values have there: those without it are left alone. */
   readonly fields?: readonly string[];
+  /** In a built-in list, where the work of an entry is queued: it is kept while there is any. */
+  readonly workIn?: WorkElsewhere;
+}
+
+/** Work that another map holds, by a key that a value names. */
+export interface WorkElsewhere {
+  /** The path of the map. */
+  readonly map: string;
+  /** The property of a value that names a key there, and what stands before it in that key. */
+  readonly property: string;
+  readonly prefix: string;
+  /** Property paths there: any that leads to something is work. */
+  readonly work: readonly string[];
 }
 
 /** The plugin's config, checked. */

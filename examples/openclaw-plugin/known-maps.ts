@@ -1,9 +1,11 @@
-import type { JsonPolicy, PolicyFromJson } from 'mapsweep/discover';
-import type { ListedMap } from './config.ts';
+import { type JsonPolicy, type PolicyFromJson, policyFromJson } from 'mapsweep/discover';
+import type { ListedMap, WorkElsewhere } from './config.ts';
 
 const RUN_CONTEXTS = 'openclaw.agentEvents.state/runContextById';
 const RUN_REGISTRY = 'openclaw.agentRunRegistry.state/contexts';
 const COUNTERS = 'openclaw.agentEvents.state/seqByRun';
+const LANES = 'openclaw.commandQueueState/lanes';
+const WORK_OF_A_LANE = ['queue.length', 'activeTaskIds.size', 'draining'];
 
 /** Bounded by the gateway itself: a number for the leak verdict, and nothing to sweep. */
 const boundedTo = (expectedMax: number): JsonPolicy => ({ mode: 'observe', expectedMax });
@@ -17,16 +19,21 @@ const KNOWN_RELEASES: ReadonlyMap<string, readonly ListedMap[]> = new Map([
   [
     '2026.4',
     [
-      // One context a run. In 2026.4.29 a context records its own activity, and is swept by the gateway too.
-      { match: RUN_CONTEXTS, policy: { maxIdle: '30m', activeAt: 'lastActiveAt' } },
+      // One context a run. In 2026.4.29 a context records its own activity, and is swept by the gateway too. One of a run that
+      // waits in the lane of its session is silent for as long as that takes.
+      {
+        match: RUN_CONTEXTS,
+        policy: { maxIdle: '30m', activeAt: 'lastActiveAt' },
+        workIn: { map: LANES, property: 'sessionKey', prefix: 'session:', work: WORK_OF_A_LANE },
+      },
       // One counter a run, which 2026.4.8 never deletes.
       { match: COUNTERS, policy: { follows: RUN_CONTEXTS, orphanAfter: '30m' } },
       // One lane a session, for ever. The others have a concurrency of their own, which a lane made anew would not have.
       {
-        match: 'openclaw.commandQueueState/lanes',
+        match: LANES,
         policy: {
           rules: [{ match: '^(session|auth-probe):', maxIdle: '30m' }],
-          keepWhile: ['queue.length', 'activeTaskIds.size', 'draining'],
+          keepWhile: WORK_OF_A_LANE,
         },
         fields: ['queue', 'activeTaskIds', 'draining'],
       },
@@ -74,4 +81,28 @@ export function forValuesWith(fields: readonly string[], policy: PolicyFromJson)
     return keepWhile(value, key);
   };
   return { ...policy, keepWhile: Object.defineProperty(guard, 'name', { value: keepWhile.name }) };
+}
+
+/**
+ * A policy that keeps an entry for as long as there is work for it in another map.
+ *
+ * @param find gives that map, asked each time; `undefined` where it is not there, and then there is no work
+ */
+export function keptForWork(
+  { map, property, prefix, work }: WorkElsewhere,
+  policy: PolicyFromJson,
+  find: (path: string) => object | undefined,
+): PolicyFromJson {
+  const { keepWhile = () => false } = policy;
+  const { keepWhile: isWork = () => false } = policyFromJson({ keepWhile: work });
+  const guard: typeof keepWhile = (value, key) => {
+    const name = Object.getOwnPropertyDescriptor(Object(value), property)?.value;
+    const there = find(map);
+    if (typeof name === 'string' && there instanceof Map) {
+      const elsewhere = prefix + name;
+      if (there.has(elsewhere) && isWork(there.get(elsewhere), elsewhere)) return true;
+    }
+    return keepWhile(value, key);
+  };
+  return { ...policy, keepWhile: Object.defineProperty(guard, 'name', { value: `work in ${map}` }) };
 }

@@ -3,7 +3,7 @@ import { type Discovery, discover, type JsonPolicy, policyFromJson } from 'mapsw
 import { type AnnouncedMap, announcement, changesInWords, named, wouldSweep } from './announcement.ts';
 import type { PluginConfig } from './config.ts';
 import type { Logger } from './gateway-api.ts';
-import { forValuesWith } from './known-maps.ts';
+import { forValuesWith, keptForWork } from './known-maps.ts';
 import { cut } from './one-line.ts';
 import { type Adoption, dictionariesIn, isBelow, planAdoptions, type TrackedMap } from './plan.ts';
 
@@ -39,6 +39,8 @@ export class MapFollower {
   readonly #log: Logger;
   readonly #root: object;
   readonly #followed = new Map<string, Followed>();
+  /** What the last look found, tracked or not, by path. */
+  #found: ReadonlyMap<string, object> = new Map();
   readonly #problems = new Set<string>();
   readonly #wouldSweep = new Set<string>();
   /** For how many looks in a row a map has not been seen, because what holds it was left out. */
@@ -65,6 +67,7 @@ export class MapFollower {
   /** Releases every map without a trace, and ends the timer. */
   async close(): Promise<void> {
     this.#followed.clear();
+    this.#found = new Map();
     await this.registry.close();
   }
 
@@ -80,6 +83,8 @@ export class MapFollower {
 
   #follow(): string | undefined {
     const discovered = discover({ root: this.#root });
+    // Of two maps of one path the first, as the plan has it.
+    this.#found = new Map(discovered.toReversed().map(({ path, ref }) => [path, ref]));
     const { maps } = this.#config;
     const isUnseen = this.#unseenIn(discovered);
     this.#noteDictionaries(discovered);
@@ -124,7 +129,7 @@ export class MapFollower {
     }
   }
 
-  #adopt({ path, ref, size, policy, fields, isListed }: Adoption): boolean {
+  #adopt({ path, ref, size, policy, fields, workIn, isListed }: Adoption): boolean {
     const { follows } = policy;
     // Its leader is not there (another release keeps it elsewhere), is to be left alone or cannot be tracked: which of its entries
     // are orphans is not known then, and to sweep by a guess could take from a run that lives.
@@ -133,8 +138,11 @@ export class MapFollower {
     try {
       const made = policyFromJson(inForce);
       const checked = fields === undefined ? made : forValuesWith(fields, made);
-      const handle = this.registry.adopt(path, ref as Map<unknown, unknown>, checked);
-      this.#followed.set(path, { path, ref, handle, size, policy: inForce, isListed, waitsFor });
+      // What one look leaves out of a gateway that is busy may be there all the same.
+      const find = (map: string) => this.#found.get(map) ?? this.#followed.get(map)?.ref;
+      const kept = workIn === undefined ? checked : keptForWork(workIn, checked, find);
+      const handle = this.registry.adopt(path, ref as Map<unknown, unknown>, kept);
+      this.#followed.set(path, { path, ref, handle, size, policy: inForce, workIn, isListed, waitsFor });
       return true;
     } catch (error) {
       // A frozen Map, a name that is too long, or a copy of this plugin that has not let go yet: tried again later.

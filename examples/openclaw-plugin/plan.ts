@@ -1,11 +1,13 @@
 import { type Discovered, type JsonPolicy, policyFor } from 'mapsweep/discover';
-import type { ListedMap } from './config.ts';
+import type { ListedMap, WorkElsewhere } from './config.ts';
 
 /** What is done about one discovered map. */
 export interface Treatment {
   readonly policy: JsonPolicy;
   /** What values have, if that is known: those without it are left alone. */
   readonly fields?: readonly string[] | undefined;
+  /** Where work for an entry waits. */
+  readonly workIn?: WorkElsewhere | undefined;
   /** Whether the operator or the defaults name it. What nobody names is observed and never swept. */
   readonly isListed: boolean;
 }
@@ -44,8 +46,8 @@ const LONGEST_CHAIN = 32;
 export function treatmentOf(path: string, maps: readonly ListedMap[]): Treatment | undefined {
   const listed = maps.find((map) => policyFor(path, [map]) !== undefined);
   if (listed === undefined) return OBSERVED;
-  const { policy, fields } = listed;
-  return policy === false ? undefined : { policy, fields, isListed: true };
+  const { policy, fields, workIn } = listed;
+  return policy === false ? undefined : { policy, fields, workIn, isListed: true };
 }
 
 /** The paths of objects that hold maps by session, user or the like, of which nobody lists more than a few. */

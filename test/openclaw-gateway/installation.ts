@@ -58,9 +58,26 @@ export async function installGateway(release: Release): Promise<Installation> {
   await npmInstall(folder, dependencies);
   // Without install scripts the gateway does not bring what its bundled plugins need.
   const missing = await bundledDependencies(path.join(folder, 'node_modules'));
-  if (Object.keys(missing).length > 0) await npmInstall(folder, { ...dependencies, ...missing });
+  await installWhatThereIs(folder, dependencies, missing);
   await writeFile(done, '');
   return installation;
+}
+
+/** Leaves out what the registry has no longer: only the bundled plugin that needs it does not load. */
+async function installWhatThereIs(
+  folder: string,
+  dependencies: Readonly<Record<string, string>>,
+  missing: Record<string, string>,
+): Promise<void> {
+  while (Object.keys(missing).length > 0) {
+    try {
+      return await npmInstall(folder, { ...dependencies, ...missing });
+    } catch (error) {
+      const [, gone = ''] = /No matching version found for (\S+)@/.exec(String(error)) ?? [];
+      if (missing[gone] === undefined) throw error;
+      delete missing[gone];
+    }
+  }
 }
 
 async function npmInstall(folder: string, dependencies: Readonly<Record<string, string>>): Promise<void> {

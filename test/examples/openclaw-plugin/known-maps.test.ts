@@ -91,6 +91,50 @@ describe('a gateway of', () => {
       expect(runContextById.size).toBe(0);
     });
 
+    it('keeps the context of a run that waits in the lane of its session, and its counter, for 5 hours', async () => {
+      const waiting = lane(1);
+      const lanes = new Map<string, object>([['session:agent:main:busy', waiting]]);
+      const context = (sessionKey?: string) => (sessionKey === undefined ? {} : { sessionKey });
+      const runContextById = new Map([
+        ['waits', context('agent:main:busy')],
+        ['left', context('agent:main:another')],
+        ['nobody', context()],
+      ]);
+      const seqByRun = new Map([
+        ['waits', 2],
+        ['left', 9],
+      ]);
+      follow('2026.4.8', {
+        [Symbol.for('openclaw.agentEvents.state')]: { runContextById, seqByRun },
+        [Symbol.for('openclaw.commandQueueState')]: { lanes },
+      });
+      await clock.advance(5 * HOUR);
+      expect([...runContextById.keys()]).toEqual(['waits']);
+      expect([...seqByRun]).toEqual([['waits', 2]]);
+      waiting.queue.pop();
+      await clock.advance(28 * MINUTE);
+      expect(runContextById.size).toBe(1);
+      await clock.advance(4 * MINUTE);
+      expect(runContextById.size + seqByRun.size).toBe(0);
+    });
+
+    it('keeps a context for work in lanes that the operator leaves alone, and says what keeps it', async () => {
+      const lanes = new Map<string, object>([['session:1', { ...lane(), activeTaskIds: new Set([1]) }]]);
+      const runContextById = new Map([['run', { sessionKey: '1' }]]);
+      const root = {
+        [Symbol.for('openclaw.agentEvents.state')]: { runContextById },
+        [Symbol.for('openclaw.commandQueueState')]: { lanes },
+      };
+      const { registry } = follow('2026.4.8', root, { maps: { 'openclaw.commandQueueState/lanes': false } });
+      await clock.advance(2 * HOUR);
+      expect(runContextById.size).toBe(1);
+      const { why } = registry.explain('openclaw.agentEvents.state/runContextById', 'run') ?? {};
+      expect(why).toContain('work in openclaw.commandQueueState/lanes');
+      expect(lines.join('\n')).toContain(
+        'kept while openclaw.commandQueueState/lanes has work for its session',
+      );
+    });
+
     it('keeps a lane for another 30 min after its work', async () => {
       const busy = lane(1);
       const lanes = new Map([['session:1', busy]]);

@@ -314,7 +314,7 @@ describe('MapFollower', () => {
     follow();
     const told = [
       'tracks 4 maps, every 60s, mode sweep: 2 by a policy, 2 observed',
-      `sweeps ${CONTEXTS} (0 entries): maxIdle 30m, activeAt lastActiveAt`,
+      `sweeps ${CONTEXTS} (0 entries): maxIdle 30m, activeAt lastActiveAt, kept while openclaw.commandQueueState/lanes has work for its session`,
       `sweeps ${COUNTERS} (1 entry): follows ${CONTEXTS}, orphanAfter 30m`,
       'only observes, largest first: openclaw.agentEvents.state/listeners (0), openclaw.commandQueueState/lanes (0)',
     ];

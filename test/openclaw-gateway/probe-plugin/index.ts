@@ -17,7 +17,16 @@ export interface Probed {
   /** Runs whose events did not count 1, 2, 3 …: their counter was lost while they were active. */
   readonly brokenRuns: readonly string[];
   readonly events: number;
+  /** The number of the last event of each run. */
+  readonly lastSeqs: Readonly<Record<string, number>>;
+  /** Runs that have a context, wherever the release keeps it. */
+  readonly contexts: readonly string[];
+  /** What the gateway's clock reads, epoch ms. */
+  readonly now: number;
 }
+
+/** What `movable-clock.cjs` leaves for the probe. */
+type MoveClock = (milliseconds: number, isBusy: () => boolean, longestStepMs?: number) => Promise<void>;
 
 interface AgentEvent {
   readonly runId: string;
@@ -26,6 +35,8 @@ interface AgentEvent {
 
 interface Api {
   readonly registrationMode: string;
+  /** Not in every release. */
+  readonly agent?: { readonly events?: { emitAgentEvent?(event: object): { readonly emitted: boolean } } };
   readonly runtime: { readonly events: { onAgentEvent(listener: (event: AgentEvent) => void): () => void } };
   registerHttpRoute(route: object): void;
   registerService(service: object): void;
@@ -37,6 +48,13 @@ const collectGarbage = vm.runInNewContext('gc') as () => void;
 const lastSeqs = new Map<string, number>();
 const brokenRuns = new Set<string>();
 let events = 0;
+
+const CONTEXTS = new Set([
+  'openclaw.agentEvents.state/runContextById',
+  'openclaw.agentRunRegistry.state/contexts',
+]);
+/** Short enough for a model that says a word every 40 ms not to be taken for a silent one. */
+const STEP_AT_WORK_MS = 5_000;
 
 export default {
   id: 'probe',
@@ -66,8 +84,50 @@ export default {
         return true;
       },
     });
+    api.registerHttpRoute({
+      path: '/probe/emit',
+      auth: 'gateway',
+      match: 'exact',
+      handler: (request: IncomingMessage, response: ServerResponse) => {
+        const runId = new URL(request.url ?? '', 'http://localhost').searchParams.get('run');
+        const event = { runId, stream: 'probe.noted', data: { noted: true } };
+        const { emitted } = api.agent?.events?.emitAgentEvent?.(event) ?? { emitted: false };
+        response.setHeader('Content-Type', 'application/json');
+        response.end(JSON.stringify({ emitted }));
+        return true;
+      },
+    });
+    api.registerHttpRoute({
+      path: '/probe/move-clock',
+      auth: 'gateway',
+      match: 'exact',
+      handler: async (request: IncomingMessage, response: ServerResponse) => {
+        const asked = new URL(request.url ?? '', 'http://localhost').searchParams;
+        const moveClock = Reflect.get(globalThis, Symbol.for('movable-clock')) as MoveClock;
+        const isAtWorkToo = asked.get('at-work') === 'true';
+        await moveClock(
+          Number(asked.get('ms')),
+          isAtWorkToo ? () => false : isAtWork,
+          isAtWorkToo ? STEP_AT_WORK_MS : undefined,
+        );
+        response.setHeader('Content-Type', 'application/json');
+        response.end(JSON.stringify({ now: Date.now() }));
+        return true;
+      },
+    });
   },
 };
+
+/** Whether anything is queued or runs in any lane, through which all of the gateway's runs go. */
+function isAtWork(): boolean {
+  const state = Reflect.get(globalThis, Symbol.for('openclaw.commandQueueState')) as
+    | { lanes?: ReadonlyMap<string, { queue: unknown[]; activeTaskIds: ReadonlySet<unknown> }> }
+    | undefined;
+  for (const { queue, activeTaskIds } of state?.lanes?.values() ?? []) {
+    if (queue.length + activeTaskIds.size > 0) return true;
+  }
+  return false;
+}
 
 function probe(): Probed {
   collectGarbage();
@@ -75,9 +135,11 @@ function probe(): Probed {
   const { user, system } = process.cpuUsage();
   const sizes: Record<string, number> = {};
   const traces: string[] = [];
+  const contexts: string[] = [];
   const visit = (path: string, value: unknown, depth: number): void => {
     if (value instanceof Map || value instanceof Set) {
       sizes[path] = value.size;
+      if (CONTEXTS.has(path)) contexts.push(...(value as ReadonlyMap<string, unknown>).keys());
       traces.push(...Object.getOwnPropertyNames(value).map((name) => `${path}.${name}`));
     } else if (typeof value === 'object' && value !== null && depth < 4) {
       for (const [name, { value: below }] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
@@ -98,5 +160,8 @@ function probe(): Probed {
     traces,
     brokenRuns: [...brokenRuns],
     events,
+    lastSeqs: Object.fromEntries(lastSeqs),
+    contexts,
+    now: Date.now(),
   };
 }
