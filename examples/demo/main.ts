@@ -28,7 +28,7 @@ const MOST_TICKETS_OF_KILLS = 200;
 
 const HELD = 'nothing was left, and every end was told once.';
 const HELD_OVER_KILLS = 'no end was lost, and none had a second id.';
-const NEXT = 'Next: "Wrap your Maps" in README.md, or `npm run demo -- --serve`, or `-- --crash`.';
+const NEXT = 'Next: wrap your Maps (README.md), or `npm run demo -- --serve` or `--crash`.';
 const NEXT_OF_KILLS = 'Next: "Across a restart" in README.md, and `persistTo` in your own registry.';
 
 const isTerminal = process.stdout.isTTY === true && process.env.CI === undefined;
