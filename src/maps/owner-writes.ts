@@ -123,7 +123,7 @@ function refresh(tracker: Tracker, slot: number, key: unknown): void {
     keys.ask(slot, key, tracker.native.get(key));
     // Who was asked for its leader may have removed it.
     if (!tracker.stamps.holds(slot, generation)) return;
-    tracker.companions.hasJoinedOrParted(slot);
+    if (tracker.companions.hasJoinedOrParted(slot)) tracker.due.watch(slot);
   }
   if (leader === undefined) activity.refresh(slot);
   else {

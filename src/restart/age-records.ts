@@ -1,4 +1,4 @@
-import type { KeptAges, KeptCohort } from '../stamps/age-table.js';
+import { countedAges, type KeptAges, type KeptCohort } from '../stamps/age-table.js';
 import type { HourlySize } from '../stamps/size-history.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { JournalRecord } from './journal.js';
@@ -89,13 +89,17 @@ function cohortOf(
 ): KeptCohort {
   return {
     startAt: at(startAt),
-    registered: instant(registered),
-    left: instant(left),
-    byCeiling: instant(byCeiling),
+    registered: atMostSafe(registered),
+    left: atMostSafe(left),
+    byCeiling: atMostSafe(byCeiling),
     agedMs: agedMs === -1 ? undefined : instant(agedMs),
     alive: counts(alive),
     ceilings: counts(ceilings),
   };
 }
 
-const counts = (value: unknown): number[] => list(value).map(instant);
+/** No more and no larger than can be added up: what comes of it has to be read again. */
+const counts = (value: unknown): number[] => list(value).slice(0, countedAges).map(atMostSafe);
+
+const atMostSafe = (value: unknown): number =>
+  Math.max(-Number.MAX_SAFE_INTEGER, Math.min(instant(value), Number.MAX_SAFE_INTEGER));

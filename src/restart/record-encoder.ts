@@ -86,6 +86,7 @@ export class RecordEncoder {
     const endings = this.#host.endingsOf(tracker);
     const isClaimed = !isOpen && endings?.isClaimed(slot) && endings.tentativeAt(slot) === undefined;
     const given = stamps.keyOf(slot);
+    const generation = stamps.generation[slot] as number;
     const key = this.#key(tracker, given);
     if (key === undefined) return undefined;
     let more = '';
@@ -96,6 +97,8 @@ export class RecordEncoder {
     const isThere = owned !== undefined || tracker.native.has(given);
     if (encode !== undefined && (!isClaimed || decode !== undefined) && isThere) {
       const value = this.#value(tracker, owned, given);
+      // What is asked may have removed the entry.
+      if (!stamps.holds(slot, generation)) return undefined;
       // Of one that has ended the claim has to be known all the same.
       if (value === undefined && !isClaimed) return undefined;
       if (value !== undefined) {
@@ -109,7 +112,6 @@ export class RecordEncoder {
     if (lastActiveAt > registeredAt) more += `,"a":${lastActiveAt}`;
     const latest = tracker.activity.latest(slot);
     if (latest > own) more += `,"u":${this.instant(latest)}`;
-    const generation = stamps.generation[slot] as number;
     const id = endings?.idOf(slot);
     if (id !== undefined && id !== `${lifeId}:${generation}`) more += `,"i":${JSON.stringify(id)}`;
     if (isClaimed) more += ',"c":1';
@@ -124,13 +126,14 @@ export class RecordEncoder {
     const { stamps } = tracker;
     if (!stamps.hasFlag(slot, RECORDED)) return undefined;
     const key = stamps.keyOf(slot);
+    const generation = stamps.generation[slot] as number;
     const value = this.#value(tracker, tracker.native.get(key), key);
-    if (value === undefined) return undefined;
+    if (value === undefined || !stamps.holds(slot, generation)) return undefined;
     const sums = this.#sumsOf(tracker);
     const sum = crc32(value);
     if (sums.get(slot) === sum) return undefined;
     sums.set(slot, sum);
-    return valueRecord(index, stamps.generation[slot] as number, value);
+    return valueRecord(index, generation, value);
   }
 
   /** Forgets what was written of a slot, which is free for another entry. */

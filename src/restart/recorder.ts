@@ -36,6 +36,8 @@ export interface RecorderHost {
   windowMs(): number | undefined;
   /** The highest generation that was ever given out in a map. */
   lastGenerationOf(map: string): number;
+  /** Whether entries of earlier lives may still come back into a map. */
+  isAwaited(map: string): boolean;
   /** The journal could not be written. */
   failed(error: unknown, isFinal: boolean): void;
 }
@@ -52,6 +54,8 @@ export class Recorder implements ObligationLog {
   readonly #names: MapNames;
   readonly #compaction: Compaction;
   readonly #recorders = new Map<Tracker, MapRecorder>();
+  // Maps that are tracked no more, and how much had been said by then: what is on its way is of their names.
+  readonly #parted = new Map<string, number>();
   // Claimed endings that were written before their entry, and have not been handed over yet.
   readonly #concluded = new Set<EndedEvent>();
   #jumpedMs = 0;
@@ -81,6 +85,7 @@ export class Recorder implements ObligationLog {
       liveRecords: () => liveRecords(this.#liveParts()),
       written: (count) => {
         this.gate.written(count);
+        this.#forgetParted(count);
         this.#compact();
       },
       appended: (durationMs) =>
@@ -137,6 +142,7 @@ export class Recorder implements ObligationLog {
       now: () => this.encoder.instant(this.#host.engine.timeline.now()),
     });
     this.#recorders.set(tracker, recorder);
+    this.#parted.delete(tracker.name);
     tracker.recorder = recorder;
   }
 
@@ -147,7 +153,7 @@ export class Recorder implements ObligationLog {
     recorder.released();
     this.#recorders.delete(tracker);
     tracker.recorder = undefined;
-    this.#names.forget(tracker.name);
+    this.#parted.set(tracker.name, this.writer.saidCount);
   }
 
   /** An entry of an earlier life was set again. Says what `MapRecorder.cameBack` does. */
@@ -372,6 +378,16 @@ export class Recorder implements ObligationLog {
   #newSlices(stepsPerReading: number): Slices {
     const { timeline, sliceBudgetMs } = this.#host.engine;
     return new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading });
+  }
+
+  /** Forgets the names of maps that are tracked no more, unless a record may still come that goes by one. */
+  #forgetParted(writtenCount: number): void {
+    if (this.writer.isCheckpointing) return;
+    for (const [map, saidCount] of this.#parted) {
+      if (saidCount > writtenCount) continue;
+      this.#parted.delete(map);
+      if (!this.#host.isAwaited(map)) this.#names.forget(map);
+    }
   }
 
   #compact(): void {

@@ -369,6 +369,7 @@ export class Restart {
         liveParts: () => this.#liveParts(),
         windowMs: () => this.restoration.windowMs,
         lastGenerationOf: (map) => this.#lastGenerationOf(map),
+        isAwaited: (map) => this.restoration.absences.of(map) !== undefined,
         failed: (error, isFinal) => this.#failed(error, isFinal),
       },
       journal,

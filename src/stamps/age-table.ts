@@ -73,7 +73,7 @@ export class AgeTable {
   /** When it began to count, monotonic ms. */
   readonly originAt: number;
   // Oldest first; of hours in which nothing was registered there is none.
-  readonly #cohorts: Cohort[] = [];
+  #cohorts: Cohort[] = [];
   readonly #past = {
     reached: new Array<number>(countedAges).fill(0),
     left: new Array<number>(countedAges).fill(0),
@@ -171,7 +171,7 @@ export class AgeTable {
         alive: [...alive],
         ceilings: [...ceilings],
       }));
-    this.#cohorts.unshift(...earlier);
+    this.#cohorts = [...earlier, ...this.#cohorts];
     // However short this life will be.
     this.#countAt = this.originAt;
     for (let age = 0; age < countedAges; age += 1) {

@@ -43,6 +43,7 @@ export class SizeHistory {
   /** By how much a count of as many single events may differ from what is expected; 0 for what is no count. */
   readonly #noise: number;
   readonly #hours: Hour[] = [];
+  #isJudged = false;
 
   /** @param originAt when the first hour began, monotonic ms */
   constructor(originAt: number, hourMs: number, isCount: boolean) {
@@ -60,20 +61,23 @@ export class SizeHistory {
   goOn(hours: readonly HourlySize[]): void {
     if ((this.#hours[0]?.startAt ?? Infinity) < this.#originAt) return;
     const earlier = hours.filter(({ startAt }) => startAt < this.#originAt);
-    this.#hours.unshift(...earlier.map((hour) => ({ ...hour })));
+    this.#hours.unshift(...earlier.slice(-rememberedHours).map((hour) => ({ ...hour })));
     this.#hours.splice(0, this.#hours.length - rememberedHours);
   }
 
-  /** Takes the size as it is now. Returns whether an hour is over. */
+  /** Takes the size as it is now. Returns whether an hour is over, or it is the first size of this life. */
   add(at: number, size: number): boolean {
     const latest = this.#hours.at(-1);
-    const isOfThisLife = latest !== undefined && latest.startAt >= this.#originAt;
-    if (isOfThisLife && at < latest.startAt + this.hourMs) {
+    const isFirst = !this.#isJudged;
+    this.#isJudged = true;
+    // An hour that an earlier life began goes on: lives of minutes are no hours.
+    const endAt = latest === undefined ? Number.NEGATIVE_INFINITY : latest.startAt + this.hourMs;
+    if (latest !== undefined && at < endAt) {
       latest.floor = Math.min(latest.floor, size);
-      return false;
+      return isFirst;
     }
     const startAt = this.#originAt + Math.floor((at - this.#originAt) / this.hourMs) * this.hourMs;
-    this.#hours.push({ startAt, floor: size });
+    this.#hours.push({ startAt: Math.max(startAt, endAt), floor: size });
     if (this.#hours.length > rememberedHours) this.#hours.shift();
     return true;
   }

@@ -175,7 +175,9 @@ export class BeforeSweepGate {
     const { tracker, slot } = hook;
     const failed = failure !== undefined;
     hook.call = undefined;
-    if (hook.isAbandoned || !tracker.stamps.holds(slot, hook.generation)) {
+    // One that is not known any more: what another entry of the batch has set off has stopped it.
+    const isKnown = this.stateOf(tracker, slot) === hook;
+    if (hook.isAbandoned || !isKnown || !tracker.stamps.holds(slot, hook.generation)) {
       tracker.beforeSweepTotal.aborted += 1;
       this.#forget(hook);
       return;

@@ -207,7 +207,11 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
     // If nothing takes it now, every sweep looks at it.
     if (isThere && state === 'due') buckets.watch(slot);
     else if (isThere && (state === 'guarded' || state === 'held')) keep(tracker, slot, state);
-    else if (isThere) due.file(slot, state);
+    else if (isThere) {
+      // No sweep looks at it before it is due.
+      due.mark(slot, state);
+      due.file(slot, state);
+    }
     yield isThere && state === 'due' ? slot : undefined;
   }
 }

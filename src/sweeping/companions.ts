@@ -55,10 +55,15 @@ export class Companions<M extends StampedMap> {
     return this.#orphans.size;
   }
 
-  /** An entry was registered, or follows another one, or its leader's entry has left and it has not. */
-  hasJoinedOrParted(slot: number): void {
+  /**
+   * An entry was registered, or follows another one, or its leader's entry has left and it has not. Returns whether it is an
+   * orphan and was none: it may be due earlier than where it is filed.
+   */
+  hasJoinedOrParted(slot: number): boolean {
+    const before = this.#orphans.size;
     if (this.isOrphan(slot)) this.#orphans.add(slot);
     else this.forget(slot);
+    return this.#orphans.size > before;
   }
 
   /** The leader has a new key: what accompanies it is no orphan any more. */

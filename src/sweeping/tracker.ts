@@ -201,7 +201,8 @@ export class Tracker {
       if (!this.stamps.holds(slot, registered)) return;
     }
     if (leader !== undefined) {
-      this.companions.hasJoinedOrParted(slot);
+      // What has come back was filed before it was known whom it follows.
+      if (this.companions.hasJoinedOrParted(slot) && isBack) this.due.watch(slot);
       const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
       if (isBack || isWritten) leader.companionActive(this.companions.leaderKeyOf(slot), activeAt, !isBack);
     }

@@ -42,6 +42,17 @@ describe('what was counted in an earlier life', () => {
     expect(sizes).toEqual([{ startAt: -830, floor: 5 }]);
   });
 
+  it('is no more, and no larger, than can be added up and read again', () => {
+    const many = new Array(30).fill(1e308);
+    const { cohorts, past } = pastAgesOf(
+      record.with(4, [[-300, 1e308, 0, 0, -1, many, many]]).with(5, [many, []]),
+      Number,
+    );
+    const counts = new Array(9).fill(Number.MAX_SAFE_INTEGER);
+    expect(cohorts[0]).toMatchObject({ registered: counts[0], alive: counts, ceilings: counts });
+    expect(past.reached).toEqual(counts);
+  });
+
   it.each([
     ['a cohort that is no array', 4, [7]],
     ['a count that is no number', 5, [['many'], []]],

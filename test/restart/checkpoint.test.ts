@@ -101,6 +101,35 @@ describe('what happens while the journal is written anew', () => {
     ]);
   });
 
+  it('is known to the next life: a map that is released before it has begun', async () => {
+    const first = start();
+    const handle = first.registry.adopt('late', new Map([['a', 1]]), { persist: true });
+    await settled();
+    internalsOf(first.registry)?.restart.recorder?.writer.checkpoint();
+    handle.release();
+    await settled();
+    const next = await restart(first);
+    const again = next.registry.adopt('late', new Map<string, number>(), { persist: true });
+    await machine.clock.advance(minutes(1));
+    again.map.set('a', 1);
+    expect(machine.clock.now() - (again.stamps('a')?.registeredAt as number)).toBe(0);
+  });
+
+  it('is known to the next life: what is awaited in a map that was released', async () => {
+    const first = start();
+    first.registry.adopt('late', new Map([['a', 1]]), { persist: true });
+    await machine.clock.advance(minutes(1));
+    const second = await restart(first);
+    second.registry.adopt('late', new Map<string, number>(), { persist: true }).release();
+    fill(second);
+    await settled();
+    await (await inTheMidst(second)).end();
+    const third = await restart(second);
+    const again = third.registry.adopt('late', new Map<string, number>(), { persist: true });
+    again.map.set('a', 1);
+    expect(machine.clock.now() - (again.stamps('a')?.registeredAt as number)).toBe(minutes(1));
+  });
+
   it('is known to the next life: a dead letter that is tried again', async () => {
     let isDown = true;
     const options: LifeOptions = {

@@ -353,6 +353,31 @@ describe('persist: { encode, decode }', () => {
     expect([...third.runs.values()]).toEqual([{ text: 'changed' }, { text: 'two' }, { text: 'one' }]);
   });
 
+  it.each([false, true])(
+    'writes nothing of an entry that encode has removed, its place taken: %s',
+    async (isTaken) => {
+      const encode = (run: Run, key: unknown): unknown => {
+        if (run.announced) first.runs.delete(key);
+        if (run.announced && isTaken) first.runs.set('other', {});
+        return run;
+      };
+      const options = { maps: { runs: { persist: { encode } } } };
+      const first = start(options);
+      const changed: Run = {};
+      first.runs.set('at its registration', { announced: true }).set('later', changed);
+      await written();
+      changed.announced = true;
+      first.runs.set('later', changed);
+      const next = await restart(first, options);
+      await machine.clock.advance(minutes(11));
+      expect(first.told.map(({ key, reason }) => [key, reason])).toEqual([
+        ['at its registration', 'deleted'],
+        ['later', 'deleted'],
+      ]);
+      expect(next.told.map(({ key, reason }) => [key, reason])).toEqual(isTaken ? [['other', 'lost']] : []);
+    },
+  );
+
   it('writes no value that is as it was, however often it is set', async () => {
     const first = start({ maps: { runs: { persist } } });
     const run = { text: 'the one and only' };

@@ -41,6 +41,12 @@ const verdictOf = (life: Life) => life.registry.report().maps[0]?.leak;
 const comeBack = ({ runs }: Life): void => {
   for (const id of leaked) runs.set(id, {});
 };
+/** A life in which ten more runs come, and nothing leaves. */
+function startAndAdd(n: number): Life {
+  const life = machine.start(decoding);
+  for (let run = 0; run < 10; run += 1) life.runs.set(`stays-${n}-${run}`, {});
+  return life;
+}
 /** So that the next life begins in another place on every clock. */
 const down = (ms: number) => machine.clock.advance(ms);
 
@@ -117,6 +123,18 @@ describe('a leak verdict', () => {
     const next = await machine.restart(life, decoding);
     await churn(next, 6, 0);
     expect(verdictOf(next)?.state).toBe('ok');
+  });
+
+  it('takes lives of five minutes for no hours', async () => {
+    const states: unknown[] = [];
+    for (let n = 0; n < 50; n += 1) {
+      const life = startAndAdd(n);
+      await machine.clock.advance(minutes(5));
+      states.push(verdictOf(life)?.state);
+      await life.registry.close();
+    }
+    // The 48th ends with the fourth hour.
+    expect(states.indexOf('growing')).toBe(47);
   });
 
   it('does not count the time between two lives as time in which something stayed', async () => {

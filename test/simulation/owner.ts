@@ -293,6 +293,7 @@ export class Owner {
       if ((event as SweepReport).skipped === 'late-tick') process.model.hasSkipped();
       else process.sweeps.clear();
       process.finishedPasses += 1;
+      process.passFinishedIn = simulation.act;
       simulation.time.unseenJumpAt = Number.POSITIVE_INFINITY;
     }
   }

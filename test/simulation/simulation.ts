@@ -71,6 +71,8 @@ export interface SimulatedProcess {
   /** Sweeps that were asked for and are not over. */
   readonly sweeps: Set<Promise<unknown>>;
   finishedPasses: number;
+  /** The act in which the last of them ended; -1 before the first. */
+  passFinishedIn: number;
   /** Calls of `sweep()` that have not returned. */
   startingSweeps: number;
   /** Holds that are not released, in the order in which they were taken. */
@@ -307,6 +309,7 @@ export class Simulation {
       sweeps: new Set(),
       startingSweeps: 0,
       finishedPasses: 0,
+      passFinishedIn: -1,
       holds: [],
       refused: new Map(),
     };

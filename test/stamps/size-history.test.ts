@@ -65,15 +65,22 @@ describe('a size by hours', () => {
 });
 
 describe('a size history that outlasts its process', () => {
-  it('goes on with the hours of the last life, and begins one of its own', () => {
+  it('goes on with the hours of the last life, the one that it had begun among them', () => {
     const before = new SizeHistory(0, HOUR, true);
     for (let hour = 0; hour < 3; hour += 1) before.add(hour * HOUR, 10 * hour);
     const sizes = new SizeHistory(2.5 * HOUR, HOUR, true);
     sizes.goOn(before.hours);
     sizes.goOn(before.hours);
-    expect(sizes.add(2.6 * HOUR, 25)).toBe(true);
-    expect(sizes.hours.map(({ floor }) => floor)).toEqual([0, 10, 20, 25]);
-    expect(sizes.growth(3)).toMatchObject({ grown: 25, sinceAt: 0 });
+    const added = [2.6, 2.9, 3.1, 3.9, 4].map((hour) => sizes.add(hour * HOUR, 10 * hour));
+    expect(added).toEqual([true, false, true, false, true]);
+    expect(sizes.hours.map(({ startAt, floor }) => [startAt / HOUR, floor])).toEqual([
+      [0, 0],
+      [1, 10],
+      [2, 20],
+      [3, 31],
+      [4, 40],
+    ]);
+    expect(sizes.growth(4)).toMatchObject({ grown: 40, sinceAt: 0 });
   });
 
   it('remembers a week, over all lives', () => {

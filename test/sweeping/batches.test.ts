@@ -136,6 +136,29 @@ describe('a beforeSweep for many entries at once', () => {
     end();
   });
 
+  it.each(['stop', 'detach'] as const)(
+    'removes no more once a dispose of one of them has called %s()',
+    async (how) => {
+      const gone: string[] = [];
+      const { clock, calls, fill, keys, registry } = setup({
+        dispose: (_value, key) => {
+          gone.push(key);
+          registry[how]();
+        },
+      });
+      fill(3);
+      await clock.advance(60_000);
+      calls[0]?.answer();
+      await clock.advance(0);
+      expect([gone, keys()]).toEqual([['k0'], ['k1', 'k2']]);
+      if (how === 'detach') return;
+      void registry.sweep();
+      await clock.advance(0);
+      expect(calls[1]?.keys).toEqual(['k1', 'k2']);
+      registry.detach();
+    },
+  );
+
   it('counts as one of the 32 that run at once', async () => {
     const { clock, calls, fill, registry, end } = setup({ batch: 2 });
     fill(80);

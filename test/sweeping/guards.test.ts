@@ -76,6 +76,22 @@ describe('a guard that holds', () => {
     end();
   });
 
+  it('counts no more once an eviction has found that it does not', async () => {
+    const { clock, sessions, row, end } = guarded({ maxIdle: '10m', maxEntries: 2 });
+    const session: Session = { inFlight: true };
+    sessions.set('s', session);
+    await clock.advance(12 * minute);
+    expect(row()).toMatchObject({ guarded: 1, overdue: 1 });
+    session.inFlight = false;
+    // It was active later than what is evicted.
+    await clock.advance(1);
+    sessions.set('a', {}).set('b', {}).set('s', session);
+    await clock.advance(minute);
+    expect([...sessions.keys()]).toEqual(['s', 'b']);
+    expect(row()).toMatchObject({ guarded: 0, overdue: 0 });
+    end();
+  });
+
   it('does not outlast maxAge', async () => {
     const { clock, sessions, end } = guarded({ maxIdle: '2m', maxAge: '1h' });
     sessions.set('s', { inFlight: true });

@@ -105,6 +105,22 @@ describe('companions whose value names the key of their leader', () => {
     registry.stop();
   });
 
+  it('that come to name a key that is not there are orphans from then on', async () => {
+    const { clock, sessions, tokens, gone, registry } = setup({ ttl: '24h' });
+    sessions.set('s', 1);
+    const seen = { session: 's' };
+    tokens.set('set', { session: 's' }).set('touched', seen).set('stays', { session: 's' });
+    await clock.advance(minutes(1));
+    tokens.set('set', { session: 'gone' });
+    seen.session = 'gone';
+    registry.touch('tokens', 'touched');
+    await clock.advance(minutes(29));
+    expect(gone).toEqual([]);
+    await clock.advance(minutes(2));
+    expect(gone).toEqual(['set swept', 'touched swept']);
+    registry.stop();
+  });
+
   it('that name nobody are no orphans, and stay', async () => {
     const { clock, tokens, registry } = setup();
     tokens.set('anonymous', { session: undefined });
@@ -205,6 +221,18 @@ describe('companions whose value names the key of their leader', () => {
     expect([...next.tokens.keys()]).toEqual(['t']);
     next.sessions.delete('s');
     expect(next.gone).toEqual(['s deleted', 't companion']);
+    for (const { registry } of [first, next]) registry.stop();
+  });
+
+  it('are orphans after a restart that their leader did not come back from', async () => {
+    const persist = { encode: (value: unknown) => value, decode: (json: unknown) => json as never };
+    const first = setup({ persist });
+    first.sessions.set('s', 1);
+    first.tokens.set('t', { session: 's' });
+    const next = setup({ persist });
+    next.registry.restore(first.registry.snapshot());
+    await next.clock.advance(minutes(32));
+    expect(next.gone).toEqual(['t swept']);
     for (const { registry } of [first, next]) registry.stop();
   });
 
