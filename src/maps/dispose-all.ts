@@ -11,23 +11,27 @@ import { TimerQueue } from '../time/timer-queue.js';
  * observed are left alone. What is set meanwhile stays.
  *
  * @param deadlineAt when it gives up, monotonic ms
+ * @param isLeft says whether the registry has been left at once meanwhile: nothing more is removed then
  * @returns how many entries are still there, or have a `dispose` that has not settled
  */
-export async function disposeAll(engine: Engine, deadlineAt: number): Promise<number> {
+export async function disposeAll(engine: Engine, deadlineAt: number, isLeft: () => boolean): Promise<number> {
   const { timeline, sliceBudgetMs } = engine;
   const disposals = new Set<Promise<void>>();
   engine.disposals = disposals;
   const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
   let undisposed = 0;
-  for (const tracker of leadersFirst(engine.trackers)) {
-    if (tracker.observing) continue;
+  const trackers = leadersFirst(engine.trackers).filter(({ observing }) => !observing);
+  for (const tracker of trackers) {
     for (const [, slot, generation] of tracker.stamps.present()) {
+      if (isLeft()) break;
       const isOver = timeline.now() >= deadlineAt;
       if (isOver || !closeOut(tracker, slot, generation)) undisposed += 1;
       if (slices.isOver()) await slices.giveWay();
     }
   }
   slices.end();
+  // The maps that were given back have no stamps any more.
+  if (isLeft()) undisposed = trackers.reduce((sum, { native }) => sum + native.size(), 0);
   engine.disposals = undefined;
   if (disposals.size > 0) {
     await isFulfilledBy(deadlineAt, Promise.all(disposals), new TimerQueue(timeline.clock));

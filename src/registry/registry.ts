@@ -419,7 +419,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     timers.clear();
     await restart.close(deadlineAt);
     // What is in the journal stays there: it is closed.
-    const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt) : 0;
+    const isLeft = (): boolean => this.#detached !== undefined;
+    const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt, isLeft) : 0;
     this.#leave();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.
     return { undelivered: deliveries?.undelivered ?? 0, undisposed };

@@ -260,6 +260,23 @@ describe('detach()', () => {
 });
 
 describe('close({ dispose: true })', () => {
+  it('removes nothing more once a dispose detaches, and counts what is left', async () => {
+    const disposed: unknown[] = [];
+    const dispose = (_value: unknown, key: unknown): void => {
+      disposed.push(key);
+      if (key === 'b') registry.detach();
+    };
+    const adopted = new Map([...'abc'].map((key) => [key, 1]));
+    const registry = createRegistry({
+      maps: { adopted: { adopt: adopted, dispose }, others: { dispose } },
+      clock: createManualClock(),
+    });
+    registry.maps.others.set('d', 1);
+    expect(await registry.close({ dispose: true })).toEqual({ undelivered: 0, undisposed: 2 });
+    expect(disposed).toEqual(['a', 'b']);
+    expect([...adopted.keys(), ...registry.maps.others.keys()]).toEqual(['c', 'd']);
+  });
+
   interface Session {
     id: string;
   }
