@@ -45,9 +45,16 @@ export interface Explanation {
 /**
  * Says of one entry why it is still there and what will happen to it next, as of this moment. Calls its policy functions;
  * removes, counts and remembers nothing.
+ *
+ * @param shown how another key is shown that it names: that of its leader
  */
-export function explain(engine: Engine, tracker: Tracker, key: unknown): Explanation {
-  return new Explainer(engine, tracker, key).explanation();
+export function explain(
+  engine: Engine,
+  tracker: Tracker,
+  key: unknown,
+  shown: (key: unknown) => string = shownKey,
+): Explanation {
+  return new Explainer(engine, tracker, key, shown).explanation();
 }
 
 /** Returns a duration for people: `5m`, `23h`, `0ms`. */
@@ -59,12 +66,14 @@ class Explainer {
   readonly #engine: Engine;
   readonly #tracker: Tracker;
   readonly #key: unknown;
+  readonly #shown: (key: unknown) => string;
   readonly #now: number;
 
-  constructor(engine: Engine, tracker: Tracker, key: unknown) {
+  constructor(engine: Engine, tracker: Tracker, key: unknown, shown: (key: unknown) => string) {
     this.#engine = engine;
     this.#tracker = tracker;
     this.#key = key;
+    this.#shown = shown;
     engine.timeline.notice();
     this.#now = engine.timeline.now();
   }
@@ -243,7 +252,7 @@ class Explainer {
     const slot = stamps.slotOf(this.#key);
     return companions.keys === undefined || slot === undefined
       ? ''
-      : ` under ${shownKey(companions.leaderKeyOf(slot))}`;
+      : ` under ${this.#shown(companions.leaderKeyOf(slot))}`;
   }
 
   #activity(slot: number): string {

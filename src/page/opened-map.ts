@@ -95,7 +95,7 @@ export function findEntry({ stamps }: Tracker, typed: string): number | undefine
 }
 
 function entryLine({ engine }: RegistryInternals, tracker: Tracker, keys: KeyWords, key: unknown): EntryLine {
-  const { state, why } = explain(engine, tracker, key);
+  const { state, why } = explain(engine, tracker, key, keys.key);
   const slot = tracker.stamps.slotOf(key);
   const generation = slot === undefined ? undefined : tracker.stamps.generation[slot];
   return { key: keys.key(key), generation, state, why };

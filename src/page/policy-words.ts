@@ -31,9 +31,9 @@ function* staying({
         `without one there ${orphans} (orphanAfter)`,
     );
   }
-  if (sweepEveryMs !== undefined) words.push(`looked at every ${span(sweepEveryMs)} (sweepEvery)`);
   if (words.length === 0) yield 'no lifetime: an entry stays until its owner deletes it';
   yield* words;
+  if (sweepEveryMs !== undefined) yield `looked at every ${span(sweepEveryMs)} (sweepEvery)`;
 }
 
 function* holding({ activeAt, keepWhile }: AnyPolicy): Generator<string> {

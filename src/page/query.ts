@@ -39,8 +39,9 @@ export function readQuery(search: string): PageQuery {
 /** Writes a query as it is read, without what is the default; empty if all is. */
 export function searchOf(query: Partial<PageQuery>): string {
   const written = new URLSearchParams();
-  for (const [name, value] of Object.entries({ ...query, page: query.page === 1 ? undefined : query.page })) {
-    if (value === undefined || value === '' || value === orders[0] || value === states[0]) continue;
+  const byDefault: Partial<PageQuery> = { filter: '', page: 1, sort: orders[0], state: states[0] };
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined || value === byDefault[name as keyof PageQuery]) continue;
     written.set(name, String(value));
   }
   return written.size === 0 ? '' : `?${written}`;

@@ -21,13 +21,19 @@ export const script = `'use strict';
   const put = (fresh) => {
     const tone = toneIn(document);
     const old = sections(document);
-    for (const [id, section] of sections(fresh)) {
+    const next = sections(fresh);
+    for (const [id, section] of old) if (!next.has(id)) section.remove();
+    let before;
+    for (const [id, section] of next) {
       const present = old.get(id);
+      if (present === undefined) before.after(document.adoptNode(section));
+      before = document.getElementById(id);
       if (present === undefined || present.outerHTML === section.outerHTML || isMarked(present)) continue;
       const focused = present.contains(document.activeElement) ? nameOf(document.activeElement) : undefined;
       const scrolled = present.querySelector('.wide')?.scrollLeft;
       const placed = document.adoptNode(section);
       present.replaceWith(placed);
+      before = placed;
       if (scrolled) placed.querySelector('.wide').scrollLeft = scrolled;
       if (focused !== undefined) {
         const again = [...placed.querySelectorAll('a, button, .wide')].find((element) => nameOf(element) === focused);

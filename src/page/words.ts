@@ -59,7 +59,9 @@ export const letterWords = ({ reason, cause, attempts, ambiguous }: LetterLine):
 export function journalWords({ bytes: size, waitingMs, isBehind, isLost, error }: JournalView): string {
   const waiting = isLost
     ? 'It belongs to somebody else now: nothing more is written.'
-    : `Something waits to be written for ${spanOr(waitingMs, 'no time')}.`;
+    : waitingMs === undefined
+      ? 'Nothing waits to be written.'
+      : `Something has waited to be written for ${span(waitingMs)}.`;
   const behind = isBehind ? ' Records were dropped, and what is live is yet to be written anew.' : '';
   return `${bytes(size)}. ${waiting}${behind}${error === undefined ? '' : ` The last attempt failed: ${error}`}`;
 }

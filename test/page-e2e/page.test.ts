@@ -58,6 +58,22 @@ describe('the page in a browser', () => {
     await page.context().close();
   });
 
+  it('shows what comes while it is open, and no more what has gone', async () => {
+    const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    const added = registry.adopt('added', new Map([['a', 1]]));
+    const { page } = await open(`${await served(registry, { refresh: 1_000 })}/?map=added`);
+    expect(await page.locator('#opened').count()).toBe(1);
+    added.release();
+    registry.watch('listeners', () => 7);
+    await page.waitForSelector('#watched:has-text("listeners")');
+    expect(await page.locator('#opened').count()).toBe(0);
+    const order = "[...document.querySelectorAll('main > section[id]')].map(({ id }) => id).join()";
+    const live = await page.evaluate(order);
+    await page.reload();
+    expect(await page.evaluate(order)).toBe(live);
+    await page.context().close();
+  });
+
   it('keeps the focus, and asks nothing while it is hidden', async () => {
     const { registry } = await busy();
     const { page } = await open(await served(registry, { refresh: 1_000 }));

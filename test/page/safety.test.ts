@@ -2,7 +2,7 @@ import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
-import { readQuery } from '../../src/page/query.ts';
+import { readQuery, searchOf } from '../../src/page/query.ts';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { ask } from '../http/serving.ts';
@@ -332,6 +332,11 @@ describe.each(Object.keys(hostile) as (keyof typeof hostile)[])(
   },
 );
 
+it('a query is read as it was written, also of a map that is called as a state or an order is', () => {
+  for (const search of ['?map=any', '?map=worst', '?filter=any&map=x', '?state=leaking&sort=size&page=2', ''])
+    expect(searchOf(readQuery(search))).toBe(search);
+});
+
 it('a filter is cut: it is in the address of each map', () => {
   expect(readQuery(`filter=${'x'.repeat(10_000)}`).filter).toHaveLength(128);
 });
@@ -387,6 +392,22 @@ describe('what is secret', () => {
     expect(text).toContain('TypeError');
     const found = await send(`${masked}/find?map=runs`, { key: 'key-2' });
     expect(found.headers.get('location')).toMatch(/entry=\d+$/);
+  });
+
+  it('shows no key of a leader with masked', async () => {
+    const registry = createRegistry({
+      maps: {
+        sessions: { maxIdle: '1h' },
+        runs: { follows: { map: 'sessions', key: ({ session }: { session: string }) => session } },
+      },
+      clock: createManualClock(),
+    });
+    registry.maps.sessions.set('key-1', 1);
+    registry.maps.runs.set('r', { session: 'key-1' });
+    expect(await everything(await served(registry))).toContain("in 'sessions' under 'key-1'");
+    const text = await everything(await served(registry, { keys: 'masked' }));
+    expect(text).toContain("in 'sessions' under (masked)");
+    expect(text).not.toContain('key-1');
   });
 });
 

@@ -248,6 +248,15 @@ describe('a map that is opened', () => {
     expect(none).toEqual(['no lifetime: an entry stays until its owner deletes it']);
   });
 
+  it('says that there is no lifetime, however often the map is looked at', async () => {
+    const registry = createRegistry({ maps: { runs: { sweepEvery: '5s' } }, clock: createManualClock() });
+    const { policy } = (await dataAt(`${await served(registry)}/report.json?map=runs`)).opened;
+    expect(policy).toEqual([
+      'no lifetime: an entry stays until its owner deletes it',
+      'looked at every 5s (sweepEvery)',
+    ]);
+  });
+
   it('says what is held longest and from where, and what has come of its beforeSweep', async () => {
     const clock = createManualClock();
     const registry = createRegistry({

@@ -39,6 +39,27 @@ const effect = async ({ id, key }: EndingMessage, client: pg.PoolClient): Promis
 };
 const effects = (): string[] => server.sql('select id from effects order by id').split('\n').filter(Boolean);
 
+describe('drainOutbox with a pause', () => {
+  it('ends at once when it is aborted while its last batch is under way', async () => {
+    const stop = new AbortController();
+    const looking = Object.create(pool) as pg.Pool;
+    looking.connect = (() => {
+      stop.abort();
+      return pool.connect();
+    }) as never;
+    const drained = drainOutbox(looking, effect, { every: '1h', signal: stop.signal });
+    expect(await drained).toEqual({ handled: 0, failed: 0 });
+  });
+
+  it('does not go on asking tables of a later version', async () => {
+    await drainOutbox(pool, effect);
+    server.sql('update mapsweep.layout set version = 2');
+    await expect(drainOutbox(pool, effect, { every: '1h' })).rejects.toMatchObject({
+      code: 'ERR_JOURNAL_VERSION',
+    });
+  });
+});
+
 describe('toOutbox', () => {
   it('has an ending once, however often it is delivered, also in one turn', async () => {
     const deliver = toOutbox(pool);

@@ -1,3 +1,4 @@
+import type { MapsweepError } from '../../errors.js';
 import { describe, shownError } from '../../events/shown.js';
 import { type Duration, durationMs, timerRange } from '../../policy/duration.js';
 import { invalidType, readInteger, readOptions } from '../../policy/read-options.js';
@@ -56,7 +57,7 @@ const longestError = 500;
  * Resolves when nothing is due any more, or `signal` is aborted. Rejects when PostgreSQL cannot be asked, unless `every`
  * is given: then it is tried again.
  *
- * @throws MapsweepError, as a rejection, `ERR_OUTBOX_IO`
+ * @throws MapsweepError, as a rejection, `ERR_OUTBOX_IO`, or `ERR_JOURNAL_VERSION` if the tables are a later version's
  */
 export async function drainOutbox<Client extends PostgresClient>(
   pool: Omit<PostgresPool, 'connect'> & { connect(): Promise<Client> },
@@ -95,7 +96,8 @@ export async function drainOutbox<Client extends PostgresClient>(
       total.failed += failed;
       found = handled + failed;
     } catch (error) {
-      if (every === undefined) throw error;
+      // What is no outage does not pass by itself.
+      if (every === undefined || (error as MapsweepError).code !== 'ERR_OUTBOX_IO') throw error;
     }
     if (found > 0) continue;
     if (every === undefined) break;
@@ -115,6 +117,8 @@ function pauseUnless(signal: AbortSignal | undefined, ms: number): Promise<void>
     };
     const timer = realSetTimeout(end, ms);
     signal?.addEventListener('abort', end);
+    // It may have been aborted during the batch.
+    if (signal?.aborted) end();
   });
 }
 
