@@ -116,7 +116,7 @@ export class LeakMonitor {
       size,
       bound: boundOf(tracker),
       // What an entry weighs is known where there is a `weigh`.
-      heapRoom: () => (bytes > 0 ? (heapRoom() * size) / bytes : undefined),
+      heapRoom: () => (bytes > 0 ? (heapRoom() * tracker.native.size()) / bytes : undefined),
     });
     if (weight === undefined) return ofEntries;
     const ofWeight = weight.judge({ ...now, size: bytes, heapRoom });

@@ -47,6 +47,8 @@ export interface EndingsHost {
 export interface AbsentRuns {
   endAbsent(key: unknown, options: EndOptions): 'claimed' | 'duplicate' | undefined;
   settleAbsent(key: unknown): 'settled' | 'duplicate' | undefined;
+  /** Returns whether a run that has not come back has this key. */
+  hasAbsent(key: unknown): boolean;
 }
 
 /** A registration whose end is claimed. */
@@ -121,18 +123,14 @@ export class Endings implements ClaimKeeper {
     const source = stamps.slotOf(from);
     const target = stamps.slotOf(to);
     if (source === undefined) {
-      const absent = target === undefined ? undefined : this.#host.absent.settleAbsent(from);
+      const absent = target === undefined ? undefined : this.#transferAbsent(from, target);
       if (absent === 'settled') return 'transferred';
-      if (this.#host.tombstones.get(from) === undefined) return 'unknown';
-      this.#duplicate();
-      return 'duplicate';
+      if (absent === undefined && this.#host.tombstones.get(from) === undefined) return 'unknown';
+      return this.#duplicate();
     }
     if (target === undefined) return 'unknown';
     if (source === target) return 'transferred';
-    if (this.isClaimed(source)) {
-      this.#duplicate();
-      return 'duplicate';
-    }
+    if (this.isClaimed(source)) return this.#duplicate();
     if (this.#host.ids !== undefined && this.idOf(source) === this.idOf(target)) {
       this.#moveOver(source, target);
       return 'transferred';
@@ -141,6 +139,13 @@ export class Endings implements ClaimKeeper {
     if (this.isClaimed(target)) return this.#duplicate();
     this.settleSilently(source, from);
     return 'transferred';
+  }
+
+  #transferAbsent(from: unknown, target: number): 'settled' | 'duplicate' | undefined {
+    const { absent } = this.#host;
+    // Nobody would hear of the end of `from`, here too.
+    if (this.isClaimed(target)) return absent.hasAbsent(from) ? 'duplicate' : undefined;
+    return absent.settleAbsent(from);
   }
 
   /** A run goes on under another key that was set with its id, and counted as nothing new: now that one is the run. */

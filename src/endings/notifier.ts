@@ -296,6 +296,11 @@ export class Notifier<K, V> {
     return this.#pending.has(id) || this.#letters.has(id);
   }
 
+  /** Returns whether an ending is a dead letter here. */
+  isDead(id: string): boolean {
+    return this.#letters.has(id);
+  }
+
   #accept(open: OpenObligation<K, V>, since: number, isHeld: boolean): void {
     if (this.owes(open.event.id)) return;
     const obligation = newObligation(open, since, isHeld);

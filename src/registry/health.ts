@@ -54,7 +54,7 @@ function* journalFailures({ engine, restart }: RegistryInternals): Generator<str
   yield `the journal ${shownKey(recorder.journalName)} has taken nothing for ${span(waitedMs)}${what}${why}`;
 }
 
-function warningsOf({ engine, leaks, watched, deliveries }: RegistryInternals): string[] {
+function warningsOf({ engine, leaks, watched, deliveries, isClosed }: RegistryInternals): string[] {
   const warnings: string[] = [];
   for (const tracker of engine.trackers.values()) {
     const { state, reason } = leaks.verdictOf(tracker);
@@ -70,6 +70,6 @@ function warningsOf({ engine, leaks, watched, deliveries }: RegistryInternals): 
   const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)
     warnings.push(`${letters} ${letters === 1 ? 'ending was' : 'endings were'} given up: see deadLetters()`);
-  if (engine.isStopped) warnings.push('sweeping was stopped by hand');
+  if (engine.isStopped) warnings.push(isClosed ? 'the registry is closed' : 'sweeping was stopped by hand');
   return warnings;
 }

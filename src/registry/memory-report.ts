@@ -157,7 +157,7 @@ export function printedMemoryReport(report: MemoryReport, parts: RegistryInterna
     const share = map.shareOfHeap === undefined ? '' : ` (${percent(map.shareOfHeap)} of the heap)`;
     lines.push(
       `  ${map.name}: ${map.size} entries, ${percent(map.shareOfEntries)} of all${weight}${share}, ` +
-        `+${map.perHour} an hour, oldest ${span(map.oldestAgeMs ?? 0)}, ${map.guarded} guarded, ${map.verdict}`,
+        `${signed(map.perHour)} an hour, oldest ${span(map.oldestAgeMs ?? 0)}, ${map.guarded} guarded, ${map.verdict}`,
       `    oldest keys: ${map.oldestKeys.map(String).join(', ')}`,
       ...map.sites
         .slice(0, mostKeys)
@@ -166,7 +166,9 @@ export function printedMemoryReport(report: MemoryReport, parts: RegistryInterna
   }
   if (report.watched.length > 0) lines.push('', 'watched sizes:');
   for (const { name, size, max, perHour, verdict } of report.watched) {
-    lines.push(`  ${name}: ${size}${max === undefined ? '' : ` of ${max}`}, +${perHour} an hour, ${verdict}`);
+    lines.push(
+      `  ${name}: ${size}${max === undefined ? '' : ` of ${max}`}, ${signed(perHour)} an hour, ${verdict}`,
+    );
   }
   return `${[...lines, '', String(reportOf(parts))].join('\n')}\n`;
 }
@@ -178,6 +180,7 @@ function countBy(kinds: readonly string[]): Record<string, number> {
 }
 
 const round = (number: number): number => Math.round(number * 1_000) / 1_000;
+const signed = (number: number): string => (number < 0 ? String(number) : `+${number}`);
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MB`;
 

@@ -106,6 +106,10 @@ export class Absences implements AbsentRuns, AbsentParts {
     return 'settled';
   }
 
+  hasAbsent(key: unknown): boolean {
+    return this.#runOf(key) !== undefined;
+  }
+
   /** Marks runs that have not come back as ended, by their generations: somebody else tells of their ends. */
   forfeit(generations: ReadonlySet<number>): void {
     const endings = this.#host.endings();

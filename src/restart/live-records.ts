@@ -62,14 +62,18 @@ function* owedRecords({ endings, deliveries, encoder, carried }: LiveParts): Gen
       const owing = deliveries.owing(event.id);
       return owing.length > 1 ? encoder.ending(tracker, event, { recipients: owing }) : undefined;
     };
+    // Between two steps it may be delivered, which is said at once: an ending that came behind that would be owed again.
     for (const { event, attempts, triedAt } of notifier.obligations()) {
-      yield others(event);
-      yield encoder.ending(tracker, event, { recipients, attempts, triedAt });
+      const all = others(event);
+      if (all !== undefined) yield all;
+      if (notifier.owes(event.id)) yield encoder.ending(tracker, event, { recipients, attempts, triedAt });
     }
     for (const { letter, diedAt } of notifier.letters()) {
-      yield others(letter.event);
-      yield encoder.ending(tracker, letter.event, { recipients, attempts: letter.attempts });
-      yield deadRecord(letter, encoder.instant(diedAt));
+      const { id, event, attempts } = letter;
+      const all = others(event);
+      if (all !== undefined) yield all;
+      if (notifier.isDead(id)) yield encoder.ending(tracker, event, { recipients, attempts });
+      if (notifier.isDead(id)) yield deadRecord(letter, encoder.instant(diedAt));
     }
   }
 }

@@ -186,7 +186,10 @@ export class BeforeSweepGate {
     if (failure?.isTold && !hook.isCancelled)
       this.#shared.failures.report(tracker.name, 'beforeSweep', key, failure.error);
     // Whoever was told may have removed it.
-    if (!tracker.stamps.holds(slot, hook.generation)) return;
+    if (!tracker.stamps.holds(slot, hook.generation)) {
+      this.#forget(hook);
+      return;
+    }
     const isLast = tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now());
     if (hook.isCancelled && !isLast) {
       this.#forget(hook);

@@ -106,7 +106,8 @@ export function leavesAt(tracker: Tracker, key: unknown, now: number): number {
   const ceiling = (tracker.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
   const own = state === 'guarded' || state === 'held' ? ceiling : deadline.at;
   const { leader } = tracker.companions;
-  return leader?.native.has(key) ? Math.min(own, leavesAt(leader, key, now)) : own;
+  const leaderKey = tracker.companions.leaderKeyOf(slot);
+  return leader?.native.has(leaderKey) ? Math.min(own, leavesAt(leader, leaderKey, now)) : own;
 }
 
 /** Returns whether something may leave at a time that nobody can say: a guard lets go, a hold ends, a retry succeeds. */

@@ -35,6 +35,8 @@ describe('registry.health()', () => {
     registry.stop();
     await clock.advance(600_000);
     expect(registry.health()).toEqual({ status: 'warning', reasons: ['sweeping was stopped by hand'] });
+    await registry.close();
+    expect(registry.health()).toEqual({ status: 'warning', reasons: ['the registry is closed'] });
   });
 
   it('warns of dead letters, and is ok once they are delivered', async () => {

@@ -870,6 +870,24 @@ describe('what a registry does without its owner', () => {
     expect(third.told).toMatchObject([{ key: 'b' }]);
   });
 
+  it('transfers none to a run that has ended, whose end was told, and none that has ended itself', async () => {
+    const first = start();
+    for (const key of ['a', 'ended']) first.runs.set(key, {});
+    first.registry.end('ended');
+    await written();
+    const next = await restart(first);
+    for (const key of ['b', 'c']) next.runs.set(key, {});
+    next.registry.end('b');
+    expect(next.registry.transfer('a', 'b')).toBe('duplicate');
+    expect(next.registry.transfer('ended', 'c')).toBe('duplicate');
+    expect(next.registry.transfer('nobody', 'b')).toBe('unknown');
+    await machine.clock.advance(minutes(30));
+    expect(next.told.map(({ key, reason }) => [key, reason])).toEqual([
+      ['b', 'completed'],
+      ['a', 'lost'],
+    ]);
+  });
+
   it('leaves alone a map that is tracked without a registry', () => {
     const map = new Map();
     const handle = adopt(map, { name: 'alone', maxIdle: '1h' });

@@ -135,6 +135,19 @@ describe('beforeSweep', () => {
 });
 
 describe('a beforeSweep that fails', () => {
+  it('is over when whoever is told of that removes the entry', async () => {
+    const { clock, registry, map, report, end } = hooked({
+      beforeSweep: () => Promise.reject(new Error('503')),
+    });
+    registry.on('callback-failed', () => void map.delete('a'));
+    map.set('a', 1);
+    map.set('b', 1);
+    await clock.advance(300_000);
+    expect([...map.keys()]).toEqual(['b']);
+    expect(report()).toMatchObject({ waiting: 1 });
+    end();
+  });
+
   it.each<[string, () => unknown]>([
     ['throws', () => assert(null)],
     ['rejects', () => Promise.reject(new Error('503'))],

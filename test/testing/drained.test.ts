@@ -2,6 +2,9 @@ import { AssertionError } from 'node:assert';
 import { createRegistry, TrackedMap } from 'mapsweep';
 import { assertDrained, createManualClock, drainWithin } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/registry/internals.ts';
+import type { Tracker } from '../../src/sweeping/tracker.ts';
+import { leavesAt } from '../../src/testing/drain.ts';
 
 describe('assertDrained(mapOrRegistry)', () => {
   it('returns for what is drained, and throws an AssertionError that names the map for what is not', () => {
@@ -23,6 +26,26 @@ describe('assertDrained(mapOrRegistry)', () => {
 });
 
 describe('drainWithin(mapOrRegistry, duration)', () => {
+  it('knows when what names its leader by another key will leave', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({
+      maps: {
+        sessions: { ttl: '5m' },
+        tokens: { follows: { map: 'sessions', key: ({ session }: { session: string }) => session } },
+      },
+      clock,
+    });
+    registry.maps.sessions.set('s', 1);
+    registry.maps.tokens.set('t', { session: 's' });
+    await clock.advance(60_000);
+    // Not the leader of that token.
+    registry.maps.sessions.set('t', 2);
+    const tracker = internalsOf(registry)?.engine.trackers.get('tokens') as Tracker;
+    const now = clock.monotonic();
+    expect(leavesAt(tracker, 't', now) - now).toBe(240_000);
+    expect(await drainWithin(registry, '1h')).toMatchObject({ drained: true });
+  });
+
   it('says whether it drained, after how much time, and what is left', async () => {
     const clock = createManualClock();
     const registry = createRegistry<{ runs: Map<string, number> }>({ maps: { runs: { ttl: '5m' } }, clock });
