@@ -1,5 +1,5 @@
 /**
- * The last act: a smaller batch on mapsweep, killed with SIGKILL in the middle of it, twice, and started again on what
+ * `--crash`: a smaller batch on mapsweep, killed with SIGKILL in the middle of it, twice, and started again on what
  * is on disk.
  *
  * The seed says when to kill, with a request under way. What

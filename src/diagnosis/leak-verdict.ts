@@ -34,7 +34,7 @@ export const worse = (one: LeakVerdict, other: LeakVerdict): LeakVerdict =>
   ranks[other.state] > ranks[one.state] ? other : one;
 
 /** Returns the verdict about what does not leak. */
-export const okVerdict = (by: LeakVerdict['by'] = 'entries'): LeakVerdict =>
+export const okVerdict = (by: LeakVerdict['by']): LeakVerdict =>
   Object.freeze({
     state: 'ok',
     reason: 'nothing speaks for a leak',

@@ -61,7 +61,7 @@ export interface EndedPolicy<K, V, Name extends string = string> {
   concurrency?: number;
   /** How many endings wait for delivery; further ones become dead letters at once. From 1. Default 1,000,000. */
   maxPending?: number;
-  /** How many dead letters are kept; beyond it the oldest is dropped. From 1. Default 10,000. */
+  /** How many dead letters are kept; beyond it the oldest is dropped. 1 to 10,000,000. Default 10,000. */
   maxDeadLetters?: number;
   /** How long each of them is kept, also over restarts. From 1 ms. Default `'7d'`. */
   deadLetterTtl?: Duration;

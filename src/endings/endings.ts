@@ -281,8 +281,6 @@ export class Endings implements ClaimKeeper {
     this.endedTotal[reason] ??= 0;
   }
 
-  // --- ClaimKeeper --------------------------------------------------------------------------------------------------
-
   registered(slot: number, key: unknown, value: unknown): void {
     const { ids } = this.#host;
     if (ids === undefined) return;
@@ -350,8 +348,6 @@ export class Endings implements ClaimKeeper {
   endedSlots(): Iterable<number> {
     return this.#ended;
   }
-
-  // --- inside -------------------------------------------------------------------------------------------------------
 
   #runOf(slot: number, key: unknown): EndedRun {
     return { key, id: this.idOf(slot), generation: this.tracker.stamps.generation[slot] as number };

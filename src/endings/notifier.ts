@@ -14,7 +14,7 @@ import type { NotifierLimits, NotifierOptions, NotifierSink, ObligationLog } fro
 import { type LetterRecord, newObligation, type Obligation, type OpenObligation } from './obligation.js';
 import { RetryWaits } from './retry-waits.js';
 
-/** What a {@link Notifier} owes, for a snapshot. Instants are monotonic ms. */
+/** What a {@link Notifier} owes, as another one takes it over. Instants are monotonic ms. */
 export interface NotifierState<K, V> {
   /**
    * `attempts` counts those of the round, one that is in flight included; but not one that is `left`: it runs on in this process,

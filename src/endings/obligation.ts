@@ -18,7 +18,7 @@ export interface Obligation<K, V> {
   unsettled: number;
   /** It waits for `Notifier.start`. */
   isHeld: boolean;
-  /** An attempt that had timed out has succeeded while others were to come, or ran: those count for nothing. */
+  /** It was delivered, or somebody else delivers it: what comes of its other attempts counts for nothing. */
   isSettled: boolean;
   /** The dead letter that it has become. */
   record: LetterRecord<K, V> | undefined;

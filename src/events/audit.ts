@@ -7,7 +7,7 @@ export interface AuditedRemoval {
   readonly key: unknown;
   /** Why: `deleted`, `swept` and so on. */
   readonly reason: string;
-  /** The lifetime or cap by which the library removed it, or its leader's entry; empty if the owner did. */
+  /** The lifetime or cap by which the library removed it, or its leader's entry; empty if the owner did, or the registry was closed. */
   readonly rule: string;
   /** The map it follows. */
   readonly leader: string | undefined;

@@ -5,7 +5,7 @@ import type { EndedEvent } from './ended-event.js';
 import type { SweepReport } from './sweep-report.js';
 import { swallowRejection } from './unawaited.js';
 
-/** An entry that the library removed: `swept` because it was due, `evicted` because of `maxEntries` or `maxPerOwner`. */
+/** An entry that the library removed: `swept` because it was due, `evicted` because of `maxEntries`, `maxPerOwner` or `shed`. */
 export interface RemovedEvent {
   /** The map that it left. */
   readonly map: string;
@@ -19,7 +19,7 @@ export interface RemovedEvent {
   readonly registeredAt: number;
   /** Epoch ms. */
   readonly lastActiveAt: number;
-  /** What made it due, such as `ttl` or `rules[0].maxIdle`; `maxEntries` or `maxPerOwner` for one that was not due. */
+  /** What made it due, such as `ttl` or `rules[0].maxIdle`; `maxEntries`, `maxPerOwner` or `shed` for one that was not due. */
   readonly rule: string;
 }
 
@@ -130,7 +130,7 @@ export interface RegistryEvents {
   swept: RemovedEvent;
   /** The library removed an entry because of `maxEntries`, `maxPerOwner` or `shed`. Its value has been disposed of. */
   evicted: RemovedEvent;
-  /** A pass over the maps is over, or was left out. */
+  /** A sweep is over, or was left out. */
   'sweep-finished': SweepReport;
   /** A callback of yours failed. Where nobody listens, the first of each kind is a warning of the process. */
   'callback-failed': CallbackFailedEvent;

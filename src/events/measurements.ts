@@ -5,7 +5,7 @@ import type { EndedEvent } from './ended-event.js';
  * any time. Each is called after the state has changed, and must neither throw nor call back.
  */
 export interface Measurements {
-  /** A pass over all maps went through and took this long, ms. */
+  /** A sweep went through and took this long, ms. */
   sweepFinished?(durationMs: number): void;
   /** A slice of it held the event loop for this long, ms. */
   sliceFinished?(durationMs: number): void;

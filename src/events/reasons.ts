@@ -16,7 +16,7 @@ export type HookCause = 'swept' | 'evicted' | 'shed';
  * - `deleted`: the owner called `delete`
  * - `cleared`: the owner called `clear`
  * - `swept`: the sweeper removed the entry because it was due
- * - `evicted`: the entry was removed because of `maxEntries` or `maxPerOwner`
+ * - `evicted`: the entry was removed because of `maxEntries`, `maxPerOwner` or `shed`
  * - `companion`: the entry of the leader left, whichever way
  * - `closed`: the registry was closed with `dispose: true`
  */

@@ -1,4 +1,4 @@
-/** What one pass over all maps did. */
+/** What one sweep did. */
 export interface SweepReport {
   /** When it began, epoch ms. */
   readonly startedAt: number;
@@ -15,13 +15,13 @@ export interface SweepReport {
   /** Per map: what was removed because it was due, and what stayed although it is. */
   readonly maps: Readonly<Record<string, MapSweepReport>>;
   /**
-   * Why nothing was removed: `late-tick` where the timer came more than one interval late, `stopped` where the
-   * registry was stopped in the middle. `undefined`: the pass went through.
+   * Why it did not go through: `late-tick` where the timer came more than one interval late, `stopped` where the
+   * registry was stopped in the middle. `undefined`: it went through.
    */
   readonly skipped: 'late-tick' | 'stopped' | undefined;
 }
 
-/** One map's part of a pass. */
+/** One map's part of a sweep. */
 export interface MapSweepReport {
   /** Removed because it was due, companions not counted. */
   readonly swept: number;

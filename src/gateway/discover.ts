@@ -44,7 +44,7 @@ export type Discovery = Discovered[] & {
   /** Whether a limit cut the search, so that there may be more. Not enumerable: the list compares like any array. */
   readonly truncated: boolean;
   /**
-   * Paths of the objects that were not looked into, or not at all of their properties, in the order of the search; at
+   * Paths of the objects that were not looked into, or only at some of their properties, in the order of the search; at
    * most a hundred. An empty path is the root, of whose symbols too many match. Not enumerable either.
    */
   readonly leftOut: readonly string[];

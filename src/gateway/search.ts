@@ -63,7 +63,7 @@ const tooWide = new WeakMap<object, { properties: number; left: number }>();
 /** One search for collections, level by level, within its limits. It runs no code of what it looks at. */
 export class Search {
   readonly found: Discovered[] = [];
-  /** Paths of objects that were not looked into, or not at all of their properties; the first hundred. */
+  /** Paths of objects that were not looked into, or only at some of their properties; the first hundred. */
   readonly leftOut: string[] = [];
   readonly #limits: SearchLimits;
   readonly #beganAt = realMonotonic();

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 /** A form has a key, a token or nothing in it. */
 const longestFormBytes = 8_192;
 
-/** What has read the body of a request, or may read it. */
+/** A request whose body a parser has read, or that is still to be read. */
 export interface FormRequest {
   /** What a parser of Express or Fastify has made of it. */
   readonly body?: unknown;

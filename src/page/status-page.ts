@@ -46,7 +46,7 @@ export function statusPage<M extends RegistryMaps>(
   return handlerOf((request) => page.answer(request), [...toLook, 'POST']);
 }
 
-/** What is sent to by a form. */
+/** What forms are sent to, by POST. */
 const posted = ['token', 'find', 'redeliver', 'sweep'];
 
 /** As a browser is told to keep it: nothing runs or is loaded but what comes from here, and nobody frames it. */

@@ -135,7 +135,7 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   unstamped?: 'now' | 'expired' | ((value: V, key: K) => number);
   /**
-   * Work that has to succeed before a due entry is removed by a sweep, such as a delete in a database. The entry is
+   * Work that has to succeed before an entry is swept or evicted, such as a delete in a database. The entry is
    * still there when it runs. It runs beside the sweep, for `beforeSweepTimeout` at most, at most 32 at once, once an
    * entry at a time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
    * keeps the entry, and it is tried again later, with growing pauses; when `maxAge` is over it is tried once more, and

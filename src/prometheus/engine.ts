@@ -39,7 +39,7 @@ export const metricsOfEngine: readonly PulledMetric[] = [
 /**
  * There from the start, as zero, is what the policy of the map has, the `delete` of a map that was named in
  * `createRegistry`, and for the map of the endings `settled` and `deliver`; and under an empty map name the listeners of
- * the bus. Anything else, such as a callback of snapshots, appears with its first failure.
+ * the bus. Anything else, such as `persist.decode`, appears with its first failure.
  */
 function callbackErrors(parts: RegistryInternals): Sample[] {
   const { engine } = parts;

@@ -111,7 +111,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     weights,
     endings: undefined,
     tombstones,
-    deliveries: ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.log) : undefined,
+    deliveries: ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.recorder) : undefined,
     restart,
     lines,
     memory: undefined,

@@ -6,7 +6,7 @@ import type { RegistryInternals } from './internals.js';
 export interface Health {
   /**
    * - `ok`: nothing to do
-   * - `warning`: somebody should look: a map leaks or cannot be tracked, endings have died, or sweeping was stopped by
+   * - `warning`: somebody should look: a map or a size leaks, a map cannot be tracked, endings have died, or sweeping was stopped by
    *   hand
    * - `failing`: it does not do its work: the sweeper stands still, or the journal takes nothing
    */

@@ -7,7 +7,7 @@ import { watchedFigures } from './figures.js';
 import type { RegistryInternals } from './internals.js';
 import { reportOf } from './report.js';
 
-/** So many of the largest maps are told of in full, and with so many of their oldest keys. */
+/** So many of the largest maps are told of in full, and with so many of their oldest keys and sites. */
 const mostMaps = 100;
 const mostKeys = 5;
 

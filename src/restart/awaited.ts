@@ -72,6 +72,7 @@ export class Awaited {
     const known = this.#byId.get(entry.id);
     if (known === undefined || known.claimed) this.#byId.set(entry.id, entry);
   }
+
   #unidentify(entry: PastEntry): void {
     if (entry.id !== undefined && this.#byId?.get(entry.id) === entry) this.#byId.delete(entry.id);
   }

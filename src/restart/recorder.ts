@@ -156,7 +156,7 @@ export class Recorder implements ObligationLog {
     this.#parted.set(tracker.name, this.writer.saidCount);
   }
 
-  /** An entry of an earlier life was set again. Says what `MapRecorder.cameBack` does. */
+  /** An entry of an earlier life was set again. Returns what `MapRecorder.cameBack` does. */
   cameBack(tracker: Tracker, slot: number, { before, isSame }: { before: number; isSame: boolean }): boolean {
     return this.#recorders.get(tracker)?.cameBack(slot, before, isSame) ?? true;
   }
@@ -175,8 +175,6 @@ export class Recorder implements ObligationLog {
   forgotten(map: string, generation: number): void {
     this.writer.say(records.entriesRecord('left', this.#names.indexOf(map), [generation]));
   }
-
-  // --- endings ------------------------------------------------------------------------------------------------------
 
   /** A run has ended: it is delivered once that is written, if anybody is to be told. */
   ended(event: EndedEvent): void {
@@ -236,8 +234,6 @@ export class Recorder implements ObligationLog {
     return this.#journal.size;
   }
 
-  // --- the end of this life -------------------------------------------------------------------------------------------
-
   /**
    * Has everything written that waits, and gives the journal back. A disk that does not answer by the deadline is not
    * waited for.
@@ -282,8 +278,6 @@ export class Recorder implements ObligationLog {
       this.release();
     }
   }
-
-  // --- inside -------------------------------------------------------------------------------------------------------
 
   /** Writes down a claimed ending: before its entry leaves, if it does. */
   #conclude(event: EndedEvent): void {

@@ -18,7 +18,7 @@ import type { EndedEvent } from '../events/ended-event.js';
  * | `['back', map, …generations]` | these entries of an earlier life were set again |
  * | `['left', map, …generations]` | these entries have left |
  * | `['end', generation, key, reason, endedAt, age, idle, more]` | a run has ended, and its recipient has to be told |
- * | `['quiet', …generations]` | these runs have ended, and nobody has to be told |
+ * | `['quiet', generation]` | a run has ended, and nobody has to be told |
  * | `['failed', id, attempts, triedAt, at, recipient?]` | so many attempts to tell of it have begun, when the first did, and what time it is |
  * | `['done', id, recipient?]` | nobody has to be told any more: delivered, or dropped |
  * | `['dead', id, cause, attempts, ambiguous, at, diedAt, more?]` | a dead letter |
@@ -58,7 +58,7 @@ export interface EndMore {
   i: string;
   v?: unknown;
   d?: unknown;
-  /** Attempts that have failed. */
+  /** Attempts that have begun; left out if none has. */
   n?: number;
   /** When the first of them began. */
   t?: number;

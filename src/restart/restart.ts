@@ -4,7 +4,6 @@ import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
 import { takeAttempts } from '../endings/left-attempts.js';
 import type { NotifierState } from '../endings/notifier.js';
-import type { ObligationLog } from '../endings/notifier-options.js';
 import type { RunIds } from '../endings/run-ids.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
@@ -98,11 +97,6 @@ export class Restart {
       taken.journal.release();
       throw error;
     }
-  }
-
-  /** Whoever writes down what is owed. */
-  get log(): ObligationLog | undefined {
-    return this.recorder;
   }
 
   /** A map is there, and its entries have not been stamped yet. */
@@ -205,8 +199,6 @@ export class Restart {
   detach(): void {
     this.recorder?.detach();
   }
-
-  // --- inside -------------------------------------------------------------------------------------------------------
 
   #takeEntries(past: Past, isRecorded: boolean): void {
     const at = this.#host.engine.timeline.now();

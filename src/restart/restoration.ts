@@ -128,8 +128,6 @@ export class Restoration {
     this.#window.stop();
   }
 
-  // --- inside -------------------------------------------------------------------------------------------------------
-
   /** Returns the question whether an entry is known already, by an earlier take: that is asked about snapshots alone. */
   #knownEntries(): (map: string, entry: PastEntry) => boolean {
     if (this.#lastGenerations.size === 0) return () => false;

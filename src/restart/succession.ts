@@ -6,7 +6,7 @@ import type { Engine } from '../sweeping/engine.js';
 import { Slices } from '../time/slices.js';
 import type { Absences } from './absences.js';
 import type { JournalRecord, Portion, Successor } from './journal.js';
-import type { Left, PastEnding, PastEntry } from './left.js';
+import type { PastEnding, PastEntry } from './left.js';
 import { carriedRecords } from './live-records.js';
 import { Past, type PresentClocks } from './past.js';
 import type { Recorder } from './recorder.js';
@@ -114,8 +114,6 @@ export class Succession implements Successor {
     this.#host.failed(error);
   }
 
-  // --- inside -------------------------------------------------------------------------------------------------------
-
   *#portions(past: Past, endedMap: string): Generator<Portion> {
     let owed: Owed[] = [];
     for (const one of this.#owed(past, endedMap)) {
@@ -158,7 +156,7 @@ export class Succession implements Successor {
       };
     }
     const recipients = this.#host.deliveries()?.recipients ?? [];
-    for (const entry of (past as Left).maps.get(endedMap)?.entries.values() ?? []) {
+    for (const entry of past.maps.get(endedMap)?.entries.values() ?? []) {
       const { id, claimed } = entry;
       if (claimed || id === undefined || over.has(id)) continue;
       over.add(id);

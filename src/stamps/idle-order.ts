@@ -82,9 +82,7 @@ export class IdleOrder {
     if (this.#places.length <= capacity) return;
     const before = { size: this.#size, slots: this.#slots, activeAt: this.#activeAt, turn: this.#turn };
     const latestTurn = this.#latestTurn.slice(0, capacity);
-    const lastTurn = this.#lastTurn;
     this.clear();
-    this.#lastTurn = lastTurn;
     this.#latestTurn = latestTurn;
     this.#places = new Int32Array(capacity).fill(none);
     for (let place = 0; place < before.size; place += 1) {

@@ -248,7 +248,7 @@ export class StampStore<K> {
     this.#used = 0;
     this.#registrations.clear();
     this.#isInOrder = true;
-    if (this.#capacity <= initialCapacity * 64) return;
+    if (this.#capacity <= burstSize) return;
     this.#resize(initialCapacity);
   }
 

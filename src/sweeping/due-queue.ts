@@ -265,7 +265,7 @@ export class DueQueue {
     );
   }
 
-  // The map whose hold keeps an entry: its own or, beside an entry that is not beyond its `maxAge`, that of a follower.
+  // Whose hold keeps an entry: its own or, beside an entry that is not beyond its `maxAge`, that of a follower.
   #holderOf(slot: number, key: unknown, now: number): Keeper | undefined {
     if (this.#map.holds?.has(slot)) return { map: this.#map, slot };
     return this.#amongCompanions(key, now, (due, companion, companionKey) =>

@@ -70,7 +70,7 @@ export function lookAt(
 }
 
 /**
- * A guard or a hold was found to keep an entry, and its map stands in `due.keeper`: every sweep looks again until it lets
+ * A guard or a hold was found to keep an entry, and whose it is stands in `due.keeper`: every sweep looks again until it lets
  * go. A look that finds a guard counts as activity, so that the entry is idle from the end of that; of a hold the release does.
  */
 export function keep({ due }: Tracker, slot: number, keeping: Keeping): void {

@@ -23,7 +23,7 @@ export interface Removal {
   ended: EndedEvent | undefined;
   /** Why companions leave with it. */
   readonly ofCompanions: 'companion' | 'closed';
-  /** The lifetime by which the library removed the entry, or `maxEntries`. */
+  /** The lifetime by which the library removed the entry, or the cap: `maxEntries`, `maxPerOwner` or `shed`. */
   rule: string;
   /** What the audit is told of, in the order in which they left; `undefined` without one. */
   audited: AuditedRemoval[] | undefined;

@@ -34,7 +34,7 @@ interface KnownRun {
   readonly key: unknown;
   readonly generation: number;
   readonly isOpen: boolean;
-  /** It was alive when a snapshot was taken, and its key has not been set since. */
+  /** It was alive in an earlier life, and its key has not been set since. */
   readonly isAbsent?: boolean;
 }
 
@@ -172,7 +172,7 @@ function assertKnown(check: string, parts: RegistryInternals, runs: readonly End
   );
 }
 
-/** Runs that a snapshot held alive and that have not come back: they end as `lost` if they do not. */
+/** Runs that an earlier life left open and that have not come back: they end as `lost` if they do not. */
 export function openAbsentees({ endings, restart }: RegistryInternals): readonly PastEntry[] {
   if (endings === undefined) return [];
   const open = [...restart.restoration.absences.entries()].filter(

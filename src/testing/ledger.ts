@@ -121,7 +121,7 @@ export class MapLedger {
 export class Ledger {
   readonly #subject: Subject;
   readonly #open = new Map<Tracker, MapLedger>();
-  /** Every map that was seen, in the order in which they were registered. */
+  /** Every map that is tracked still, in the order in which they were first seen. */
   readonly maps: MapLedger[] = [];
   /** Maps that were given back in a stretch with more entries in them than before it. Nobody can say which. */
   readonly released: Array<{ readonly name: string; readonly before: number; readonly after: number }> = [];

@@ -11,7 +11,7 @@ export interface Clock {
   now(): number;
   /** Returns the milliseconds since an arbitrary origin. It never goes back, and may have a fraction. */
   monotonic(): number;
-  /** Calls `fn` once, `ms` from now. The handle is opaque; if it has `unref()`, that is called. */
+  /** Calls `fn` once, `ms` from now. The handle is opaque; if it has `ref()` and `unref()`, these are called. */
   setTimeout(fn: () => void, ms: number): unknown;
   /** Cancels a timer. Unknown and fired handles are ignored. */
   clearTimeout(handle: unknown): void;

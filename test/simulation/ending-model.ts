@@ -154,7 +154,9 @@ export class EndingModel {
   transfer(from: string, there: Registration | undefined, target: Registration | undefined): TransferResult {
     if (there === undefined) {
       const left = target === undefined ? undefined : this.#awaited.at('runs', from);
-      if (left !== undefined && !left.claimed) {
+      // The end of the target was told: nobody would hear of this one.
+      if (left !== undefined && (left.claimed || target?.isClaimed)) return 'duplicate';
+      if (left !== undefined) {
         this.#markLeft(left);
         return 'transferred';
       }

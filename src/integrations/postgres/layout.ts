@@ -45,7 +45,7 @@ const tables = (schema: string): Record<string, string> => ({
     lock bigint not null,
     first_number bigint not null default 1,
     settled_at timestamptz`,
-  // Records, a line each, in the order of their numbers. `epoch` says who has written them.
+  // Records, those of one append in a row, in the order of their numbers. `epoch` says who has written them.
   records: `
     instance text not null,
     number bigint not null,

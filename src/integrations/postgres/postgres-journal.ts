@@ -173,8 +173,6 @@ export class PostgresJournal implements Journal {
     this.#isThere(row);
   }
 
-  // --- inside -------------------------------------------------------------------------------------------------------
-
   async #do(records: readonly string[], act: (work: Work) => Promise<void>): Promise<void> {
     this.#assertOpen();
     if (this.#work !== undefined)

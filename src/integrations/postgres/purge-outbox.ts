@@ -21,7 +21,7 @@ const deletedAtOnce = 1_000;
  * Deletes endings that were handled long ago, some at a time. Nothing does so by itself: call it once in a while.
  *
  * @returns how many there were
- * @throws MapsweepError, as a rejection, `ERR_OUTBOX_IO`
+ * @throws MapsweepError, as a rejection, `ERR_OUTBOX_IO`, `ERR_JOURNAL_VERSION`
  */
 export async function purgeOutbox(pool: PostgresPool, options: PurgeOptions = {}): Promise<number> {
   const { schema = defaultSchema, olderThan = eightDaysMs } = readOptions('', options, {

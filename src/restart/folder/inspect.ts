@@ -44,7 +44,7 @@ export interface InspectedSegment {
   readonly bytes: number;
   /** ISO 8601. */
   readonly writtenAt: string;
-  /** Returns whether it is part of the journal, or will be removed; `undefined` if the journal cannot be read. */
+  /** True if it is part of the journal, false if it will be removed; `undefined` if the journal cannot be read. */
   readonly isLive: boolean | undefined;
   /** How many records it has. `undefined` if it is not live. */
   readonly records: number | undefined;

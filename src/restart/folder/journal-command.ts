@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { type DescribeRecords, inspectFolder } from './inspect.js';
 import { inspectionText } from './inspection-text.js';
 
-/** What a command says, and its exit status: 0 if all is well, 1 if the journal is damaged, 2 if it was called wrongly. */
+/** What a command says, and its exit status: 0 if all is well, 1 if the journal is damaged or unreadable, 2 otherwise. */
 export interface CommandResult {
   readonly status: 0 | 1 | 2;
   readonly output: string;

@@ -20,7 +20,7 @@ const attempts = 5;
 const longestNote = 4096;
 const flockTimeoutMs = 10_000;
 
-/** Returns whether the lock was taken, is somebody else's, or cannot be had since the system has no `flock` program. */
+/** What came of locking: it was taken, is somebody else's, or cannot be had since the system has no `flock` program. */
 export type LockOutcome = 'taken' | 'held' | 'no-program';
 
 /** A file that stands for a folder: it is held open for as long as the folder is owned, so that its inode stays its own. */

@@ -21,7 +21,7 @@ import {
 
 /** How a chain of segments grows. */
 export interface SegmentChainOptions {
-  /** Says whether what is written has to be on the disk before it counts. */
+  /** True if what is written has to be on the disk before it counts. */
   readonly isFlushed: boolean;
   /** A segment that has this many bytes is followed by another one. */
   readonly segmentBytes: number;
@@ -106,7 +106,7 @@ export class SegmentChain {
     else this.#empty.push(extent);
   }
 
-  /** Has all but the segments from this one on superseded, unless it is over meanwhile. @throws MapsweepError `ERR_JOURNAL_IO` */
+  /** Drops the first `count` segments, unless it is over meanwhile. Returns whether it has. @throws MapsweepError `ERR_JOURNAL_IO` */
   *supersede(count: number, isOver: IsOver): Steps<boolean> {
     this.leave();
     const superseded = this.#before.slice(0, count);

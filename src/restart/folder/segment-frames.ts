@@ -20,7 +20,7 @@ export interface FrameSource {
   readonly path: string;
   readonly descriptor: number;
   readonly bytes: number;
-  /** Returns whether the last frame may be cut: so it is at the end of the journal, where a write may not have ended. */
+  /** True if the last frame may be cut: so it is at the end of the journal, where a write may not have ended. */
   readonly mayBeCut: boolean;
 }
 

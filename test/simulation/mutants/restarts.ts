@@ -86,6 +86,7 @@ export const restartMutants: readonly Mutant[] = [
     file: 'endings/notifier.ts',
     find: 'if (!obligation?.isHeld) return;',
     replace: 'if (obligation === undefined) return;',
+    rareSeed: 334,
   },
   {
     name: 'a tombstone whose time is over counts as forgotten early',
