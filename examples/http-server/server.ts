@@ -136,7 +136,10 @@ export async function startHttpServer({ placeOrder, folder, port = 0, clock }: H
   });
   app.post('/orders', signedIn, async (request, response) => {
     const { user } = response.locals as { user: string };
-    const key = `${user} ${request.get('idempotency-key')}`;
+    const idempotencyKey = request.get('idempotency-key');
+    if (idempotencyKey === undefined)
+      return void response.status(400).json({ error: 'Idempotency-Key is missing' });
+    const key = `${user} ${idempotencyKey}`;
     const known = answers.get(key);
     if (known?.order !== undefined) return void response.status(201).json(known.order);
     // Another life began it, and nobody knows how far that came.

@@ -151,6 +151,13 @@ describe('examples/http-server', () => {
     expect(orders).toHaveLength(1);
   });
 
+  it('places no order without a key, which would be taken for the one before', async ({ world }) => {
+    const ann = world.browser();
+    await ann.login();
+    expect(await ann.status('POST', '/orders', { body: { tea: 1 } })).toBe(400);
+    expect(world.orders).toHaveLength(0);
+  });
+
   it('tries an order again that has failed, and keeps the keys of users apart', async ({ world }) => {
     const { browser, orders } = world;
     const [ann, bob] = [browser(), browser()];
