@@ -33,6 +33,9 @@ export default defineConfig({
       'test/package/**',
     ],
     pool: 'forks',
+    // A machine that has other things to do takes its time; what hangs is found all the same.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
     ...(reports && {
       reporters: ['default', ['json', { outputFile: join(reports, `vitest-${process.pid}.json`) }]],
     }),
