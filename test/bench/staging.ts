@@ -3,12 +3,11 @@
  * as plain JavaScript. A copy, because the sources may change while it runs; and no loader that translates as it goes
  * has a part in what is measured.
  */
-import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import { compilePackage } from '../compile-package.js';
 import { comparedPackage } from './contenders.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -34,8 +33,10 @@ export function stage(packageFolder: string | undefined, comparedFolder: string 
     // Its own package, so that `mapsweep` is what lies in its node_modules and not the repository around it.
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
     const target = join(folder, 'node_modules', 'mapsweep');
-    if (packageFolder === undefined) build(target);
-    else copyPackage(packageFolder, target);
+    if (packageFolder === undefined) {
+      cpSync(join(root, 'package.json'), join(target, 'package.json'));
+      compilePackage(join(target, 'dist'));
+    } else copyPackage(packageFolder, target);
     if (comparedFolder !== undefined)
       copyPackage(comparedFolder, join(folder, 'node_modules', comparedPackage));
     for (const file of readdirSync(own).filter((name) => name.endsWith('.ts'))) {
@@ -46,14 +47,6 @@ export function stage(packageFolder: string | undefined, comparedFolder: string 
     throw error;
   }
   return { child: join(folder, 'bench', 'child.js'), remove };
-}
-
-function build(target: string): void {
-  cpSync(join(root, 'package.json'), join(target, 'package.json'));
-  const compiler = createRequire(import.meta.url).resolve('typescript/lib/tsc.js');
-  const parameters = [compiler, '-p', join(root, 'tsconfig.json'), '--outDir', join(target, 'dist')];
-  const { status, stdout } = spawnSync(process.execPath, parameters, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`the package does not compile:\n${stdout}`);
 }
 
 function copyPackage(from: string, to: string): void {

@@ -1,4 +1,4 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -15,6 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import ts from 'typescript';
+import { compilePackage } from '../compile-package.js';
 import { type Block, root } from './blocks.js';
 import { declaredIn, exportedBy, mentions } from './names.js';
 
@@ -70,7 +71,7 @@ export class Project {
     if (isBuilt()) {
       cpSync(join(root, 'dist'), join(installed, 'dist'), { recursive: true });
     } else {
-      build(join(installed, 'dist'));
+      compilePackage(join(installed, 'dist'));
     }
     mkdirSync(join(this.folder, 'preludes'));
     for (const file of readdirSync(preludes)) {
@@ -248,18 +249,6 @@ function isBuilt(): boolean {
   return readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.ts'))
     .every((file) => statSync(join(root, 'src', file)).mtimeMs < made.mtimeMs);
-}
-
-function build(folder: string): void {
-  const args = [
-    join(root, 'node_modules/typescript/bin/tsc'),
-    '-p',
-    join(root, 'tsconfig.json'),
-    '--outDir',
-    folder,
-  ];
-  const { status, stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(stdout);
 }
 
 function placeOf(file: ts.SourceFile | undefined, start = 0): string {
