@@ -26,9 +26,13 @@ export const script = `'use strict';
     let before;
     for (const [id, section] of next) {
       const present = old.get(id);
-      if (present === undefined) before.after(document.adoptNode(section));
-      before = document.getElementById(id);
-      if (present === undefined || present.outerHTML === section.outerHTML || isMarked(present)) continue;
+      if (present === undefined) {
+        before.after(document.adoptNode(section));
+        before = section;
+        continue;
+      }
+      before = present;
+      if (present.outerHTML === section.outerHTML || isMarked(present)) continue;
       const focused = present.contains(document.activeElement) ? nameOf(document.activeElement) : undefined;
       const scrolled = present.querySelector('.wide')?.scrollLeft;
       const placed = document.adoptNode(section);
