@@ -148,14 +148,9 @@ export class Restoration {
     const kept = this.#ages.get(name);
     if (kept === undefined) return;
     this.#ages.delete(name);
-    if (kept.cohortMs !== ages.cohortMs) return;
-    const awaited = this.absences.of(name) ?? [];
-    ages.goOn(
-      kept,
-      shared.watched.ms,
-      [...awaited].map(({ registeredAt }) => registeredAt),
-    );
-    sizes.goOn(kept.sizes);
+    const awaited = [...(this.absences.of(name) ?? [])];
+    const thereSince = awaited.map(({ registeredAt }) => registeredAt);
+    if (ages.goOn(kept, shared.watched.ms, thereSince)) sizes.goOn(kept.sizes);
   }
 
   /** Whether entries of earlier lives may come back into a map. */

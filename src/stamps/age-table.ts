@@ -160,9 +160,10 @@ export class AgeTable {
    *
    * @param watchedMs the present in watched time
    * @param thereSince when each of the entries was registered that are there still, or may come back
+   * @returns whether it does
    */
-  goOn({ cohortMs, cohorts, past }: KeptAges, watchedMs: number, thereSince: Iterable<number>): void {
-    if (cohortMs !== this.cohortMs || (this.#cohorts[0]?.startAt ?? Infinity) < this.originAt) return;
+  goOn({ cohortMs, cohorts, past }: KeptAges, watchedMs: number, thereSince: Iterable<number>): boolean {
+    if (cohortMs !== this.cohortMs || (this.#cohorts[0]?.startAt ?? Infinity) < this.originAt) return false;
     const earlier = cohorts
       .filter(({ startAt }) => startAt < this.originAt)
       .map(({ agedMs, alive, ceilings, ...cohort }) => ({
@@ -189,6 +190,7 @@ export class AgeTable {
       cohort.registered = Math.max(cohort.registered, isThere);
       cohort.left = cohort.registered - isThere;
     }
+    return true;
   }
 
   /**
