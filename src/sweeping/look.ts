@@ -64,9 +64,7 @@ export function lookAt(
     tracker.shared.hooks.request(tracker, slot, 'swept', due.judge.isBeyondMaxAge);
     return false;
   }
-  if (native.has(key)) return sweepOut(tracker, slot, now);
-  leftPastWrapper(tracker, slot, key);
-  return false;
+  return sweepOut(tracker, slot, now);
 }
 
 /**
