@@ -269,10 +269,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   ): () => void {
     readOneOf(type, 'type', eventNames);
     if (typeof handler !== 'function') {
-      throw new MapsweepTypeError(
-        'ERR_INVALID_OPTION',
-        `handler: expected a function, received ${typeof handler}`,
-      );
+      throw invalidType('handler', 'a function', handler);
     }
     return this.#parts.engine.bus.on(type, handler);
   }
