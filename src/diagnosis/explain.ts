@@ -30,7 +30,7 @@ export type ExplainedState =
 export interface Explanation {
   /** The name of the map. */
   readonly map: string;
-  /** The key that was asked about. */
+  /** The key, as the map has it: a class of the owner's may keep an entry under another than it is given. */
   readonly key: unknown;
   /** Whether the entry is due, and what keeps it if it is. */
   readonly state: ExplainedState;

@@ -77,8 +77,34 @@ export interface LeakInstant {
 }
 
 const anHourMs = 3_600_000;
-/** In what is called an hour. */
-const spans = { growing: 4, leaking: 12, pause: 24, recent: 2 };
+
+/** By what a size is judged: how many of its spans it has to grow in, and in hours how long it may rest. */
+interface Scale {
+  readonly spanHours: number;
+  readonly growing: number;
+  readonly leaking: number;
+  readonly pause: number;
+  readonly recent: number;
+  readonly growthOf: (history: SizeHistory, spans: number) => Growth | undefined;
+}
+
+const byHour: Scale = {
+  spanHours: 1,
+  growing: 4,
+  leaking: 12,
+  pause: 24,
+  recent: 2,
+  growthOf: (history, spans) => history.growth(spans),
+};
+const byDay: Scale = {
+  spanHours: 24,
+  growing: 5,
+  // A load that doubles in a week, or entries with a long tail of ages, do the same.
+  leaking: Number.POSITIVE_INFINITY,
+  pause: 96,
+  recent: 48,
+  growthOf: (history, spans) => history.growthByDay(spans),
+};
 const mostFallen = { growing: 0.05, leaking: 0.01, onceFound: 0.2 };
 
 /**
@@ -89,6 +115,8 @@ const mostFallen = { growing: 0.05, leaking: 0.01, onceFound: 0.2 };
  *    left; with a known bound it is `filling` instead, and nothing worse below that. It is `leaking` when it grew in 12
  *    hours, as fast at the end as before, and nothing (1 %) has left, nor would have, had it stayed for two days.
  *    Hours in which it does not grow lie between and do not count, so a leak of office hours is found on the second day.
+ *    Where nothing but the size is known, and it falls every night, it is `growing` when the smallest size of each day has
+ *    risen for 5 days.
  *
  * A verdict stands until its cause has gone: what had stayed leaves (a fifth of it), or nothing is added for so long that
  * no night or week-end explains it. So it does not change by the hour of day.
@@ -125,7 +153,7 @@ export class LeakJudge {
     const hasAged = this.#subject.ages?.count(now.at, now.watchedMs) ?? false;
     // What has been found ends at once, and begins by the hour.
     if (!isHourOver && !hasAged && this.#verdict.state === 'ok') return this.#verdict;
-    const verdict = this.#byAge(now) ?? this.#bySize(now) ?? this.#ok;
+    const verdict = this.#byAge(now) ?? this.#bySize(now, byHour) ?? this.#byDay(now) ?? this.#ok;
     if (!isSame(verdict, this.#verdict)) this.#verdict = Object.freeze(verdict);
     return this.#verdict;
   }
@@ -166,35 +194,40 @@ export class LeakJudge {
     };
   }
 
-  #bySize(now: LeakInstant): LeakVerdict | undefined {
+  /** Entries have ages, which tell more than the size of a night. */
+  #byDay(now: LeakInstant): LeakVerdict | undefined {
+    return this.#subject.ages === undefined ? this.#bySize(now, byDay) : undefined;
+  }
+
+  #bySize(now: LeakInstant, scale: Scale): LeakVerdict | undefined {
     const { hourMs, minGrowth, by = 'entries' } = this.#subject;
     const before = this.#verdict.state === 'ok' ? undefined : this.#verdict;
-    const growth = this.#growth(now, spans.growing);
+    const growth = this.#growth(now, scale, scale.growing);
     if (growth === undefined) return undefined;
     const fallen = this.#fallen(growth);
     if (fallen > (before === undefined ? mostFallen.growing : mostFallen.onceFound)) return undefined;
     if (before === undefined && growth.grown < leastGrowth(by, minGrowth, now.size)) return undefined;
     const pause =
       before === undefined
-        ? spans.recent
+        ? scale.recent
         : before.state === 'leaking'
-          ? survivorRule.longestPause
-          : spans.pause;
+          ? Math.max(scale.pause, survivorRule.longestPause)
+          : scale.pause;
     if (now.at - growth.lastAt > pause * hourMs) return undefined;
 
     const isBounded = now.bound !== undefined && now.size <= now.bound.max;
     // A bound that is reached is kept by whoever keeps it.
-    if (isBounded && now.size === now.bound?.max && now.at - growth.lastAt > spans.recent * hourMs)
+    if (isBounded && now.size === now.bound?.max && now.at - growth.lastAt > scale.recent * hourMs)
       return undefined;
-    const state: LeakState = isBounded ? 'filling' : this.#isLeak(now, before) ? 'leaking' : 'growing';
-    if (before?.state === state && now.at - growth.lastAt > spans.recent * hourMs) return before;
+    const state: LeakState = isBounded ? 'filling' : this.#isLeak(now, scale, before) ? 'leaking' : 'growing';
+    if (before?.state === state && now.at - growth.lastAt > scale.recent * hourMs) return before;
     const perHour = growth.perMs * anHourMs;
     const room = isBounded ? (now.bound as { max: number }).max - now.size : now.heapRoom?.();
     const hasRoom = state !== 'leaking' && room !== undefined && perHour > 0;
     const hoursToLimit = hasRoom ? Math.max(0, room) / perHour : undefined;
     return {
       state,
-      reason: this.#reasonBySize(state, now, fallen),
+      reason: this.#reasonBySize(state, now, scale, fallen),
       by,
       perHour,
       since: before?.since ?? growth.sinceAt,
@@ -203,15 +236,19 @@ export class LeakJudge {
     };
   }
 
-  #growth({ stay }: LeakInstant, least: number): Growth | undefined {
+  #growth({ stay }: LeakInstant, scale: Scale, least: number): Growth | undefined {
+    const spanMs = scale.spanHours * this.#history.hourMs;
     // A TTL of a day makes a healthy map grow for a day whenever the load does.
-    const leastMs = Math.max(least * this.#subject.hourMs, (4 / 3) * (stay?.longestMs ?? 0));
-    return this.#history.growth(Math.ceil(leastMs / this.#history.hourMs));
+    const leastMs = Math.max(
+      least * scale.spanHours * this.#subject.hourMs,
+      (4 / 3) * (stay?.longestMs ?? 0),
+    );
+    return scale.growthOf(this.#history, Math.ceil(leastMs / spanMs));
   }
 
-  #isLeak(now: LeakInstant, before: LeakVerdict | undefined): boolean {
+  #isLeak(now: LeakInstant, scale: Scale, before: LeakVerdict | undefined): boolean {
     if (before?.state === 'leaking') return true;
-    const growth = this.#growth(now, spans.leaking);
+    const growth = this.#growth(now, scale, scale.leaking);
     if (growth === undefined || !growth.isSteady || this.#fallen(growth) > mostFallen.leaking) return false;
     if (growth.grown < leastGrowth(this.#subject.by ?? 'entries', this.#subject.minGrowth, now.size))
       return false;
@@ -238,13 +275,15 @@ export class LeakJudge {
     return reached === 0 ? 0 : left / reached;
   }
 
-  #reasonBySize(state: LeakState, { bound }: LeakInstant, fallen: number): string {
+  #reasonBySize(state: LeakState, { bound }: LeakInstant, scale: Scale, fallen: number): string {
     const leaves = fallen === 0 ? 'nothing leaves' : `next to nothing leaves (${share(fallen)})`;
     if (state === 'filling') return `it grows, ${leaves}, and its ${bound?.name} is ${bound?.max}`;
     const beyond =
       bound === undefined ? 'no bound is known' : `it is beyond its ${bound.name} of ${bound.max}`;
-    const hours = state === 'leaking' ? spans.leaking : spans.growing;
-    return `it has grown for ${span(hours * this.#subject.hourMs)} or more, ${leaves}, and ${beyond}`;
+    const spans = state === 'leaking' ? scale.leaking : scale.growing;
+    const lasted = span(spans * scale.spanHours * this.#subject.hourMs);
+    const how = scale === byDay ? ' by its smallest size of each day' : '';
+    return `it has grown${how} for ${lasted} or more, ${leaves}, and ${beyond}`;
   }
 }
 

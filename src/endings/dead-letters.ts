@@ -99,6 +99,7 @@ export class DeadLetters<K, V> {
     const isKept = this.keeps(record);
     if (isKept) this.#records.delete(record.letter.id);
     if (record.isCounted) this.#countedLosses -= 1;
+    record.isCounted = false;
     if (this.#records.size === 0) this.rest();
     return isKept;
   }

@@ -31,8 +31,8 @@ export interface LetterRecord<K, V> {
   readonly diedAt: number;
   /** What has become one; `undefined` in an earlier life. */
   readonly obligation: Obligation<K, V> | undefined;
-  /** True if `DeadLetters.countedLosses` counts it. */
-  readonly isCounted: boolean;
+  /** True while `DeadLetters.countedLosses` counts it. */
+  isCounted: boolean;
 }
 
 /** An obligation as somebody else may know it. */

@@ -1,3 +1,4 @@
+import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { keptKey } from './kept-keys.js';
@@ -9,6 +10,11 @@ import { keptKey } from './kept-keys.js';
 /** Takes a hold of an entry; one of nothing if there is no such entry. */
 export function hold(tracker: Tracker, given: unknown): Hold {
   return tracker.hold(keptKey(tracker, given));
+}
+
+/** Returns when an entry was registered and last active; `undefined` if there is no such entry. */
+export function stampsByKey(tracker: Tracker, given: unknown): EntryStamps | undefined {
+  return stampsOf(tracker, tracker.shared.timeline, keptKey(tracker, given));
 }
 
 /** Returns whether an entry is due and nothing keeps it, as of now. Calls its policy functions, and remembers nothing. */

@@ -1,8 +1,10 @@
 import { type Explanation, explain } from '../diagnosis/explain.js';
 import type { SweepReport } from '../events/sweep-report.js';
-import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
+import type { EntryStamps } from '../stamps/entry-stamps.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Adoption } from './adoption.js';
+import { stampsByKey } from './by-key.js';
+import { keptKey } from './kept-keys.js';
 import { touch } from './owner-writes.js';
 
 /** What adopting a live Map or Set gives: the way back, and the questions a `TrackedMap` answers itself. */
@@ -33,12 +35,13 @@ export class MapHandle<M, K> {
 
   /** Returns when the entry was registered and last active; `undefined` if there is no such entry. */
   stamps(key: K): EntryStamps | undefined {
-    return stampsOf(this.#adoption.tracker, this.#engine.timeline, key);
+    return stampsByKey(this.#adoption.tracker, key);
   }
 
   /** Says whether the entry is due, by which lifetime, and why it is still there. */
   explain(key: K): Explanation {
-    return explain(this.#engine, this.#adoption.tracker, key);
+    const { tracker } = this.#adoption;
+    return explain(this.#engine, tracker, keptKey(tracker, key));
   }
 
   /** Removes everything that is due now; in a registry, in all of its maps. */

@@ -20,7 +20,7 @@ import { keptKey } from './kept-keys.js';
 /** Deletes a key of a Map or Set whose class has no `delete` of its own. */
 export function deleteKey(tracker: Tracker, key: unknown): boolean {
   const { native, stamps } = tracker;
-  if (!isQuiet(tracker)) return deleteThrough(tracker, key, () => native.remove(key));
+  if (!isQuiet(tracker)) return deleteTold(tracker, key);
   const wasThere = native.remove(key);
   const slot = stamps.slotOf(key);
   // A stamp without an entry: that was removed past the wrapper, which comes to the same.
@@ -29,6 +29,23 @@ export function deleteKey(tracker: Tracker, key: unknown): boolean {
     tracker.removedTotal.deleted += 1;
   }
   return wasThere;
+}
+
+/** Does the same where somebody has to be told. Nothing of the owner's runs before the entry has left. */
+function deleteTold(tracker: Tracker, key: unknown): boolean {
+  const { native, stamps, claims } = tracker;
+  const slot = stamps.slotOf(key);
+  const isPlain = claims === undefined && tracker.expected === undefined && !tracker.isClearing;
+  if (!isPlain || slot === undefined) return deleteThrough(tracker, key, () => native.remove(key));
+  const value = native.get(key);
+  if (!native.remove(key)) {
+    leftPastWrapper(tracker, slot, key);
+    return false;
+  }
+  const removal = newRemoval();
+  leave(tracker, slot, key, value, 'deleted', removal);
+  announce(removal, tracker.shared);
+  return true;
 }
 
 /** Runs a `delete` of the owner, or the one that the library called on the owner's object. */

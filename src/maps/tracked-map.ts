@@ -3,11 +3,12 @@ import type { SweepReport } from '../events/sweep-report.js';
 import { compilePolicy } from '../policy/compile-policy.js';
 import type { CompiledPolicy, Policy } from '../policy/policy.js';
 import { readName, readOptions } from '../policy/read-options.js';
-import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
+import type { EntryStamps } from '../stamps/entry-stamps.js';
 import { nativeOf } from '../stamps/native-collection.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Clock } from '../time/clock.js';
+import { stampsByKey } from './by-key.js';
 import { clearThrough, deleteKey } from './owner-removals.js';
 import { setKey, touch } from './owner-writes.js';
 import { checkStandalone, readClock, splitOptions, standaloneEngine } from './standalone.js';
@@ -94,7 +95,7 @@ export class TrackedMap<K, V> extends Map<K, V> {
 
   /** Returns when the entry was registered and last active; `undefined` if there is no such entry. */
   stamps(key: K): EntryStamps | undefined {
-    return stampsOf(this.#tracker, this.#engine.timeline, key);
+    return stampsByKey(this.#tracker, key);
   }
 
   /** Says whether the entry is due, by which lifetime, and why it is still there. */

@@ -7,7 +7,7 @@ import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
-import { deleteRegistration, hasRoom, hold, isDue } from '../maps/by-key.js';
+import { deleteRegistration, hasRoom, hold, isDue, stampsByKey } from '../maps/by-key.js';
 import type {
   AnyMap,
   CollectionOf,
@@ -19,6 +19,7 @@ import type {
   RunKey,
 } from '../maps/collection-types.js';
 import { disposeAll } from '../maps/dispose-all.js';
+import { keptKey } from '../maps/kept-keys.js';
 import { MapHandle } from '../maps/map-handle.js';
 import { touch } from '../maps/owner-writes.js';
 import { assertNotTracked } from '../maps/tracked-mark.js';
@@ -37,7 +38,7 @@ import {
 } from '../policy/read-options.js';
 import { closeUntaken } from '../restart/persist-to.js';
 import type { RegistrySnapshot } from '../restart/snapshot.js';
-import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
+import type { EntryStamps } from '../stamps/entry-stamps.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Assembly, assemble } from './assemble.js';
@@ -171,7 +172,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    */
   end<K>(key: RunKey<M, K>, options?: EndOptions): EndResult {
     const read = options && readOptions('', options, endSchema);
-    return this.#parts.endings?.end(key, read) ?? 'unknown';
+    const { endings } = this.#parts;
+    return endings?.end(keptKey(endings.tracker, key), read) ?? 'unknown';
   }
 
   /**
@@ -183,7 +185,9 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    *   registered
    */
   transfer<K>(fromKey: RunKey<M, K>, toKey: RunKey<M, K>): TransferResult {
-    return this.#parts.endings?.transfer(fromKey, toKey) ?? 'unknown';
+    const { endings } = this.#parts;
+    if (endings === undefined) return 'unknown';
+    return endings.transfer(keptKey(endings.tracker, fromKey), keptKey(endings.tracker, toKey));
   }
 
   /** Counts as activity of the entry, as a `set` does. Returns false if there is no such entry. */
@@ -204,7 +208,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     map: Name & Existing<M, Name>,
     key: KeyIn<M, Name, K>,
   ): EntryStamps | undefined {
-    return stampsOf(this.#tracker(map), this.#parts.engine.timeline, key);
+    return stampsByKey(this.#tracker(map), key);
   }
 
   /**
@@ -243,7 +247,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   /** Says whether an entry is due, by which lifetime, and why it is still there. */
   explain<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): Explanation {
-    return explain(this.#parts.engine, this.#tracker(map), key);
+    const tracker = this.#tracker(map);
+    return explain(this.#parts.engine, tracker, keptKey(tracker, key));
   }
 
   /**
@@ -264,10 +269,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   ): () => void {
     readOneOf(type, 'type', eventNames);
     if (typeof handler !== 'function') {
-      throw new MapsweepTypeError(
-        'ERR_INVALID_OPTION',
-        `handler: expected a function, received ${typeof handler}`,
-      );
+      throw invalidType('handler', 'a function', handler);
     }
     return this.#parts.engine.bus.on(type, handler);
   }

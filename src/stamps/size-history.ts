@@ -88,30 +88,55 @@ export class SizeHistory {
    * @param count how many hours, those in between not counted in which it did not grow
    */
   growth(count: number): Growth | undefined {
-    // The hour that has just begun is compared with the one before it, so that n hours have n rises.
-    const hours = this.#hours;
+    return this.#growthOf(this.#hours, count, this.hourMs);
+  }
+
+  /**
+   * Returns the same by days of 24 hours that end now, each by its smallest size: what a load lifts by day and gives back by
+   * night does not show in that.
+   */
+  growthByDay(count: number): Growth | undefined {
+    const dayMs = 24 * this.hourMs;
+    const [first] = this.#hours;
+    const last = this.#hours.at(-1);
+    if (first === undefined || last === undefined) return undefined;
+    // The hour that has just begun is the last of its day.
+    const endAt = last.startAt + this.hourMs;
+    const days: Hour[] = [];
+    for (const { startAt, floor } of this.#hours) {
+      const dayAt = endAt - Math.ceil((endAt - startAt) / dayMs) * dayMs;
+      if (dayAt < first.startAt) continue;
+      const day = days.at(-1);
+      if (day?.startAt === dayAt) day.floor = Math.min(day.floor, floor);
+      else days.push({ startAt: dayAt, floor });
+    }
+    return this.#growthOf(days, count, dayMs);
+  }
+
+  #growthOf(spans: readonly HourlySize[], count: number, spanMs: number): Growth | undefined {
+    // The span that has just begun is compared with the one before it, so that n spans have n rises.
     const rises: number[] = [];
-    let first = hours.length - 1;
+    let first = spans.length - 1;
     let lastAt = 0;
-    for (let index = hours.length - 1; index > 0 && rises.length < count; index -= 1) {
-      const rise = (hours[index] as Hour).floor - (hours[index - 1] as Hour).floor;
+    for (let index = spans.length - 1; index > 0 && rises.length < count; index -= 1) {
+      const rise = (spans[index] as HourlySize).floor - (spans[index - 1] as HourlySize).floor;
       if (rise <= 0) continue;
-      if (rises.length === 0) lastAt = (hours[index] as Hour).startAt;
+      if (rises.length === 0) lastAt = (spans[index] as HourlySize).startAt;
       rises.unshift(rise);
       first = index - 1;
     }
     if (rises.length < count) return undefined;
-    const from = hours[first] as Hour;
-    const to = hours.at(-1) as Hour;
+    const from = spans[first] as HourlySize;
+    const to = spans.at(-1) as HourlySize;
     const grown = to.floor - from.floor;
-    const perMs = grown / Math.max(this.hourMs, to.startAt - from.startAt);
+    const perMs = grown / Math.max(spanMs, to.startAt - from.startAt);
     return {
       sinceAt: from.startAt,
       perMs,
       grown,
       lastAt,
-      isSteady: this.#isSteady(rises) && perMs >= this.#usualPerMs() / 2,
-      fallen: this.#fallen(),
+      isSteady: this.#isSteady(rises) && perMs >= usualPerMs(spans, spanMs) / 2,
+      fallen: fallenOf(spans),
     };
   }
 
@@ -120,32 +145,23 @@ export class SizeHistory {
     const mean = (sumOf(rises) * quarter) / rises.length;
     return sumOf(rises.slice(-quarter)) >= leastShare * mean - this.#noise * Math.sqrt(mean);
   }
-
-  /** How fast it rose in all the time that is remembered, no hour counted for more than three times the median one. */
-  #usualPerMs(): number {
-    const rises: number[] = [];
-    for (let index = 1; index < this.#hours.length; index += 1) {
-      const rise = (this.#hours[index] as Hour).floor - (this.#hours[index - 1] as Hour).floor;
-      if (rise > 0) rises.push(rise);
-    }
-    const most = 3 * (rises.toSorted((a, b) => a - b)[rises.length >> 1] ?? 0);
-    const first = this.#hours[0] as Hour;
-    const last = this.#hours.at(-1) as Hour;
-    return (
-      sumOf(rises.map((rise) => Math.min(rise, most))) / Math.max(this.hourMs, last.startAt - first.startAt)
-    );
-  }
-
-  #fallen(): number {
-    let rose = 0;
-    let fell = 0;
-    for (let index = 1; index < this.#hours.length; index += 1) {
-      const rise = (this.#hours[index] as Hour).floor - (this.#hours[index - 1] as Hour).floor;
-      if (rise > 0) rose += rise;
-      else fell -= rise;
-    }
-    return rose === 0 ? 0 : fell / rose;
-  }
 }
+
+/** How fast it rose in all the time that is remembered, no span counted for more than three times the median one. */
+function usualPerMs(spans: readonly HourlySize[], spanMs: number): number {
+  const rises = risesOf(spans).filter((rise) => rise > 0);
+  const most = 3 * (rises.toSorted((a, b) => a - b)[rises.length >> 1] ?? 0);
+  const lasted = (spans.at(-1) as HourlySize).startAt - (spans[0] as HourlySize).startAt;
+  return sumOf(rises.map((rise) => Math.min(rise, most))) / Math.max(spanMs, lasted);
+}
+
+function fallenOf(spans: readonly HourlySize[]): number {
+  const rises = risesOf(spans);
+  const rose = sumOf(rises.filter((rise) => rise > 0));
+  return rose === 0 ? 0 : (rose - sumOf(rises)) / rose;
+}
+
+const risesOf = (spans: readonly HourlySize[]): number[] =>
+  spans.slice(1).map(({ floor }, index) => floor - (spans[index] as HourlySize).floor);
 
 const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);

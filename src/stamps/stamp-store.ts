@@ -116,14 +116,17 @@ export class StampStore<K> {
   }
 
   /**
-   * Yields the entries that are there now. One that leaves meanwhile does not come up any more, nor does one that is
-   * registered meanwhile.
+   * Yields the entries that are there now, in the order of their registration. One that leaves meanwhile does not come up
+   * any more, nor does one that is registered meanwhile.
    */
   *present(): Generator<readonly [key: K, slot: number, generation: number]> {
-    const found = [...this.#slots].map(
-      ([key, slot]) => [key, slot, this.generation[slot] as number] as const,
-    );
-    for (const entry of found) if (this.holds(entry[1], entry[2])) yield entry;
+    const last = this.#lastGeneration;
+    for (const [key, slot] of this.#slots) {
+      const generation = this.generation[slot] as number;
+      // What is registered stands behind all others.
+      if (generation > last) return;
+      yield [key, slot, generation];
+    }
   }
 
   /** Stamps a key that has no stamp yet and returns its slot. */

@@ -65,7 +65,9 @@ export class BeforeSweepGate {
     tracker: Tracker,
     slot: number,
   ): Pick<Hook, 'state' | 'attempt' | 'notBefore' | 'isCancelled'> | undefined {
-    return this.#hooks.get(tracker)?.get(slot);
+    const hook = this.#hooks.get(tracker)?.get(slot);
+    // One that runs on after its entry has left says nothing of who has its slot by now.
+    return hook && tracker.stamps.holds(slot, hook.generation) ? hook : undefined;
   }
 
   /**
@@ -220,8 +222,8 @@ export class BeforeSweepGate {
     // The guard may have removed the entry itself.
     if (!tracker.stamps.holds(slot, generation)) return;
     const rule = reason === 'shed' ? 'shed' : isOfMany ? 'maxPerOwner' : 'maxEntries';
-    if (keeping !== undefined) keep(tracker, slot, keeping);
-    else evict(tracker, slot, rule);
+    if (keeping === 'guarded') keep(tracker, slot, keeping, Number.POSITIVE_INFINITY);
+    else if (keeping === undefined) evict(tracker, slot, rule);
   }
 
   #forget(hook: Hook): void {

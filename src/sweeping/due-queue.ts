@@ -303,13 +303,16 @@ export class DueQueue {
     }
   }
 
-  /** Remembers that a look found an entry due, guarded or held, or not. */
-  mark(slot: number, state: JudgedState): void {
+  /**
+   * Remembers that a look found an entry due, guarded or held, or not.
+   *
+   * @param dueAt by the judgement that has just been made; `Infinity` where only its guards were asked
+   */
+  mark(slot: number, state: JudgedState, dueAt = this.judge.deadline.at): void {
     const { stamps } = this.#map;
     const isGuarded = state === 'guarded';
     // What is guarded counts as active; so it stays overdue until its guard lets go, or it is not due after all.
-    const wasDue =
-      isGuarded && (stamps.hasFlag(slot, OVERDUE) || this.judge.deadline.at <= this.#timeline.now());
+    const wasDue = isGuarded && (stamps.hasFlag(slot, OVERDUE) || dueAt <= this.#timeline.now());
     const isOverdue = state === 'due' || state === 'held' || wasDue;
     if (stamps.setFlag(slot, OVERDUE, isOverdue)) this.#overdue += isOverdue ? 1 : -1;
     if (stamps.setFlag(slot, GUARDED, isGuarded)) this.#guarded += isGuarded ? 1 : -1;

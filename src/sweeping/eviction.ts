@@ -1,6 +1,7 @@
+import { LEAVING } from '../stamps/stamp-store.js';
 import type { BeforeSweepGate } from './before-sweep.js';
 import { keep } from './look.js';
-import { evict } from './removals.js';
+import { evict, sweepOut } from './removals.js';
 import type { Tracker } from './tracker.js';
 
 /** What a pass over one map evicts. */
@@ -32,7 +33,11 @@ export class Eviction {
   /** Removes an entry, or starts its `beforeSweep`. */
   take(slot: number, rule: string): void {
     this.#left -= 1;
-    if (this.#tracker.policy.beforeSweep === undefined) evict(this.#tracker, slot, rule);
+    // Its leader has left, and its owner's `delete` refused: it goes by that, whatever the caps say.
+    const { stamps, companions, shared } = this.#tracker;
+    if (stamps.hasFlag(slot, LEAVING) && !companions.hasLeader(slot))
+      sweepOut(this.#tracker, slot, shared.timeline.now());
+    else if (this.#tracker.policy.beforeSweep === undefined) evict(this.#tracker, slot, rule);
     else {
       this.#hooks.request(this.#tracker, slot, rule === 'shed' ? 'shed' : 'evicted');
       this.going.add(slot);
@@ -46,7 +51,7 @@ export class Eviction {
     const generation = stamps.generation[slot] as number;
     const keeping = due.keepingOf(slot, shared.timeline.now());
     if (!stamps.holds(slot, generation)) return;
-    if (keeping === 'guarded') keep(this.#tracker, slot, keeping);
+    if (keeping === 'guarded') keep(this.#tracker, slot, keeping, Number.POSITIVE_INFINITY);
     else if (keeping === undefined) this.take(slot, rule);
   }
 

@@ -64,17 +64,17 @@ export function lookAt(
     tracker.shared.hooks.request(tracker, slot, 'swept', due.judge.isBeyondMaxAge);
     return false;
   }
-  if (native.has(key)) return sweepOut(tracker, slot, now);
-  leftPastWrapper(tracker, slot, key);
-  return false;
+  return sweepOut(tracker, slot, now);
 }
 
 /**
  * A guard or a hold was found to keep an entry, and whose it is stands in `due.keeper`: every sweep looks again until it lets
  * go. A look that finds a guard counts as activity, so that the entry is idle from the end of that; of a hold the release does.
+ *
+ * @param dueAt when the entry is due by the judgement that has just been made; `Infinity` where only its guards were asked
  */
-export function keep({ due }: Tracker, slot: number, keeping: Keeping): void {
-  due.mark(slot, keeping);
+export function keep({ due }: Tracker, slot: number, keeping: Keeping, dueAt?: number): void {
+  due.mark(slot, keeping, dueAt);
   due.watch(slot);
   if (keeping === 'guarded') due.keeper?.map.usedUntilNow(due.keeper.slot);
 }

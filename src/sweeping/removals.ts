@@ -20,7 +20,7 @@ import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
 import type { LeaderKeys } from './leader-keys.js';
 import { announce, newRemoval, type Removal } from './removal-callbacks.js';
-import type { Seen, Tracker } from './tracker.js';
+import type { ExpectedRemoval, Seen, Tracker } from './tracker.js';
 
 /** Returns whether nobody has to be told when an entry leaves by the owner's `delete`, and nothing leaves with it. */
 export function isQuiet(tracker: Tracker): boolean {
@@ -40,11 +40,13 @@ export function isUntold(tracker: Tracker): boolean {
     isQuiet(tracker) &&
     tracker.policy.beforeSweep === undefined &&
     !tracker.shared.bus.hasListener('swept') &&
-    // Nobody has put another on top of our wrapper.
-    tracker.plainDelete !== undefined &&
-    tracker.native.target.delete === tracker.plainDelete
+    hasPlainDelete(tracker)
   );
 }
+
+/** Returns whether nothing of the owner's runs in the `delete` of a map, and nobody has put another on top of our wrapper. */
+const hasPlainDelete = ({ plainDelete, native }: Tracker): boolean =>
+  plainDelete !== undefined && native.target.delete === plainDelete;
 
 /** Removes an entry that has just been judged due. Returns `false` if that was not the sweeper's doing. */
 export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
@@ -54,40 +56,30 @@ export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
   // What was long over when it was registered is late since then.
   const dueAt = Math.max(due.judge.deadline.at, stamps.registeredAt[slot] as number);
   if (!isLeaving) removal.rule = due.judge.rule;
-  const hasLeft = removeThroughOwner(tracker, slot, isLeaving ? 'companion' : 'swept', removal);
+  const outcome = removeThroughOwner(tracker, slot, isLeaving ? 'companion' : 'swept', removal);
   announce(removal, shared);
-  if (isLeaving) return false;
+  if (isLeaving || outcome === 'missed') return false;
+  const hasLeft = outcome === 'left';
   if (hasLeft) tellLateness(tracker, Math.max(0, now - dueAt));
   return hasLeft;
 }
 
 /** Removes an entry because of a cap. Returns `false` if the owner's `delete` refused. */
 export function evict(tracker: Tracker, slot: number, rule: string): boolean {
-  const key = tracker.stamps.keyOf(slot);
-  if (!tracker.native.has(key)) {
-    leftPastWrapper(tracker, slot, key);
-    return true;
-  }
   const removal = newRemoval();
   removal.rule = rule;
-  const hasLeft = removeThroughOwner(tracker, slot, 'evicted', removal);
+  const outcome = removeThroughOwner(tracker, slot, 'evicted', removal);
   announce(removal, tracker.shared);
-  return hasLeft;
+  return outcome !== 'refused';
 }
 
 /** Removes an entry because its registry is closed. Returns `false` if the owner's `delete` refused. */
 export function closeOut(tracker: Tracker, slot: number, generation: number): boolean {
-  const { native, stamps, shared } = tracker;
-  if (!stamps.holds(slot, generation)) return true;
-  const key = stamps.keyOf(slot);
-  if (!native.has(key)) {
-    leftPastWrapper(tracker, slot, key);
-    return true;
-  }
+  if (!tracker.stamps.holds(slot, generation)) return true;
   const removal = newRemoval('closed');
-  const hasLeft = removeThroughOwner(tracker, slot, 'closed', removal);
-  announce(removal, shared);
-  return hasLeft;
+  const outcome = removeThroughOwner(tracker, slot, 'closed', removal);
+  announce(removal, tracker.shared);
+  return outcome !== 'refused';
 }
 
 /** Removes a due entry untold. Returns `false` if it had been removed past the wrapper. */
@@ -233,47 +225,66 @@ function leaveWithLeader(tracker: Tracker, slot: number, removal: Removal): void
   // It stays as an orphan, for which nothing has filed it so far.
   if (tracker.observing) tracker.due.watch(slot);
   // What refuses now leaves at the next look.
-  else if (removeThroughOwner(tracker, slot, removal.ofCompanions, removal)) return;
+  else if (removeThroughOwner(tracker, slot, removal.ofCompanions, removal) !== 'refused') return;
   else tracker.stamps.setFlag(slot, LEAVING, true);
   tracker.companions.hasJoinedOrParted(slot);
 }
 
-/** Has the owner's own `delete` remove an entry, and sees what came of it. Returns whether the entry has left. */
+/** What came of a removal: the entry has left, its owner's `delete` refused, or it had been removed past the wrapper before. */
+type Outcome = 'left' | 'refused' | 'missed';
+
+/**
+ * Has the owner's own `delete` remove an entry, and sees what came of it. Where nothing of his would run in there it is not
+ * called, and the key leaves natively.
+ */
 function removeThroughOwner(
   tracker: Tracker,
   slot: number,
   reason: LibraryReason | 'companion',
   removal: Removal,
-): boolean {
-  const { name, native, stamps, due } = tracker;
-  const { failures } = tracker.shared;
+): Outcome {
+  const { native, stamps, due } = tracker;
   const key = stamps.keyOf(slot);
   const generation = stamps.generation[slot] as number;
   const value = native.get(key);
+  if (value === undefined && !native.has(key)) {
+    leftPastWrapper(tracker, slot, key);
+    return 'missed';
+  }
   // A process that closes ends no run: the next one goes on with them.
   const claim = reason === 'closed' ? undefined : tracker.claims?.claim(slot, key, value, reason);
-  const before = tracker.expected;
-  let hasThrown = false;
-  tracker.expected = { slot, generation, reason, removal };
-  try {
-    native.target.delete(key);
-  } catch (error) {
-    hasThrown = true;
-    failures.report(name, 'delete', key, error);
-  } finally {
-    tracker.expected = before;
-  }
-  if (stamps.holds(slot, generation) && !native.has(key)) leave(tracker, slot, key, value, reason, removal);
+  const isPlain = hasPlainDelete(tracker);
+  const hasThrown = !isPlain && !callDelete(tracker, key, { slot, generation, reason, removal });
+  // What was asked for the claim may have removed it, as may the owner's `delete`.
+  const isThere = stamps.holds(slot, generation);
+  if (isThere && (isPlain ? native.remove(key) : !native.has(key)))
+    leave(tracker, slot, key, value, reason, removal);
   if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
-  if (!stamps.holds(slot, generation)) return true;
+  if (!stamps.holds(slot, generation)) return 'left';
   stamps.setFlag(slot, REFUSED, true);
   due.mark(slot, 'due');
   due.watch(slot);
   if (!hasThrown) {
-    const message = `delete(key) of ${shownKey(name)} returned and the key is still there`;
-    failures.report(name, 'delete', key, new MapsweepError('ERR_DELETE_REFUSED', message));
+    const message = `delete(key) of ${shownKey(tracker.name)} returned and the key is still there`;
+    const error = new MapsweepError('ERR_DELETE_REFUSED', message);
+    tracker.shared.failures.report(tracker.name, 'delete', key, error);
   }
-  return false;
+  return 'refused';
+}
+
+/** Calls the owner's `delete`, which finds out what it was called for. Returns `false` if it has thrown, which is told. */
+function callDelete(tracker: Tracker, key: unknown, expected: ExpectedRemoval): boolean {
+  const before = tracker.expected;
+  tracker.expected = expected;
+  try {
+    tracker.native.target.delete(key);
+    return true;
+  } catch (error) {
+    tracker.shared.failures.report(tracker.name, 'delete', key, error);
+    return false;
+  } finally {
+    tracker.expected = before;
+  }
 }
 
 /** What removes entries that nobody else has removed: they had outstayed what their owner does. A TTL is none. */

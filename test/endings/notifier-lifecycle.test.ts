@@ -187,6 +187,22 @@ describe('finish', () => {
   });
 });
 
+describe('finish, of an ending that somebody else has taken over meanwhile', () => {
+  test('takes it off once, though its attempt succeeds after its time-out too', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier({
+      limits: { attempts: 1, attemptTimeoutMs: 1_000 },
+    });
+    await push('taken', 'fails');
+    void notifier.finish(clock.monotonic() + 10_000);
+    await clock.advance(1_000);
+    expect([notifier.deadLetterCount, notifier.undelivered]).toEqual([2, 2]);
+    expect(notifier.forfeit('taken')).toBe(true);
+    calls[0]!.succeed();
+    await clock.advance(10_000);
+    expect(notifier.undelivered).toBe(1);
+  });
+});
+
 describe('pauseRetries', () => {
   test('leaves no timer: first attempts start, retries wait and attempts have no time-out', async () => {
     const { notifier, calls, clock, push } = recordedNotifier();

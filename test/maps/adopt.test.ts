@@ -135,7 +135,8 @@ describe('the methods of the owner', () => {
     live.set('Key', 1);
     await handle.sweep();
     expect(handle.stamps('key')?.registeredAt).toBe(clock.now());
-    expect(handle.stamps('Key')).toBe(undefined);
+    expect(handle.stamps('Key')).toEqual(handle.stamps('key'));
+    expect(handle.explain('Key')).toEqual(handle.explain('key'));
     await clock.advance(59_999);
     await handle.sweep();
     expect(live.get('KEY')).toBe(1);

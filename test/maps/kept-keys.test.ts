@@ -51,6 +51,20 @@ describe('a class that keeps its keys in lower case', () => {
     registry.stop();
   });
 
+  it('is asked about, and has its runs ended and handed on, by the key that its owner uses', () => {
+    const { registry, live, ended } = lowerCase();
+    live.set('Run-1', 'one').set('Run-2', 'two').set('Run-3', 'three');
+    expect(registry.stamps('live', 'Run-1')).toEqual(registry.stamps('live', 'run-1'));
+    expect(registry.explain('live', 'Run-1')).toMatchObject({ key: 'run-1', state: 'live' });
+    expect(registry.isDue('live', 'Run-1')).toBe(false);
+    expect(registry.end('Run-1')).toBe('claimed');
+    expect(registry.end('run-1')).toBe('duplicate');
+    expect(registry.transfer('Run-2', 'Run-3')).toBe('transferred');
+    live.delete('Run-2');
+    expect(ended).toEqual([['run-1', 'completed', 'one']]);
+    registry.stop();
+  });
+
   it('was filled before: an entry that is set under another spelling is found by its value', async () => {
     const value = { of: 'run-1' };
     const { clock, live, ended } = lowerCase({ 'Run-1': value, other: {} });

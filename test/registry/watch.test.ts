@@ -89,6 +89,31 @@ describe('a watched size', () => {
     expect(watched()?.leak.state).toBe('ok');
   });
 
+  it('that falls every night and stands higher each time is growing after five days, and takes that back when it has fallen', async () => {
+    const { clock, registry, watched, told } = setup();
+    let [minute, leaked] = [0, 0];
+    registry.watch('healthy', () => 600 + Math.round(500 * Math.sin((Math.PI * minute) / 720)));
+    registry.watch('leaky', () => 600 + Math.round(500 * Math.sin((Math.PI * minute) / 720) + leaked));
+    const days = (count: number) =>
+      hours(clock, 24 * count, () => {
+        minute += 1;
+        leaked += 1 / 6;
+      });
+    await days(4);
+    expect(watched('leaky')?.leak.state).toBe('ok');
+    await days(2.2);
+    expect(watched('leaky')?.leak).toMatchObject({
+      state: 'growing',
+      reason: expect.stringContaining('by its smallest size of each day for 5d'),
+    });
+    expect(watched('leaky')?.leak.perHour).toBeCloseTo(10, 0);
+    expect(watched('healthy')?.leak.state).toBe('ok');
+    expect(told).toEqual([]);
+    leaked = -500;
+    await days(0.1);
+    expect(watched('leaky')?.leak.state).toBe('ok');
+  });
+
   it.each([
     [
       'throws',

@@ -41,6 +41,17 @@ describe('a size by hours', () => {
     expect(sizes.growth(2)?.fallen).toBeGreaterThan(0.5);
   });
 
+  it('grows by day by what the smallest size of each day rises, under a load that falls every night', () => {
+    const wave = (hour: number) => 500 * (1 + Math.sin((Math.PI * hour) / 12));
+    const sizes = history(Array.from({ length: 150 }, (_, hour) => Math.round(wave(hour)) + 10 * hour));
+    expect(sizes.growth(12)?.fallen).toBeGreaterThan(0.5);
+    expect(sizes.growthByDay(5)).toMatchObject({ grown: 1_200, isSteady: true, fallen: 0 });
+    expect(sizes.growthByDay(5)?.perMs).toBeCloseTo(10 / HOUR);
+    expect(sizes.growthByDay(6)).toBeUndefined();
+    const healthy = history(Array.from({ length: 150 }, (_, hour) => Math.round(wave(hour))));
+    expect(healthy.growthByDay(1)).toBeUndefined();
+  });
+
   it('is not steady where the last quarter brings less than the others', () => {
     const slower = [0, ...Array.from({ length: 12 }, (_, hour) => 1_000 * (hour + 1) - 45 * hour * hour)];
     expect(history(slower).growth(12)?.isSteady).toBe(false);

@@ -14,6 +14,30 @@ describe('StampStore', () => {
     expect(store.slotOf('b')).toBe(undefined);
   });
 
+  it('yields what is there, and neither what has left meanwhile nor what has come, without going through all of it first', () => {
+    const store = new StampStore<number>();
+    for (let key = 0; key < 100_000; key += 1) store.register(key, 0);
+    let copyMs = Number.POSITIVE_INFINITY;
+    let firstMs = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < 5; round += 1) {
+      let startedAt = performance.now();
+      Array.from(store.keys());
+      copyMs = Math.min(copyMs, performance.now() - startedAt);
+      startedAt = performance.now();
+      store.present().next();
+      firstMs = Math.min(firstMs, performance.now() - startedAt);
+    }
+    expect(firstMs).toBeLessThan(copyMs / 5);
+    const seen: number[] = [];
+    for (const [key, slot, generation] of store.present()) {
+      expect(store.holds(slot, generation)).toBe(true);
+      seen.push(key);
+      if (key % 2 === 0) store.unregister(store.slotOf(key + 1) as number);
+      if (key < 1_000) store.register(200_000 + key, 1);
+    }
+    expect(seen).toEqual(Array.from({ length: 50_000 }, (_, n) => 2 * n));
+  });
+
   it('forgets all of a slot: its key, its flags, its generation', () => {
     const store = new StampStore<object>();
     const key = {};

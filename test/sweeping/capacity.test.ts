@@ -273,6 +273,22 @@ describe('guarded entries', () => {
     end();
   });
 
+  it('are overdue only if they are due themselves, whoever was judged before them', async () => {
+    const { clock, registry, map, end } = capped({
+      maxEntries: 1,
+      ttl: '1h',
+      rules: [{ match: /^short/, ttl: '10s' }],
+      keepWhile: () => true,
+    });
+    map.set('a', 1);
+    map.set('short', 1);
+    await clock.advance(60_000);
+    map.set('b', 1);
+    await clock.advance(1);
+    expect(registry.report().maps[0]).toMatchObject({ size: 3, guarded: 3, overdue: 1 });
+    end();
+  });
+
   it('that cannot be judged, since the guard throws, count as guarded; said once', async () => {
     const { clock, registry, map, fill, end } = capped({
       maxEntries: 1,
@@ -352,6 +368,30 @@ describe('callbacks of an eviction', () => {
 });
 
 describe('with beforeSweep', () => {
+  it('a guarded entry is not asked about because of one that was in its place before', async () => {
+    const asked: string[] = [];
+    const { clock, map, registry, end } = capped({
+      maxEntries: 1,
+      keepWhile: (_value, key) => key !== 'a',
+      beforeSweep: (_value, key) => {
+        asked.push(key);
+        return new Promise<void>(() => undefined);
+      },
+    });
+    map.set('a', 1);
+    map.set('b', 1);
+    await clock.advance(1);
+    expect(asked).toEqual(['a']);
+    // What runs is told to stop, and does not.
+    registry.touch('map', 'a');
+    map.delete('a');
+    map.set('c', 1);
+    await clock.advance(1);
+    expect(asked).toEqual(['a']);
+    expect(registry.explain('map', 'c').state).toBe('guarded');
+    end();
+  });
+
   it('an eviction waits for it, and asks for no more entries than have to go', async () => {
     const open: Array<() => void> = [];
     const asked: string[] = [];

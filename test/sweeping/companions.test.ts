@@ -537,6 +537,37 @@ describe('a companion that does not leave', () => {
     registry.stop();
   });
 
+  it('leaves as a companion also where a cap is what looks at it next', async () => {
+    const clock = createManualClock();
+    const left: unknown[] = [];
+    const contexts = new StubbornMap<string, number>();
+    const registry = createRegistry<{ runs: Strings; contexts: StubbornMap<string, number> }>({
+      maps: {
+        runs: {},
+        contexts: {
+          adopt: contexts,
+          follows: 'runs',
+          orphanAfter: false,
+          maxEntries: 1,
+          beforeSweep: (_value, key) => void left.push(`asked about ${key}`),
+          dispose: (_value, key, reason) => left.push(`${key} ${reason}`),
+        },
+      },
+      clock,
+    });
+    registry.on('evicted', ({ key, rule }) => left.push(`${String(key)} evicted by ${rule}`));
+    registry.maps.runs.set('a', 1);
+    contexts.set('a', 1);
+    contexts.obstacle = true;
+    registry.maps.runs.delete('a');
+    contexts.obstacle = false;
+    contexts.set('b', 1);
+    await clock.advance(1);
+    expect(left).toEqual(['a companion']);
+    expect(registry.report().maps[1]).toMatchObject({ size: 1, removed: { companion: 1, evicted: 0 } });
+    registry.stop();
+  });
+
   it('stays for good where the leader has come back meanwhile', async () => {
     const clock = createManualClock();
     const contexts = new StubbornMap<string, number>();

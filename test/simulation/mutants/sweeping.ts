@@ -3,6 +3,22 @@ import type { Mutant } from './mutant.js';
 /** Bugs in which entries leave, and when. */
 export const sweepingMutants: readonly Mutant[] = [
   {
+    name: 'what leaves natively is taken for a refusal',
+    file: 'sweeping/removals.ts',
+    find: 'if (isThere && (isPlain ? native.remove(key) : !native.has(key)))',
+    replace: 'if (isThere && (isPlain ? !native.remove(key) : !native.has(key)))',
+  },
+  {
+    name: 'a delete that disposes is told of before the entry has left',
+    file: 'maps/owner-removals.ts',
+    find: `  leave(tracker, slot, key, value, 'deleted', removal);
+  announce(removal, tracker.shared);
+  return true;`,
+    replace: `  announce(removal, tracker.shared);
+  leave(tracker, slot, key, value, 'deleted', removal);
+  return true;`,
+  },
+  {
     name: 'a deadline is compared with >',
     file: 'policy/judge.ts',
     find: "return now < this.deadline.at ? 'live' : 'due';",
