@@ -63,7 +63,7 @@ export function openMap(
   const asked = generation === undefined ? undefined : keyOf(tracker, generation);
   return {
     ...mapRow(parts, tracker),
-    policy: policyInWords(tracker.policy),
+    policy: policyInWords(tracker),
     registered: tracker.registeredTotal,
     removed: { ...tracker.removedTotal },
     beforeSweep: { ...tracker.beforeSweepTotal },

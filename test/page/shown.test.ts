@@ -248,6 +248,33 @@ describe('a map that is opened', () => {
     expect(none).toEqual(['no lifetime: an entry stays until its owner deletes it']);
   });
 
+  it.each([
+    [
+      'a cap',
+      { maxEntries: 5 },
+      {},
+      'no lifetime: an entry stays until its owner deletes it, or a cap evicts it',
+    ],
+    [
+      'rules alone',
+      { rules: [{ match: /^a/, ttl: '1m' }] },
+      {},
+      'no lifetime for keys that match no rule: such an entry stays until its owner deletes it',
+    ],
+    [
+      'a registry that observes',
+      { ttl: '1m' },
+      { mode: 'observe' },
+      'nothing is removed: it is only observed (mode)',
+    ],
+  ] as const)('says first what becomes of an entry with %s', async (_, policy, options, words) => {
+    const maps = { runs: policy } as never;
+    const registry = createRegistry({ maps, ...options, clock: createManualClock() });
+    const { opened } = await dataAt(`${await served(registry)}/report.json?map=runs`);
+    expect(opened.policy[0]).toBe(words);
+    registry.stop();
+  });
+
   it('says that there is no lifetime, however often the map is looked at', async () => {
     const registry = createRegistry({ maps: { runs: { sweepEvery: '5s' } }, clock: createManualClock() });
     const { policy } = (await dataAt(`${await served(registry)}/report.json?map=runs`)).opened;
