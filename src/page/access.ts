@@ -45,15 +45,17 @@ export function whyForeign({ headers }: Origin, mustShow: boolean): string | und
   if (origin === undefined) {
     if (mustShow) return 'the request does not say its origin';
   } else if (hostOf(origin) === undefined || hostOf(origin) !== hostIn(headers)?.toLowerCase()) {
-    return 'the request was made by another site';
+    return `${madeElsewhere}, or a proxy between does not pass on the header Host`;
   }
   const site = headers['sec-fetch-site'];
   const isOurs = site === undefined || site === 'same-origin' || site === 'none';
   // A link from elsewhere may lead here: whoever follows it sees the page, and the other site does not.
   const isFollowed =
     !mustShow && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
-  return isOurs || isFollowed ? undefined : 'the request was made by another site';
+  return isOurs || isFollowed ? undefined : madeElsewhere;
 }
+
+const madeElsewhere = 'the request was made by another site';
 
 /** Whom a request asked for; HTTP/2 has a name of its own for it. */
 const hostIn = (headers: IncomingHttpHeaders): string | undefined =>

@@ -26,7 +26,7 @@ export interface StatusPageOptions {
    * What somebody has to type in before the page shows anything, 16 to 1,024 characters. A cookie that no script can
    * read and that no other site's request bears keeps it for as long as the browser runs. Not together with `authorize`.
    * Default: none, and then only this machine is answered: a peer on loopback, by a loopback name, with no header of a
-   * proxy.
+   * proxy. A proxy on this machine need not tell that it is one: behind any, set this or `authorize`.
    */
   token?: string;
   /**

@@ -124,6 +124,11 @@ describe('whyForeign', () => {
   });
 });
 
+it('a refusal of another origin hints at a proxy that has changed the host', () => {
+  const headers = { host: '127.0.0.1:9465', origin: 'https://ops.example' };
+  expect(whyForeign({ remoteAddress: undefined, headers }, true)).toMatch(/another site, or a proxy .*Host/);
+});
+
 describe('the pass', () => {
   const token = 'correct horse battery';
   const bearing = (cookie: string) => ({ remoteAddress: undefined, headers: { cookie } });
