@@ -78,7 +78,7 @@ class StatusPage {
   async #route(request: PageRequest): Promise<Answer> {
     const { last, search, base } = placeOf(request);
     const isPost = request.method === 'POST';
-    if (isPost !== posted.includes(last)) return methodNotAllowed(isPost ? toLook : ['POST']);
+    if (isPost && !posted.includes(last)) return methodNotAllowed(toLook);
     const origin = { remoteAddress: request.socket?.remoteAddress, headers: request.headers };
     const refusal = this.#whyRefused(origin) ?? whyForeign(origin, isPost);
     if (refusal !== undefined) return refused(refusal);
@@ -160,11 +160,13 @@ interface Place {
 
 const files = [...posted, 'page.css', 'page.js', 'report.json', 'report.txt', 'favicon.ico'];
 
-function placeOf({ originalUrl, url }: PageRequest): Place {
+function placeOf({ method, originalUrl, url }: PageRequest): Place {
   const [path = '', search = ''] = (originalUrl ?? url ?? '').split(/\?(.*)/s);
-  const last = path.slice(path.lastIndexOf('/') + 1);
+  const end = path.slice(path.lastIndexOf('/') + 1);
+  // What only takes forms may also be where the page itself is mounted, or what a wrong token has left in the address.
+  const last = method !== 'POST' && posted.includes(end) ? '' : end;
   // The page itself may be asked for without a slash at its end, and then its folder is below it.
-  return { last, search, base: last === '' || files.includes(last) ? './' : `./${last}/` };
+  return { last, search, base: end === '' || files.includes(last) ? './' : `./${end}/` };
 }
 
 const isEncrypted = ({ socket, headers }: PageRequest): boolean =>

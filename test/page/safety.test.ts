@@ -43,15 +43,33 @@ describe('every answer', () => {
       [
         ['HEAD', '/'],
         ['POST', '/'],
-        ['GET', '/sweep'],
-        ['GET', '/token'],
+        ['POST', '/page.css'],
         ['PUT', '/'],
         ['DELETE', '/sweep'],
       ].map(async ([method, path]) => (await ask(port, path as string, method)).status),
     );
-    expect(statuses).toEqual([200, 405, 405, 405, 405, 405]);
+    expect(statuses).toEqual([200, 405, 405, 405, 405]);
   });
 });
+
+it.each(['sweep', 'find', 'token', 'redeliver'])(
+  'what only takes forms is the page for whoever looks, and may be where it is mounted: /%s',
+  async (name) => {
+    const { registry } = gateway();
+    registry.maps.sockets.set('a', 1);
+    const mount = `${await served(registry, { token, allow: 'actions' })}/${name}`;
+    const form = await fetch(mount);
+    expect([form.status, wordsOf(await form.text())]).toEqual([401, expect.stringContaining('Token')]);
+    const entered = await send(`${mount}/token`, { token });
+    const [cookie] = (entered.headers.get('set-cookie') as string).split(';');
+    const headers = { cookie: cookie as string };
+    const page = await textAt(`${mount}?map=sockets`, { headers });
+    expect(page).toContain(`action="./${name}/find?map=sockets"`);
+    for (const [, to] of page.matchAll(/<(?:link|script) .*?(?:href|src)="([^"]*)"/g)) {
+      expect((await fetch(new URL(to as string, mount), { headers })).status).toBe(200);
+    }
+  },
+);
 
 describe('without a token', () => {
   /** The answer to a request that comes from elsewhere than a test may. */
