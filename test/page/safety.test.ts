@@ -134,6 +134,20 @@ describe('with a token', () => {
     expect(entered.headers.get('set-cookie')).not.toContain('horse');
   });
 
+  it('opens the pages of two services on one host in one browser, which keeps a cookie for each', async () => {
+    const jar = new Map<string, string>();
+    const tokens = [token, 'another battery, as long'];
+    const addresses = await Promise.all(tokens.map((of) => served(gateway().registry, { token: of })));
+    for (const [index, address] of addresses.entries()) {
+      const entered = await send(`${address}/token`, { token: tokens[index] as string });
+      const [name = '', pass = ''] = (entered.headers.get('set-cookie') as string).split(/[=;]/);
+      jar.set(name, pass);
+    }
+    const cookie = [...jar].map((pair) => pair.join('=')).join('; ');
+    const answers = await Promise.all(addresses.map((address) => fetch(address, { headers: { cookie } })));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+  });
+
   it('gives none for a wrong one, for none, and to a form of another site', async () => {
     const address = await served(gateway().registry, { token });
     for (const fields of [{ token: 'wrong horse battery' }, { token: '' }, { other: token }]) {
