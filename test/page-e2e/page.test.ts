@@ -98,6 +98,23 @@ describe('the page in a browser', () => {
     await page.context().close();
   });
 
+  it('says since when a process that is blocked has not answered, and goes on when it does', async () => {
+    const { registry } = await busy();
+    const { page } = await open(await served(registry, { refresh: 1_000 }));
+    let asked = 0;
+    // Takes the requests, and answers none.
+    await page.route('**/*', () => {
+      asked += 1;
+    });
+    await page.waitForSelector('#live:text-matches("No answer since .*\\\\d\\\\d")');
+    expect(asked).toBe(1);
+    await page.unroute('**/*');
+    (registry.maps.sockets as Map<string, number>).set('new', 1);
+    await page.waitForSelector('#maps tr:has-text("sockets") >> td.number:text-is("1")');
+    expect(await page.textContent('#live')).toBe('');
+    await page.context().close();
+  });
+
   it.each([true, false])(
     'takes the token, finds a key and redelivers, with JavaScript %s',
     async (javaScriptEnabled) => {
