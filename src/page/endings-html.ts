@@ -1,6 +1,6 @@
 import { shownText } from '../events/shown.js';
 import type { EndingsView, LetterLine } from './endings.js';
-import { html, type Markup } from './markup.js';
+import { html, type Markup, type Part } from './markup.js';
 import type { PageView } from './view.js';
 import { ago, countsWords, deliveryWords, journalWords, letterWords, spanOr, watchedWords } from './words.js';
 
@@ -30,22 +30,24 @@ ${mayAct && actionForm(base, 'redeliver', 'letter', letter.handle, 'Redeliver')}
 }
 
 /** What callbacks of the owner threw. */
-export const failuresSection = (failures: PageView['callbackErrors']): Markup => html`
+export const failuresSection = ({ callbackErrors, leftOut }: PageView): Markup => html`
 <section id="failures" aria-labelledby="failures-title">
 <h2 id="failures-title">Callback failures</h2>
 ${
-  failures.length === 0
+  callbackErrors.length === 0
     ? html`<p>There are none.</p>`
-    : html`<ul>${failures.map(({ map, callback, count }) => html`<li><bdi>${shownText(map)}</bdi>${map !== '' && '.'}${callback}: ${count}</li>`)}</ul>`
+    : html`<ul>${callbackErrors.map(({ map, callback, count }) => html`<li><bdi>${shownText(map)}</bdi>${map !== '' && '.'}${callback}: ${count}</li>`)}${more(leftOut.callbackErrors)}</ul>`
 }
 </section>`;
 
 /** Sizes that are no Map's. */
-export const watchedSection = (watched: PageView['watched']): Markup => html`
+export const watchedSection = ({ watched, leftOut }: PageView): Markup => html`
 <section id="watched" aria-labelledby="watched-title">
 <h2 id="watched-title">Watched sizes</h2>
-<ul>${watched.map((of) => html`<li><bdi>${shownText(of.name)}</bdi>: ${watchedWords(of)}</li>`)}</ul>
+<ul>${watched.map((of) => html`<li><bdi>${shownText(of.name)}</bdi>: ${watchedWords(of)}</li>`)}${more(leftOut.watched)}</ul>
 </section>`;
+
+const more = (count: number): Part => count > 0 && html`<li>and ${count} more</li>`;
 
 /** How the journal is doing. */
 export const journalSection = (journal: NonNullable<PageView['journal']>): Markup => html`

@@ -52,9 +52,9 @@ ${opened && findForm(base, opened.name)}
 ${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>There is no such map any more.</p>`}
 ${filterForm(base, query)}
 ${mapsSection(base, view, query)}
-${view.watched.length > 0 && watchedSection(view.watched)}
+${view.watched.length > 0 && watchedSection(view)}
 ${endings && endingsSection(base, view.at, endings, mayAct)}
-${failuresSection(view.callbackErrors)}
+${failuresSection(view)}
 ${journal && journalSection(journal)}
 </main>
 <script src="${base}page.js"></script>`,

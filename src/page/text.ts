@@ -18,7 +18,7 @@ import {
 
 /** Writes what the page shows as plain text, for a terminal. */
 export function textOf(view: PageView): string {
-  const { at, sentence, health, maps, watched, opened, endings, callbackErrors, journal } = view;
+  const { at, sentence, health, maps, watched, opened, endings, callbackErrors, leftOut, journal } = view;
   const lines = [sentence.text, sweepingWords(view), ...health.reasons.map((reason) => `  ${reason}`), ''];
   if (opened !== undefined) lines.push(...openedLines(opened), '');
   lines.push(`maps: ${maps.matching} of ${maps.total}, page ${maps.page} of ${maps.pages}`);
@@ -31,6 +31,7 @@ export function textOf(view: PageView): string {
     );
   }
   for (const of of watched) lines.push(`  ${shownText(of.name)} (watched): ${watchedWords(of)}`);
+  if (leftOut.watched > 0) lines.push(`  and ${leftOut.watched} more watched`);
   if (endings !== undefined) {
     lines.push(
       '',
@@ -49,6 +50,7 @@ export function textOf(view: PageView): string {
   for (const { map, callback, count } of callbackErrors) {
     lines.push(`callback failures: ${map === '' ? '' : `${shownText(map)}.`}${callback}: ${count}`);
   }
+  if (leftOut.callbackErrors > 0) lines.push(`callback failures: and ${leftOut.callbackErrors} more`);
   if (journal !== undefined) {
     lines.push(`journal ${journal.name}: ${journalWords(journal)}`);
   }

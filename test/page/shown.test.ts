@@ -32,6 +32,31 @@ describe('the sentence', () => {
     expect(wordsOf(page)).toContain(registry.health().reasons[0]);
   });
 
+  it('counts sizes that are watched, and turns amber and then red for one of them too', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ maps: {}, clock });
+    let size = 0;
+    registry.watch('handles', () => 7);
+    registry.watch('listeners', () => size);
+    const grow = async (hours: number) => {
+      for (let minute = 0; minute < hours * 60; minute += 1) {
+        size += 5;
+        await clock.advance(60_000);
+      }
+    };
+    const address = await served(registry);
+    expect(await textAt(address)).toMatch(/"sentence good".*none of 0 maps and 2 watched sizes leaks;/);
+    await grow(5);
+    expect(await textAt(address)).toMatch(
+      /"sentence doubtful".*none of 0 maps and 2 watched sizes leaks, 1 may;/,
+    );
+    await grow(9);
+    expect(await textAt(address)).toMatch(/"sentence bad".*wrong: 1 of 0 maps and 2 watched sizes leaks;/);
+    const { watched } = await dataAt(`${address}/report.json`);
+    expect(watched.map(({ name }: { name: string }) => name)).toEqual(['listeners', 'handles']);
+    registry.stop();
+  });
+
   it('is amber for a dead letter, and says that a registry is closed', async () => {
     const { registry, die } = gateway();
     const address = await served(registry);
