@@ -7,17 +7,25 @@ export interface KeyWords {
   key(key: unknown): string;
   /** The id of an ending, which the owner may have made of its key. */
   id(id: string): string;
+  /** A reason of the owner's own for the end of a run. */
+  reason(reason: string): string;
   /** What was thrown: its message may name a key. */
   error(error: unknown): string;
 }
 
 /** Keys are shown on one line, escaped and cut. */
-export const shownKeys: KeyWords = { key: shownKey, id: (id) => shownText(id, 64), error: shownError };
+export const shownKeys: KeyWords = {
+  key: shownKey,
+  id: (id) => shownText(id, 64),
+  reason: (reason) => shownText(reason, 64),
+  error: shownError,
+};
 
 /** Of a key nothing is shown, nor of what may name it. */
 export const maskedKeys: KeyWords = {
   key: () => '(masked)',
   id: () => '(masked)',
+  reason: () => '(masked)',
   error: (error) =>
     types.isNativeError(error)
       ? (/^[A-Za-z]{1,64}(?=:|$)/.exec(shownError(error))?.[0] ?? 'Error')

@@ -38,8 +38,9 @@ export interface StatusPageOptions {
   /** `actions` has buttons that redeliver dead letters and sweep now. Default: nothing can be changed. */
   allow?: 'actions';
   /**
-   * `masked` shows nothing of keys, nor of ids, nor of the messages of errors, which may name them. Values are never
-   * shown. Default `shown`: escaped and cut.
+   * `masked` shows nothing of keys, nor of what may name them: ids, reasons of the owner's own, and messages of errors.
+   * Names of maps, functions, recipients, watched sizes and errors are shown. Values are never shown. Default `shown`:
+   * escaped and cut.
    */
   keys?: 'shown' | 'masked';
   /** How often an open page that is seen asks again, from 1 s on. Default `'5s'`. */

@@ -394,7 +394,7 @@ describe('what is secret', () => {
     expect(await everything(await served(registry))).not.toMatch(/a value|secret/);
   });
 
-  it('shows keys, and with masked neither keys nor ids nor messages', async () => {
+  it('shows keys, and with masked neither keys nor ids, reasons of your own nor messages', async () => {
     const clock = createManualClock();
     const registry = createRegistry({
       maps: { runs: { maxIdle: '1h' } },
@@ -411,17 +411,22 @@ describe('what is secret', () => {
       clock,
     });
     registry.maps.runs.set('key-0', 1);
-    registry.end('key-0');
+    registry.end('key-0', { reason: 'swap of key-0' });
     registry.maps.runs.set('key-1', 1);
     registry.end('key-1');
     registry.maps.runs.set('key-2', 1);
     await clock.advance(0);
-    expect(await everything(await served(registry))).toMatch(/'key-2'[\s\S]*id of key-1/);
+    const shown = await everything(await served(registry));
+    expect(shown).toMatch(/'key-2'[\s\S]*id of key-1/);
+    expect(shown).toContain('swap of key-0; attempts-exhausted');
     const masked = await served(registry, { keys: 'masked' });
     const text = await everything(masked);
     expect(text).not.toContain('key-');
     expect(text).toContain('(masked)');
     expect(text).toContain('TypeError');
+    // A reason of our own may name a key; one that we know does not.
+    expect(text).toContain('(masked); attempts-exhausted');
+    expect(text).toContain('completed; attempts-exhausted');
     const found = await send(`${masked}/find?map=runs`, { key: 'key-2' });
     expect(found.headers.get('location')).toMatch(/entry=\d+$/);
   });
