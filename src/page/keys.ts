@@ -31,3 +31,23 @@ export const maskedKeys: KeyWords = {
       ? (/^[A-Za-z]{1,64}(?=:|$)/.exec(shownError(error))?.[0] ?? 'Error')
       : '(masked)',
 };
+
+/**
+ * Returns the keys that somebody may mean who has typed this, the likeliest first: what is shown like it, quotes and all,
+ * and the text itself.
+ */
+export function keysTyped(typed: string): unknown[] {
+  const keys: unknown[] = [];
+  if (typed !== '' && String(Number(typed)) === typed) keys.push(Number(typed));
+  if (typed === 'true' || typed === 'false') keys.push(typed === 'true');
+  const [, inner] = /^'(.*)'$/s.exec(typed) ?? [];
+  const quoted = inner === undefined ? typed : `"${inner.replaceAll('"', '\\"')}"`;
+  if (quoted.startsWith('"')) {
+    try {
+      keys.push(JSON.parse(quoted));
+    } catch {
+      // It only looks as if it had been copied from here.
+    }
+  }
+  return [...keys, typed];
+}

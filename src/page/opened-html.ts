@@ -5,8 +5,8 @@ import { type PageQuery, searchOf } from './query.js';
 import { ago, countsWords, holdWords, percent, verdictWords } from './words.js';
 
 /** The form with which an entry is found. By POST, for its key is not to be in an address, which is kept in many places. */
-export const findForm = (base: string, map: string): Markup => html`
-<form class="find" method="post" action="${base}find${searchOf({ map })}" enctype="text/plain" role="search" aria-label="Entry">
+export const findForm = (base: string, map: string, query: PageQuery): Markup => html`
+<form class="find" method="post" action="${base}find${searchOf({ ...query, entry: undefined, done: undefined })}" enctype="text/plain" role="search" aria-label="Entry">
 <label>Key in <bdi>${shownText(map)}</bdi> <input name="key" required autocomplete="off"></label>
 <button>Explain</button>
 </form>`;

@@ -10,7 +10,7 @@ import { type Form, readForm } from './form.js';
 import { maskedKeys, shownKeys } from './keys.js';
 import { type PageOptions, type PageRequest, readPageOptions, type StatusPageOptions } from './options.js';
 import { pageHtml, tokenHtml } from './page-html.js';
-import { readQuery, searchOf } from './query.js';
+import { type PageQuery, readQuery, searchOf } from './query.js';
 import { script } from './script.js';
 import { style } from './style.js';
 import { textOf } from './text.js';
@@ -94,7 +94,7 @@ class StatusPage {
         : { ...refused('the token is missing'), statusCode: 401 };
     }
     const query = readQuery(search);
-    if (isPost) return this.#act(request, last, query.map);
+    if (isPost) return this.#act(request, last, query);
     const view = viewOf(this.#viewer, query);
     if (last === 'report.json') return text(`${jsonOf(view)}\n`, 'application/json');
     if (last === 'report.txt') return text(textOf(view), 'text/plain');
@@ -133,11 +133,12 @@ class StatusPage {
     };
   }
 
-  async #act(request: PageRequest, what: string, map: string | undefined): Promise<Answer> {
+  async #act(request: PageRequest, what: string, query: PageQuery): Promise<Answer> {
     if (what !== 'find' && !this.#options.mayAct) return refused('nothing can be changed here');
     const form: Form | undefined = await readForm(request);
     if (form === undefined) return tooLong;
-    return seeOther(searchOf(await act(this.#registry, this.#viewer, { what, map, form })));
+    const next = await act(this.#registry, this.#viewer, { what, map: query.map, form });
+    return seeOther(searchOf({ ...query, ...next }));
   }
 }
 

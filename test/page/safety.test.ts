@@ -282,6 +282,41 @@ describe('actions', () => {
     expect(await textAt(`${address}/?done=swept`)).toContain('Swept.');
   });
 
+  it('leave the map open and the maps filtered', async () => {
+    const { registry, die, held } = gateway();
+    await die('a');
+    held.isDown = false;
+    const address = await served(registry, { allow: 'actions' });
+    const page = await textAt(`${address}/?filter=run&map=runs&done=swept`);
+    const actions = [...page.matchAll(/action="\.\/((?:sweep|redeliver)[^"]*)"/g)].map(
+      ([, to]) => to as string,
+    );
+    expect(actions.map((to) => to.split('?')[0])).toEqual(['sweep', 'redeliver', 'redeliver']);
+    const locations = await Promise.all(
+      actions
+        .slice(0, 2)
+        .map((to) => send(`${address}/${to.replaceAll('&amp;', '&')}`, { letter: 'all' }))
+        .map(async (sent) => (await sent).headers.get('location')),
+    );
+    expect(locations).toEqual([
+      './?filter=run&map=runs&done=swept',
+      './?filter=run&map=runs&done=redelivered',
+    ]);
+  });
+
+  it('are not there any more when the registry is closed, and say so to a form that is sent all the same', async () => {
+    const { registry, die } = gateway();
+    await die('a');
+    const address = await served(registry, { allow: 'actions' });
+    await registry.close();
+    expect(await textAt(address)).not.toMatch(/Redeliver|Sweep now/);
+    for (const what of ['sweep', 'redeliver']) {
+      const { headers } = await send(`${address}/${what}`, { letter: 'all' });
+      expect(headers.get('location')).toBe('./?done=closed');
+    }
+    expect(await textAt(`${address}/?done=closed`)).toContain('nothing is swept or delivered any more');
+  });
+
   it('need a form of our own origin', async () => {
     const { registry, die } = gateway();
     await die('a');

@@ -4,6 +4,7 @@ import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { shownKey } from '../../src/events/shown.ts';
 import { policyOptionNames } from '../../src/policy/compile-policy.ts';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
@@ -369,6 +370,43 @@ describe('a map that is opened', () => {
     expect(await textAt(`${address}/?map=runs&done=absent`)).toContain('There is no such key');
   });
 
+  it.each([
+    ['42', 42],
+    ["'42'", '42'],
+    ['true', true],
+    ["'k'", 'k'],
+    ['k', 'k'],
+    [`"it's"`, "it's"],
+    ["it's", "it's"],
+    [`"'k'"`, "'k'"],
+    [`'say "a\\\\b"'`, 'say "a\\b"'],
+    [' sp ', ' sp '],
+    ['"', '"'],
+  ])('finds what is typed as it is shown, quotes and all, and else as it is: %s', async (typed, key) => {
+    const { registry } = gateway();
+    const sockets = registry.maps.sockets as Map<unknown, unknown>;
+    for (const of of [42, '42', true, 'true', 'k', "'k'", "it's", 'say "a\\b"', ' sp ', '"'])
+      sockets.set(of, 1);
+    const address = await served(registry);
+    const found = await send(`${address}/find?map=sockets`, { key: typed });
+    const entry = /entry=(\d+)$/.exec(found.headers.get('location') as string)?.[1];
+    const { opened } = await dataAt(`${address}/report.json?map=sockets&entry=${entry}`);
+    expect(opened.entry.key).toBe(shownKey(key));
+  });
+
+  it('stays open, and the maps filtered and sorted, when a key is looked up', async () => {
+    const { registry } = gateway();
+    registry.maps.runs.set('a', {});
+    const address = await served(registry);
+    const page = await textAt(`${address}/?filter=run&sort=size&map=runs&entry=7&done=absent`);
+    const [, action] = page.match(/action="([^"]*find[^"]*)"/) as RegExpMatchArray;
+    const to = new URL((action as string).replaceAll('&amp;', '&'), `${address}/`).href;
+    const found = await send(to, { key: 'a' });
+    expect(found.headers.get('location')).toMatch(/^\.\/\?filter=run&sort=size&map=runs&entry=1$/);
+    const absent = await send(to, { key: 'b' });
+    expect(absent.headers.get('location')).toBe('./?filter=run&sort=size&map=runs&done=absent');
+  });
+
   it('may have any name, and may be gone', async () => {
     const address = await served(gateway().registry);
     const page = await textAt(address);
@@ -434,6 +472,14 @@ describe('the page in a framework', () => {
     express: () => listening(createServer(express().use('/mapsweep', handler))),
     'express with parsers': () =>
       listening(createServer(express().use(express.text(), express.urlencoded()).use('/mapsweep', handler))),
+    'express with raw bodies': () =>
+      listening(
+        createServer(
+          express()
+            .use(express.raw({ type: '*/*' }))
+            .use('/mapsweep', handler),
+        ),
+      ),
     fastify: () => fastifyListening((app) => app.all('/mapsweep', handler).all('/mapsweep/*', handler)),
   };
 
