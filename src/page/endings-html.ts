@@ -2,7 +2,16 @@ import { shownText } from '../events/shown.js';
 import type { EndingsView, LetterLine } from './endings.js';
 import { html, type Markup, type Part } from './markup.js';
 import type { PageView } from './view.js';
-import { ago, countsWords, deliveryWords, journalWords, letterWords, spanOr, watchedWords } from './words.js';
+import {
+  ago,
+  countsWords,
+  deliveryWords,
+  journalWords,
+  lettersLeftOut,
+  letterWords,
+  spanOr,
+  watchedWords,
+} from './words.js';
 
 /** A form of one button that changes something. */
 export const actionForm = (address: string, name: string, value: string, words: string): Markup =>
@@ -15,6 +24,7 @@ export const actionForm = (address: string, name: string, value: string, words: 
  */
 export function endingsSection(at: number, endings: EndingsView, redeliver: string | undefined): Markup {
   const { map, ended, duplicates, pending, oldestPendingMs, deadLetters, recipients, letters } = endings;
+  const leftOut = lettersLeftOut(endings);
   return html`
 <section id="endings" aria-labelledby="endings-title">
 <h2 id="endings-title">Endings of <bdi>${shownText(map)}</bdi></h2>
@@ -22,7 +32,7 @@ export function endingsSection(at: number, endings: EndingsView, redeliver: stri
 <ul>${recipients.map((to) => html`<li><bdi>${shownText(to.name)}</bdi>: ${deliveryWords(to)}</li>`)}</ul>
 <h3>Dead letters (${deadLetters})</h3>
 ${letters.length === 0 ? html`<p>There are none.</p>` : html`<dl>${letters.map((letter) => letterLine(at, letter, redeliver))}</dl>`}
-${letters.length < deadLetters && html`<p>The oldest ${letters.length} are shown.</p>`}
+${leftOut !== undefined && html`<p>${leftOut}</p>`}
 ${redeliver !== undefined && deadLetters > 0 && actionForm(redeliver, 'letter', 'all', 'Redeliver all')}
 </section>`;
 }

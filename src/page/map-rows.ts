@@ -4,6 +4,7 @@ import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { partInOrder } from './part-in-order.js';
 import type { PageQuery } from './query.js';
+import { hoursToLimit } from './room.js';
 import type { Verdicts } from './sentence.js';
 
 /** So many maps are shown at once. */
@@ -17,6 +18,8 @@ export interface MapRow extends MapFigures {
   readonly excessOfOwners: number;
   /** Somebody uses them, who has taken a hold; due or not. */
   readonly held: number;
+  /** The hours until its cap or the heap is full, also of a map that leaks; `undefined` if nobody knows. */
+  readonly hoursToLimit: number | undefined;
   /** Its class keeps entries where they cannot be seen. */
   readonly isKeptElsewhere: boolean;
   /** Its smallest size in each of even steps, oldest first; the last is that of now. */
@@ -65,6 +68,7 @@ export function mapRow(parts: RegistryInternals, tracker: Tracker): MapRow {
     ...figures,
     excessOfOwners: tracker.owners?.excess ?? 0,
     held: tracker.holds?.size ?? 0,
+    hoursToLimit: hoursToLimit(tracker.policy, figures),
     isKeptElsewhere: tracker.isKeptElsewhere,
     sizes: [...thinned(floors), figures.size],
     sizesOverMs: Math.max(0, parts.engine.timeline.now() - sinceAt),

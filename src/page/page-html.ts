@@ -10,7 +10,7 @@ import { html, type Markup, type Part } from './markup.js';
 import { findForm, openedSection } from './opened-html.js';
 import { type PageQuery, searchOf } from './query.js';
 import type { PageView } from './view.js';
-import { sweepingWords } from './words.js';
+import { noSuchMap, sweepingWords } from './words.js';
 
 /** How the page is served. */
 export interface Frame {
@@ -52,7 +52,7 @@ ${mayAct && actionForm(`${base}sweep${same}`, 'sweep', 'now', 'Sweep now')}
 ${view.health.reasons.length > 0 && html`<ul>${view.health.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}</section>
 ${done && html`<p class="done">${done}</p>`}
 ${opened && findForm(base, opened.name, query)}
-${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>There is no such map any more.</p>`}
+${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>${noSuchMap}</p>`}
 ${filterForm(base, query)}
 ${mapsSection(base, view, query)}
 ${view.watched.length > 0 && watchedSection(view)}

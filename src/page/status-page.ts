@@ -97,7 +97,7 @@ class StatusPage {
     if (isPost) return this.#act(request, last, query);
     const view = viewOf(this.#viewer, query);
     if (last === 'report.json') return text(`${jsonOf(view)}\n`, 'application/json');
-    if (last === 'report.txt') return text(textOf(view), 'text/plain');
+    if (last === 'report.txt') return text(textOf(view, query), 'text/plain');
     const { refreshMs, mayAct } = this.#options;
     return page(pageHtml(view, query, { base, refreshMs, mayAct }).text);
   }

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { getHeapStatistics } from 'node:v8';
 import express from 'express';
 import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
@@ -84,7 +85,7 @@ describe('the maps', () => {
     ]);
     expect(maps.rows[0]).toMatchObject({ overdue: 5, guarded: 5 });
     for (const row of maps.rows) {
-      const { sizes, sizesOverMs, isKeptElsewhere, ...told } = row;
+      const { sizes, sizesOverMs, hoursToLimit, isKeptElsewhere, ...told } = row;
       expect(reported.find(({ name }) => name === row.name)).toMatchObject(told);
       expect(sizes.at(-1)).toBe(row.size);
     }
@@ -109,6 +110,7 @@ describe('the maps', () => {
       'Over time',
       'Oldest',
       'Overdue',
+      'Orphaned',
       'Guarded',
       'Held',
       'Waiting',
@@ -140,6 +142,37 @@ describe('the maps', () => {
     const page = await textAt(await served(registry));
     expect(page).toContain('2 beyond maxPerOwner');
     expect(page).toMatch(/filling, \+300\.0 an hour, full in 1d/);
+  });
+
+  it('say when the cap of one that leaks is reached, or the heap is full by what it weighs', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({
+      maps: { capped: { maxEntries: 50_000 }, heavy: { weigh: () => 1_000 }, light: {} },
+      clock,
+    });
+    const maps = Object.values(registry.maps) as unknown as Map<number, number>[];
+    // Of ten runs an hour nine are over within a minute, and one stays.
+    for (let minute = 0; minute < 30 * 60; minute += 1) {
+      for (const map of maps) {
+        map.set(minute, minute);
+        if (minute % 6 !== 0) map.delete(minute - 1);
+      }
+      await clock.advance(60_000);
+    }
+    const { rows } = (await dataAt(`${await served(registry)}/report.json`)).maps;
+    const of = (name: string) => rows.find((row: { name: string }) => row.name === name);
+    for (const { leak } of rows) expect(leak).toEqual(expect.objectContaining({ state: 'leaking' }));
+    for (const { leak } of rows) expect(leak).not.toHaveProperty('hoursToLimit');
+    const [capped, heavy, light] = ['capped', 'heavy', 'light'].map(of);
+    expect(capped.hoursToLimit).toBeCloseTo((50_000 - capped.size) / capped.leak.perHour, 5);
+    const { heap_size_limit: limit, used_heap_size: used } = getHeapStatistics();
+    const hours = (limit - used) / (1_000 * heavy.leak.perHour);
+    expect(heavy.hoursToLimit / hours).toBeGreaterThan(0.9);
+    expect(heavy.hoursToLimit / hours).toBeLessThan(1.1);
+    expect(light.hoursToLimit).toBeUndefined();
+    const page = await textAt(await served(registry));
+    expect(page.match(/leaking, \+[\d.]+ an hour, full in \d+d/g)).toHaveLength(2);
+    registry.stop();
   });
 
   it('have their size as a line from the first sweeps on, with the time that it covers', async () => {
@@ -516,10 +549,11 @@ describe('the text', () => {
     await die('a');
     const address = await served(registry);
     const text = await textAt(`${address}/report.txt?map=runs`);
+    const id = registry.deadLetters()[0]?.id;
     for (const words of [
-      'Worth a look',
+      'mapsweep default\nWorth a look',
       'runs: ok',
-      "dead letter of 'a' to default: completed; attempts-exhausted after 1 attempts",
+      `dead letter of 'a' to default, 0ms ago, id ${id}: completed; attempts-exhausted after 1 attempts: Error:`,
       'to default: 0 delivered, 0 pending, 1 attempts failed, 1 dead letters',
       'A sweep every 1m.',
       'due when idle for 1d',
@@ -527,5 +561,18 @@ describe('the text', () => {
     ]) {
       expect(text).toContain(words);
     }
+    expect(text).not.toContain('are shown');
+  });
+
+  it('says what is not there, and what is not shown', async () => {
+    const { registry, die } = gateway();
+    for (let index = 0; index < 51; index += 1) await die(`run-${index}`);
+    const address = await served(registry);
+    expect(await textAt(`${address}/report.txt?map=gone`)).toContain('\nThere is no such map any more.\n');
+    expect(await textAt(`${address}/report.txt?map=runs&entry=999`)).toContain(
+      '\n  The entry that was asked for has left.\n',
+    );
+    expect(await textAt(`${address}/report.txt`)).toContain('51 dead letters. The oldest 50 are shown.');
+    expect(wordsOf(await textAt(address))).toContain('The oldest 50 are shown.');
   });
 });
