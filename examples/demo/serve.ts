@@ -5,7 +5,7 @@
  * The leaking one has the plain Maps of the batch, and a registry that observes them: it removes nothing.
  */
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Clock } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
@@ -19,6 +19,7 @@ import { sideBySide } from './side-by-side.ts';
 
 const FIRST_CALL_FAILS = 0.06;
 const UNFINISHED_FOR_MS = 30_000;
+const LOOPBACK_NAME = /^(localhost|127\.0\.0\.1)(:\d+)?$/i;
 
 /** How it is served. */
 export interface Serving {
@@ -50,13 +51,21 @@ export async function serve({ port, seed, onReady, signal }: Serving): Promise<v
     mapsweep: statusPage(swept.registry, { refresh: '2s', allow: 'actions' }),
   };
   const metrics = await createMetricsPage(leaking.registry, swept.registry);
-  const index = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url ?? '/', address);
-    const [, name = ''] = pathname.split('/');
+  const show = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const [path = '/'] = (request.url ?? '/').split('?');
+    const [, name = ''] = path.split('/');
     if (name === 'plain' || name === 'mapsweep') return pages[name](request, response);
-    const body = name === 'metrics' ? await metrics() : pathname === '/' && (await sideBySide(address));
+    // As the pages do: any other name may be that of a site which has it point to this machine.
+    if (!LOOPBACK_NAME.test(request.headers.host ?? '')) {
+      response.writeHead(403).end();
+      return;
+    }
+    const body = name === 'metrics' ? await metrics() : path === '/' && (await sideBySide(address));
     if (body === false) response.writeHead(404).end();
     else response.writeHead(200, body.headers).end(body.text);
+  };
+  const index = createServer((request, response) => {
+    show(request, response).catch((error) => response.destroy(error));
   });
   const gateways = [plain, swept.registries].map((registries) => createGateway(registries, clock));
   const address = `http://127.0.0.1:${await listen(index, port)}`;
@@ -88,8 +97,9 @@ function watched(name: string, maps?: Registries) {
     maps,
     sweepEvery: '1s',
     captureSites: 1,
-    // The verdict takes half a cycle of the load, which is a day: of this load, half a batch is one.
-    leakDetection: { cycle: '4m' },
+    // The verdict takes half a cycle of the load, which is a day: of this load, which is the same at any time, 3 minutes
+    // are one, so that it comes within two.
+    leakDetection: { cycle: '3m' },
     overrides: {
       subagentRuns: {
         ttl: '5s',

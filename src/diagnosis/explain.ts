@@ -62,6 +62,16 @@ export function span(durationMs: number): string {
   return ms(Math.max(0, Math.round(durationMs)));
 }
 
+/** Says for how long an entry stays that no lifetime applies to. */
+export function stayInWords({
+  policy: { maxEntries, maxPerOwner, shed },
+  observing,
+}: Pick<Tracker, 'policy' | 'observing'>): string {
+  const isCapped = !observing && (Number.isFinite(maxEntries) || maxPerOwner !== undefined);
+  const caps = isCapped ? ', or a cap evicts it' : '';
+  return `stays until its owner deletes it${caps}${shed && !observing ? ', or it is shed' : ''}`;
+}
+
 class Explainer {
   readonly #engine: Engine;
   readonly #tracker: Tracker;
@@ -213,7 +223,7 @@ class Explainer {
       parts.push(
         this.#tracker.isManaged
           ? 'no lifetime applies to it'
-          : `${this.#map} has no lifetime: it stays until its owner deletes it`,
+          : `${this.#map} has no lifetime: it ${stayInWords(this.#tracker)}`,
       );
     }
     return parts.join(', and ');

@@ -13,9 +13,6 @@ export interface Origin {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** The cookie in which a browser that was given the token shows it again. */
-const cookieName = 'mapsweep';
-
 /** Returns why a request does not come from this machine, as far as it can tell; `undefined` if it does. */
 export function whyNotLocal({ remoteAddress, headers }: Origin): string | undefined {
   if (remoteAddress === undefined || !isLoopbackAddress(remoteAddress))
@@ -45,15 +42,17 @@ export function whyForeign({ headers }: Origin, mustShow: boolean): string | und
   if (origin === undefined) {
     if (mustShow) return 'the request does not say its origin';
   } else if (hostOf(origin) === undefined || hostOf(origin) !== hostIn(headers)?.toLowerCase()) {
-    return 'the request was made by another site';
+    return `${madeElsewhere}, or a proxy between does not pass on the header Host`;
   }
   const site = headers['sec-fetch-site'];
   const isOurs = site === undefined || site === 'same-origin' || site === 'none';
   // A link from elsewhere may lead here: whoever follows it sees the page, and the other site does not.
   const isFollowed =
     !mustShow && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document';
-  return isOurs || isFollowed ? undefined : 'the request was made by another site';
+  return isOurs || isFollowed ? undefined : madeElsewhere;
 }
+
+const madeElsewhere = 'the request was made by another site';
 
 /** Whom a request asked for; HTTP/2 has a name of its own for it. */
 const hostIn = (headers: IncomingHttpHeaders): string | undefined =>
@@ -71,17 +70,24 @@ export function isSameSecret(one: string, other: string): boolean {
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** Returns what the cookie holds: made of the token, so that it outlives a restart, and not the token itself. */
-export const passOf = (token: string): string =>
-  createHmac('sha256', token).update('mapsweep status page').digest('base64url');
+export const passOf = (token: string): string => keyed(token, 'mapsweep status page');
+
+/**
+ * Returns the name of the cookie in which a browser that was given the token shows it again: another one for each token,
+ * since cookies know no ports, and of two services on one host the one would take the place of the other's.
+ */
+export const cookieNameOf = (token: string): string =>
+  `mapsweep-${keyed(token, 'mapsweep cookie name').slice(0, 8)}`;
+
+const keyed = (token: string, purpose: string): string =>
+  createHmac('sha256', token).update(purpose).digest('base64url');
 
 /** Returns whether a request bears the pass of a token in its cookie. */
 export function bearsPass({ headers }: Origin, token: string): boolean {
   const pass = passOf(token);
+  const start = `${cookieNameOf(token)}=`;
   const cookies = (headers.cookie ?? '').split(';').map((cookie) => cookie.trim());
-  return cookies.some(
-    (cookie) =>
-      cookie.startsWith(`${cookieName}=`) && isSameSecret(cookie.slice(cookieName.length + 1), pass),
-  );
+  return cookies.some((cookie) => cookie.startsWith(start) && isSameSecret(cookie.slice(start.length), pass));
 }
 
 /**
@@ -90,4 +96,4 @@ export function bearsPass({ headers }: Origin, token: string): boolean {
  * @param isEncrypted whether it came over TLS, and is to travel over nothing else
  */
 export const cookieFor = (token: string, isEncrypted: boolean): string =>
-  `${cookieName}=${passOf(token)}; HttpOnly; SameSite=Strict${isEncrypted ? '; Secure' : ''}`;
+  `${cookieNameOf(token)}=${passOf(token)}; HttpOnly; SameSite=Strict${isEncrypted ? '; Secure' : ''}`;

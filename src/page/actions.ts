@@ -12,13 +12,14 @@ export interface Wish {
   readonly form: Form;
 }
 
-/** Does what a form was sent for. Returns what to show then. */
+/** Does what a form was sent for. Returns what is to be shown otherwise then. */
 export async function act(
   registry: Registry,
   viewer: Viewer,
   { what, map, form }: Wish,
 ): Promise<Partial<PageQuery>> {
   if (what === 'find') return find(viewer, map, form.get('key') ?? '');
+  if (viewer.parts.isClosed) return { done: 'closed' };
   if (what === 'redeliver')
     return { done: redeliver(registry, viewer, form) ? 'redelivered' : 'not-redelivered' };
   await registry.sweep();
@@ -28,7 +29,7 @@ export async function act(
 function find({ parts }: Viewer, map: string | undefined, typed: string): Partial<PageQuery> {
   const tracker = map === undefined ? undefined : parts.engine.trackers.get(map);
   const entry = tracker && findEntry(tracker, typed);
-  return { map, entry, done: entry === undefined ? 'absent' : undefined };
+  return { entry, done: entry === undefined ? 'absent' : undefined };
 }
 
 function redeliver(registry: Registry, { parts, handleOf }: Viewer, form: Form): boolean {

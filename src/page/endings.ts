@@ -1,5 +1,4 @@
 import type { DeadLetter } from '../events/dead-letter.js';
-import { shownText } from '../events/shown.js';
 import { type RecipientReport, recipientReports } from '../registry/figures.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import { take } from '../stamps/take.js';
@@ -49,8 +48,23 @@ export function viewEndings(
   handleOf: (id: string) => string,
 ): EndingsView | undefined {
   if (endings === undefined) return undefined;
+  const line = (letter: DeadLetter): LetterLine => ({
+    handle: handleOf(letter.id),
+    id: keys.id(letter.id),
+    key: keys.key(letter.event.key),
+    recipient: letter.recipient,
+    // Those by which endings are counted are known, and name nobody.
+    reason: Object.hasOwn(endings.endedTotal, letter.event.reason)
+      ? letter.event.reason
+      : keys.reason(letter.event.reason),
+    attempts: letter.attempts,
+    cause: letter.cause,
+    ambiguous: letter.ambiguous,
+    error: letter.error === undefined ? '' : keys.error(letter.error),
+    at: letter.at,
+  });
   const letters = (deliveries?.recipients ?? []).flatMap(({ notifier }) =>
-    [...take(notifier.letters(), mostLetters)].map(({ letter }) => letterLine(letter, keys, handleOf)),
+    [...take(notifier.letters(), mostLetters)].map(({ letter }) => line(letter)),
   );
   const pendingSince = deliveries?.oldestPendingAt;
   return {
@@ -65,16 +79,3 @@ export function viewEndings(
     letters: letters.sort((one, other) => one.at - other.at),
   };
 }
-
-const letterLine = (letter: DeadLetter, keys: KeyWords, handleOf: (id: string) => string): LetterLine => ({
-  handle: handleOf(letter.id),
-  id: keys.id(letter.id),
-  key: keys.key(letter.event.key),
-  recipient: letter.recipient,
-  reason: shownText(letter.event.reason, 64),
-  attempts: letter.attempts,
-  cause: letter.cause,
-  ambiguous: letter.ambiguous,
-  error: letter.error === undefined ? '' : keys.error(letter.error),
-  at: letter.at,
-});

@@ -21,7 +21,8 @@ export type Form = ReadonlyMap<string, string>;
  * @returns `undefined` if it is too long
  */
 export async function readForm(request: FormRequest): Promise<Form | undefined> {
-  const { body } = request;
+  const { body: given } = request;
+  const body = given instanceof Uint8Array ? Buffer.from(given).toString('utf8') : given;
   if (typeof body === 'string') return body.length > longestFormBytes ? undefined : fieldsOf(body);
   if (typeof body === 'object' && body !== null && Object.keys(body).length > 0) {
     return new Map(

@@ -31,7 +31,7 @@ ${
   rows.length === 0
     ? html`<p>There is no such map.</p>`
     : html`<div class="wide" tabindex="0" role="region" aria-label="Table of maps"><table>
-<thead><tr><th scope="col">Map</th><th scope="col">Verdict</th><th scope="col">Since</th><th scope="col" class="number">Entries</th><th scope="col">Over time</th><th scope="col" class="number">Oldest</th><th scope="col" class="number">Overdue</th><th scope="col" class="number">Guarded</th><th scope="col" class="number">Held</th><th scope="col" class="number">Waiting</th><th scope="col" class="number">Weight</th></tr></thead>
+<thead><tr><th scope="col">Map</th><th scope="col">Verdict</th><th scope="col">Since</th><th scope="col" class="number">Entries</th><th scope="col">Over time</th><th scope="col" class="number">Oldest</th><th scope="col" class="number">Overdue</th><th scope="col" class="number">Orphaned</th><th scope="col" class="number">Guarded</th><th scope="col" class="number">Held</th><th scope="col" class="number">Waiting</th><th scope="col" class="number">Weight</th></tr></thead>
 <tbody>${rows}</tbody></table></div>`
 }
 ${maps.pages > 1 && pager(base, query, maps.page, maps.pages)}
@@ -39,9 +39,9 @@ ${maps.pages > 1 && pager(base, query, maps.page, maps.pages)}
 }
 
 function mapLine(base: string, at: number, row: MapRow, query: PageQuery): Markup {
-  const { name, leak, size, oldestAgeMs, overdue, guarded, held, waiting, estimatedBytes } = row;
+  const { name, leak, size, oldestAgeMs, overdue, orphaned, guarded, held, waiting, estimatedBytes } = row;
   const address = `${base}${searchOf({ ...query, map: name, entry: undefined, done: undefined })}`;
-  return html`<tr class="${leak.state}"><th scope="row"><a href="${address}"><bdi>${shownText(name)}</bdi></a></th><td class="verdict">${verdictWords(row)}</td><td>${leak.since === undefined ? '' : ago(at, leak.since)}</td>${number(size)}<td>${sizesOverTime(row)}</td>${number(spanOr(oldestAgeMs, '–'))}${number(overdue)}${number(guarded)}${number(held)}${number(waiting)}${number(estimatedBytes === undefined ? '' : bytes(estimatedBytes))}</tr>
+  return html`<tr class="${leak.state}"><th scope="row"><a href="${address}"><bdi>${shownText(name)}</bdi></a></th><td class="verdict">${verdictWords(row)}</td><td>${leak.since === undefined ? '' : ago(at, leak.since)}</td>${number(size)}<td>${sizesOverTime(row)}</td>${number(spanOr(oldestAgeMs, '–'))}${number(overdue)}${number(orphaned)}${number(guarded)}${number(held)}${number(waiting)}${number(estimatedBytes === undefined ? '' : bytes(estimatedBytes))}</tr>
 `;
 }
 

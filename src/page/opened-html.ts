@@ -2,11 +2,11 @@ import { shownText } from '../events/shown.js';
 import { html, type Markup } from './markup.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
 import { type PageQuery, searchOf } from './query.js';
-import { ago, countsWords, holdWords, percent, verdictWords } from './words.js';
+import { ago, countsWords, hasLeft, holdWords, percent, verdictWords } from './words.js';
 
 /** The form with which an entry is found. By POST, for its key is not to be in an address, which is kept in many places. */
-export const findForm = (base: string, map: string): Markup => html`
-<form class="find" method="post" action="${base}find${searchOf({ map })}" enctype="text/plain" role="search" aria-label="Entry">
+export const findForm = (base: string, map: string, query: PageQuery): Markup => html`
+<form class="find" method="post" action="${base}find${searchOf({ ...query, entry: undefined, done: undefined })}" enctype="text/plain" role="search" aria-label="Entry">
 <label>Key in <bdi>${shownText(map)}</bdi> <input name="key" required autocomplete="off"></label>
 <button>Explain</button>
 </form>`;
@@ -15,14 +15,13 @@ export const findForm = (base: string, map: string): Markup => html`
 export function openedSection(base: string, at: number, opened: OpenedMap, query: PageQuery): Markup {
   const { name, size, leak, policy, registered, removed, beforeSweep, sites, longestHeld, oldest, entry } =
     opened;
-  const hasLeft = query.entry !== undefined && entry === undefined;
   const close = `${base}${searchOf({ ...query, map: undefined, entry: undefined, done: undefined })}`;
   return html`
 <section id="opened" aria-labelledby="opened-title">
 <h2 id="opened-title">The map <bdi>${shownText(name)}</bdi></h2>
 <p><span class="verdict ${leak.state}">${verdictWords(opened)}</span>${leak.since !== undefined && ` since ${ago(at, leak.since)}`}: ${leak.reason}. ${size} ${size === 1 ? 'entry' : 'entries'}. <a href="${close}">Close</a></p>
 ${entry && html`<h3>The entry that was asked for</h3>${entries(base, [entry], query)}`}
-${hasLeft && html`<p>The entry that was asked for has left.</p>`}
+${query.entry !== undefined && entry === undefined && html`<p>${hasLeft}</p>`}
 <h3>Policy</h3>
 <ul>${policy.map((words) => html`<li>${words}</li>`)}</ul>
 <p>${registered} registered; left: ${countsWords(removed)}.${countsWords(beforeSweep) !== 'none' && ` Calls of beforeSweep: ${countsWords(beforeSweep)}.`}</p>

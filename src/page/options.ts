@@ -26,7 +26,7 @@ export interface StatusPageOptions {
    * What somebody has to type in before the page shows anything, 16 to 1,024 characters. A cookie that no script can
    * read and that no other site's request bears keeps it for as long as the browser runs. Not together with `authorize`.
    * Default: none, and then only this machine is answered: a peer on loopback, by a loopback name, with no header of a
-   * proxy.
+   * proxy. A proxy on this machine need not tell that it is one: behind any, set this or `authorize`.
    */
   token?: string;
   /**
@@ -38,8 +38,9 @@ export interface StatusPageOptions {
   /** `actions` has buttons that redeliver dead letters and sweep now. Default: nothing can be changed. */
   allow?: 'actions';
   /**
-   * `masked` shows nothing of keys, nor of ids, nor of the messages of errors, which may name them. Values are never
-   * shown. Default `shown`: escaped and cut.
+   * `masked` shows nothing of keys, nor of what may name them: ids, reasons of the owner's own, and messages of errors.
+   * Names of maps, functions, recipients, watched sizes and errors are shown. Values are never shown. Default `shown`:
+   * escaped and cut.
    */
   keys?: 'shown' | 'masked';
   /** How often an open page that is seen asks again, from 1 s on. Default `'5s'`. */

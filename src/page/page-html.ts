@@ -10,7 +10,7 @@ import { html, type Markup, type Part } from './markup.js';
 import { findForm, openedSection } from './opened-html.js';
 import { type PageQuery, searchOf } from './query.js';
 import type { PageView } from './view.js';
-import { sweepingWords } from './words.js';
+import { noSuchMap, sweepingWords } from './words.js';
 
 /** How the page is served. */
 export interface Frame {
@@ -27,11 +27,14 @@ const doneWords: Readonly<Record<string, string>> = {
   swept: 'Swept.',
   redelivered: 'Given a new round of attempts.',
   'not-redelivered': 'Nothing was redelivered: it is gone, it is being tried, or there is no room.',
+  closed: 'The registry is closed: nothing is swept or delivered any more.',
   absent: 'There is no such key, or it is not tracked yet.',
 };
 
 /** Renders the page. It works as it is; the script only keeps it live. */
-export function pageHtml(view: PageView, query: PageQuery, { base, refreshMs, mayAct }: Frame): Markup {
+export function pageHtml(view: PageView, query: PageQuery, frame: Frame): Markup {
+  const { base, refreshMs } = frame;
+  const mayAct = frame.mayAct && !view.closed;
   const { sentence, opened, endings, journal } = view;
   const done = query.done !== undefined && Object.hasOwn(doneWords, query.done) && doneWords[query.done];
   const same = searchOf({ ...query, done: undefined });
@@ -41,20 +44,20 @@ export function pageHtml(view: PageView, query: PageQuery, { base, refreshMs, ma
     html`
 <header><h1>mapsweep <bdi>${view.registry}</bdi></h1>
 <p><a href="${base}report.json${same}">JSON</a> <a href="${base}report.txt${same}">Text</a></p>
-${mayAct && actionForm(base, 'sweep', 'sweep', 'now', 'Sweep now')}
+${mayAct && actionForm(`${base}sweep${same}`, 'sweep', 'now', 'Sweep now')}
 <p id="live" role="status"></p></header>
 <main data-refresh="${refreshMs}">
 <section id="sentence" aria-label="In one sentence"><p class="sentence ${sentence.tone}" data-tone="${sentence.tone}">${sentence.text}</p>
 <p class="sweeping">${sweepingWords(view)}</p>
 ${view.health.reasons.length > 0 && html`<ul>${view.health.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}</section>
 ${done && html`<p class="done">${done}</p>`}
-${opened && findForm(base, opened.name)}
-${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>There is no such map any more.</p>`}
+${opened && findForm(base, opened.name, query)}
+${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>${noSuchMap}</p>`}
 ${filterForm(base, query)}
 ${mapsSection(base, view, query)}
-${view.watched.length > 0 && watchedSection(view.watched)}
-${endings && endingsSection(base, view.at, endings, mayAct)}
-${failuresSection(view.callbackErrors)}
+${view.watched.length > 0 && watchedSection(view)}
+${endings && endingsSection(view.at, endings, mayAct ? `${base}redeliver${same}` : undefined)}
+${failuresSection(view)}
 ${journal && journalSection(journal)}
 </main>
 <script src="${base}page.js"></script>`,

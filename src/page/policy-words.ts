@@ -1,28 +1,30 @@
-import { span } from '../diagnosis/explain.js';
+import { span, stayInWords } from '../diagnosis/explain.js';
 import { shownKey, shownName } from '../events/shown.js';
 import type { CompiledLifetimes, CompiledPolicy } from '../policy/policy.js';
+import type { Tracker } from '../sweeping/tracker.js';
 
 type AnyPolicy = CompiledPolicy<unknown, unknown>;
 
 /** Says in sentences how the entries of a map live and leave: one for each option that is set, with its name. */
-export function policyInWords(policy: AnyPolicy): string[] {
-  return [...staying(policy), ...holding(policy), ...bounds(policy), ...calls(policy), ...history(policy)];
+export function policyInWords(tracker: Tracker): string[] {
+  const { policy } = tracker;
+  return [...staying(tracker), ...holding(policy), ...bounds(policy), ...calls(policy), ...history(policy)];
 }
 
-function* staying({
-  own,
-  rules,
-  follows,
-  leaderKey,
-  orphanAfterMs,
-  sweepEveryMs,
-  mode,
-}: AnyPolicy): Generator<string> {
-  if (mode === 'observe') yield 'nothing is removed: it is only observed (mode)';
+function* staying(tracker: Tracker): Generator<string> {
+  const { own, rules, follows, leaderKey, orphanAfterMs, sweepEveryMs } = tracker.policy;
+  if (tracker.observing) yield 'nothing is removed: it is only observed (mode)';
   const words = lifetimesInWords(own);
+  if (words.length === 0 && follows === undefined) {
+    const which =
+      rules.length === 0 ? 'no lifetime: an entry' : 'no lifetime for keys that match no rule: such an entry';
+    words.push(`${which} ${stayInWords(tracker)}`);
+  }
   for (const [index, { lifetimes }] of rules.entries()) {
     const instead = lifetimesInWords(lifetimes);
-    words.push(`rules[${index}], for keys that match, instead: ${instead.join('; ') || 'stays'}`);
+    words.push(
+      `rules[${index}], for keys that match, instead: ${instead.join('; ') || stayInWords(tracker)}`,
+    );
   }
   if (follows !== undefined) {
     const orphans = Number.isFinite(orphanAfterMs) ? `leaves when idle for ${span(orphanAfterMs)}` : 'stays';
@@ -31,7 +33,6 @@ function* staying({
         `without one there ${orphans} (orphanAfter)`,
     );
   }
-  if (words.length === 0) yield 'no lifetime: an entry stays until its owner deletes it';
   yield* words;
   if (sweepEveryMs !== undefined) yield `looked at every ${span(sweepEveryMs)} (sweepEvery)`;
 }

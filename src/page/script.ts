@@ -17,6 +17,7 @@ export const script = `'use strict';
   };
   let timer;
   let isAsking = false;
+  let answeredAt = new Date();
 
   const put = (fresh) => {
     const tone = toneIn(document);
@@ -56,12 +57,15 @@ export const script = `'use strict';
     try {
       const address = new URL(location.href);
       address.searchParams.delete('done');
-      const answer = await fetch(address, { cache: 'no-store', credentials: 'same-origin' });
+      // A process that is blocked takes the request and never answers it.
+      const signal = AbortSignal.timeout(Math.max(10000, 2 * refreshMs));
+      const answer = await fetch(address, { cache: 'no-store', credentials: 'same-origin', signal });
       if (answer.status === 401 || answer.status === 403) return location.reload();
       if (!answer.ok) throw new Error(String(answer.status));
       put(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+      answeredAt = new Date();
     } catch {
-      if (!live.dataset.silent) live.textContent = 'No answer since ' + new Date().toLocaleTimeString() + '.';
+      if (!live.dataset.silent) live.textContent = 'No answer since ' + answeredAt.toLocaleTimeString() + '.';
       live.dataset.silent = 'yes';
     } finally {
       isAsking = false;

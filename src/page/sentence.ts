@@ -1,6 +1,5 @@
 import { span } from '../diagnosis/explain.js';
 import type { Health } from '../registry/health.js';
-import type { MapList } from './map-rows.js';
 
 /** How a registry is doing, for somebody who reads one sentence. */
 export interface Sentence {
@@ -9,11 +8,21 @@ export interface Sentence {
   readonly text: string;
 }
 
+/** How many of some things there are, and how they are doing. */
+export interface Verdicts {
+  readonly total: number;
+  readonly leaking: number;
+  /** They grow without a known bound, and may leak. */
+  readonly growing: number;
+}
+
 /** What the sentence is made of. */
 export interface Facts {
   /** Epoch ms. */
   readonly at: number;
-  readonly maps: Pick<MapList, 'total' | 'leaking' | 'growing'>;
+  readonly maps: Verdicts;
+  /** Sizes that are no Map's. */
+  readonly watched: Verdicts;
   /** Epoch ms. */
   readonly lastSweepAt: number | undefined;
   readonly deadLetters: number;
@@ -28,10 +37,13 @@ const fullHeap = 0.85;
 
 /** Says how a registry is doing. */
 export function sentenceOf(facts: Facts): Sentence {
-  const { at, maps, lastSweepAt, deadLetters, heapShare, closed } = facts;
+  const { at, maps, watched, lastSweepAt, deadLetters, heapShare, closed } = facts;
   if (closed) return { tone: 'doubtful', text: 'The registry is closed: nothing is tracked any more.' };
-  const leaks = `${maps.leaking === 0 ? 'none' : maps.leaking} of ${counted(maps.total, 'map')} ${maps.leaking > 1 ? 'leak' : 'leaks'}`;
-  const grows = maps.growing === 0 ? '' : `, ${maps.growing} may`;
+  const leaking = maps.leaking + watched.leaking;
+  const growing = maps.growing + watched.growing;
+  const sizes = watched.total === 0 ? '' : ` and ${counted(watched.total, 'watched size')}`;
+  const leaks = `${leaking === 0 ? 'none' : leaking} of ${counted(maps.total, 'map')}${sizes} ${leaking > 1 ? 'leak' : 'leaks'}`;
+  const grows = growing === 0 ? '' : `, ${growing} may`;
   const swept = lastSweepAt === undefined ? 'no sweep yet' : `last sweep ${span(at - lastSweepAt)} ago`;
   const letters = deadLetters === 0 ? 'no dead letters' : counted(deadLetters, 'dead letter');
   const heap = `heap at ${Math.round(heapShare * 100)} % of its limit`;
@@ -41,9 +53,10 @@ export function sentenceOf(facts: Facts): Sentence {
 
 const openings = { good: 'All is well', doubtful: 'Worth a look', bad: 'Something is wrong' };
 
-function toneOf({ maps, health, heapShare }: Facts): Sentence['tone'] {
-  if (maps.leaking > 0 || health.status === 'failing') return 'bad';
-  return health.status === 'warning' || maps.growing > 0 || heapShare >= fullHeap ? 'doubtful' : 'good';
+function toneOf({ maps, watched, health, heapShare }: Facts): Sentence['tone'] {
+  if (maps.leaking + watched.leaking > 0 || health.status === 'failing') return 'bad';
+  const mayLeak = maps.growing + watched.growing > 0;
+  return health.status === 'warning' || mayLeak || heapShare >= fullHeap ? 'doubtful' : 'good';
 }
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

@@ -10,7 +10,7 @@ import { type Form, readForm } from './form.js';
 import { maskedKeys, shownKeys } from './keys.js';
 import { type PageOptions, type PageRequest, readPageOptions, type StatusPageOptions } from './options.js';
 import { pageHtml, tokenHtml } from './page-html.js';
-import { readQuery, searchOf } from './query.js';
+import { type PageQuery, readQuery, searchOf } from './query.js';
 import { script } from './script.js';
 import { style } from './style.js';
 import { textOf } from './text.js';
@@ -78,7 +78,7 @@ class StatusPage {
   async #route(request: PageRequest): Promise<Answer> {
     const { last, search, base } = placeOf(request);
     const isPost = request.method === 'POST';
-    if (isPost !== posted.includes(last)) return methodNotAllowed(isPost ? toLook : ['POST']);
+    if (isPost && !posted.includes(last)) return methodNotAllowed(toLook);
     const origin = { remoteAddress: request.socket?.remoteAddress, headers: request.headers };
     const refusal = this.#whyRefused(origin) ?? whyForeign(origin, isPost);
     if (refusal !== undefined) return refused(refusal);
@@ -94,10 +94,10 @@ class StatusPage {
         : { ...refused('the token is missing'), statusCode: 401 };
     }
     const query = readQuery(search);
-    if (isPost) return this.#act(request, last, query.map);
+    if (isPost) return this.#act(request, last, query);
     const view = viewOf(this.#viewer, query);
     if (last === 'report.json') return text(`${jsonOf(view)}\n`, 'application/json');
-    if (last === 'report.txt') return text(textOf(view), 'text/plain');
+    if (last === 'report.txt') return text(textOf(view, query), 'text/plain');
     const { refreshMs, mayAct } = this.#options;
     return page(pageHtml(view, query, { base, refreshMs, mayAct }).text);
   }
@@ -133,11 +133,12 @@ class StatusPage {
     };
   }
 
-  async #act(request: PageRequest, what: string, map: string | undefined): Promise<Answer> {
+  async #act(request: PageRequest, what: string, query: PageQuery): Promise<Answer> {
     if (what !== 'find' && !this.#options.mayAct) return refused('nothing can be changed here');
     const form: Form | undefined = await readForm(request);
     if (form === undefined) return tooLong;
-    return seeOther(searchOf(await act(this.#registry, this.#viewer, { what, map, form })));
+    const next = await act(this.#registry, this.#viewer, { what, map: query.map, form });
+    return seeOther(searchOf({ ...query, ...next }));
   }
 }
 
@@ -160,11 +161,13 @@ interface Place {
 
 const files = [...posted, 'page.css', 'page.js', 'report.json', 'report.txt', 'favicon.ico'];
 
-function placeOf({ originalUrl, url }: PageRequest): Place {
+function placeOf({ method, originalUrl, url }: PageRequest): Place {
   const [path = '', search = ''] = (originalUrl ?? url ?? '').split(/\?(.*)/s);
-  const last = path.slice(path.lastIndexOf('/') + 1);
+  const end = path.slice(path.lastIndexOf('/') + 1);
+  // What only takes forms may also be where the page itself is mounted, or what a wrong token has left in the address.
+  const last = method !== 'POST' && posted.includes(end) ? '' : end;
   // The page itself may be asked for without a slash at its end, and then its folder is below it.
-  return { last, search, base: last === '' || files.includes(last) ? './' : `./${last}/` };
+  return { last, search, base: end === '' || files.includes(last) ? './' : `./${end}/` };
 }
 
 const isEncrypted = ({ socket, headers }: PageRequest): boolean =>

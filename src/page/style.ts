@@ -24,11 +24,11 @@ a { color: var(--link); }
 .leaking .verdict, .verdict.leaking { color: var(--bad); font-weight: 700; }
 .growing .verdict, .verdict.growing { color: var(--doubtful); font-weight: 700; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .95rem; }
-th, td { padding: .3rem .45rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; overflow-wrap: normal; }
-tbody th { font-weight: 400; min-width: 8rem; max-width: 24rem; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+th, td { padding: .3rem; border-bottom: 1px solid var(--rule); text-align: left; vertical-align: top; overflow-wrap: normal; }
+tbody th { font-weight: 400; min-width: 6rem; max-width: 24rem; overflow-wrap: anywhere; }
 tbody td { white-space: nowrap; }
-tbody td.verdict { white-space: normal; min-width: 12rem; }
+tbody td.verdict { white-space: normal; min-width: 11rem; }
 .number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .line { display: block; fill: none; stroke: var(--link); stroke-width: 1.5; }
 dt { margin-top: .6rem; font-weight: 600; } dd { margin: 0 0 0 1rem; }

@@ -1,14 +1,18 @@
 import { shownText } from '../events/shown.js';
 import { bytes } from '../registry/figures.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
+import type { PageQuery } from './query.js';
 import type { PageView } from './view.js';
 import {
   ago,
   countsWords,
   deliveryWords,
+  hasLeft,
   holdWords,
   journalWords,
+  lettersLeftOut,
   letterWords,
+  noSuchMap,
   percent,
   spanOr,
   sweepingWords,
@@ -17,10 +21,12 @@ import {
 } from './words.js';
 
 /** Writes what the page shows as plain text, for a terminal. */
-export function textOf(view: PageView): string {
-  const { at, sentence, health, maps, watched, opened, endings, callbackErrors, journal } = view;
-  const lines = [sentence.text, sweepingWords(view), ...health.reasons.map((reason) => `  ${reason}`), ''];
-  if (opened !== undefined) lines.push(...openedLines(opened), '');
+export function textOf(view: PageView, query: PageQuery): string {
+  const { at, sentence, health, maps, watched, opened, endings, callbackErrors, leftOut, journal } = view;
+  const lines = [`mapsweep ${view.registry}`, sentence.text, sweepingWords(view)];
+  lines.push(...health.reasons.map((reason) => `  ${reason}`), '');
+  if (opened !== undefined) lines.push(...openedLines(opened, query), '');
+  else if (query.map !== undefined) lines.push(noSuchMap, '');
   lines.push(`maps: ${maps.matching} of ${maps.total}, page ${maps.page} of ${maps.pages}`);
   for (const row of maps.rows) {
     const since = row.leak.since === undefined ? '' : ` since ${ago(at, row.leak.since)}`;
@@ -31,6 +37,7 @@ export function textOf(view: PageView): string {
     );
   }
   for (const of of watched) lines.push(`  ${shownText(of.name)} (watched): ${watchedWords(of)}`);
+  if (leftOut.watched > 0) lines.push(`  and ${leftOut.watched} more watched`);
   if (endings !== undefined) {
     lines.push(
       '',
@@ -42,20 +49,25 @@ export function textOf(view: PageView): string {
     }
     for (const letter of endings.letters) {
       lines.push(
-        `  dead letter of ${letter.key} to ${shownText(letter.recipient)}: ${letterWords(letter)}: ${letter.error}`,
+        `  dead letter of ${letter.key} to ${shownText(letter.recipient)}, ${ago(at, letter.at)}, id ${letter.id}: ` +
+          `${letterWords(letter)}${letter.error === '' ? '' : `: ${letter.error}`}`,
       );
     }
+    const lettersNotShown = lettersLeftOut(endings);
+    if (lettersNotShown !== undefined)
+      lines.push(`  ${endings.deadLetters} dead letters. ${lettersNotShown}`);
   }
   for (const { map, callback, count } of callbackErrors) {
     lines.push(`callback failures: ${map === '' ? '' : `${shownText(map)}.`}${callback}: ${count}`);
   }
+  if (leftOut.callbackErrors > 0) lines.push(`callback failures: and ${leftOut.callbackErrors} more`);
   if (journal !== undefined) {
     lines.push(`journal ${journal.name}: ${journalWords(journal)}`);
   }
   return `${lines.join('\n')}\n`;
 }
 
-function openedLines(opened: OpenedMap): string[] {
+function openedLines(opened: OpenedMap, query: PageQuery): string[] {
   const held = opened.longestHeld.map((hold) => `    ${hold.key} ${holdWords(hold)}`);
   const calls = countsWords(opened.beforeSweep);
   return [
@@ -65,6 +77,7 @@ function openedLines(opened: OpenedMap): string[] {
     ...(calls === 'none' ? [] : [`  calls of beforeSweep: ${calls}`]),
     ...opened.sites.map(({ site, share }) => `  ${percent(share)} registered at ${shownText(site)}`),
     ...(opened.entry === undefined ? [] : ['  asked for:', ...entryLines(opened.entry)]),
+    ...(query.entry !== undefined && opened.entry === undefined ? [`  ${hasLeft}`] : []),
     ...(held.length === 0 ? [] : ['  held longest:', ...held]),
     '  longest there, and why:',
     ...opened.oldest.flatMap(entryLines),

@@ -10,7 +10,7 @@ import { type Health, healthOf } from '../registry/health.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import { type EndingsView, viewEndings } from './endings.js';
 import type { KeyWords } from './keys.js';
-import { listMaps, type MapList } from './map-rows.js';
+import { badness, listMaps, type MapList } from './map-rows.js';
 import { type OpenedMap, openMap } from './opened-map.js';
 import type { PageQuery } from './query.js';
 import { type Sentence, sentenceOf } from './sentence.js';
@@ -45,12 +45,15 @@ export interface PageView {
   /** How much of its limit the heap takes, from 0 to 1. */
   readonly heapShare: number;
   readonly maps: MapList;
-  /** Sizes that are no Map's. */
+  /** Sizes that are no Map's, the worst first. */
   readonly watched: readonly WatchedFigures[];
   /** The map that is opened; `undefined` if none is, or there is none of that name. */
   readonly opened: OpenedMap | undefined;
   readonly endings: EndingsView | undefined;
+  /** What callbacks of the owner threw, what threw most often first. */
   readonly callbackErrors: readonly CallbackErrors[];
+  /** How many more there are of each than are shown. */
+  readonly leftOut: { readonly watched: number; readonly callbackErrors: number };
   readonly journal: JournalView | undefined;
 }
 
@@ -75,25 +78,40 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
   const lastSweepAt = engine.sweeper.lastFinishedAt;
   const heapShare = used / limit;
   const deadLetters = deliveries?.deadLetterCount ?? 0;
+  const sizes = watchedFigures(parts).sort(
+    (one, other) => badness[other.leak.state] - badness[one.leak.state],
+  );
+  const inState = (state: WatchedFigures['leak']['state']): number =>
+    sizes.filter(({ leak }) => leak.state === state).length;
+  const watched = { total: sizes.length, leaking: inState('leaking'), growing: inState('growing') };
+  const failures = callbackErrorsOf(engine).sort((one, other) => other.count - one.count);
+  const { isClosed: closed } = parts;
   return {
     at,
     registry: shownText(parts.name),
-    sentence: sentenceOf({ at, maps, lastSweepAt, deadLetters, heapShare, health, closed: parts.isClosed }),
+    sentence: sentenceOf({ at, maps, watched, lastSweepAt, deadLetters, heapShare, health, closed }),
     health,
     mode: engine.observing ? 'observe' : 'sweep',
     sweepEveryMs: engine.sweepEveryMs,
     lastSweepAt,
     stopped: engine.isStopped,
-    closed: parts.isClosed,
+    closed,
     heapShare,
     maps,
-    watched: watchedFigures(parts),
+    watched: sizes.slice(0, mostShown),
     opened: tracker && openMap(parts, tracker, keys, query.entry),
     endings: viewEndings(parts, keys, handleOf),
-    callbackErrors: callbackErrorsOf(engine),
+    callbackErrors: failures.slice(0, mostShown),
+    leftOut: {
+      watched: Math.max(0, sizes.length - mostShown),
+      callbackErrors: Math.max(0, failures.length - mostShown),
+    },
     journal: journal?.view,
   };
 }
+
+/** So many watched sizes are shown, and so many failures of callbacks: there may be some of each map. */
+const mostShown = 200;
 
 /** So many reasons are shown: of ten thousand maps, each may have one. */
 const mostReasons = 20;

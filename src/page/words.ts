@@ -1,7 +1,7 @@
 import { span } from '../diagnosis/explain.js';
 import { shownText } from '../events/shown.js';
 import { bytes, growthInWords, type RecipientReport, type WatchedFigures } from '../registry/figures.js';
-import type { LetterLine } from './endings.js';
+import type { EndingsView, LetterLine } from './endings.js';
 import type { MapRow } from './map-rows.js';
 import type { HeldLine } from './opened-map.js';
 import type { JournalView, PageView } from './view.js';
@@ -17,8 +17,9 @@ export const spanOr = (durationMs: number | undefined, otherwise: string): strin
   durationMs === undefined ? otherwise : span(durationMs);
 
 /** Says whether a map leaks, how fast it grows and when it is full. */
-export function verdictWords({ leak, mode, excess, excessOfOwners, isKeptElsewhere }: MapRow): string {
-  if (leak.state !== 'ok') return `${leak.state}, ${growthInWords(leak)}`;
+export function verdictWords(row: MapRow): string {
+  const { leak, hoursToLimit, mode, excess, excessOfOwners, isKeptElsewhere } = row;
+  if (leak.state !== 'ok') return `${leak.state}, ${growthInWords({ ...leak, hoursToLimit })}`;
   if (isKeptElsewhere) return 'keeps entries where they cannot be seen';
   if (mode === 'observe') return 'observed';
   if (excess > 0) return `${excess} beyond maxEntries`;
@@ -54,6 +55,16 @@ export const deliveryWords = (to: RecipientReport): string =>
 /** Says why an ending is not delivered by itself any more, but for the error. */
 export const letterWords = ({ reason, cause, attempts, ambiguous }: LetterLine): string =>
   `${reason}; ${cause} after ${attempts} attempts${ambiguous ? ', and may have arrived all the same' : ''}`;
+
+/** What is said when an address names a map that is not there. */
+export const noSuchMap = 'There is no such map any more.';
+
+/** What is said when an address names an entry that is not there. */
+export const hasLeft = 'The entry that was asked for has left.';
+
+/** Says that only the oldest of the dead letters are shown; `undefined` if all are. */
+export const lettersLeftOut = ({ letters, deadLetters }: EndingsView): string | undefined =>
+  letters.length < deadLetters ? `The oldest ${letters.length} are shown.` : undefined;
 
 /** Says how the journal is doing. */
 export function journalWords({ bytes: size, waitingMs, isBehind, isLost, error }: JournalView): string {

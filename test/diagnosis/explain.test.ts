@@ -69,6 +69,23 @@ describe('explain() says of an entry that it is', () => {
     other.end();
   });
 
+  it.each([
+    ['maxEntries', { maxEntries: 5 }, {}, 'deletes it, or a cap evicts it;'],
+    ['maxPerOwner', { maxPerOwner: { owner: () => 1, max: 5 } }, {}, 'deletes it, or a cap evicts it;'],
+    ['shed', { shed: true }, {}, 'deletes it, or it is shed;'],
+    [
+      'maxEntries that is only observed',
+      { maxEntries: 5, shed: true },
+      { mode: 'observe' },
+      'deletes it; this map',
+    ],
+  ] as const)('live without a lifetime, until its owner or %s removes it', (_, policy, options, words) => {
+    const { runs, explain, end } = explained(policy, options);
+    runs.set('a', {});
+    expect(explain().why).toContain(`'runs' has no lifetime: it stays until its owner ${words}`);
+    end();
+  });
+
   it('live by a rule, which it names', async () => {
     const { runs, explain, end } = explained({
       rules: [

@@ -9,6 +9,7 @@ import { createBatch } from '../../examples/demo/batch.ts';
 import { type CrashFigures, countCrashes, type Delivery } from '../../examples/demo/crash-figures.ts';
 import type { Figures } from '../../examples/demo/figures.ts';
 import { MAP_NAMES } from '../../examples/demo/gateway.ts';
+import { ask } from '../http/serving.ts';
 
 const fromRoot = (path: string) => fileURLToPath(new URL(`../../${path}`, import.meta.url));
 
@@ -264,6 +265,18 @@ describe('npm run demo -- --serve', () => {
     child.kill('SIGINT');
     expect(await ended).toEqual([0, null]);
   }, 180_000);
+
+  it('outlives an address that is none, and shows nothing under a name that may be another site’s', async () => {
+    const { child, address } = await serving();
+    const port = Number(new URL(address).port);
+    expect((await ask(port, '//')).status).toBe(404);
+    for (const path of ['/', '/metrics', '/plain', '/mapsweep/report.json']) {
+      const { status, body } = await ask(port, path, 'GET', { host: 'evil.example' });
+      expect([path, status, body.includes('subagentRuns')]).toEqual([path, 403, false]);
+      expect((await ask(port, path, 'GET', { host: `localhost:${port}` })).status).toBe(200);
+    }
+    expect(child.exitCode).toBeNull();
+  }, 60_000);
 
   it('ends by itself after as long as was said', async () => {
     const { ended } = await serving('--for', '1s');

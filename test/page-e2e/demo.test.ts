@@ -21,8 +21,9 @@ function serving(): Promise<string> {
 }
 
 describe('what the demo serves, in a browser', () => {
-  it('has both gateways side by side, each with its page, and asks again by itself', async () => {
+  it('has both gateways side by side, each with its page, asks again by itself, and sees the leak within two minutes', async () => {
     const address = await serving();
+    const beganAt = performance.now();
     const { page, wrongs } = await open(address, { viewport: { width: 360, height: 640 } });
     const sizeOf = (column: number) =>
       page.textContent(`tbody tr:has-text("subagentRuns") >> td.number >> nth=${column}`).then(Number);
@@ -45,7 +46,14 @@ describe('what the demo serves, in a browser', () => {
       expect(await page.textContent('#opened')).toMatch(/gateway\.ts:\d+/);
       expect(await violations(page)).toEqual([]);
     }
+
+    // The two minutes are what is promised to whoever looks.
+    await page.goto(address);
+    await page.waitForSelector('#plain .sentence.bad', { timeout: 120_000 - (performance.now() - beganAt) });
+    expect(await page.textContent('#live')).toMatch(/Something is wrong: \d of 4 maps leaks?/);
+    expect(await page.getAttribute('#mapsweep .sentence', 'data-tone')).not.toBe('bad');
+    expect(await violations(page)).toEqual([]);
     expect(wrongs).toEqual([]);
     await page.context().close();
-  });
+  }, 180_000);
 });

@@ -1,8 +1,10 @@
-import { createRegistry } from 'mapsweep';
+import { createRegistry, type MapReport } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { gateway, leaking, served } from '../page/setting.ts';
+import { MemoryVolume } from '../../src/restart/memory-journal.ts';
+import { openNow } from '../../src/restart/open-journal.ts';
+import { distinct, gateway, leaking, served } from '../page/setting.ts';
 import { browsing, isTooWide, violations } from './browser.ts';
 
 const open = browsing();
@@ -16,6 +18,23 @@ async function busy() {
   await die('dead');
   await clock.advance(60_000);
   return { registry, held, clock };
+}
+
+/** A registry in which a map and a watched size leak, and one that has a journal. */
+async function wrong() {
+  const { registry, grow } = await leaking(0);
+  let size = 0;
+  registry.watch('listeners', () => {
+    size += 5;
+    return size;
+  });
+  await grow(14);
+  const journaled = createRegistry({
+    maps: { runs: {} },
+    persistTo: openNow(new MemoryVolume().open(), { maxWaitMs: 5_000 }),
+    clock: createManualClock(),
+  });
+  return { registry, journaled };
 }
 
 describe('the page in a browser', () => {
@@ -32,6 +51,123 @@ describe('the page in a browser', () => {
       }
     },
   );
+
+  it.each(['light', 'dark'] as const)(
+    'breaks none either with a leak, watched sizes and a journal, nor as the form for the token: %s',
+    async (colorScheme) => {
+      const { registry, journaled } = await wrong();
+      const leaks = await served(registry, { allow: 'actions' });
+      const { page, wrongs } = await open(`${leaks}/?map=runs`, { colorScheme });
+      expect(await toneOf(page)).toBe('bad');
+      expect(await page.textContent('#watched')).toContain('leaking');
+      expect(await violations(page)).toEqual([]);
+      await page.goto(await served(journaled));
+      expect(await page.locator('#journal').count()).toBe(1);
+      expect(await violations(page)).toEqual([]);
+      expect(wrongs).toEqual([]);
+
+      await page.goto(await served(registry, { token }));
+      expect(await violations(page)).toEqual([]);
+      await page.fill('input[name=token]', 'wrong horse battery');
+      await page.click('button');
+      expect(await page.textContent('[role=alert]')).toBe('That is not the token.');
+      expect(await violations(page)).toEqual([]);
+      await page.context().close();
+      for (const of of [registry, journaled]) of.stop();
+    },
+  );
+
+  it('is dark for whoever has it dark, each of its colours', async () => {
+    const { registry } = await wrong();
+    const address = await served(registry);
+    const colours = async (colorScheme: 'light' | 'dark') => {
+      const { page } = await open(address, { colorScheme });
+      const used = (await page.evaluate(
+        `['body', 'a', '.sentence', '.leaking .verdict'].map((where) => {
+          const { color, backgroundColor } = getComputedStyle(document.querySelector(where));
+          return { color, backgroundColor };
+        })`,
+      )) as { color: string; backgroundColor: string }[];
+      await page.context().close();
+      return used;
+    };
+    const [light, dark] = [await colours('light'), await colours('dark')];
+    for (const [index, { color }] of light.entries()) expect(dark[index]?.color).not.toBe(color);
+    const brightness = (colour: string | undefined) =>
+      (colour?.match(/\d+/g) ?? []).slice(0, 3).reduce((sum, part) => sum + Number(part), 0) / 3;
+    for (const index of [0, 2]) {
+      expect(brightness(light[index]?.backgroundColor)).toBeGreaterThan(200);
+      expect(brightness(dark[index]?.backgroundColor)).toBeLessThan(60);
+    }
+    registry.stop();
+  });
+
+  it('says of a map and of the endings what report() says', async () => {
+    const registry = await distinct();
+    const { page } = await open(await served(registry));
+    const columns = await page.locator('#maps thead th').allTextContents();
+    const cells = await page.locator('#maps tbody tr:has-text("tokens") > *').allTextContents();
+    const of = registry.report().maps.find(({ name }) => name === 'tokens') as MapReport;
+    expect(Object.fromEntries(columns.map((column, index) => [column, cells[index]]))).toMatchObject({
+      Map: of.name,
+      Verdict: of.leak.state,
+      Entries: `${of.size}`,
+      Oldest: `${(of.oldestAgeMs as number) / 3_600_000}h`.replace(/\..*h/, 'h'),
+      Overdue: `${of.overdue}`,
+      Orphaned: `${of.orphaned}`,
+      Guarded: `${of.guarded}`,
+      Held: `${of.held}`,
+      Waiting: `${of.waiting}`,
+      Weight: `${((of.estimatedBytes as number) / 1_000).toFixed(1)} kB`,
+    });
+    registry.stop();
+
+    const { registry: dying } = await busy();
+    await page.goto(`${await served(dying)}/?map=runs`);
+    const { endings, callbackErrors, maps } = dying.report();
+    expect(await page.textContent('#endings h3')).toBe(`Dead letters (${endings?.deadLetters})`);
+    expect(await page.textContent('#endings li')).toContain(
+      `0 delivered, 0 pending, ${endings?.failedAttempts} attempts failed, 1 dead letters`,
+    );
+    const [failure] = callbackErrors;
+    expect(await page.textContent('#failures li')).toBe(
+      `${failure?.map === '' ? '' : `${failure?.map}.`}${failure?.callback}: ${failure?.count}`,
+    );
+    const runs = maps.find(({ name }) => name === 'runs') as MapReport;
+    expect(await page.textContent('#opened')).toContain(`${runs.registered} registered; left:`);
+    expect(await page.textContent('#opened code')).toBe(runs.sites[0]?.site);
+    await page.context().close();
+  });
+
+  it('is used by the keyboard alone, and shows where one is', async () => {
+    const { registry } = await busy();
+    const { page } = await open(await served(registry, { allow: 'actions' }));
+    const focused = (what: string) => page.evaluate(`document.activeElement.${what}`) as Promise<string>;
+    /** Goes on by Tab to what has this text, name or label, past nothing that does not show that one is there. */
+    const tabTo = async (text: string) => {
+      for (let steps = 0; steps < 60; steps += 1) {
+        await page.keyboard.press('Tab');
+        expect(await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')).toBe('solid');
+        const names = await focused("name + '|' + document.activeElement.textContent.trim()");
+        if (names.split('|').includes(text)) return;
+      }
+      throw new Error(`there is no way to ${text}`);
+    };
+    await tabTo('runs');
+    await Promise.all([page.waitForURL(/map=runs/), page.keyboard.press('Enter')]);
+    await tabTo('key');
+    await page.keyboard.type('run-7');
+    await Promise.all([page.waitForURL(/entry=/), page.keyboard.press('Enter')]);
+    expect(await page.textContent('#opened dl')).toMatch(/'run-7'live: due by maxIdle/);
+    await tabTo('sort');
+    await page.keyboard.type('size');
+    await tabTo('Show');
+    await Promise.all([page.waitForURL(/sort=size/), page.keyboard.press('Enter')]);
+    await tabTo('Redeliver all');
+    await Promise.all([page.waitForURL(/done=/), page.keyboard.press('Enter')]);
+    expect(await page.textContent('.done')).toContain('Given a new round');
+    await page.context().close();
+  });
 
   it('fits into 360 px', async () => {
     const { registry } = await busy();
@@ -95,6 +231,23 @@ describe('the page in a browser', () => {
     await page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))");
     await page.waitForTimeout(500);
     expect(polls).toBe(1);
+    await page.context().close();
+  });
+
+  it('says since when a process that is blocked has not answered, and goes on when it does', async () => {
+    const { registry } = await busy();
+    const { page } = await open(await served(registry, { refresh: 1_000 }));
+    let asked = 0;
+    // Takes the requests, and answers none.
+    await page.route('**/*', () => {
+      asked += 1;
+    });
+    await page.waitForSelector('#live:text-matches("No answer since .*\\\\d\\\\d")');
+    expect(asked).toBe(1);
+    await page.unroute('**/*');
+    (registry.maps.sockets as Map<string, number>).set('new', 1);
+    await page.waitForSelector('#maps tr:has-text("sockets") >> td.number:text-is("1")');
+    expect(await page.textContent('#live')).toBe('');
     await page.context().close();
   });
 

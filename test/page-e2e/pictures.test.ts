@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
@@ -12,6 +12,20 @@ const isWriting = process.env.MAPSWEEP_PICTURES !== undefined;
 const mostBytes = 80_000;
 
 const open = browsing();
+
+const scenes = [
+  { file: 'page.png', search: '', shown: 'body', colorScheme: 'light', width: 1_080, height: 590 },
+  {
+    file: 'page-narrow.png',
+    search: '?map=transports',
+    shown: '#opened',
+    colorScheme: 'dark',
+    width: 360,
+    height: 700,
+  },
+] as const;
+
+const pathOf = (file: string) => fileURLToPath(new URL(`../../examples/demo/${file}`, import.meta.url));
 
 /** So that the page names a file of a service, and not this one. */
 const openTransport = new Function(`return function openTransport(map, key) {
@@ -74,17 +88,6 @@ describe('the pictures of the README', () => {
   it('show the maps with the one that leaks, and that one opened', async () => {
     const registry = await service();
     const address = await served(registry, { allow: 'actions' });
-    const scenes = [
-      { file: 'page.png', search: '', shown: 'body', colorScheme: 'light', width: 1_080, height: 590 },
-      {
-        file: 'page-narrow.png',
-        search: '?map=transports',
-        shown: '#opened',
-        colorScheme: 'dark',
-        width: 360,
-        height: 700,
-      },
-    ] as const;
     for (const { file, search, shown, colorScheme, width, height } of scenes) {
       const { page, wrongs } = await open(`${address}/${search}`, {
         colorScheme,
@@ -96,12 +99,22 @@ describe('the pictures of the README', () => {
       const picture = await page.screenshot();
       expect(picture.length).toBeLessThan(mostBytes);
       if (isWriting) {
-        const path = fileURLToPath(new URL(`../../examples/demo/${file}`, import.meta.url));
-        writeFileSync(path, picture);
+        writeFileSync(pathOf(file), picture);
       }
       expect(wrongs).toEqual([]);
       await page.context().close();
     }
     registry.stop();
+  });
+
+  it.each(scenes)('are in the README, small, and of the page as it is shown here: $file', (scene) => {
+    const picture = readFileSync(pathOf(scene.file));
+    expect(picture.length).toBeGreaterThan(10_000);
+    expect(picture.length).toBeLessThan(mostBytes);
+    // Where a PNG says how large it is.
+    expect(picture.subarray(1, 4).toString('latin1')).toBe('PNG');
+    expect([picture.readUInt32BE(16), picture.readUInt32BE(20)]).toEqual([scene.width, scene.height]);
+    const readme = readFileSync(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8');
+    expect(readme).toContain(`<img src="examples/demo/${scene.file}"`);
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   bearsPass,
   cookieFor,
+  cookieNameOf,
   isSameSecret,
   passOf,
   whyForeign,
@@ -124,29 +125,43 @@ describe('whyForeign', () => {
   });
 });
 
+it('a refusal of another origin hints at a proxy that has changed the host', () => {
+  const headers = { host: '127.0.0.1:9465', origin: 'https://ops.example' };
+  expect(whyForeign({ remoteAddress: undefined, headers }, true)).toMatch(/another site, or a proxy .*Host/);
+});
+
 describe('the pass', () => {
   const token = 'correct horse battery';
+  const name = cookieNameOf(token);
   const bearing = (cookie: string) => ({ remoteAddress: undefined, headers: { cookie } });
 
   it('is made of the token, and is not the token', () => {
     expect(passOf(token)).not.toContain('horse');
     expect(passOf(token)).not.toBe(passOf(`${token} `));
-    expect(bearsPass(bearing(`other=1; mapsweep=${passOf(token)}`), token)).toBe(true);
+    expect(bearsPass(bearing(`other=1; ${name}=${passOf(token)}`), token)).toBe(true);
   });
 
   it.each([
-    `mapsweep=${token}`,
-    'mapsweep=',
+    `${name}=${token}`,
+    `${name}=`,
     '',
-    `mapsweepx=${passOf(token)}`,
-    `mapsweep=${passOf('another token, as long')}`,
+    `mapsweep=${passOf(token)}`,
+    `${name}x=${passOf(token)}`,
+    `${name}=${passOf('another token, as long')}`,
   ])('is not borne by the cookie %s', (cookie) => {
     expect(bearsPass(bearing(cookie), token)).toBe(false);
   });
 
   it('is for no script, for no other site, and over TLS for nothing else', () => {
-    expect(cookieFor(token, false)).toMatch(/^mapsweep=[\w-]+; HttpOnly; SameSite=Strict$/);
+    expect(cookieFor(token, false)).toMatch(/^mapsweep-[\w-]{8}=[\w-]+; HttpOnly; SameSite=Strict$/);
     expect(cookieFor(token, true)).toMatch(/; Secure$/);
+  });
+
+  it('has a cookie for each token, since two services on one host share them, and its name tells no token', () => {
+    const names = [token, `${token}.`, 'another token, as long'].map(cookieNameOf);
+    expect(new Set(names).size).toBe(3);
+    for (const of of names) expect(of).not.toMatch(/correct|horse|another/);
+    expect(passOf(token)).not.toContain(name.slice('mapsweep-'.length));
   });
 
   it('is compared whatever the lengths are', () => {

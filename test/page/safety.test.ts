@@ -43,15 +43,33 @@ describe('every answer', () => {
       [
         ['HEAD', '/'],
         ['POST', '/'],
-        ['GET', '/sweep'],
-        ['GET', '/token'],
+        ['POST', '/page.css'],
         ['PUT', '/'],
         ['DELETE', '/sweep'],
       ].map(async ([method, path]) => (await ask(port, path as string, method)).status),
     );
-    expect(statuses).toEqual([200, 405, 405, 405, 405, 405]);
+    expect(statuses).toEqual([200, 405, 405, 405, 405]);
   });
 });
+
+it.each(['sweep', 'find', 'token', 'redeliver'])(
+  'what only takes forms is the page for whoever looks, and may be where it is mounted: /%s',
+  async (name) => {
+    const { registry } = gateway();
+    registry.maps.sockets.set('a', 1);
+    const mount = `${await served(registry, { token, allow: 'actions' })}/${name}`;
+    const form = await fetch(mount);
+    expect([form.status, wordsOf(await form.text())]).toEqual([401, expect.stringContaining('Token')]);
+    const entered = await send(`${mount}/token`, { token });
+    const [cookie] = (entered.headers.get('set-cookie') as string).split(';');
+    const headers = { cookie: cookie as string };
+    const page = await textAt(`${mount}?map=sockets`, { headers });
+    expect(page).toContain(`action="./${name}/find?map=sockets"`);
+    for (const [, to] of page.matchAll(/<(?:link|script) .*?(?:href|src)="([^"]*)"/g)) {
+      expect((await fetch(new URL(to as string, mount), { headers })).status).toBe(200);
+    }
+  },
+);
 
 describe('without a token', () => {
   /** The answer to a request that comes from elsewhere than a test may. */
@@ -114,6 +132,20 @@ describe('with a token', () => {
     expect(await textAt(address, { headers })).toContain('sockets');
     expect(await textAt(`${address}/report.txt`, { headers })).toContain('sockets');
     expect(entered.headers.get('set-cookie')).not.toContain('horse');
+  });
+
+  it('opens the pages of two services on one host in one browser, which keeps a cookie for each', async () => {
+    const jar = new Map<string, string>();
+    const tokens = [token, 'another battery, as long'];
+    const addresses = await Promise.all(tokens.map((of) => served(gateway().registry, { token: of })));
+    for (const [index, address] of addresses.entries()) {
+      const entered = await send(`${address}/token`, { token: tokens[index] as string });
+      const [name = '', pass = ''] = (entered.headers.get('set-cookie') as string).split(/[=;]/);
+      jar.set(name, pass);
+    }
+    const cookie = [...jar].map((pair) => pair.join('=')).join('; ');
+    const answers = await Promise.all(addresses.map((address) => fetch(address, { headers: { cookie } })));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
   });
 
   it('gives none for a wrong one, for none, and to a form of another site', async () => {
@@ -250,6 +282,41 @@ describe('actions', () => {
     expect(await textAt(`${address}/?done=swept`)).toContain('Swept.');
   });
 
+  it('leave the map open and the maps filtered', async () => {
+    const { registry, die, held } = gateway();
+    await die('a');
+    held.isDown = false;
+    const address = await served(registry, { allow: 'actions' });
+    const page = await textAt(`${address}/?filter=run&map=runs&done=swept`);
+    const actions = [...page.matchAll(/action="\.\/((?:sweep|redeliver)[^"]*)"/g)].map(
+      ([, to]) => to as string,
+    );
+    expect(actions.map((to) => to.split('?')[0])).toEqual(['sweep', 'redeliver', 'redeliver']);
+    const locations = await Promise.all(
+      actions
+        .slice(0, 2)
+        .map((to) => send(`${address}/${to.replaceAll('&amp;', '&')}`, { letter: 'all' }))
+        .map(async (sent) => (await sent).headers.get('location')),
+    );
+    expect(locations).toEqual([
+      './?filter=run&map=runs&done=swept',
+      './?filter=run&map=runs&done=redelivered',
+    ]);
+  });
+
+  it('are not there any more when the registry is closed, and say so to a form that is sent all the same', async () => {
+    const { registry, die } = gateway();
+    await die('a');
+    const address = await served(registry, { allow: 'actions' });
+    await registry.close();
+    expect(await textAt(address)).not.toMatch(/Redeliver|Sweep now/);
+    for (const what of ['sweep', 'redeliver']) {
+      const { headers } = await send(`${address}/${what}`, { letter: 'all' });
+      expect(headers.get('location')).toBe('./?done=closed');
+    }
+    expect(await textAt(`${address}/?done=closed`)).toContain('nothing is swept or delivered any more');
+  });
+
   it('need a form of our own origin', async () => {
     const { registry, die } = gateway();
     await die('a');
@@ -362,7 +429,7 @@ describe('what is secret', () => {
     expect(await everything(await served(registry))).not.toMatch(/a value|secret/);
   });
 
-  it('shows keys, and with masked neither keys nor ids nor messages', async () => {
+  it('shows keys, and with masked neither keys nor ids, reasons of your own nor messages', async () => {
     const clock = createManualClock();
     const registry = createRegistry({
       maps: { runs: { maxIdle: '1h' } },
@@ -379,17 +446,22 @@ describe('what is secret', () => {
       clock,
     });
     registry.maps.runs.set('key-0', 1);
-    registry.end('key-0');
+    registry.end('key-0', { reason: 'swap of key-0' });
     registry.maps.runs.set('key-1', 1);
     registry.end('key-1');
     registry.maps.runs.set('key-2', 1);
     await clock.advance(0);
-    expect(await everything(await served(registry))).toMatch(/'key-2'[\s\S]*id of key-1/);
+    const shown = await everything(await served(registry));
+    expect(shown).toMatch(/'key-2'[\s\S]*id of key-1/);
+    expect(shown).toContain('swap of key-0; attempts-exhausted');
     const masked = await served(registry, { keys: 'masked' });
     const text = await everything(masked);
     expect(text).not.toContain('key-');
     expect(text).toContain('(masked)');
     expect(text).toContain('TypeError');
+    // A reason of our own may name a key; one that we know does not.
+    expect(text).toContain('(masked); attempts-exhausted');
+    expect(text).toContain('completed; attempts-exhausted');
     const found = await send(`${masked}/find?map=runs`, { key: 'key-2' });
     expect(found.headers.get('location')).toMatch(/entry=\d+$/);
   });

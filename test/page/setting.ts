@@ -58,6 +58,41 @@ export async function leaking(hours: number, name = 'runs') {
   return { clock, registry, grow };
 }
 
+/** A registry of which one map, `tokens`, has another figure in each column. */
+export async function distinct() {
+  const clock = createManualClock();
+  const registry = createRegistry<Record<string, Map<string, number>>>({
+    maps: {
+      sessions: {},
+      tokens: {
+        follows: 'sessions',
+        ttl: '1h',
+        keepWhile: (value: number) => value === 1,
+        beforeSweep: (value: number) => (value === 2 ? new Promise(() => {}) : undefined),
+        weigh: () => 1_000,
+      },
+    } as never,
+    clock,
+  });
+  const { sessions, tokens } = registry.maps as unknown as Record<'sessions' | 'tokens', Map<string, number>>;
+  const add = (count: number, value: number, hasLeader = true) => {
+    for (let index = 0; index < count; index += 1) {
+      const key = `${value}-${index}`;
+      if (hasLeader) sessions.set(key, 0);
+      tokens.set(key, value);
+    }
+  };
+  // Three are guarded and four wait.
+  add(3, 1);
+  add(4, 2);
+  await clock.advance(2 * 3_600_000);
+  add(2, 3);
+  add(6, 4, false);
+  for (const key of ['3-0', '3-1']) registry.hold('tokens', key);
+  await clock.advance(60_000);
+  return registry;
+}
+
 /** Serves the page of a registry, and returns its address without a slash at its end. */
 export async function served(registry: unknown, options?: StatusPageOptions): Promise<string> {
   const port = await listening(createServer(statusPage(registry as Registry, options)));

@@ -1,9 +1,11 @@
 import { createServer } from 'node:http';
+import { getHeapStatistics } from 'node:v8';
 import express from 'express';
 import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { shownKey } from '../../src/events/shown.ts';
 import { policyOptionNames } from '../../src/policy/compile-policy.ts';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
@@ -32,6 +34,31 @@ describe('the sentence', () => {
     expect(wordsOf(page)).toContain(registry.health().reasons[0]);
   });
 
+  it('counts sizes that are watched, and turns amber and then red for one of them too', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ maps: {}, clock });
+    let size = 0;
+    registry.watch('handles', () => 7);
+    registry.watch('listeners', () => size);
+    const grow = async (hours: number) => {
+      for (let minute = 0; minute < hours * 60; minute += 1) {
+        size += 5;
+        await clock.advance(60_000);
+      }
+    };
+    const address = await served(registry);
+    expect(await textAt(address)).toMatch(/"sentence good".*none of 0 maps and 2 watched sizes leaks;/);
+    await grow(5);
+    expect(await textAt(address)).toMatch(
+      /"sentence doubtful".*none of 0 maps and 2 watched sizes leaks, 1 may;/,
+    );
+    await grow(9);
+    expect(await textAt(address)).toMatch(/"sentence bad".*wrong: 1 of 0 maps and 2 watched sizes leaks;/);
+    const { watched } = await dataAt(`${address}/report.json`);
+    expect(watched.map(({ name }: { name: string }) => name)).toEqual(['listeners', 'handles']);
+    registry.stop();
+  });
+
   it('is amber for a dead letter, and says that a registry is closed', async () => {
     const { registry, die } = gateway();
     const address = await served(registry);
@@ -58,7 +85,7 @@ describe('the maps', () => {
     ]);
     expect(maps.rows[0]).toMatchObject({ overdue: 5, guarded: 5 });
     for (const row of maps.rows) {
-      const { sizes, sizesOverMs, isKeptElsewhere, ...told } = row;
+      const { sizes, sizesOverMs, hoursToLimit, isKeptElsewhere, ...told } = row;
       expect(reported.find(({ name }) => name === row.name)).toMatchObject(told);
       expect(sizes.at(-1)).toBe(row.size);
     }
@@ -83,6 +110,7 @@ describe('the maps', () => {
       'Over time',
       'Oldest',
       'Overdue',
+      'Orphaned',
       'Guarded',
       'Held',
       'Waiting',
@@ -114,6 +142,37 @@ describe('the maps', () => {
     const page = await textAt(await served(registry));
     expect(page).toContain('2 beyond maxPerOwner');
     expect(page).toMatch(/filling, \+300\.0 an hour, full in 1d/);
+  });
+
+  it('say when the cap of one that leaks is reached, or the heap is full by what it weighs', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({
+      maps: { capped: { maxEntries: 50_000 }, heavy: { weigh: () => 1_000 }, light: {} },
+      clock,
+    });
+    const maps = Object.values(registry.maps) as unknown as Map<number, number>[];
+    // Of ten runs an hour nine are over within a minute, and one stays.
+    for (let minute = 0; minute < 30 * 60; minute += 1) {
+      for (const map of maps) {
+        map.set(minute, minute);
+        if (minute % 6 !== 0) map.delete(minute - 1);
+      }
+      await clock.advance(60_000);
+    }
+    const { rows } = (await dataAt(`${await served(registry)}/report.json`)).maps;
+    const of = (name: string) => rows.find((row: { name: string }) => row.name === name);
+    for (const { leak } of rows) expect(leak).toEqual(expect.objectContaining({ state: 'leaking' }));
+    for (const { leak } of rows) expect(leak).not.toHaveProperty('hoursToLimit');
+    const [capped, heavy, light] = ['capped', 'heavy', 'light'].map(of);
+    expect(capped.hoursToLimit).toBeCloseTo((50_000 - capped.size) / capped.leak.perHour, 5);
+    const { heap_size_limit: limit, used_heap_size: used } = getHeapStatistics();
+    const hours = (limit - used) / (1_000 * heavy.leak.perHour);
+    expect(heavy.hoursToLimit / hours).toBeGreaterThan(0.9);
+    expect(heavy.hoursToLimit / hours).toBeLessThan(1.1);
+    expect(light.hoursToLimit).toBeUndefined();
+    const page = await textAt(await served(registry));
+    expect(page.match(/leaking, \+[\d.]+ an hour, full in \d+d/g)).toHaveLength(2);
+    registry.stop();
   });
 
   it('have their size as a line from the first sweeps on, with the time that it covers', async () => {
@@ -248,6 +307,33 @@ describe('a map that is opened', () => {
     expect(none).toEqual(['no lifetime: an entry stays until its owner deletes it']);
   });
 
+  it.each([
+    [
+      'a cap',
+      { maxEntries: 5 },
+      {},
+      'no lifetime: an entry stays until its owner deletes it, or a cap evicts it',
+    ],
+    [
+      'rules alone',
+      { rules: [{ match: /^a/, ttl: '1m' }] },
+      {},
+      'no lifetime for keys that match no rule: such an entry stays until its owner deletes it',
+    ],
+    [
+      'a registry that observes',
+      { ttl: '1m' },
+      { mode: 'observe' },
+      'nothing is removed: it is only observed (mode)',
+    ],
+  ] as const)('says first what becomes of an entry with %s', async (_, policy, options, words) => {
+    const maps = { runs: policy } as never;
+    const registry = createRegistry({ maps, ...options, clock: createManualClock() });
+    const { opened } = await dataAt(`${await served(registry)}/report.json?map=runs`);
+    expect(opened.policy[0]).toBe(words);
+    registry.stop();
+  });
+
   it('says that there is no lifetime, however often the map is looked at', async () => {
     const registry = createRegistry({ maps: { runs: { sweepEvery: '5s' } }, clock: createManualClock() });
     const { policy } = (await dataAt(`${await served(registry)}/report.json?map=runs`)).opened;
@@ -317,6 +403,43 @@ describe('a map that is opened', () => {
     expect(await textAt(`${address}/?map=runs&done=absent`)).toContain('There is no such key');
   });
 
+  it.each([
+    ['42', 42],
+    ["'42'", '42'],
+    ['true', true],
+    ["'k'", 'k'],
+    ['k', 'k'],
+    [`"it's"`, "it's"],
+    ["it's", "it's"],
+    [`"'k'"`, "'k'"],
+    [`'say "a\\\\b"'`, 'say "a\\b"'],
+    [' sp ', ' sp '],
+    ['"', '"'],
+  ])('finds what is typed as it is shown, quotes and all, and else as it is: %s', async (typed, key) => {
+    const { registry } = gateway();
+    const sockets = registry.maps.sockets as Map<unknown, unknown>;
+    for (const of of [42, '42', true, 'true', 'k', "'k'", "it's", 'say "a\\b"', ' sp ', '"'])
+      sockets.set(of, 1);
+    const address = await served(registry);
+    const found = await send(`${address}/find?map=sockets`, { key: typed });
+    const entry = /entry=(\d+)$/.exec(found.headers.get('location') as string)?.[1];
+    const { opened } = await dataAt(`${address}/report.json?map=sockets&entry=${entry}`);
+    expect(opened.entry.key).toBe(shownKey(key));
+  });
+
+  it('stays open, and the maps filtered and sorted, when a key is looked up', async () => {
+    const { registry } = gateway();
+    registry.maps.runs.set('a', {});
+    const address = await served(registry);
+    const page = await textAt(`${address}/?filter=run&sort=size&map=runs&entry=7&done=absent`);
+    const [, action] = page.match(/action="([^"]*find[^"]*)"/) as RegExpMatchArray;
+    const to = new URL((action as string).replaceAll('&amp;', '&'), `${address}/`).href;
+    const found = await send(to, { key: 'a' });
+    expect(found.headers.get('location')).toMatch(/^\.\/\?filter=run&sort=size&map=runs&entry=1$/);
+    const absent = await send(to, { key: 'b' });
+    expect(absent.headers.get('location')).toBe('./?filter=run&sort=size&map=runs&done=absent');
+  });
+
   it('may have any name, and may be gone', async () => {
     const address = await served(gateway().registry);
     const page = await textAt(address);
@@ -382,6 +505,14 @@ describe('the page in a framework', () => {
     express: () => listening(createServer(express().use('/mapsweep', handler))),
     'express with parsers': () =>
       listening(createServer(express().use(express.text(), express.urlencoded()).use('/mapsweep', handler))),
+    'express with raw bodies': () =>
+      listening(
+        createServer(
+          express()
+            .use(express.raw({ type: '*/*' }))
+            .use('/mapsweep', handler),
+        ),
+      ),
     fastify: () => fastifyListening((app) => app.all('/mapsweep', handler).all('/mapsweep/*', handler)),
   };
 
@@ -418,10 +549,11 @@ describe('the text', () => {
     await die('a');
     const address = await served(registry);
     const text = await textAt(`${address}/report.txt?map=runs`);
+    const id = registry.deadLetters()[0]?.id;
     for (const words of [
-      'Worth a look',
+      'mapsweep default\nWorth a look',
       'runs: ok',
-      "dead letter of 'a' to default: completed; attempts-exhausted after 1 attempts",
+      `dead letter of 'a' to default, 0ms ago, id ${id}: completed; attempts-exhausted after 1 attempts: Error:`,
       'to default: 0 delivered, 0 pending, 1 attempts failed, 1 dead letters',
       'A sweep every 1m.',
       'due when idle for 1d',
@@ -429,5 +561,18 @@ describe('the text', () => {
     ]) {
       expect(text).toContain(words);
     }
+    expect(text).not.toContain('are shown');
+  });
+
+  it('says what is not there, and what is not shown', async () => {
+    const { registry, die } = gateway();
+    for (let index = 0; index < 51; index += 1) await die(`run-${index}`);
+    const address = await served(registry);
+    expect(await textAt(`${address}/report.txt?map=gone`)).toContain('\nThere is no such map any more.\n');
+    expect(await textAt(`${address}/report.txt?map=runs&entry=999`)).toContain(
+      '\n  The entry that was asked for has left.\n',
+    );
+    expect(await textAt(`${address}/report.txt`)).toContain('51 dead letters. The oldest 50 are shown.');
+    expect(wordsOf(await textAt(address))).toContain('The oldest 50 are shown.');
   });
 });

@@ -308,7 +308,7 @@ describe('the OpenClaw plugin', () => {
       redirect: 'manual',
     });
     const cookie = typed.headers.get('set-cookie')?.split(';')[0] ?? '';
-    expect([typed.status, cookie]).toEqual([303, expect.stringMatching(/^mapsweep=/)]);
+    expect([typed.status, cookie]).toEqual([303, expect.stringMatching(/^mapsweep-/)]);
     const headers = { cookie };
     expect(await (await gateway.fetch('/mapsweep/page', { headers })).text()).toContain(COUNTERS);
     expect((await gateway.fetch('/mapsweep/metrics', { headers })).status).toBe(401);
