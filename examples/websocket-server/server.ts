@@ -108,6 +108,8 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
 
   const server = new WebSocketServer({ port, host: '127.0.0.1' });
   server.on('connection', (socket, request) => {
+    // Before anything else: also one that is refused may still send what is no frame, and who hears no 'error' dies of it.
+    socket.on('error', () => socket.terminate());
     const address = request.socket.remoteAddress ?? '';
     if (!registry.hasRoom('sockets', address)) return socket.close(1013, 'too many sockets');
     const id = randomUUID();
@@ -115,7 +117,6 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
     sockets.set(id, client);
     // One that is closed is deleted here, and one that is removed is terminated: whichever comes first.
     socket.on('close', () => sockets.delete(id));
-    socket.on('error', () => socket.terminate());
     socket.on('message', (data) => {
       client.heardAt = now();
       try {

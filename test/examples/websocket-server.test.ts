@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import net from 'node:net';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
 import { expect, vi } from 'vitest';
@@ -53,6 +55,20 @@ async function makeWorld() {
       await server.close();
     },
   };
+}
+
+/** Bits that the protocol keeps for later. */
+const noFrame = Buffer.from([0xff, 0x00]);
+
+/** A client that does by hand what `ws` would not. */
+async function openBySocket(url: string) {
+  const socket = net.connect(Number(new URL(url).port), '127.0.0.1');
+  socket.on('error', () => {});
+  socket.write(
+    `GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n\r\n`,
+  );
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  return { socket, status: String(answer) };
 }
 
 it('forgets member and listener of a socket that vanishes, and of that alone', async ({ world }) => {
@@ -152,6 +168,20 @@ it('refuses the 101st socket of an address, and takes one when another has gone'
   all[0]!.socket.close();
   await gone(all[0]!.id);
   await connect();
+});
+
+it('outlives a client that it refuses, and that sends what is no frame', async ({ world }) => {
+  const { url, connect, sockets } = world;
+  await Promise.all(Array.from({ length: 100 }, connect));
+  const uncaught = vi.fn();
+  process.once('uncaughtException', uncaught);
+  const { socket, status } = await openBySocket(url);
+  expect(status).toMatch(/^HTTP\/1\.1 101 /);
+  socket.write(noFrame);
+  await once(socket, 'close');
+  process.off('uncaughtException', uncaught);
+  expect(uncaught).not.toHaveBeenCalled();
+  expect(sockets.size).toBe(100);
 });
 
 it('leaves nothing of clients that join, ask and reconnect, nor by a net', async ({ world }) => {
