@@ -1,21 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
 import { afterEach, describe, expect, it as test, vi } from 'vitest';
 import { startHttpServer } from '../../examples/http-server/server.ts';
-import { itIn } from './world.ts';
+import { itIn, startExample } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
 const minutes = 60_000;
-const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A real server is awaited, however busy the machine is. */
 const eventually = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { interval: 2, timeout: 20_000 });
 
@@ -385,32 +381,9 @@ describe('examples/http-server over a restart', () => {
 
 describe('examples/http-server as a process', () => {
   const folder = mkdtempSync(join(tmpdir(), 'mapsweep-http-server-'));
-  const processes: ChildProcess[] = [];
+  const start = (...args: string[]) => startExample('http-server/main.ts', '--folder', folder, ...args);
 
-  afterEach(() => {
-    for (const { pid, exitCode, signalCode } of processes)
-      if (exitCode === null && signalCode === null) process.kill(pid!, 'SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  async function start(...args: string[]) {
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', 'examples/http-server/main.ts', '--folder', folder, ...args],
-      // The sources of the package, and not its last build.
-      { cwd: root, env: { ...process.env, NODE_OPTIONS: '', TSX_TSCONFIG_PATH: 'test/tsconfig.json' } },
-    );
-    processes.push(child);
-    let errors = '';
-    child.stderr.on('data', (text) => {
-      errors += text;
-    });
-    const exited = once(child, 'exit');
-    const lines: string[] = [];
-    createInterface(child.stdout).on('line', (line) => lines.push(line));
-    await eventually(() => expect([child.exitCode, errors, lines.length]).toEqual([null, '', 1]));
-    return { child, exited, lines, url: lines[0]!.split(' at ')[1]! };
-  }
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   test('knows sessions, orders and what was under way after SIGKILL, and ends in order at SIGTERM', async () => {
     const first = await start('--order-takes', '300');
