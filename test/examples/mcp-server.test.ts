@@ -6,9 +6,9 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { CallToolResultSchema, CreateTaskResultSchema } from '@modelcontextprotocol/sdk/types.js';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
-import { expect, vi } from 'vitest';
+import { expect, it as test, vi } from 'vitest';
 import { startMcpServer } from '../../examples/mcp-server/server.ts';
-import { eventually, itIn } from './world.ts';
+import { eventually, itIn, startExample } from './world.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -471,4 +471,24 @@ it('cuts off clients that stop to read in the midst of an answer, at the maxAge 
     await closed;
     expect(socket.bytesRead).toBeLessThan(size);
   }
+});
+
+test('is a program that serves, and ends by itself at SIGTERM, in the midst of a call', async () => {
+  const { child, exited, url } = await startExample('mcp-server/main.ts');
+  const transport = new StreamableHTTPClientTransport(new URL(url));
+  const client = new Client({ name: 'test', version: '1.0.0' });
+  client.onerror = () => {};
+  await client.connect(transport);
+  const { tools } = await client.listTools();
+  expect(tools.map(({ name }) => name)).toEqual(['research', 'long_research']);
+  const params = { name: 'long_research', arguments: { topic: 'tea' } };
+  const { task } = await client.request({ method: 'tools/call', params }, CreateTaskResultSchema, {
+    task: {},
+  });
+  expect((await client.experimental.tasks.getTask(task.taskId)).status).toBe('working');
+  const call = client.callTool({ name: 'research', arguments: { topic: 'tea' } }).catch(() => 'cut off');
+  child.kill('SIGTERM');
+  expect(await exited).toEqual([0, null]);
+  await client.close();
+  expect(await call).toBe('cut off');
 });

@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
-import { expect, vi } from 'vitest';
+import { expect, it as test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { startWebSocketServer } from '../../examples/websocket-server/server.ts';
-import { eventually, itIn } from './world.ts';
+import { eventually, itIn, startExample } from './world.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -310,4 +310,19 @@ it('leaves nothing of clients that hang', async ({ world }) => {
     await gone(client.id);
   };
   await expect(scenario).toReturnToBaseline({ registry, times: 10, warmup: 2 });
+});
+
+test('is a program that serves, and ends by itself at SIGTERM, its sockets closed', async () => {
+  const { child, exited, url } = await startExample('websocket-server/main.ts');
+  const client = new WebSocket(url);
+  const [welcome] = (await once(client, 'message')) as [Buffer];
+  expect(JSON.parse(String(welcome))).toMatchObject({ type: 'welcome' });
+  client.send(JSON.stringify({ type: 'join', room: 'a' }));
+  client.send(JSON.stringify({ type: 'say', room: 'a', text: 'hello' }));
+  const [said] = (await once(client, 'message')) as [Buffer];
+  expect(JSON.parse(String(said))).toEqual({ type: 'said', room: 'a', text: 'hello' });
+  const closed = once(client, 'close');
+  child.kill('SIGTERM');
+  await closed;
+  expect(await exited).toEqual([0, null]);
 });
