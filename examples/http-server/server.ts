@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { finished } from 'node:stream/promises';
 import express, { type RequestHandler } from 'express';
@@ -20,6 +21,8 @@ interface Visits {
 /** What is known of a request that may come twice: its order, or that somebody is at it. */
 interface Answer {
   user: string;
+  /** Of what was asked: another request is no second one, though it has the same key. */
+  fingerprint: string;
   order?: unknown;
   placing?: Promise<unknown>;
 }
@@ -30,10 +33,13 @@ export interface HttpServerOptions {
   /** Where sessions and answers survive a restart. Default: they do not. */
   folder?: string;
   port?: number;
+  /** How long a client may take to say what it wants, ms. */
+  requestTimeout?: number;
   clock?: Clock;
 }
 
-export async function startHttpServer({ placeOrder, folder, port = 0, clock }: HttpServerOptions) {
+export async function startHttpServer(options: HttpServerOptions) {
+  const { placeOrder, folder, port = 0, requestTimeout = 30_000, clock } = options;
   const now = () => clock?.now() ?? Date.now();
   const registry = createRegistry<{
     sessions: Map<string, Session>;
@@ -45,6 +51,8 @@ export async function startHttpServer({ placeOrder, folder, port = 0, clock }: H
         maxIdle: '30m',
         maxAge: '12h',
         maxEntries: 100_000,
+        // Whoever logs in without end takes his own places.
+        maxPerOwner: { owner: (session) => session.user, max: 20 },
         persist: {
           encode: ({ user }) => ({ user }),
           decode: (json) => json as Session,
@@ -59,7 +67,7 @@ export async function startHttpServer({ placeOrder, folder, port = 0, clock }: H
         ttl: '24h',
         maxPerOwner: { owner: (answer) => answer.user, max: 1_000 },
         persist: {
-          encode: ({ user, order }) => ({ user, order }),
+          encode: ({ user, fingerprint, order }) => ({ user, fingerprint, order }),
           decode: (json) => json as Answer,
         },
       },
@@ -91,15 +99,15 @@ export async function startHttpServer({ placeOrder, folder, port = 0, clock }: H
     next();
   };
 
-  function place(key: string, user: string, order: unknown): Promise<unknown> {
-    const answer: Answer = { user };
+  function place(key: string, user: string, fingerprint: string, order: unknown): Promise<unknown> {
+    const answer: Answer = { user, fingerprint };
     answers.set(key, answer);
     answer.placing = (async () => {
       // The next life is to know that it may have been placed.
       await registry.flushed();
       const placed = await placeOrder(order);
       // Another object: that of a value which is changed in place the journal would not hear.
-      answers.set(key, { user, order: placed });
+      answers.set(key, { user, fingerprint, order: placed });
       return placed;
     })();
     answer.placing.catch(() => answers.delete(key));
@@ -139,14 +147,20 @@ export async function startHttpServer({ placeOrder, folder, port = 0, clock }: H
     const idempotencyKey = request.get('idempotency-key');
     if (idempotencyKey === undefined)
       return void response.status(400).json({ error: 'Idempotency-Key is missing' });
-    const key = `${user} ${idempotencyKey}`;
+    const key = JSON.stringify([user, idempotencyKey]);
     const known = answers.get(key);
+    const fingerprint = createHash('sha256')
+      .update(JSON.stringify(request.body ?? null))
+      .digest('base64');
+    // As draft-ietf-httpapi-idempotency-key-header says.
+    if (known !== undefined && known.fingerprint !== fingerprint)
+      return void response.status(422).json({ error: 'Idempotency-Key is of another request' });
     if (known?.order !== undefined) return void response.status(201).json(known.order);
     // Another life began it, and nobody knows how far that came.
     if (known !== undefined && known.placing === undefined) return void response.status(409).end();
     if (known === undefined && !registry.hasRoom('answers', user)) return void response.status(429).end();
     try {
-      const order = await (known?.placing ?? place(key, user, request.body));
+      const order = await (known?.placing ?? place(key, user, fingerprint, request.body));
       await registry.flushed();
       response.status(201).json(order);
     } catch {
@@ -154,7 +168,9 @@ export async function startHttpServer({ placeOrder, folder, port = 0, clock }: H
     }
   });
 
-  const http = app.listen(port, '127.0.0.1');
+  // Who does not say what he wants has a socket for so long, and nothing of the above.
+  const timeouts = { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: 1_000 };
+  const http = createServer(timeouts, app).listen(port, '127.0.0.1');
   await once(http, 'listening');
   return {
     registry,

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +8,8 @@ export interface Job {
   command: readonly string[];
   /** When it was known to be over, epoch ms. */
   endedAt?: number;
+  /** Its process, if it is one of this life. */
+  child?: ChildProcess;
 }
 
 export interface RunnerOptions {
@@ -41,12 +43,12 @@ export function startRunner(options: RunnerOptions) {
         maxAge,
         maxEntries,
         keepWhile: (job) => job.endedAt === undefined,
-        dispose: (_job, id) => {
-          kill(id);
-          for (const what of ['pid', 'exit']) rmSync(join(said, `${id}.${what}`), { force: true });
+        dispose: (job, id) => {
+          killGroup(job.child?.pid ?? processOf(id));
+          forget(id);
         },
         persist: {
-          encode: (job) => job,
+          encode: ({ command, endedAt }) => ({ command, endedAt }),
           decode: (json) => json as Job,
         },
       },
@@ -68,7 +70,12 @@ export function startRunner(options: RunnerOptions) {
     }
   }
 
-  /** The process of a job, and no other that has been given its number meanwhile. */
+  /** What a job has said of itself is of no use any more. */
+  function forget(id: string): void {
+    for (const what of ['pid', 'exit']) rmSync(join(said, `${id}.${what}`), { force: true });
+  }
+
+  /** The process of a job, by what it has written down, and no other that has been given its number meanwhile. */
   function processOf(id: string): number | undefined {
     const pid = numberOf(id, 'pid');
     try {
@@ -78,18 +85,13 @@ export function startRunner(options: RunnerOptions) {
     }
   }
 
-  function kill(id: string): void {
-    const pid = processOf(id);
-    // All of its group, children of its own included.
-    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
-  }
-
   /** Says how a job ended. One that was swept or cancelled before has been told of: this is a duplicate then. */
   function settle(id: string): void {
     const code = numberOf(id, 'exit');
     const reason = code === undefined ? 'lost' : code === 0 ? 'completed' : 'failed';
     const job = jobs.get(id);
-    if (job !== undefined && job.endedAt === undefined) jobs.set(id, { ...job, endedAt: now() });
+    if (job === undefined) forget(id);
+    else if (job.endedAt === undefined) jobs.set(id, { command: job.command, endedAt: now() });
     registry.end(id, { reason, detail: { code } });
   }
 
@@ -112,15 +114,24 @@ export function startRunner(options: RunnerOptions) {
     /** Starts a job, and returns its id. */
     async run(...command: string[]): Promise<string> {
       const id = randomUUID();
-      jobs.set(id, { command });
+      const job: Job = { command };
+      jobs.set(id, job);
       // Whoever is told of the id may rely on it.
       await registry.flushed();
+      // Cancelled meanwhile, and told so.
+      if (!jobs.has(id)) return id;
       const child = spawn('sh', ['-c', script, join(said, id), ...command], {
         // A group of its own, which lives on when the runner dies.
         detached: true,
         stdio: 'ignore',
       });
-      child.once('exit', () => settle(id));
+      // By it the job is known before it has written anything down; no later life has use for it.
+      job.child = child;
+      child.once('exit', () => {
+        // What it has left behind, above all if only the shell around the job was killed.
+        killGroup(child.pid);
+        settle(id);
+      });
       child.once('error', () => settle(id));
       return id;
     },
@@ -134,4 +145,14 @@ export function startRunner(options: RunnerOptions) {
       await registry.close();
     },
   };
+}
+
+/** Kills a job with all that it has started: they are a group by its number. */
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nobody is left of it.
+  }
 }

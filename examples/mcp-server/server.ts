@@ -2,34 +2,29 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { finished } from 'node:stream/promises';
+import { isTerminal } from '@modelcontextprotocol/sdk/experimental/tasks';
 import { createMcpExpressApp } from '@modelcontextprotocol/sdk/server/express.js';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { isInitializeRequest } from '@modelcontextprotocol/sdk/types.js';
+import { type CallToolResult, isInitializeRequest } from '@modelcontextprotocol/sdk/types.js';
 import type { Request, Response } from 'express';
 import { type Clock, createRegistry } from 'mapsweep';
 import { z } from 'zod';
+import { type KeptTask, taskStoreOf } from './tasks.ts';
 
 interface Session {
   user: string;
   server: McpServer;
   transport: StreamableHTTPServerTransport;
+  /** What is being answered: requests, and streams. */
+  responses: Set<Response>;
 }
 
-/** Work that outlives the request which began it. */
-interface Task {
+/** A request of the protocol without sessions, which has a server for itself. */
+interface Alone {
   user: string;
-  /** `undefined` for a client of the protocol without sessions. */
-  sessionId: string | undefined;
-  expiresAt: number;
-  abort: AbortController;
-}
-
-/** A result that waits to be fetched, by whoever has its handle and is its user. */
-interface Result {
-  user: string;
-  expiresAt: number;
-  text: string;
+  server: McpServer;
+  response: Response;
 }
 
 export interface McpServerOptions {
@@ -50,83 +45,102 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
         maxAge: '24h',
         maxEntries: 1_000,
         maxPerOwner: { owner: (session: Session) => session.user, max: 3 },
-        // Ends its streams, and the tool calls that are under way.
-        dispose: (session: Session) => session.server.close(),
+        // Ends the tool calls that are under way, and its streams; those of a client that hangs would not end by themselves.
+        dispose: ({ server, responses }: Session, _id: string, reason: string) => {
+          if (reason !== 'deleted') for (const response of responses) response.destroy();
+          return server.close();
+        },
+      },
+      alone: {
+        maxAge: '1h',
+        maxEntries: 1_000,
+        maxPerOwner: { owner: (request: Alone) => request.user, max: 10 },
+        dispose: ({ server, response }: Alone, _id: string, reason: string) => {
+          if (reason !== 'deleted') response.destroy();
+          return server.close();
+        },
       },
       tasks: {
-        // They have ids of their own, and go with their session. One that has none lives as long as it said.
-        follows: { map: 'sessions', key: (task: Task) => task.sessionId },
-        expiresAt: (task: Task) => task.expiresAt,
+        // They have ids of their own, and go with their session while they run. A result follows nobody: it is fetched from
+        // another session, or from none.
+        follows: {
+          map: 'sessions',
+          key: ({ task, sessionId }: KeptTask) => (isTerminal(task.status) ? undefined : sessionId),
+        },
+        expiresAt: (task: KeptTask) => task.expiresAt,
         sweepEvery: '5s',
-        maxPerOwner: { owner: (task: Task) => task.user, max: 5 },
-        dispose: (task: Task, _id: string, reason: string) => task.abort.abort(`the task was ${reason}`),
-      },
-      // Fetched from another session, or from none: they follow nobody.
-      results: {
-        expiresAt: (result: Result) => result.expiresAt,
-        maxPerOwner: { owner: (result: Result) => result.user, max: 50 },
+        maxEntries: 5_000,
+        maxPerOwner: { owner: (task: KeptTask) => task.user, max: 20 },
+        dispose: (task: KeptTask, _id: string, reason: string) => task.abort.abort(`the task was ${reason}`),
       },
     },
     sweepEvery: '10s',
     clock,
   });
-  const { sessions, tasks, results } = registry.maps;
-
-  function startTask(user: string, sessionId: string | undefined, topic: string, ttlMs: number): string {
-    const handle = randomUUID();
-    const abort = new AbortController();
-    const expiresAt = now() + ttlMs;
-    tasks.set(handle, { user, sessionId, expiresAt, abort });
-    const work = research(topic, abort.signal).then(
-      (text) => {
-        // A task that has left meanwhile has no result.
-        if (tasks.delete(handle)) results.set(handle, { user, expiresAt, text });
-      },
-      () => void tasks.delete(handle),
-    );
-    // A session is in use as long as something is done for it, be its client silent meanwhile.
-    if (sessionId !== undefined) registry.hold('sessions', sessionId).until(work);
-    return handle;
-  }
+  const { sessions, alone, tasks } = registry.maps;
 
   function makeServer(user: string): McpServer {
-    const server = new McpServer({ name: 'research', version: '1.0.0' });
+    const server = new McpServer(
+      { name: 'research', version: '1.0.0' },
+      {
+        capabilities: { tasks: { list: {}, cancel: {}, requests: { tools: { call: {} } } } },
+        taskStore: taskStoreOf(user, registry, now),
+      },
+    );
     const text = (said: string, isError = false) => ({
       content: [{ type: 'text' as const, text: said }],
       isError,
     });
-    server.registerTool('research', { inputSchema: { topic: z.string() } }, async ({ topic }, { signal }) =>
+    const inputSchema = { topic: z.string() };
+    server.registerTool('research', { inputSchema }, async ({ topic }, { signal }) =>
       text(await research(topic, signal)),
     );
-    server.registerTool(
-      'start_research',
-      { inputSchema: { topic: z.string(), ttlMs: z.number().min(1_000).max(3_600_000) } },
-      ({ topic, ttlMs }, { sessionId }) =>
-        registry.hasRoom('tasks', user)
-          ? text(startTask(user, sessionId, topic, ttlMs))
-          : text('Five tasks are running: wait for one of them.', true),
+    server.experimental.tasks.registerToolTask(
+      'long_research',
+      { inputSchema },
+      {
+        async createTask({ topic }, { taskStore, taskRequestedTtl, sessionId }) {
+          const task = await taskStore.createTask({ ttl: taskRequestedTtl });
+          const { taskId } = task;
+          const { signal } = tasks.get(taskId)!.abort;
+          const work = research(topic, signal)
+            .then(
+              (said) => taskStore.storeTaskResult(taskId, 'completed', text(said)),
+              (error) => taskStore.storeTaskResult(taskId, 'failed', text(String(error), true)),
+            )
+            // It was cancelled or has left, or nobody is connected any more who could be notified.
+            .catch(() => {});
+          // A session is in use as long as something is done for it, be its client silent meanwhile.
+          if (sessionId !== undefined) registry.hold('sessions', sessionId).until(work);
+          return { task };
+        },
+        getTask: (_args, { taskId, taskStore }) => taskStore.getTask(taskId),
+        getTaskResult: (_args, { taskId, taskStore }) =>
+          taskStore.getTaskResult(taskId) as Promise<CallToolResult>,
+      },
     );
-    server.registerTool('fetch_result', { inputSchema: { handle: z.string() } }, ({ handle }) => {
-      if (tasks.get(handle)?.user === user) return text('Not yet.');
-      const result = results.get(handle);
-      // What is over is over, though no sweep has come yet.
-      if (result?.user !== user || registry.isDue('results', handle)) return text('There is none.', true);
-      return text(result.text);
-    });
     return server;
+  }
+
+  /** A session is in use for as long as a request takes, and a stream is open. */
+  function answerIn(id: string, { responses }: Session, response: Response): void {
+    responses.add(response);
+    // It also settles for a client that has left already, of which no event would tell any more.
+    const done = finished(response).finally(() => responses.delete(response));
+    registry.hold('sessions', id).until(done);
   }
 
   async function openSession(user: string, request: Request, response: Response): Promise<void> {
     if (!registry.hasRoom('sessions', user)) {
-      response.setHeader('Retry-After', '60');
       return refuse(response, 503, 'You have as many sessions as you may have.');
     }
     // Registered before anything is awaited: of many that come at once, no more than there is room for are let in.
     const id = randomUUID();
     const server = makeServer(user);
     const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: () => id });
-    sessions.set(id, { user, server, transport });
-    registry.hold('sessions', id).until(finished(response));
+    const session: Session = { user, server, transport, responses: new Set() };
+    sessions.set(id, session);
+    answerIn(id, session, response);
     // A DELETE of the client closes the transport.
     server.server.onclose = () => sessions.delete(id);
     await server.connect(transport);
@@ -137,14 +151,17 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
 
   /** The protocol without sessions: a server for this one request. */
   async function answerAlone(user: string, request: Request, response: Response): Promise<void> {
+    if (!registry.hasRoom('alone', user)) return refuse(response, 503, 'You ask too much at a time.');
+    const id = randomUUID();
     const server = makeServer(user);
+    alone.set(id, { user, server, response });
     const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: undefined });
-    await server.connect(transport);
     try {
+      await server.connect(transport);
       await transport.handleRequest(request, response, request.body);
       await finished(response);
     } finally {
-      await server.close();
+      alone.delete(id);
     }
   }
 
@@ -152,6 +169,10 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
   app.all('/mcp', async (request, response) => {
     // Your authentication goes here.
     const user = request.get('x-user') ?? 'anonymous';
+    // Before the SDK creates it, which has no words for that.
+    if (request.body?.params?.task !== undefined && !registry.hasRoom('tasks', user)) {
+      return refuse(response, 503, 'You have as many tasks as you may have.');
+    }
     const id = request.get('mcp-session-id');
     if (id === undefined) {
       if (isInitializeRequest(request.body)) return openSession(user, request, response);
@@ -162,9 +183,7 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
     if (session?.user !== user || registry.isDue('sessions', id)) {
       return refuse(response, 404, 'Session not found');
     }
-    // For as long as the request takes, and a stream is open. `finished` also settles for a client that has left
-    // already, of which no event would tell any more.
-    registry.hold('sessions', id).until(finished(response));
+    answerIn(id, session, response);
     await session.transport.handleRequest(request, response, request.body);
   });
 
@@ -182,5 +201,6 @@ export async function startMcpServer({ research, port = 0, clock }: McpServerOpt
 }
 
 function refuse(response: Response, status: number, message: string): void {
+  if (status === 503) response.setHeader('Retry-After', '60');
   response.status(status).json({ jsonrpc: '2.0', error: { code: -32_000, message }, id: null });
 }

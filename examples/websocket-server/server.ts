@@ -27,6 +27,14 @@ interface Pending {
 /** Of a client that reads so slowly that this much waits for it, nobody should be the prisoner. */
 const mostBuffered = 1024 * 1024;
 
+function tell(socket: WebSocket, message: object): void {
+  if (socket.bufferedAmount > mostBuffered) socket.terminate();
+  else socket.send(JSON.stringify(message));
+}
+
+/** The emitter has events of its own, such as `newListener`, which is no room. */
+const eventOf = (room: string): string => `room ${room}`;
+
 type Message =
   | { type: 'join' | 'leave'; room: string }
   | { type: 'say'; room: string; text: string }
@@ -50,8 +58,10 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
       },
       members: {
         follows: { map: 'sockets', key: (member: Member) => member.socketId },
+        // Of whoever joins without end.
+        maxPerOwner: { owner: (member: Member) => member.socketId, max: 50 },
         // One listener a member, and it goes with it.
-        dispose: ({ room, listener }: Member) => void rooms.off(room, listener),
+        dispose: ({ room, listener }: Member) => void rooms.off(eventOf(room), listener),
       },
       pending: {
         follows: { map: 'sockets', key: (request: Pending) => request.socketId },
@@ -73,21 +83,25 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
     rooms.eventNames().reduce((count, room) => count + rooms.listenerCount(room), 0),
   );
 
+  const say = (room: string, text: string): boolean => rooms.emit(eventOf(room), text);
+
   function join(socketId: string, socket: WebSocket, room: string): void {
+    if (typeof room !== 'string') throw new TypeError('a room has a name');
     const key = `${room} ${socketId}`;
     if (members.has(key)) return;
-    const listener = (text: string): void => {
-      if (socket.bufferedAmount > mostBuffered) socket.terminate();
-      else socket.send(JSON.stringify({ type: 'said', room, text }));
-    };
-    rooms.on(room, listener);
+    if (!registry.hasRoom('members', socketId)) {
+      tell(socket, { type: 'refused', room, why: 'you are in as many rooms as you may be' });
+      return;
+    }
+    const listener = (text: string): void => tell(socket, { type: 'said', room, text });
+    rooms.on(eventOf(room), listener);
     members.set(key, { socketId, room, listener });
   }
 
   function hear(socketId: string, socket: WebSocket, message: Message): void {
     if (message.type === 'join') join(socketId, socket, message.room);
     if (message.type === 'leave') members.delete(`${message.room} ${socketId}`);
-    if (message.type === 'say') rooms.emit(message.room, message.text);
+    if (message.type === 'say') say(message.room, message.text);
     if (message.type === 'answer') {
       const request = pending.get(message.id);
       // An answer counts if it is of whoever was asked, and comes in time.
@@ -102,12 +116,14 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
     const id = randomUUID();
     return new Promise((resolve, reject) => {
       pending.set(id, { socketId, resolve, reject });
-      client.socket.send(JSON.stringify({ type: 'question', id, question }));
+      tell(client.socket, { type: 'question', id, question });
     });
   }
 
-  const server = new WebSocketServer({ port, host: '127.0.0.1' });
+  const server = new WebSocketServer({ port, host: '127.0.0.1', maxPayload: 64 * 1024 });
   server.on('connection', (socket, request) => {
+    // Before anything else: also one that is refused may still send what is no frame, and who hears no 'error' dies of it.
+    socket.on('error', () => socket.terminate());
     const address = request.socket.remoteAddress ?? '';
     if (!registry.hasRoom('sockets', address)) return socket.close(1013, 'too many sockets');
     const id = randomUUID();
@@ -115,7 +131,6 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
     sockets.set(id, client);
     // One that is closed is deleted here, and one that is removed is terminated: whichever comes first.
     socket.on('close', () => sockets.delete(id));
-    socket.on('error', () => socket.terminate());
     socket.on('message', (data) => {
       client.heardAt = now();
       try {
@@ -124,13 +139,13 @@ export async function startWebSocketServer({ port = 0, clock }: { port?: number;
         socket.close(1007, 'no message of this protocol');
       }
     });
-    socket.send(JSON.stringify({ type: 'welcome', id }));
+    tell(socket, { type: 'welcome', id });
   });
   await once(server, 'listening');
 
   return {
     registry,
-    rooms,
+    say,
     ask,
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,9 +14,12 @@ export const userDocuments: readonly string[] = [
   'examples/openclaw-plugin/README.md',
 ];
 
-/** The same, and those for whoever works on the package. */
+/** The same, the pages of the examples, and those for whoever works on the package. */
 export const allDocuments: readonly string[] = [
   ...userDocuments,
+  ...readdirSync(join(root, 'examples'))
+    .map((example) => `examples/${example}/README.md`)
+    .filter((page) => existsSync(join(root, page)) && !userDocuments.includes(page)),
   'CONTRIBUTING.md',
   'src/README.md',
   'examples/README.md',

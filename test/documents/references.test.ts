@@ -56,13 +56,18 @@ describe('a command of a document', () => {
       .flatMap(({ text }) =>
         text
           .trimEnd()
-          .split('\n')
+          .replaceAll('\\\n', ' ')
+          .split(/\n| && /)
           .map((line) => [document, line] as const),
       ),
   );
 
   it.each(lines)('is one that npm or we have: %s', (_document, line) => {
-    expect(line).toMatch(/^(npx mapsweep|npm (ci|test|run|install)|cd)( |$)/);
+    expect(line).toMatch(
+      /^(npx (mapsweep|tsx|vitest run)|npm (ci|test|run|install)|prometheus|promtool|cd) ?/,
+    );
+    const files = line.match(/\b(examples|test|src)\/[\w./-]+/g) ?? [];
+    expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
   });
 
   const commands = allDocuments.flatMap((document) =>

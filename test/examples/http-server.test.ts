@@ -1,20 +1,17 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
 import { afterEach, describe, expect, it as test, vi } from 'vitest';
 import { startHttpServer } from '../../examples/http-server/server.ts';
-import { itIn } from './world.ts';
+import { itIn, startExample } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
 const minutes = 60_000;
-const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A real server is awaited, however busy the machine is. */
 const eventually = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { interval: 2, timeout: 20_000 });
 
@@ -49,7 +46,7 @@ class Browser {
   }
 
   login = (user = 'ann') => this.ask('POST', '/login', { body: { user } });
-  order = (key: string) => this.ask('POST', '/orders', { body: { tea: 1 }, key });
+  order = (key: string, tea = 1) => this.ask('POST', '/orders', { body: { tea }, key });
 }
 
 describe('examples/http-server', () => {
@@ -66,10 +63,15 @@ describe('examples/http-server', () => {
           fail: () => reject(new Error('the shop is away')),
         });
       });
-    const server = await startHttpServer({ placeOrder, clock });
+    const server = await startHttpServer({ placeOrder, clock, requestTimeout: 500 });
     const browser = (address?: string) => new Browser(server.url, address);
+    const placed = async (order: Promise<{ status: number; text: string }>, number: number) => {
+      await eventually(() => expect(orders).toHaveLength(1));
+      orders.pop()!.place(number);
+      return order;
+    };
     const end = () => server.close();
-    return { ...server, ...server.registry.maps, clock, orders, browser, end };
+    return { ...server, ...server.registry.maps, clock, orders, browser, placed, end };
   }
 
   it('ends a session after 30 idle minutes, to the millisecond, though no sweep has come', async ({
@@ -174,6 +176,126 @@ describe('examples/http-server', () => {
     expect(await attempt(bob, 'place')).toBe(201);
   });
 
+  it('keeps apart users and keys that read alike one after the other', async ({ world }) => {
+    const { browser, placed } = world;
+    const [ann, other] = [browser(), browser()];
+    await ann.login('ann');
+    await other.login('ann smith');
+    expect(await placed(ann.order('smith 1'), 1)).toMatchObject({ status: 201, text: '{"number":1}' });
+    expect(await placed(other.order('1'), 2)).toMatchObject({ status: 201, text: '{"number":2}' });
+  });
+
+  it('answers 422 to another order under the key of one, placed or under way, and places none', async ({
+    world,
+  }) => {
+    const { browser, orders, placed } = world;
+    const ann = browser();
+    await ann.login();
+    const first = ann.order('a', 1);
+    await eventually(() => expect(orders).toHaveLength(1));
+    expect((await ann.order('a', 2)).status).toBe(422);
+    expect((await placed(first, 7)).status).toBe(201);
+    expect((await ann.order('a', 2)).status).toBe(422);
+    expect(await ann.status('POST', '/orders', { key: 'a' })).toBe(422);
+    expect(await ann.order('a', 1)).toMatchObject({ status: 201, text: '{"number":7}' });
+    expect(orders).toHaveLength(0);
+  });
+
+  it('answers likewise for 24 h, and places the order anew after', async ({ world }) => {
+    const { clock, browser, placed, answers } = world;
+    const ann = browser();
+    await ann.login();
+    expect((await placed(ann.order('a'), 1)).text).toBe('{"number":1}');
+    await clock.advance(24 * 60 * minutes - 1_000);
+    await ann.login();
+    expect((await ann.order('a')).text).toBe('{"number":1}');
+    await clock.advance(minutes + 1_000);
+    expect(answers.size).toBe(0);
+    expect((await placed(ann.order('a'), 2)).text).toBe('{"number":2}');
+  });
+
+  it('remembers 1,000 answers of a user, refuses him another with 429, and nobody else', async ({
+    world,
+  }) => {
+    const { browser, placed, answers, orders } = world;
+    const [ann, bob] = [browser(), browser()];
+    await ann.login('ann');
+    await bob.login('bob');
+    for (let order = 0; order < 999; order += 1) answers.set(`${order}`, { user: 'ann', fingerprint: '' });
+    expect((await placed(ann.order('a'), 1)).status).toBe(201);
+    expect((await ann.order('b')).status).toBe(429);
+    expect((await ann.order('a')).status).toBe(201);
+    expect([answers.size, orders.length]).toEqual([1_000, 0]);
+    expect((await placed(bob.order('b'), 2)).status).toBe(201);
+  });
+
+  it('counts for 10,000 addresses, and forgets none that comes again and again for those that come once', async ({
+    world,
+  }) => {
+    const { clock, browser, visits } = world;
+    const hammers = browser('192.0.2.1');
+    const statuses = await Promise.all(Array.from({ length: 101 }, () => hammers.status('GET', '/me')));
+    expect(statuses.filter((status) => status === 429)).toHaveLength(1);
+    for (let address = 0; address < 30_000; address += 1) {
+      visits.set(`10.${address}`, { count: 1, until: clock.now() + minutes });
+      if (address % 5_000 !== 0) continue;
+      await clock.advance(1);
+      expect(await hammers.status('GET', '/me')).toBe(429);
+    }
+    await clock.advance(1);
+    expect(visits.size).toBe(10_000);
+    expect(await hammers.status('GET', '/me')).toBe(429);
+  });
+
+  it('ends a session at its logout, and no other', async ({ world }) => {
+    const { browser, sessions } = world;
+    const [here, there] = [browser(), browser()];
+    await here.login();
+    await there.login();
+    expect(await here.status('POST', '/logout')).toBe(204);
+    expect(sessions.size).toBe(1);
+    expect(await here.status('GET', '/me')).toBe(401);
+    expect(await there.status('GET', '/me')).toBe(200);
+  });
+
+  it('keeps 20 sessions of who logs in without end, the newest, and those of others', async ({ world }) => {
+    const { clock, browser, sessions } = world;
+    const [bob, first, last] = [browser(), browser(), browser()];
+    await bob.login('bob');
+    await first.login('ann');
+    for (let login = 0; login < 60; login += 1) {
+      await clock.advance(1_000);
+      await last.login('ann');
+    }
+    await clock.advance(1);
+    expect(sessions.size).toBe(21);
+    expect(await first.status('GET', '/me')).toBe(401);
+    expect(await last.status('GET', '/me')).toBe(200);
+    expect(await bob.status('GET', '/me')).toBe(200);
+  });
+
+  it('lets go of clients that hang in the midst of a request, holds nothing for them, and serves others', async ({
+    world,
+  }) => {
+    const { url, registry, browser, orders } = world;
+    const ann = browser();
+    await ann.login();
+    const head = `POST /orders HTTP/1.1\r\nHost: x\r\nCookie: ${ann.cookie}\r\nIdempotency-Key: a\r\n`;
+    const body = 'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"tea":';
+    const hang = (said: string) => {
+      const socket = net.connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {});
+      socket.write(said);
+      socket.resume();
+      return once(socket, 'close');
+    };
+    const closed = [hang(''), hang(head), hang(head + body)];
+    expect(await ann.status('GET', '/me')).toBe(200);
+    await Promise.all(closed);
+    expect(registry.report().maps.map(({ held }) => held)).toEqual([0, 0, 0]);
+    expect(orders).toHaveLength(0);
+    expect(await ann.status('GET', '/me')).toBe(200);
+  });
+
   it('leaves nothing of browsers that log out, forget to, or break off in the midst of an order', async ({
     world,
   }) => {
@@ -211,34 +333,57 @@ describe('examples/http-server', () => {
   });
 });
 
-describe('examples/http-server as a process', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'mapsweep-http-server-'));
-  const processes: ChildProcess[] = [];
+describe('examples/http-server over a restart', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mapsweep-http-server-ages-'));
+  const clock = createManualClock();
+  let server: Awaited<ReturnType<typeof startHttpServer>>;
+  /** Another life. Returns the browser there, with the cookie of one in the life before. */
+  const restart = async () => {
+    await server?.close();
+    server = await startHttpServer({ folder, clock, placeOrder: async () => ({ at: clock.now() }) });
+    return (of?: Browser) => Object.assign(new Browser(server.url), { cookie: of?.cookie ?? '' });
+  };
 
-  afterEach(() => {
-    for (const { pid, exitCode, signalCode } of processes)
-      if (exitCode === null && signalCode === null) process.kill(pid!, 'SIGKILL');
+  afterEach(async () => {
+    await server.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function start(...args: string[]) {
-    const child = spawn(
-      process.execPath,
-      ['--import', 'tsx', 'examples/http-server/main.ts', '--folder', folder, ...args],
-      // The sources of the package, and not its last build.
-      { cwd: root, env: { ...process.env, NODE_OPTIONS: '', TSX_TSCONFIG_PATH: 'test/tsconfig.json' } },
-    );
-    processes.push(child);
-    let errors = '';
-    child.stderr.on('data', (text) => {
-      errors += text;
-    });
-    const exited = once(child, 'exit');
-    const lines: string[] = [];
-    createInterface(child.stdout).on('line', (line) => lines.push(line));
-    await eventually(() => expect([child.exitCode, errors, lines.length]).toEqual([null, '', 1]));
-    return { child, exited, lines, url: lines[0]!.split(' at ')[1]! };
-  }
+  test('goes on counting the 30 min and the 12 h of a session, and the 24 h of an answer', async () => {
+    let browser = await restart();
+    const [idle, busy] = [browser(), browser()];
+    await idle.login('idle');
+    await busy.login('busy');
+    const { text } = await busy.order('a');
+    for (let minute = 20; minute < 12 * 60; minute += 20) {
+      await clock.advance(20 * minutes);
+      browser = await restart();
+      expect(await browser(busy).status('GET', '/me')).toBe(200);
+      // No life is as long as that.
+      if (minute === 40) expect(await browser(idle).status('GET', '/me')).toBe(401);
+    }
+    await clock.advance(20 * minutes);
+    browser = await restart();
+    expect(await browser(busy).status('GET', '/me')).toBe(401);
+
+    for (const [hours, isKnown] of [
+      [11.9, true],
+      [0.2, false],
+    ] as const) {
+      await clock.advance(hours * 60 * minutes);
+      browser = await restart();
+      const again = browser();
+      await again.login('busy');
+      expect((await again.order('a')).text === text).toBe(isKnown);
+    }
+  });
+});
+
+describe('examples/http-server as a process', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mapsweep-http-server-'));
+  const start = (...args: string[]) => startExample('http-server/main.ts', '--folder', folder, ...args);
+
+  afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   test('knows sessions, orders and what was under way after SIGKILL, and ends in order at SIGTERM', async () => {
     const first = await start('--order-takes', '300');

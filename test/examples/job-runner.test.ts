@@ -16,6 +16,20 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A real process is awaited, however busy the machine is. */
 const eventually = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { interval: 5, timeout: 20_000 });
 
+/** The processes of a group that run; of what is killed nobody may have taken note yet. */
+const groupOf = (pid: number): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((name) => {
+      try {
+        const [, state, , group] = /\) (\w) (\d+) (\d+) /.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))!;
+        return Number(group) === pid && state !== 'Z';
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+
 interface World {
   folder: string;
   told: Array<{ id: string; reason: string; code: number | undefined }>;
@@ -107,6 +121,57 @@ it('tells of a job that is cancelled as such, and no second time when its proces
   expect(told).toEqual([{ id, reason: 'cancelled', code: undefined }]);
   expect(processOf(id)).toBeUndefined();
 });
+
+it('kills each of 30 jobs that are cancelled as soon as they run, and leaves no file of them', async ({
+  world,
+}) => {
+  const { told, folder } = world;
+  const { registry, run, cancel } = world.start();
+  const groups: number[] = [];
+  for (let job = 0; job < 30; job += 1) {
+    const id = await run('sleep', '1000');
+    groups.push(registry.maps.jobs.get(id)!.child!.pid!);
+    expect(cancel(id)).toBe(true);
+  }
+  await eventually(() => expect(groups.flatMap(groupOf)).toEqual([]));
+  await eventually(() => expect(registry.report().endings).toMatchObject({ duplicates: 30, delivered: 30 }));
+  expect(told.filter(({ reason }) => reason === 'cancelled')).toHaveLength(30);
+  expect(readdirSync(join(folder, 'jobs'))).toEqual([]);
+});
+
+it('starts no process of a job that is cancelled before it has begun', async ({ world }) => {
+  const { told, folder } = world;
+  const { registry, run, cancel } = world.start();
+  const running = run('sh', '-c', `echo >${folder}/has-begun`);
+  const [id] = [...registry.maps.jobs.keys()] as [string];
+  expect(cancel(id)).toBe(true);
+  expect(await running).toBe(id);
+  // One that begins after it has ended long before.
+  await run('true');
+  await eventually(() => expect(told).toHaveLength(2));
+  expect(told[0]).toEqual({ id, reason: 'cancelled', code: undefined });
+  expect(existsSync(join(folder, 'has-begun'))).toBe(false);
+});
+
+it.for([
+  ['sleep 1000 & sleep 1000', 'lost', 'SIGKILL'],
+  ['sleep 1000 & exit 0', 'completed', undefined],
+] as const)(
+  'leaves nothing that runs behind `%s`, which is %s',
+  async ([command, reason, signal], { world }) => {
+    const { told } = world;
+    const { registry, run } = world.start();
+    const id = await run('sh', '-c', command);
+    const { pid } = registry.maps.jobs.get(id)!.child!;
+    if (signal !== undefined) {
+      await eventually(() => expect(groupOf(pid!).length).toBeGreaterThan(2));
+      // The shell around the job, and no other.
+      process.kill(pid!, signal);
+    }
+    await eventually(() => expect(told).toMatchObject([{ id, reason }]));
+    await eventually(() => expect(groupOf(pid!)).toEqual([]));
+  },
+);
 
 it('leaves nothing of jobs that end, fail, hang or are killed by somebody else', async ({ world }) => {
   const { told } = world;

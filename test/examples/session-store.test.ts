@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
 import { expect, vi } from 'vitest';
@@ -8,7 +10,7 @@ import { playDay } from '../../examples/session-store/day.ts';
 import type { SessionEntry } from '../../examples/session-store/entry.ts';
 import { openJsonStore } from '../../examples/session-store/json-store.ts';
 import { openTrackedStore, type TrackedStoreOptions } from '../../examples/session-store/tracked-store.ts';
-import { itIn } from './world.ts';
+import { itIn, ofExample } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -149,4 +151,25 @@ it('leaves nothing of 100 runs, nor by a net', async ({ world }) => {
   const scenario = (run: number) => store.save(`cron:digest:run:${run}`, entry(`${run}`));
   await expect(scenario).toReturnToBaseline({ registry: store.registry, nets: 'fail' });
   expect(transcripts()).toEqual([]);
+});
+
+it('measures both side by side: the tracked one writes and holds the loop a tenth at most, and loses nobody', async () => {
+  const runs = 120;
+  const [program, args, options] = ofExample('session-store/measure.ts', `${runs}`);
+  const { stdout } = await promisify(execFile)(program, args, options);
+  const row = (name: string): number[] => {
+    const cells = new RegExp(`│ ${name} +│ +([\\d.]+) +│ +([\\d.]+) +│`).exec(stdout);
+    return cells!.slice(1).map(Number);
+  };
+  for (const name of ['written, MB a day', 'saves held the loop, s a day']) {
+    const [json, tracked] = row(name) as [number, number];
+    expect(json, name).toBeGreaterThan(10 * tracked);
+    expect(json, name).toBeGreaterThan(0);
+  }
+  expect(row('entries left')).toEqual([50, runs + 1]);
+  expect(row('transcripts left')).toEqual([2 * (runs + 1), runs + 1]);
+  expect(row('people whose session was gone')).toEqual([4, 0]);
+  for (const name of ['longest turn of the loop, ms', 'opened again, ms', 'longest turn meanwhile, ms']) {
+    for (const figure of row(name)) expect(figure, name).toBeGreaterThan(0);
+  }
 });

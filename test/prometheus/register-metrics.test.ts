@@ -609,6 +609,36 @@ describe('the register', () => {
     expect(register.getMetricsAsArray()).toHaveLength(31);
   });
 
+  it('tells apart the runs of two registries on it, and each recipient is told of his own', async () => {
+    const register = new Register();
+    const told: string[] = [];
+    const open = (name: string) => {
+      const clock = createManualClock();
+      const registry = createRegistry<{ runs: Map<string, Run> }>({
+        name,
+        maps: { runs: { maxIdle: '1m' } },
+        ended: { map: 'runs', deliver: { [`${name}-desk`]: ({ key }) => void told.push(`${name} ${key}`) } },
+        clock,
+      });
+      registerMetrics(registry, { register });
+      registry.maps.runs.set('a', {}).set('b', {});
+      return { registry, clock };
+    };
+    const [turns, jobs] = [open('turns'), open('jobs')];
+    turns.registry.end('a');
+    await turns.clock.advance(0);
+    await jobs.clock.advance(180_000);
+    const series = (await register.metrics()).split('\n').filter((line) => /^[^#].* [^0]/.test(line));
+    const delivered = series.filter((line) => /^mapsweep_ended_(total|deliveries_total)/.test(line));
+    expect(delivered.sort()).toEqual([
+      'mapsweep_ended_deliveries_total{recipient="jobs-desk",outcome="delivered",registry="jobs"} 2',
+      'mapsweep_ended_deliveries_total{recipient="turns-desk",outcome="delivered",registry="turns"} 1',
+      'mapsweep_ended_total{reason="completed",registry="turns"} 1',
+      'mapsweep_ended_total{reason="swept",registry="jobs"} 2',
+    ]);
+    expect(told.sort()).toEqual(['jobs a', 'jobs b', 'turns a']);
+  });
+
   it('refuses a second registry of the same name, takes it under a prefix, and on another register', async () => {
     const { register } = setup();
     const second = createRegistry({ maps: { others: {} }, clock: createManualClock() });

@@ -357,6 +357,22 @@ describe('hasRoom', () => {
     end();
   });
 
+  it('counts what is due until a sweep has removed it', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ sessions: Map<string, string> }>({
+      maps: { sessions: { maxIdle: '1m', maxEntries: 1, maxPerOwner: { owner: (user) => user, max: 1 } } },
+      sweepEvery: '1h',
+      clock,
+    });
+    registry.maps.sessions.set('a', 'ann');
+    await clock.advance(120_000);
+    const room = () => [registry.isDue('sessions', 'a'), registry.hasRoom('sessions', 'ann')];
+    expect(room()).toEqual([true, false]);
+    await registry.sweep();
+    expect(room()).toEqual([false, true]);
+    registry.stop();
+  });
+
   it('is always true without caps, and an error of a map that is not there', () => {
     const { registry, open, end } = owned({});
     open('a:1');

@@ -47,7 +47,13 @@ export interface Thumbnail {
 
 export const app = express();
 export const server: HttpServer = createServer();
-export const registry: Registry = createRegistry({ maps: { sessions: { maxIdle: '30m' }, listeners: {} } });
+const disposed: unknown[] = [];
+export const registry: Registry = createRegistry({
+  maps: {
+    sessions: { maxIdle: '30m', dispose: (_value: unknown, key: unknown) => void disposed.push(key) },
+    listeners: {},
+  },
+});
 export const connectionString = process.env.DATABASE_URL ?? '';
 
 const deleted: string[] = [];
@@ -105,12 +111,16 @@ export const afterwards: Readonly<
 
   'Pending requests that are rejected': async (names) => {
     const ask = names.ask as (id: string) => Promise<string>;
+    const answer = names.answer as (id: string, text: string) => unknown;
     const { pending } = mapsOf(names);
     const answered = ask('a');
-    const request = pending?.get('a') as Pending | undefined;
-    request?.resolve('yes');
-    pending?.delete('a');
+    // Of a promise that is resolved a rejection would not show.
+    const rejected: Error[] = [];
+    Object.assign(pending?.get('a') as Pending, { reject: (error: Error) => void rejected.push(error) });
+    answer('a', 'yes');
+    answer('a', 'no');
     assert.equal(await answered, 'yes');
+    assert.deepEqual([rejected, pending?.size], [[], 0]);
     const refused = assert.rejects(ask('b'), { message: 'b: no answer, closed' });
     await (names.registry as Registry).close({ dispose: true });
     await refused;
@@ -161,9 +171,11 @@ export const afterwards: Readonly<
   },
 
   Shutdown: async () => {
+    mapsOf({ registry }).sessions?.set('live', {});
     process.kill(process.pid, 'SIGTERM');
     while (process.exitCode === undefined) await new Promise(setImmediate);
     assert.equal(process.exitCode, 0);
+    assert.deepEqual(disposed, ['live']);
   },
 
   'Several processes': async (names) => {

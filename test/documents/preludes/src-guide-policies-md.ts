@@ -45,6 +45,20 @@ function closable() {
   };
 }
 
+/** Does something so many minutes later, as far as clocks tell. */
+async function after(minutes: number, act: () => Promise<unknown>): Promise<void> {
+  const clocks = [Date, performance];
+  const real = clocks.map(({ now }) => now);
+  clocks.forEach((clock, index) => {
+    const now = real[index] as () => number;
+    clock.now = () => now.call(clock) + minutes * 60_000;
+  });
+  await act();
+  clocks.forEach((clock, index) => {
+    clock.now = real[index] as () => number;
+  });
+}
+
 export const afterwards: Readonly<Record<string, (names: Names) => unknown>> = {
   'What a value holds': (names) => {
     const { sessions } = mapsOf(names);
@@ -71,7 +85,13 @@ export const afterwards: Readonly<Record<string, (names: Names) => unknown>> = {
     const { sessions } = mapsOf(names);
     sessions?.set('a', { user: 'ann' });
     assert.equal(made.explain('sessions', 'a').rule, 'maxIdle');
+    await after(29, () => made.sweep());
     assert.deepEqual(asked, []);
+    await after(31, async () => {
+      await made.sweep();
+      while (sessions?.size !== 0) await new Promise(setImmediate);
+    });
+    assert.deepEqual(asked, [['a']]);
   },
   'Caps and owners': (names) => {
     const { sessions } = mapsOf(names);
