@@ -1,3 +1,4 @@
+import type { Duration } from 'mapsweep';
 import { type JsonPolicy, type PolicyFromJson, policyFromJson } from 'mapsweep/discover';
 import type { ListedMap, WorkElsewhere } from './config.ts';
 
@@ -9,6 +10,9 @@ const WORK_OF_A_LANE = ['queue.length', 'activeTaskIds.size', 'draining'];
 
 /** Bounded by the gateway itself: a number for the leak verdict, and nothing to sweep. */
 const boundedTo = (expectedMax: number): JsonPolicy => ({ mode: 'observe', expectedMax });
+
+/** Kept by the gateway for so long after its end, and then pruned by it: how long to wait before growth is a leak. */
+const keptFor = (ttl: Duration): JsonPolicy => ({ mode: 'observe', ttl });
 
 /**
  * What is known of the gateway's maps, by year and month of its releases, read in the published packages: of 2026.4 those of
@@ -51,6 +55,9 @@ const KNOWN_RELEASES: ReadonlyMap<string, readonly ListedMap[]> = new Map([
       { match: 'openclaw.pluginHostRuntimeState/closedRunIds', policy: boundedTo(512) },
       { match: 'openclaw.pluginHostRuntimeState/terminalEventCleanupExpiredRunIds', policy: boundedTo(512) },
       { match: 'openclaw.embeddedSessionPromptStates', policy: boundedTo(64) },
+      // The history of tasks and its indexes: a task stays for a week after its end.
+      { match: 'openclaw.taskRegistry.state/tasks', policy: keptFor('8d') },
+      { match: 'openclaw.taskRegistry.state/taskIdsBy*', policy: keptFor('8d') },
     ],
   ],
 ]);

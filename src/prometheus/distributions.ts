@@ -8,7 +8,7 @@ export interface DistributionMetric extends MetricDescription {
   readonly type: 'histogram';
   /** Upper bounds, ascending. Each costs a line for each map, or one. */
   readonly buckets: readonly number[];
-  /** For a metric that has a series for each map: which maps, of those that something has left. Default: all. */
+  /** For a metric that has a series for each map: which of those that were adopted later and have lost something. Default: all. */
   includes?(tracker: Tracker): boolean;
   /** Returns the measurements that hand their seconds to `observe`. */
   measurements(observe: (seconds: number, map?: string) => void): Measurements;
@@ -43,6 +43,8 @@ export const distributionsOfMaps: readonly DistributionMetric[] = [
     help: 'How old entries were when they left the map, whoever removed them.',
     labelNames: byMap,
     buckets: [60, 3_600],
+    // How a map goes that nobody sweeps and nobody has named is told by its size.
+    includes: ({ observing }) => !observing,
     measurements: (observe) => ({ removed: (map, ageMs) => observe(ageMs / 1_000, map) }),
   },
   {
@@ -152,7 +154,7 @@ export class MeasuredDistribution {
     for (const tracker of parts.engine.trackers.values()) {
       const { name } = tracker;
       const hasSeries =
-        this.#of.has(name) || parts.named.has(tracker) || (hasLost(tracker) && includes(tracker));
+        parts.named.has(tracker) || (includes(tracker) && (this.#of.has(name) || hasLost(tracker)));
       if (hasSeries && isShown(parts, tracker)) {
         samples.push(...this.#distributionOf(name).samples({ map: mapLabel(tracker) }));
       }

@@ -66,7 +66,11 @@ export const metricsOfMaps: readonly PulledMetric[] = [
     labelNames,
     aggregator: 'max',
     read: (parts) => [
-      ...eachMap(parts, (tracker) => isLeaking(parts.leaks.verdictOf(tracker))),
+      ...eachMap(
+        parts,
+        (tracker) => isLeaking(parts.leaks.verdictOf(tracker)),
+        (tracker) => !isOnlyObserved(parts, tracker) || isLeaking(parts.leaks.verdictOf(tracker)) > 0,
+      ),
       ...eachWatched(parts, ({ verdict }) => isLeaking(verdict)),
     ],
   },
@@ -174,10 +178,14 @@ export const hasLimit = ({ policy }: Tracker): boolean => Number.isFinite(policy
 
 function oldestAges(parts: RegistryInternals): Sample[] {
   const now = parts.engine.timeline.now();
-  return eachMap(parts, (tracker) => {
-    const oldest = tracker.stamps.oldestRegisteredAt();
-    return oldest === undefined ? 0 : Math.max(0, now - oldest) / 1_000;
-  });
+  return eachMap(
+    parts,
+    (tracker) => {
+      const oldest = tracker.stamps.oldestRegisteredAt();
+      return oldest === undefined ? 0 : Math.max(0, now - oldest) / 1_000;
+    },
+    (tracker) => !isOnlyObserved(parts, tracker) || tracker.stamps.size > 0,
+  );
 }
 
 function removals(parts: RegistryInternals): Sample[] {
@@ -190,12 +198,16 @@ function removals(parts: RegistryInternals): Sample[] {
   });
 }
 
+/** Was adopted later, and nothing is removed from it. There may be hundreds, which have the series that tell something. */
+const isOnlyObserved = ({ named }: RegistryInternals, tracker: Tracker): boolean =>
+  tracker.observing && !named.has(tracker);
+
 /** Returns whether an entry of a map can leave for that reason. */
 function mayLeave(tracker: Tracker, reason: string): boolean {
   const { policy, observing } = tracker;
-  // Every map can be cleared, and hardly one is.
-  if (reason === 'deleted') return true;
+  // Every map can be cleared, and hardly one is. Of one that is only observed, a series comes with the first that leaves.
   if (observing) return false;
+  if (reason === 'deleted') return true;
   if (reason === 'swept') return tracker.isManaged;
   if (reason === 'evicted') return hasLimit(tracker) || tracker.owners !== undefined;
   return reason === 'companion' && policy.follows !== undefined;

@@ -118,8 +118,29 @@ export default {
   },
 };
 
-/** Whether anything is queued or runs in any lane, through which all of the gateway's runs go. */
+/** A task that runs for longer is waited for no more. */
+const LONGEST_TASK_MS = 120_000;
+
+/**
+ * Whether anything is queued or runs in any lane, through which all of the gateway's runs go, or is being set up to: a job of
+ * the scheduler is a task before it is in a lane, and is given a minute for that.
+ */
 function isAtWork(): boolean {
+  return hasWorkInLanes() || hasTaskUnderWay();
+}
+
+function hasTaskUnderWay(): boolean {
+  const state = Reflect.get(globalThis, Symbol.for('openclaw.taskRegistry.state')) as
+    | { tasks?: ReadonlyMap<string, { status: string; createdAt: number }> }
+    | undefined;
+  const now = Date.now();
+  for (const { status, createdAt } of state?.tasks?.values() ?? []) {
+    if ((status === 'queued' || status === 'running') && now - createdAt < LONGEST_TASK_MS) return true;
+  }
+  return false;
+}
+
+function hasWorkInLanes(): boolean {
   const state = Reflect.get(globalThis, Symbol.for('openclaw.commandQueueState')) as
     | { lanes?: ReadonlyMap<string, { queue: unknown[]; activeTaskIds: ReadonlySet<unknown> }> }
     | undefined;
