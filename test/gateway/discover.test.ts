@@ -15,8 +15,9 @@ import {
 } from '../../src/discover.js';
 
 const STATE = Symbol.for('openclaw.agentEvents.state');
+/** With time for it, on a busy machine too. */
 const under = (singleton: unknown, options?: DiscoverOptions) =>
-  discover({ root: { [STATE]: singleton }, ...options });
+  discover({ root: { [STATE]: singleton }, ...options, limit: { time: '1h', ...options?.limit } });
 const pathsUnder = (singleton: unknown, options?: DiscoverOptions) =>
   under(singleton, options).map(({ path }) => path);
 
