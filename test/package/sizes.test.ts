@@ -18,7 +18,7 @@ const budgets: Record<string, { source: string; mostKilobytes: number; withDepen
     withDependencies: true,
   },
   'mapsweep/prometheus': { source: `export * from 'mapsweep/prometheus'`, mostKilobytes: 9.5 },
-  'mapsweep/page': { source: `export * from 'mapsweep/page'`, mostKilobytes: 19.5 },
+  'mapsweep/page': { source: `export * from 'mapsweep/page'`, mostKilobytes: 20.5 },
   'mapsweep/vitest': { source: `import 'mapsweep/vitest'`, mostKilobytes: 21 },
   'mapsweep/testing': { source: `export * from 'mapsweep/testing'`, mostKilobytes: 21.5 },
   'mapsweep/discover': { source: `export * from 'mapsweep/discover'`, mostKilobytes: 8 },
