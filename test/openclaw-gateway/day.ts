@@ -14,7 +14,7 @@ export interface Day {
   readonly cronRuns: number;
   readonly subagents: number;
   readonly queued: QueuedRun;
-  /** After the first hour, and when the day is over. */
+  /** After the first four hours, and when the day is over. */
   readonly warm: Probed;
   readonly end: Probed;
   readonly highestRss: number;
@@ -35,6 +35,8 @@ const TURNS_AN_HOUR = Math.max(1, Math.round(Number(process.env.OPENCLAW_TURNS ?
 const AT_ONCE = 3;
 const HOUR_MS = 3_600_000;
 const QUEUED_MS = 45 * 60_000;
+/** Until then a gateway still compiles what it runs. */
+export const WARM_AFTER_HOURS = 4;
 /** At which hour a run is queued, and after which ones somebody spawns a subagent. */
 const HOUR_OF_THE_QUEUE = 0;
 const HOURS_OF_SUBAGENTS = new Set([2, 5, 11, 14, 17, 20, 23]);
@@ -55,8 +57,11 @@ export async function liveADay(gateway: Gateway, model: ModelServer): Promise<Da
   let warm: Probed | undefined;
   let highestRss = 0;
   for (let hour = 0; hour < HOURS; hour += 1) {
-    const sessionOf = (turn: number) => `ticket-${(hour * TURNS_AN_HOUR + turn - 1) >> 1}`;
-    turns.push(...(await gateway.turns(TURNS_AN_HOUR, { atOnce: AT_ONCE, users: sessionOf })));
+    // One after the other: what a session is told while it answers may go into the answer that is under way.
+    for (const count of [Math.ceil(TURNS_AN_HOUR / 2), Math.floor(TURNS_AN_HOUR / 2)]) {
+      const sessionOf = (turn: number) => `ticket-${hour}-${turn}`;
+      turns.push(...(await gateway.turns(count, { atOnce: AT_ONCE, users: sessionOf })));
+    }
     if (HOURS_OF_SUBAGENTS.has(hour)) {
       const { status } = await gateway.tool('sessions_spawn', { task: `Look into ticket ${hour}` });
       if (status === 'accepted') subagents += 1;
@@ -65,7 +70,7 @@ export async function liveADay(gateway: Gateway, model: ModelServer): Promise<Da
     await gateway.moveClock(hour === HOUR_OF_THE_QUEUE ? HOUR_MS - QUEUED_MS : HOUR_MS);
     const probed = await gateway.probe();
     highestRss = Math.max(highestRss, probed.rss);
-    if (hour === 0) warm = probed;
+    if (hour === WARM_AFTER_HOURS - 1) warm = probed;
   }
   const end = await gateway.probe();
   const cronRuns = model.timesAsked(HOURLY) - askedBefore;
