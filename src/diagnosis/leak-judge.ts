@@ -85,7 +85,6 @@ interface Scale {
   readonly leaking: number;
   readonly pause: number;
   readonly recent: number;
-  readonly growthOf: (history: SizeHistory, spans: number) => Growth | undefined;
 }
 
 const byHour: Scale = {
@@ -94,7 +93,6 @@ const byHour: Scale = {
   leaking: 12,
   pause: 24,
   recent: 2,
-  growthOf: (history, spans) => history.growth(spans),
 };
 const byDay: Scale = {
   spanHours: 24,
@@ -103,7 +101,6 @@ const byDay: Scale = {
   leaking: Number.POSITIVE_INFINITY,
   pause: 96,
   recent: 48,
-  growthOf: (history, spans) => history.growthByDay(spans),
 };
 const mostFallen = { growing: 0.05, leaking: 0.01, onceFound: 0.2 };
 
@@ -243,7 +240,7 @@ export class LeakJudge {
       least * scale.spanHours * this.#subject.hourMs,
       (4 / 3) * (stay?.longestMs ?? 0),
     );
-    return scale.growthOf(this.#history, Math.ceil(leastMs / spanMs));
+    return this.#history.growth(Math.ceil(leastMs / spanMs), scale.spanHours);
   }
 
   #isLeak(now: LeakInstant, scale: Scale, before: LeakVerdict | undefined): boolean {

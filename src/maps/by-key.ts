@@ -1,4 +1,6 @@
+import { type Explanation, explain } from '../diagnosis/explain.js';
 import { type EntryStamps, stampsOf } from '../stamps/entry-stamps.js';
+import type { Engine } from '../sweeping/engine.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { keptKey } from './kept-keys.js';
@@ -15,6 +17,11 @@ export function hold(tracker: Tracker, given: unknown): Hold {
 /** Returns when an entry was registered and last active; `undefined` if there is no such entry. */
 export function stampsByKey(tracker: Tracker, given: unknown): EntryStamps | undefined {
   return stampsOf(tracker, tracker.shared.timeline, keptKey(tracker, given));
+}
+
+/** Says whether an entry is due, by which lifetime, and why it is still there. */
+export function explainByKey(engine: Engine, tracker: Tracker, given: unknown): Explanation {
+  return explain(engine, tracker, keptKey(tracker, given));
 }
 
 /** Returns whether an entry is due and nothing keeps it, as of now. Calls its policy functions, and remembers nothing. */

@@ -1,10 +1,9 @@
-import { type Explanation, explain } from '../diagnosis/explain.js';
+import type { Explanation } from '../diagnosis/explain.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import type { EntryStamps } from '../stamps/entry-stamps.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Adoption } from './adoption.js';
-import { stampsByKey } from './by-key.js';
-import { keptKey } from './kept-keys.js';
+import { explainByKey, stampsByKey } from './by-key.js';
 import { touch } from './owner-writes.js';
 
 /** What adopting a live Map or Set gives: the way back, and the questions a `TrackedMap` answers itself. */
@@ -40,8 +39,7 @@ export class MapHandle<M, K> {
 
   /** Says whether the entry is due, by which lifetime, and why it is still there. */
   explain(key: K): Explanation {
-    const { tracker } = this.#adoption;
-    return explain(this.#engine, tracker, keptKey(tracker, key));
+    return explainByKey(this.#engine, this.#adoption.tracker, key);
   }
 
   /** Removes everything that is due now; in a registry, in all of its maps. */

@@ -34,9 +34,9 @@ export function deleteKey(tracker: Tracker, key: unknown): boolean {
 /** Does the same where somebody has to be told. Nothing of the owner's runs before the entry has left. */
 function deleteTold(tracker: Tracker, key: unknown): boolean {
   const { native, stamps, claims } = tracker;
-  const slot = stamps.slotOf(key);
   const isPlain = claims === undefined && tracker.expected === undefined && !tracker.isClearing;
-  if (!isPlain || slot === undefined) return deleteThrough(tracker, key, () => native.remove(key));
+  const slot = isPlain ? stamps.slotOf(key) : undefined;
+  if (slot === undefined) return deleteThrough(tracker, key, () => native.remove(key));
   const value = native.get(key);
   if (!native.remove(key)) {
     leftPastWrapper(tracker, slot, key);

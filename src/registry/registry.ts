@@ -1,4 +1,4 @@
-import { type Explanation, explain } from '../diagnosis/explain.js';
+import type { Explanation } from '../diagnosis/explain.js';
 import type { EndOptions, EndResult, TransferResult } from '../endings/endings.js';
 import { leaveAttempts } from '../endings/left-attempts.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
@@ -7,7 +7,7 @@ import { eventNames, type RegistryEvents } from '../events/event-bus.js';
 import { shownKey, shownText } from '../events/shown.js';
 import type { SweepReport } from '../events/sweep-report.js';
 import { adoptInto } from '../maps/adoption.js';
-import { deleteRegistration, hasRoom, hold, isDue, stampsByKey } from '../maps/by-key.js';
+import { deleteRegistration, explainByKey, hasRoom, hold, isDue, stampsByKey } from '../maps/by-key.js';
 import type {
   AnyMap,
   CollectionOf,
@@ -247,8 +247,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   /** Says whether an entry is due, by which lifetime, and why it is still there. */
   explain<Name extends MapName<M>, K>(map: Name & Existing<M, Name>, key: KeyIn<M, Name, K>): Explanation {
-    const tracker = this.#tracker(map);
-    return explain(this.#parts.engine, tracker, keptKey(tracker, key));
+    return explainByKey(this.#parts.engine, this.#tracker(map), key);
   }
 
   /**

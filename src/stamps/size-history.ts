@@ -83,34 +83,32 @@ export class SizeHistory {
   }
 
   /**
-   * Returns how the size grew in the latest hours in which it did; `undefined` if it has not in as many.
+   * Returns how the size grew in the latest spans in which it did; `undefined` if it has not in as many.
    *
-   * @param count how many hours, those in between not counted in which it did not grow
+   * @param count how many spans, those in between not counted in which it did not grow
+   * @param hoursEach how long a span is. In one of 24 hours only what is there at night counts, and not what a load lifts by day
    */
-  growth(count: number): Growth | undefined {
-    return this.#growthOf(this.#hours, count, this.hourMs);
+  growth(count: number, hoursEach = 1): Growth | undefined {
+    const spans = hoursEach === 1 ? this.#hours : this.#spansOf(hoursEach * this.hourMs);
+    return this.#growthOf(spans, count, hoursEach * this.hourMs);
   }
 
-  /**
-   * Returns the same by days of 24 hours that end now, each by its smallest size: what a load lifts by day and gives back by
-   * night does not show in that.
-   */
-  growthByDay(count: number): Growth | undefined {
-    const dayMs = 24 * this.hourMs;
+  /** The whole spans that end now, each with its smallest size. */
+  #spansOf(spanMs: number): HourlySize[] {
     const [first] = this.#hours;
     const last = this.#hours.at(-1);
-    if (first === undefined || last === undefined) return undefined;
-    // The hour that has just begun is the last of its day.
+    if (first === undefined || last === undefined) return [];
+    // The hour that has just begun is the last of its span.
     const endAt = last.startAt + this.hourMs;
-    const days: Hour[] = [];
+    const spans: Hour[] = [];
     for (const { startAt, floor } of this.#hours) {
-      const dayAt = endAt - Math.ceil((endAt - startAt) / dayMs) * dayMs;
-      if (dayAt < first.startAt) continue;
-      const day = days.at(-1);
-      if (day?.startAt === dayAt) day.floor = Math.min(day.floor, floor);
-      else days.push({ startAt: dayAt, floor });
+      const spanAt = endAt - Math.ceil((endAt - startAt) / spanMs) * spanMs;
+      if (spanAt < first.startAt) continue;
+      const span = spans.at(-1);
+      if (span?.startAt === spanAt) span.floor = Math.min(span.floor, floor);
+      else spans.push({ startAt: spanAt, floor });
     }
-    return this.#growthOf(days, count, dayMs);
+    return spans;
   }
 
   #growthOf(spans: readonly HourlySize[], count: number, spanMs: number): Growth | undefined {

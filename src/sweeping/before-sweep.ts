@@ -2,7 +2,7 @@ import { MapsweepError } from '../errors.js';
 import type { HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
-import { keep, look } from './look.js';
+import { isFree, look } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -208,7 +208,7 @@ export class BeforeSweepGate {
   }
 
   /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */
-  #proceed({ tracker, slot, generation, reason }: Hook, isLast: boolean): void {
+  #proceed({ tracker, slot, reason }: Hook, isLast: boolean): void {
     this.#shared.timeline.compareClocks();
     const isOfMany = tracker.owners?.isOver(slot) ?? false;
     const isExcess = reason === 'shed' || isOfMany || tracker.native.size() > tracker.policy.maxEntries;
@@ -217,13 +217,8 @@ export class BeforeSweepGate {
       look(tracker, slot, this.#shared.timeline.now(), true);
       return;
     }
-    const now = this.#shared.timeline.now();
-    const keeping = tracker.due.keepingOf(slot, now);
-    // The guard may have removed the entry itself.
-    if (!tracker.stamps.holds(slot, generation)) return;
     const rule = reason === 'shed' ? 'shed' : isOfMany ? 'maxPerOwner' : 'maxEntries';
-    if (keeping === 'guarded') keep(tracker, slot, keeping, Number.POSITIVE_INFINITY);
-    else if (keeping === undefined) evict(tracker, slot, rule);
+    if (isFree(tracker, slot)) evict(tracker, slot, rule);
   }
 
   #forget(hook: Hook): void {

@@ -1,6 +1,6 @@
 import { LEAVING } from '../stamps/stamp-store.js';
 import type { BeforeSweepGate } from './before-sweep.js';
-import { keep } from './look.js';
+import { isFree } from './look.js';
 import { evict, sweepOut } from './removals.js';
 import type { Tracker } from './tracker.js';
 
@@ -46,13 +46,7 @@ export class Eviction {
 
   /** Does the same, unless it is on its way already, or a guard or a hold keeps it. */
   takeUnlessKept(slot: number, rule: string): void {
-    const { stamps, due, shared } = this.#tracker;
-    if (this.isGoing(slot)) return;
-    const generation = stamps.generation[slot] as number;
-    const keeping = due.keepingOf(slot, shared.timeline.now());
-    if (!stamps.holds(slot, generation)) return;
-    if (keeping === 'guarded') keep(this.#tracker, slot, keeping, Number.POSITIVE_INFINITY);
-    else if (keeping === undefined) this.take(slot, rule);
+    if (!this.isGoing(slot) && isFree(this.#tracker, slot)) this.take(slot, rule);
   }
 
   /** Returns whether an entry waits for its `beforeSweep`. One that has failed waits for somebody to ask for its next attempt. */

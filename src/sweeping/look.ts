@@ -79,6 +79,20 @@ export function keep({ due }: Tracker, slot: number, keeping: Keeping, dueAt?: n
   if (keeping === 'guarded') due.keeper?.map.usedUntilNow(due.keeper.slot);
 }
 
+/**
+ * Asks the guards and the holds of an entry that a cap is to remove, which says nothing of whether it is due. Returns whether
+ * nothing keeps it, and it is still there.
+ */
+export function isFree(tracker: Tracker, slot: number): boolean {
+  const { stamps, due, shared } = tracker;
+  const generation = stamps.generation[slot] as number;
+  const keeping = due.keepingOf(slot, shared.timeline.now());
+  // A guard may have removed the entry itself.
+  if (!stamps.holds(slot, generation)) return false;
+  if (keeping === 'guarded') keep(tracker, slot, keeping, Number.POSITIVE_INFINITY);
+  return keeping === undefined;
+}
+
 // Does what `look` does, for a map with nothing but durations if nobody has to be told: most of a sweep's entries.
 function lookUntold(tracker: Tracker, slot: number, now: number): boolean {
   const { due } = tracker;

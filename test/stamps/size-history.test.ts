@@ -45,11 +45,11 @@ describe('a size by hours', () => {
     const wave = (hour: number) => 500 * (1 + Math.sin((Math.PI * hour) / 12));
     const sizes = history(Array.from({ length: 150 }, (_, hour) => Math.round(wave(hour)) + 10 * hour));
     expect(sizes.growth(12)?.fallen).toBeGreaterThan(0.5);
-    expect(sizes.growthByDay(5)).toMatchObject({ grown: 1_200, isSteady: true, fallen: 0 });
-    expect(sizes.growthByDay(5)?.perMs).toBeCloseTo(10 / HOUR);
-    expect(sizes.growthByDay(6)).toBeUndefined();
+    expect(sizes.growth(5, 24)).toMatchObject({ grown: 1_200, isSteady: true, fallen: 0 });
+    expect(sizes.growth(5, 24)?.perMs).toBeCloseTo(10 / HOUR);
+    expect(sizes.growth(6, 24)).toBeUndefined();
     const healthy = history(Array.from({ length: 150 }, (_, hour) => Math.round(wave(hour))));
-    expect(healthy.growthByDay(1)).toBeUndefined();
+    expect(healthy.growth(1, 24)).toBeUndefined();
   });
 
   it('is not steady where the last quarter brings less than the others', () => {

@@ -16,9 +16,9 @@ export const holdMutants: readonly Mutant[] = [
   },
   {
     name: 'an eviction takes an entry that is held',
-    file: 'sweeping/eviction.ts',
-    find: 'else if (keeping === undefined) this.take',
-    replace: 'else this.take',
+    file: 'sweeping/look.ts',
+    find: 'return keeping === undefined;',
+    replace: "return keeping !== 'guarded';",
   },
   {
     name: 'the release of a hold is no activity',

@@ -120,7 +120,7 @@ export const sweepingMutants: readonly Mutant[] = [
   },
   {
     name: 'an eviction takes a guarded entry',
-    file: 'sweeping/eviction.ts',
+    file: 'sweeping/look.ts',
     find: 'const keeping = due.keepingOf(slot, shared.timeline.now());',
     replace: "const keeping = shared.timeline.now() < 0 ? ('guarded' as const) : undefined;",
   },
