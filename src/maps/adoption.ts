@@ -1,12 +1,15 @@
 import { describe } from '../events/shown.js';
 import { invalidInstant } from '../policy/answers.js';
 import { ask, FAILED } from '../policy/ask.js';
+import { compilePolicy } from '../policy/compile-policy.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import { nativeOf } from '../stamps/native-collection.js';
 import type { Engine } from '../sweeping/engine.js';
 import { reconcileNow } from '../sweeping/reconcile.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { keepShapes } from './kept-shapes.js';
 import { instrument } from './method-wrappers.js';
+import { standaloneEngine } from './standalone.js';
 import { markTracked, unmarkTracked } from './tracked-mark.js';
 
 /** A live object that an engine tracks in place. */
@@ -31,6 +34,7 @@ export function adoptInto(
   const tracker = engine.add(name, policy, nativeOf(target));
   markTracked(target, { engine, tracker });
   const restore = instrument(tracker);
+  keepShapes('adopted', () => adoptInto(standaloneEngine(), 'adopted', compilePolicy('', {}), new Map()));
   prepare(tracker);
   reconcileNow(tracker);
   if (policy.unstamped !== 'now') stampUnstamped(engine, tracker);

@@ -9,6 +9,7 @@ import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Clock } from '../time/clock.js';
 import { stampsByKey } from './by-key.js';
+import { keepShapes } from './kept-shapes.js';
 import { clearThrough, deleteKey } from './owner-removals.js';
 import { setKey, touch } from './owner-writes.js';
 import { checkStandalone, readClock, splitOptions, standaloneEngine } from './standalone.js';
@@ -60,6 +61,7 @@ export class TrackedMap<K, V> extends Map<K, V> {
     this.#tracker = engine.add(name, policy, nativeOf(this));
     this.#tracker.plainDelete = TrackedMap.prototype.delete as (key: unknown) => boolean;
     markTracked(this, { engine, tracker: this.#tracker });
+    keepShapes('TrackedMap', () => new TrackedMap());
     if (entries === undefined || entries === null) return;
     for (const entry of entries) {
       // A function is an object too, here as to a Map.

@@ -44,7 +44,7 @@ export class Sweeper {
   readonly #passes = new WeakMap<Tracker, MapPass>();
   // One for all passes: with the last object of its shape the code that was compiled for it would be thrown away, and
   // every sweep would begin cold.
-  #slices: Slices | undefined;
+  readonly #slices: Slices;
   #totals = newTotals();
   readonly #rhythm: Rhythm;
   // By interval.
@@ -60,6 +60,16 @@ export class Sweeper {
 
   constructor(host: SweeperHost) {
     this.#host = host;
+    const { timeline, sliceBudgetMs, measurements } = host;
+    this.#slices = new Slices({
+      clock: timeline.clock,
+      budgetMs: sliceBudgetMs,
+      sliceFinished: (durationMs) => {
+        this.#totals.slices += 1;
+        this.#totals.longestSliceMs = Math.max(this.#totals.longestSliceMs, durationMs);
+        measurements.tell((listener) => listener.sliceFinished?.(durationMs));
+      },
+    });
     this.#rhythm = new Rhythm(host.sweepEveryMs, {
       timers: host.timers,
       timeline: host.timeline,
@@ -119,6 +129,7 @@ export class Sweeper {
 
   /** A map was added: it is swept in between, if it has an interval of its own. */
   watch(tracker: Tracker): void {
+    this.#passOf(tracker);
     const { sweepEveryMs: everyMs } = tracker.policy;
     if (everyMs === undefined || this.#isStopped) return;
     let own = this.#own.get(everyMs);
@@ -297,18 +308,7 @@ export class Sweeper {
   }
 
   #beginSlices(): Slices {
-    const { timeline, sliceBudgetMs, measurements } = this.#host;
-    if (this.#slices !== undefined) this.#slices.begin();
-    else
-      this.#slices = new Slices({
-        clock: timeline.clock,
-        budgetMs: sliceBudgetMs,
-        sliceFinished: (durationMs) => {
-          this.#totals.slices += 1;
-          this.#totals.longestSliceMs = Math.max(this.#totals.longestSliceMs, durationMs);
-          measurements.tell((listener) => listener.sliceFinished?.(durationMs));
-        },
-      });
+    this.#slices.begin();
     return this.#slices;
   }
 

@@ -46,6 +46,8 @@ export class Timeline {
     const always = Number.NEGATIVE_INFINITY;
     this.#segments = [{ from: always, notBefore: always, offset: clock.now() - monotonic }];
     this.#comparedAt = monotonic;
+    // So that its fields hold fractions from the start: an unused timeline has the shape of a used one then.
+    this.notice();
   }
 
   /** Returns the present, monotonic ms. */

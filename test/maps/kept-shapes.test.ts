@@ -1,0 +1,49 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, it } from 'vitest';
+
+const nodeMajor = Number.parseInt(process.versions.node, 10);
+
+/** Has V8 compile a function that uses a map, lets go of the map, and prints whether the code is there before and after. */
+const program = (make: string): string => `
+  const { createRegistry, TrackedMap } = await import('./src/index.ts');
+  const prepare = new Function('f', '%PrepareFunctionForOptimization(f)');
+  const optimize = new Function('f', '%OptimizeFunctionOnNextCall(f)');
+  const status = new Function('f', 'return %GetOptimizationStatus(f)');
+  const optimized = 1 << 4;
+  const fill = (map) => { for (let key = 0; key < 100; key += 1) { map.set(key, key); map.set(key, key); map.delete(key); } };
+  const use = () => {
+    const map = ${make};
+    prepare(fill);
+    for (let time = 0; time < 10; time += 1) fill(map);
+    optimize(fill);
+    fill(map);
+  };
+  use();
+  console.log((status(fill) & optimized) !== 0);
+  for (let turn = 0; turn < 5; turn += 1) {
+    gc();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  console.log((status(fill) & optimized) !== 0);`;
+
+/** From 26 on the status does not say it in this way. */
+describe.skipIf(nodeMajor >= 26)('when the last map of a process is gone', () => {
+  it.each([
+    ['a TrackedMap', 'new TrackedMap()'],
+    [
+      'a map of a registry',
+      '(() => { const registry = createRegistry({ maps: { runs: { maxIdle: "1m" } } }); registry.stop(); return registry.maps.runs; })()',
+    ],
+  ])(
+    'what was compiled for %s is there for the next one',
+    (_, make) => {
+      const args = ['--expose-gc', '--allow-natives-syntax', '--import', 'tsx', '--input-type=module', '-e'];
+      const output = execFileSync(process.execPath, [...args, program(make)], {
+        encoding: 'utf8',
+        timeout: 60_000,
+      });
+      expect(output.trim().split('\n')).toEqual(['true', 'true']);
+    },
+    60_000,
+  );
+});
