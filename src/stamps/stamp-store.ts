@@ -1,6 +1,7 @@
 import { type Clock, systemClock } from '../time/clock.js';
 import { ActivityTimes } from './activity-times.js';
 import { BlockMinima } from './block-minima.js';
+import { EarlyGrowth } from './early-growth.js';
 import { take } from './take.js';
 import { capacityFor, resized } from './typed-arrays.js';
 
@@ -36,6 +37,8 @@ const sparseness = 8;
  */
 export class StampStore<K> {
   readonly #slots = new Map<K, number>();
+  // The owner's Map has the same keys.
+  readonly #growth = new EarlyGrowth(this.#slots);
   #keys: (K | undefined)[] = [];
   // Free slots are a list through `registeredAt`, which says nothing of them.
   #firstFree = noSlot;
@@ -133,6 +136,7 @@ export class StampStore<K> {
   register(key: K, at: number): number {
     const slot = this.#freeSlot();
     this.#slots.set(key, slot);
+    this.#growth.added();
     // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
     this.#keys[slot] = key === 0 ? (0 as K) : key;
     this.registeredAt[slot] = at;
@@ -144,15 +148,20 @@ export class StampStore<K> {
     return slot;
   }
 
-  /** Forgets the stamp of a slot. Its generation reads 0 until the slot is used again. */
-  unregister(slot: number): void {
+  /** Forgets the stamp of a slot, and returns whether it was the last. Its generation reads 0 until the slot is used again. */
+  unregister(slot: number): boolean {
     this.#registrations.remove(slot, this.registeredAt[slot] as number);
     this.#slots.delete(this.#keys[slot] as K);
+    this.#growth.deleted();
     this.#keys[slot] = undefined;
     this.generation[slot] = 0;
     this.flags[slot] = 0;
-    if (this.#slots.size === 0) this.#reset();
-    else this.#free(slot);
+    if (this.#slots.size > 0) {
+      this.#free(slot);
+      return false;
+    }
+    this.#reset();
+    return true;
   }
 
   /**
@@ -184,7 +193,8 @@ export class StampStore<K> {
       this.#firstFree = this.registeredAt[slot] as number;
       return slot;
     }
-    if (this.#used === this.#capacity) {
+    // A little early: Maps double too, in the call that finds them full.
+    if (this.#used === this.#capacity - Math.min(this.#capacity >> 4, 1_024)) {
       this.#resize(this.#capacity * 2);
       this.#isLowestFirst = false;
     }
@@ -245,6 +255,7 @@ export class StampStore<K> {
   // An emptied store gives its memory back, so that one burst is not paid for ever.
   #reset(): void {
     this.#slots.clear();
+    this.#growth.cleared();
     this.#keys = [];
     this.#firstFree = noSlot;
     this.#isLowestFirst = true;
