@@ -2,10 +2,11 @@ import { reconcileKey, reconcileNow } from '../sweeping/reconcile.js';
 import { announce, newRemoval, type Removal } from '../sweeping/removal-callbacks.js';
 import {
   confirmOrWithdraw,
-  isQuiet,
+  isUntold,
   leave,
   leaveAlone,
   leaveUnclaimed,
+  leaveUntold,
   leftPastWrapper,
   takeCompanions,
 } from '../sweeping/removals.js';
@@ -13,30 +14,33 @@ import type { Seen, Tracker } from '../sweeping/tracker.js';
 import { keptKey } from './kept-keys.js';
 
 /*
- * What the owner deletes and clears, as the wrappers tell of it: told or, from a quiet map, untold. See
- * `sweeping/removals.ts`.
+ * What the owner deletes and clears, as the wrappers tell of it: told or untold. See `sweeping/removals.ts`.
  */
 
-/** Deletes a key of a Map or Set whose class has no `delete` of its own. */
+/** Deletes a key of a Map or Set whose class has no `delete` of its own. Nothing of the owner's runs before it has left. */
 export function deleteKey(tracker: Tracker, key: unknown): boolean {
   const { native, stamps } = tracker;
-  if (!isQuiet(tracker)) return deleteTold(tracker, key);
-  const wasThere = native.remove(key);
+  const { dispose } = tracker.policy;
   const slot = stamps.slotOf(key);
-  // A stamp without an entry: that was removed past the wrapper, which comes to the same.
-  if (slot !== undefined) {
-    tracker.forget(slot);
-    tracker.removedTotal.deleted += 1;
+  if (!isUntold(tracker)) return deleteTold(tracker, slot, key);
+  // What was set past the wrapper has to be told of too, if anything has.
+  if (slot === undefined) return dispose === undefined ? native.remove(key) : deleteNatively(tracker, key);
+  const value = dispose && native.get(key);
+  if (!native.remove(key)) {
+    leftPastWrapper(tracker, slot, key);
+    return false;
   }
-  return wasThere;
+  tracker.removedTotal.deleted += 1;
+  leaveUntold(tracker, slot, value, 'deleted');
+  return true;
 }
 
-/** Does the same where somebody has to be told. Nothing of the owner's runs before the entry has left. */
-function deleteTold(tracker: Tracker, key: unknown): boolean {
-  const { native, stamps, claims } = tracker;
-  const isPlain = claims === undefined && tracker.expected === undefined && !tracker.isClearing;
-  const slot = isPlain ? stamps.slotOf(key) : undefined;
-  if (slot === undefined) return deleteThrough(tracker, key, () => native.remove(key));
+/** Does the same where somebody else has to be told. */
+function deleteTold(tracker: Tracker, slot: number | undefined, key: unknown): boolean {
+  const { native, claims, expected, isClearing } = tracker;
+  if (slot === undefined || claims !== undefined || expected !== undefined || isClearing) {
+    return deleteNatively(tracker, key);
+  }
   const value = native.get(key);
   if (!native.remove(key)) {
     leftPastWrapper(tracker, slot, key);
@@ -47,6 +51,9 @@ function deleteTold(tracker: Tracker, key: unknown): boolean {
   announce(removal, tracker.shared);
   return true;
 }
+
+const deleteNatively = (tracker: Tracker, key: unknown): boolean =>
+  deleteThrough(tracker, key, () => tracker.native.remove(key));
 
 /** Runs a `delete` of the owner, or the one that the library called on the owner's object. */
 export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () => Result): Result {
@@ -105,7 +112,7 @@ function tellOf(tracker: Tracker, key: unknown, removal: Removal): void {
 
 /** Runs a `clear` of the owner. All entries have left before anything else of his runs. */
 export function clearThrough<Result>(tracker: Tracker, run: () => Result): Result {
-  if (isQuiet(tracker)) return clearQuietly(tracker, run);
+  if (tracker.policy.dispose === undefined && isUntold(tracker)) return clearUntold(tracker, run);
   const { native, stamps, claims } = tracker;
   reconcileNow(tracker);
   const there = new Map<unknown, Seen>();
@@ -139,7 +146,7 @@ export function clearThrough<Result>(tracker: Tracker, run: () => Result): Resul
   }
 }
 
-function clearQuietly<Result>(tracker: Tracker, run: () => Result): Result {
+function clearUntold<Result>(tracker: Tracker, run: () => Result): Result {
   tracker.isClearing = true;
   try {
     return run();

@@ -62,7 +62,7 @@ export class Companions<M extends StampedMap> {
   hasJoinedOrParted(slot: number): boolean {
     const before = this.#orphans.size;
     if (this.isOrphan(slot)) this.#orphans.add(slot);
-    else this.forget(slot);
+    else if (before > 0) this.#orphans.delete(slot);
     return this.#orphans.size > before;
   }
 
@@ -75,6 +75,7 @@ export class Companions<M extends StampedMap> {
   /** The entry has left. */
   forget(slot: number): void {
     if (this.#orphans.size > 0) this.#orphans.delete(slot);
+    this.keys?.forget(slot);
   }
 
   /** All entries have left. */

@@ -61,6 +61,8 @@ export class DueQueue {
   readonly #rules: RuleChoices;
   readonly #fromRegistrationMs: number;
   readonly #fromActivityMs: number;
+  /** How long an entry stays at least that is no orphan, ms. */
+  readonly #soonestMs: number;
   /** Whose guard or hold kept the entry that was judged last; `undefined` if none did. */
   keeper: Keeper | undefined;
   /** An eviction has looked at all that only a look can find due, since the last sweep. */
@@ -89,6 +91,7 @@ export class DueQueue {
     const sinceActive = own.since === 'lastActiveAt';
     this.#fromRegistrationMs = Math.min(own.maxAgeMs, sinceActive ? Number.POSITIVE_INFINITY : own.ttlMs);
     this.#fromActivityMs = Math.min(own.maxIdleMs, sinceActive ? own.ttlMs : Number.POSITIVE_INFINITY);
+    this.#soonestMs = Math.min(this.#fromRegistrationMs, this.#fromActivityMs);
   }
 
   /** How many entries a sweep found due that are still there. */
@@ -114,7 +117,9 @@ export class DueQueue {
       this.refile(slot);
       return;
     }
-    const deadline = at + Math.min(this.#fromRegistrationMs, this.#fromActivityMs, this.#orphanMs(slot));
+    let stayMs = this.#soonestMs;
+    if (this.#map.policy.orphanAfterMs < stayMs) stayMs = Math.min(stayMs, this.#orphanMs(slot));
+    const deadline = at + stayMs;
     if (deadline < Number.POSITIVE_INFINITY) this.buckets.file(slot, this.#grid.tickOf(deadline));
   }
 
@@ -124,6 +129,21 @@ export class DueQueue {
       (this.#map.stamps.registeredAt[slot] as number) + this.#fromRegistrationMs,
       this.#map.activity.latest(slot) + Math.min(this.#fromActivityMs, this.#orphanMs(slot)),
     );
+  }
+
+  /**
+   * Returns whether the deadline of an entry that nothing but durations decides about is that of a ceiling, and not the end
+   * of its TTL.
+   *
+   * @param deadline what `deadlineByStamps` returns
+   */
+  isCeiling(slot: number, deadline: number): boolean {
+    const { ttlMs, since } = this.#map.policy.own;
+    if (ttlMs === Number.POSITIVE_INFINITY) return true;
+    const { stamps, activity } = this.#map;
+    const startedAt =
+      since === 'registeredAt' ? (stamps.registeredAt[slot] as number) : activity.latest(slot);
+    return deadline < startedAt + ttlMs;
   }
 
   /** Returns an instant before which an entry is not due by durations, monotonic ms. */

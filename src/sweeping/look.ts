@@ -1,11 +1,11 @@
 import { LEAVING } from '../stamps/stamp-store.js';
 import type { Keeping } from './due-queue.js';
-import { isUntold, leftPastWrapper, sweepOut, sweepUntold } from './removals.js';
+import { isSweptUntold, leftPastWrapper, sweepOut, sweepUntold } from './removals.js';
 import type { Tracker } from './tracker.js';
 
-/** Returns whether entries of a map leave by durations alone, and a sweep need tell nobody of any. */
-export const isSweptUntold = (tracker: Tracker): boolean =>
-  tracker.due.isByStampsAlone && isUntold(tracker) && !tracker.observing && !tracker.holds?.size;
+/** Returns whether entries of a map leave by durations alone, and a sweep need tell nobody of any but `dispose`. */
+export const isSweptByStamps = (tracker: Tracker): boolean =>
+  tracker.due.isByStampsAlone && isSweptUntold(tracker) && !tracker.observing && !tracker.holds?.size;
 
 /**
  * Judges an entry that is in no bucket, and removes it or files it again. Returns whether it was swept.
@@ -13,7 +13,7 @@ export const isSweptUntold = (tracker: Tracker): boolean =>
  * @param isHookDone its `beforeSweep` has succeeded
  */
 export function look(tracker: Tracker, slot: number, now: number, isHookDone = false): boolean {
-  if (isSweptUntold(tracker)) return lookUntold(tracker, slot, now);
+  if (isSweptByStamps(tracker)) return lookByStamps(tracker, slot, now);
   const { native, stamps, due } = tracker;
   const key = stamps.keyOf(slot);
   const value = due.judge.needsValue ? native.get(key) : undefined;
@@ -93,11 +93,12 @@ export function isFree(tracker: Tracker, slot: number): boolean {
   return keeping === undefined;
 }
 
-// Does what `look` does, for a map with nothing but durations if nobody has to be told: most of a sweep's entries.
-function lookUntold(tracker: Tracker, slot: number, now: number): boolean {
+// Does what `look` does, for a map with nothing but durations if nobody but `dispose` has to be told: most of a sweep's
+// entries.
+function lookByStamps(tracker: Tracker, slot: number, now: number): boolean {
   const { due } = tracker;
   const deadline = due.deadlineByStamps(slot);
-  if (now >= deadline) return sweepUntold(tracker, slot, now - deadline);
+  if (now >= deadline) return sweepUntold(tracker, slot, deadline, now);
   due.mark(slot, 'live');
   due.fileAt(slot, deadline);
   return false;

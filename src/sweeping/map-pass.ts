@@ -1,5 +1,5 @@
 import { AskedWalk } from './asked-walk.js';
-import { isSweptUntold, look, lookAt } from './look.js';
+import { isSweptByStamps, look, lookAt } from './look.js';
 import { reconcile } from './reconcile.js';
 import { sweepWhole, tellLateness } from './removals.js';
 import type { Tracker } from './tracker.js';
@@ -110,6 +110,7 @@ export class MapPass {
   // Nothing has to be told or written of any entry, and none hangs on what another map does.
   get #isEmptiable(): boolean {
     const { policy, recorder } = this.#tracker;
-    return policy.follows === undefined && recorder === undefined && isSweptUntold(this.#tracker);
+    const isTold = policy.dispose !== undefined || recorder !== undefined;
+    return !isTold && policy.follows === undefined && isSweptByStamps(this.#tracker);
   }
 }

@@ -29,6 +29,15 @@ export interface Removal {
   audited: AuditedRemoval[] | undefined;
 }
 
+/** Whom to tell. */
+interface Told {
+  readonly bus: EventBus;
+  readonly failures: CallbackFailures;
+  readonly audit: RemovalAudit | undefined;
+  /** Gets what `dispose` answers while somebody waits for that. */
+  readonly disposals: Set<Promise<void>> | undefined;
+}
+
 /** Returns a removal of which nothing is known yet. */
 export const newRemoval = (ofCompanions: Removal['ofCompanions'] = 'companion'): Removal => ({
   left: [],
@@ -42,39 +51,30 @@ export const newRemoval = (ofCompanions: Removal['ofCompanions'] = 'companion'):
  * Tells of a removal, after all state has changed: the audit, each `dispose`, then `ended`, then `swept` and `evicted`.
  * Whatever the callbacks do or throw, all of them are called.
  */
-export function announce(
-  removal: Removal,
-  {
-    bus,
-    failures,
-    audit,
-    disposals,
-  }: {
-    readonly bus: EventBus;
-    readonly failures: CallbackFailures;
-    readonly audit: RemovalAudit | undefined;
-    readonly disposals: Set<Promise<void>> | undefined;
-  },
-): void {
-  for (const audited of removal.audited ?? []) audit?.removed(audited);
-  for (const value of removal.left) callDispose(value, failures, disposals);
+export function announce(removal: Removal, told: Told): void {
+  const { bus, audit } = told;
+  if (removal.audited !== undefined) for (const audited of removal.audited) audit?.removed(audited);
+  for (const value of removal.left) callDispose(value, told);
   if (removal.ended !== undefined) bus.emit('ended', removal.ended);
   for (const { removed, reason } of removal.left) {
     if (removed !== undefined) bus.emit(reason === 'evicted' ? 'evicted' : 'swept', removed);
   }
 }
 
-/** Calls `dispose` for one value that left. */
-function callDispose(
-  { map, key, value, reason, dispose }: LeftValue,
-  failures: CallbackFailures,
-  disposals: Set<Promise<void>> | undefined,
+/** Calls `dispose` for one value that left. What it throws, now or in a rejection, is told and goes no further. */
+export function callDispose(
+  { map, key, value, reason, dispose }: Omit<LeftValue, 'removed'>,
+  { failures, disposals }: Pick<Told, 'failures' | 'disposals'>,
 ): void {
   if (dispose === undefined) return;
-  callGuarded(
-    () => noteDisposal(dispose(value, key, reason), disposals),
-    (error) => failures.report(map, 'dispose', key, error),
-  );
+  try {
+    const result: unknown = dispose(value, key, reason);
+    // No function is made for the usual answer: this is called for each entry of a sweep.
+    if (result === undefined) return;
+    swallowRejection(noteDisposal(result, disposals), (error) => failures.report(map, 'dispose', key, error));
+  } catch (error) {
+    failures.report(map, 'dispose', key, error);
+  }
 }
 
 /** Notes what somebody waits for, until it is settled. Gives it back. */
@@ -100,17 +100,10 @@ export function callReplaced(
   failures: CallbackFailures,
 ): void {
   if (replaced === undefined) return;
-  callGuarded(
-    () => replaced(value, key, replacement),
-    (error) => failures.report(name, 'replaced', key, error),
-  );
-}
-
-/** Calls what frees something: what it throws, now or in a rejection, goes to `failed` and no further. */
-function callGuarded(call: () => unknown, failed: (error: unknown) => void): void {
   try {
-    swallowRejection(call(), failed);
+    const failed = (error: unknown): void => failures.report(name, 'replaced', key, error);
+    swallowRejection(replaced(value, key, replacement), failed);
   } catch (error) {
-    failed(error);
+    failures.report(name, 'replaced', key, error);
   }
 }

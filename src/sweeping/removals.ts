@@ -6,10 +6,10 @@
  * and nothing is said. The library's removals are here; the owner's `delete` and `clear` take the same way, from
  * `maps/owner-removals.ts`.
  *
- * Untold is the short way, of entries about which there is nobody to tell: the map has no `dispose`, no endings and no
+ * Untold is the short way, of entries about which there is nobody to tell but `dispose`: the map has no endings and no
  * followers, and there is no audit. For a sweep it must also have no `beforeSweep`, nobody may listen for `swept`, and the
- * `delete` of the object must be the native one, so that nothing of the owner's would run. The key leaves the native
- * collection and its stamp goes; both ways count.
+ * `delete` of the object must be the native one, so that nothing of the owner's would run before the entry has left. The key
+ * leaves the native collection, its stamp goes, and `dispose` is called; both ways count.
  */
 import { MapsweepError } from '../errors.js';
 import type { RemovedEvent } from '../events/event-bus.js';
@@ -19,13 +19,12 @@ import { shownStamps } from '../stamps/entry-stamps.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
 import type { LeaderKeys } from './leader-keys.js';
-import { announce, newRemoval, type Removal } from './removal-callbacks.js';
+import { announce, callDispose, newRemoval, type Removal } from './removal-callbacks.js';
 import type { ExpectedRemoval, Seen, Tracker } from './tracker.js';
 
-/** Returns whether nobody has to be told when an entry leaves by the owner's `delete`, and nothing leaves with it. */
-export function isQuiet(tracker: Tracker): boolean {
+/** Returns whether nobody but `dispose` has to be told when an entry leaves by the owner's `delete`, and nothing leaves with it. */
+export function isUntold(tracker: Tracker): boolean {
   return (
-    tracker.policy.dispose === undefined &&
     tracker.shared.audit === undefined &&
     tracker.claims === undefined &&
     tracker.companions.followers.length === 0 &&
@@ -35,9 +34,9 @@ export function isQuiet(tracker: Tracker): boolean {
 }
 
 /** Returns whether a sweep may remove entries untold. */
-export function isUntold(tracker: Tracker): boolean {
+export function isSweptUntold(tracker: Tracker): boolean {
   return (
-    isQuiet(tracker) &&
+    isUntold(tracker) &&
     tracker.policy.beforeSweep === undefined &&
     !tracker.shared.bus.hasListener('swept') &&
     hasPlainDelete(tracker)
@@ -82,14 +81,36 @@ export function closeOut(tracker: Tracker, slot: number, generation: number): bo
   return outcome !== 'refused';
 }
 
-/** Removes a due entry untold. Returns `false` if it had been removed past the wrapper. */
-export function sweepUntold(tracker: Tracker, slot: number, lateMs: number): boolean {
-  const hasLeft = tracker.native.remove(tracker.stamps.keyOf(slot));
-  tracker.removedTotal[hasLeft ? 'swept' : 'deleted'] += 1;
-  if (hasLeft) tellLateness(tracker, lateMs);
-  if (hasLeft && isCeilingAlone(tracker)) tracker.ages.byCeiling(tracker.stamps.registeredAt[slot] as number);
-  tracker.forget(slot);
-  return hasLeft;
+/** Removes an entry untold that was due at `dueAt`. Returns `false` if it had been removed past the wrapper. */
+export function sweepUntold(tracker: Tracker, slot: number, dueAt: number, now: number): boolean {
+  const { native, stamps, due, ages } = tracker;
+  const key = stamps.keyOf(slot);
+  const value = tracker.policy.dispose && native.get(key);
+  if (!native.remove(key)) {
+    leftPastWrapper(tracker, slot, key);
+    return false;
+  }
+  tellLateness(tracker, now - dueAt);
+  if (due.isCeiling(slot, dueAt)) ages.byCeiling(stamps.registeredAt[slot] as number);
+  tracker.removedTotal.swept += 1;
+  leaveUntold(tracker, slot, value, 'swept');
+  return true;
+}
+
+/** The entry has left the map and is counted, and nobody has to be told but `dispose`. */
+export function leaveUntold(
+  tracker: Tracker,
+  slot: number,
+  value: unknown,
+  reason: 'swept' | 'deleted',
+): void {
+  const { dispose } = tracker.policy;
+  if (dispose === undefined) tracker.forget(slot);
+  else {
+    const key = tracker.stamps.keyOf(slot);
+    tracker.forget(slot);
+    callDispose({ map: tracker.name, key, value, reason, dispose }, tracker.shared);
+  }
 }
 
 /** Removes all entries untold: all of them are due. Returns how many they were. */

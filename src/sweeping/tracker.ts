@@ -179,12 +179,37 @@ export class Tracker {
    */
   register(key: unknown, value: unknown, isWritten = true): void {
     if (this.isReleased) return;
-    const { leader, keys } = this.companions;
     const at = this.shared.timeline.now();
     const slot = this.stamps.register(key, at);
     this.registeredTotal += 1;
     this.ages.registered(at);
     this.activity.begin(slot, at);
+    if (this.#isRegisteredAlone) {
+      this.due.fileNew(slot, at);
+      this.shared.memory?.registered();
+    } else this.#registerWithOthers(slot, key, value, at, isWritten);
+  }
+
+  /** Nobody has to be asked or told of an entry that is registered. */
+  get #isRegisteredAlone(): boolean {
+    const { leader, keys, followers } = this.companions;
+    return (
+      leader === undefined &&
+      keys === undefined &&
+      followers.length === 0 &&
+      this.order === undefined &&
+      this.owners === undefined &&
+      this.claims === undefined &&
+      this.recorder === undefined &&
+      this.onReturn === undefined &&
+      this.onRegistered === undefined &&
+      this.underWay === undefined &&
+      this.policy.rules.length === 0
+    );
+  }
+
+  #registerWithOthers(slot: number, key: unknown, value: unknown, at: number, isWritten: boolean): void {
+    const { leader, keys } = this.companions;
     const generation = this.stamps.generation[slot] as number;
     if (this.underWay !== undefined) this.hasWritten(slot, value);
     // Said first, since whatever is said of the entry below has to come after it.
@@ -313,18 +338,17 @@ export class Tracker {
 
   /** Drops everything that is kept about an entry. */
   forget(slot: number): void {
-    const registeredAt = this.stamps.registeredAt[slot] as number;
+    const { stamps, companions } = this;
+    const registeredAt = stamps.registeredAt[slot] as number;
     this.recorder?.left(slot);
     this.ages.left(registeredAt);
-    if (((this.stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
+    if (((stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
     this.due.forget(slot);
     this.holds?.forget(slot);
     this.owners?.forget(slot);
-    this.companions.forget(slot);
-    this.companions.keys?.forget(slot);
+    if (companions.follows !== undefined) companions.forget(slot);
     this.claims?.forget(slot);
-    this.stamps.unregister(slot);
-    if (this.stamps.size === 0 && this.due.buckets.capacity > burstSize) this.forgetAll();
+    if (stamps.unregister(slot) && this.due.buckets.capacity > burstSize) this.forgetAll();
     if (this.shared.measurements.size > 0) this.tellAge(this.shared.timeline.now() - registeredAt);
   }
 

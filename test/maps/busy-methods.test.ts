@@ -50,7 +50,26 @@ function busy() {
   return { clock, registry, live, told };
 }
 
+/** A Map whose `delete` sets its key first, by the wrapper where the class has no `set` of its own. */
+class SettingFirst extends Map<string, string> {
+  override delete(key: string): boolean {
+    this.set(key, 'just set');
+    return super.delete(key);
+  }
+}
+
 describe("an owner's delete", () => {
+  it('of a key that is not there, which sets it and removes that, disposes of what it has set', () => {
+    const live = new SettingFirst();
+    const told: string[] = [];
+    const dispose = (value: string, key: string, reason: string): void =>
+      void told.push(`${key}=${value} ${reason}`);
+    createRegistry({ maps: { live: { adopt: live, ttl: '5m', dispose } }, clock: createManualClock() });
+    live.delete('k');
+    expect(told).toEqual(['k=just set deleted']);
+    expect(live.size).toBe(0);
+  });
+
   it.each(['delete', 'sweep'] as const)(
     'that sets another value first disposes of each once (%s)',
     async (how) => {

@@ -157,4 +157,10 @@ export const sweepingMutants: readonly Mutant[] = [
     find: '    this.timers.pause();',
     replace: '',
   },
+  {
+    name: 'the short way of a sweep forgets an entry and leaves it in its map',
+    file: 'sweeping/removals.ts',
+    find: '  if (!native.remove(key)) {\n    leftPastWrapper',
+    replace: '  if (!native.has(key)) {\n    leftPastWrapper',
+  },
 ];
