@@ -129,7 +129,7 @@ function refresh(tracker: Tracker, slot: number, key: unknown): void {
   else {
     const at = shared.timeline.now();
     activity.refreshAt(slot, at);
-    leader.companionActive(tracker.companions.leaderKeyOf(slot), at, true);
+    tracker.leaderActive(slot, at, true);
   }
   tracker.recorder?.active(slot);
   // The policy is asked first: a flag is one more place in memory to go to.

@@ -2,6 +2,9 @@ import type { StampedMap } from '../stamps/entry-stamps.js';
 import type { LeaderKeys } from './leader-keys.js';
 import { noLeader } from './leader-keys.js';
 
+/** Stands for a slot that has not been looked up. There is no key there. */
+const noSlot = -1;
+
 /**
  * The neighbours of one map among the maps of an engine: its leader, which it follows, and its followers, whose entries
  * are the companions of its own. An entry and its companions have equal keys, or a companion's value names the key of its
@@ -22,6 +25,9 @@ export class Companions<M extends StampedMap> {
   readonly followers: M[] = [];
   // Slots. Most maps have none, so that a flag for each entry would be waste.
   readonly #orphans = new Set<number>();
+  // By slot, as they were last found: whether it is so still, the key there says. An entry is set more often than its leader
+  // changes, and each set would have to look it up.
+  #leaderSlots: number[] = [];
 
   /**
    * @param map whose neighbours they are
@@ -36,6 +42,22 @@ export class Companions<M extends StampedMap> {
   /** Returns under which key the leader of an entry is or would be. */
   leaderKeyOf(slot: number): unknown {
     return this.keys === undefined ? this.#map.stamps.keyOf(slot) : this.keys.of(slot);
+  }
+
+  /** Returns the slot of the entry that leads an entry; `undefined` if there is none. */
+  leaderSlotOf(slot: number): number | undefined {
+    if (this.leader === undefined) return undefined;
+    const { stamps } = this.leader;
+    const leaderKey = this.leaderKeyOf(slot);
+    const known = this.#leaderSlots[slot];
+    // Free slots have no key, which reads as undefined.
+    if (known !== undefined && leaderKey !== undefined && stamps.keyOf(known) === leaderKey) return known;
+    const found = stamps.slotOf(leaderKey);
+    if (found === undefined) return undefined;
+    // An array with a hole in it would be slow for good.
+    while (this.#leaderSlots.length < slot) this.#leaderSlots.push(noSlot);
+    this.#leaderSlots[slot] = found;
+    return found;
   }
 
   /** Returns whether the leader is tracked and has the key of an entry. */
@@ -81,6 +103,7 @@ export class Companions<M extends StampedMap> {
   /** All entries have left. */
   clear(): void {
     this.#orphans.clear();
+    this.#leaderSlots = [];
     this.keys?.clear();
   }
 

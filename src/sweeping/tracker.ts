@@ -229,7 +229,7 @@ export class Tracker {
       // What has come back was filed before it was known whom it follows.
       if (this.companions.hasJoinedOrParted(slot) && isBack) this.due.watch(slot);
       const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
-      if (isBack || isWritten) leader.companionActive(this.companions.leaderKeyOf(slot), activeAt, !isBack);
+      if (isBack || isWritten) this.leaderActive(slot, activeAt, !isBack);
     }
     for (const follower of this.companions.followers) follower.companions.leaderCame(key);
     if (!isBack) this.due.fileNew(slot, at);
@@ -257,21 +257,32 @@ export class Tracker {
   }
 
   /**
-   * Counts the activity of a companion as activity of its leader's entry here, if there is one, and on up the chain.
+   * Counts the activity of an entry as activity of its leader's, if there is one, and on up the chain.
    *
-   * @param isNow not so for a companion that has come back from an earlier life, where that was written down
+   * @param isNow not so for an entry that has come back from an earlier life, where that was written down
    */
-  companionActive(key: unknown, at: number, isNow = false): void {
-    const slot = this.stamps.slotOf(key);
-    if (slot !== undefined) {
-      this.activity.companionActive(slot, at);
-      if (isNow) this.recorder?.used(slot);
-      if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
-    }
+  leaderActive(slot: number, at: number, isNow: boolean): void {
+    const { leader } = this.companions;
+    if (leader === undefined) return;
+    const leading = this.companions.leaderSlotOf(slot);
+    if (leading !== undefined) leader.#companionActive(leading, at, isNow);
+    else leader.#noneActive(this.companions.leaderKeyOf(slot), at, isNow);
+  }
+
+  #companionActive(slot: number, at: number, isNow: boolean): void {
+    this.activity.companionActive(slot, at);
+    if (isNow) this.recorder?.used(slot);
+    if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
+    this.leaderActive(slot, at, isNow);
+  }
+
+  /** There is no entry of a key that a companion was active for. One that a value would have to name is not known. */
+  #noneActive(key: unknown, at: number, isNow: boolean): void {
     const { leader, keys } = this.companions;
-    // Where there is no such entry, one that a value would have to name is not known.
-    if (slot !== undefined) leader?.companionActive(this.companions.leaderKeyOf(slot), at, isNow);
-    else if (keys === undefined) leader?.companionActive(key, at, isNow);
+    if (leader === undefined || keys !== undefined) return;
+    const leading = leader.stamps.slotOf(key);
+    if (leading !== undefined) leader.#companionActive(leading, at, isNow);
+    else leader.#noneActive(key, at, isNow);
   }
 
   /** Takes a hold of the entry of a key; one of nothing if there is no such entry. */
@@ -307,7 +318,7 @@ export class Tracker {
     this.activity.refreshAt(slot, now);
     this.recorder?.active(slot);
     if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
-    this.companions.leader?.companionActive(this.companions.leaderKeyOf(slot), now, true);
+    this.leaderActive(slot, now, true);
   }
 
   /**

@@ -694,3 +694,46 @@ describe('maps that come and go', () => {
     registry.stop();
   });
 });
+
+describe('the leader of an entry, which is remembered', () => {
+  it('is another one when the value names another', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<string, number>; contexts: Map<string, { run: string }> }>({
+      maps: {
+        runs: { maxIdle: '5m' },
+        contexts: { follows: { map: 'runs', key: ({ run }: { run: string }) => run } },
+      },
+      clock,
+    });
+    const { runs, contexts } = registry.maps;
+    runs.set('one', 1).set('other', 1);
+    contexts.set('c', { run: 'one' }).set('c', { run: 'one' });
+    for (let turn = 0; turn < 3; turn += 1) {
+      contexts.set('c', { run: 'other' });
+      await clock.advance(4 * 60_000);
+    }
+    expect([...runs.keys()]).toEqual(['other']);
+    registry.stop();
+  });
+
+  it.each([undefined, Number.NaN, 0])('is found by the key %s', async (key) => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<unknown, number>; contexts: Map<unknown, number> }>({
+      maps: { runs: { maxIdle: '5m' }, contexts: { follows: 'runs' } },
+      clock,
+    });
+    const { runs, contexts } = registry.maps;
+    runs.set('other', 1);
+    runs.set('removed', 1);
+    runs.delete('removed');
+    contexts.set(key, 1);
+    contexts.set('other', 1).set('other', 2);
+    runs.set(key, 1);
+    for (let turn = 0; turn < 3; turn += 1) {
+      await clock.advance(4 * 60_000);
+      contexts.set(key, turn);
+    }
+    expect([...runs.keys()]).toEqual([key]);
+    registry.stop();
+  });
+});

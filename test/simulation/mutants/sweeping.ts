@@ -163,4 +163,10 @@ export const sweepingMutants: readonly Mutant[] = [
     find: '  if (!native.remove(key)) {\n    leftPastWrapper',
     replace: '  if (!native.has(key)) {\n    leftPastWrapper',
   },
+  {
+    name: 'a companion is active for whoever has the slot that its leader had',
+    file: 'sweeping/companions.ts',
+    find: 'leaderKey !== undefined && stamps.keyOf(known) === leaderKey',
+    replace: 'known >= 0',
+  },
 ];
