@@ -100,6 +100,12 @@ export class Companions<M extends StampedMap> {
     this.keys?.forget(slot);
   }
 
+  /** There is room for so many slots now; no entry has a higher one. */
+  shrink(capacity: number): void {
+    if (this.#leaderSlots.length > capacity) this.#leaderSlots.length = capacity;
+    this.keys?.shrink(capacity);
+  }
+
   /** All entries have left. */
   clear(): void {
     this.#orphans.clear();

@@ -399,7 +399,7 @@ export class Tracker {
     this.activity.shrink(capacity);
     this.due.shrink(capacity);
     this.owners?.shrink(capacity);
-    this.companions.keys?.shrink(capacity);
+    this.companions.shrink(capacity);
   }
 
   /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */
