@@ -22,7 +22,7 @@ export interface LiveParts {
   readonly deliveries: Deliveries | undefined;
   readonly absent: AbsentParts;
   /** Endings of earlier lives that nobody is told of in this one. */
-  readonly carried: readonly PastEnding[];
+  readonly carried: Iterable<PastEnding>;
   /** Of a map that has a record already. */
   indexOf(map: string): number;
 }

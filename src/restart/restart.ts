@@ -11,6 +11,7 @@ import { shownKey } from '../events/shown.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { detached } from '../time/async-context.js';
+import { Carried } from './carried.js';
 import type { Journal } from './journal.js';
 import type { Left, PastEnding, PastLetter } from './left.js';
 import type { LiveParts } from './live-records.js';
@@ -57,7 +58,7 @@ export class Restart {
   #journal: Journal | undefined;
   #past: Past | undefined;
   // Endings of earlier lives that nobody is told of in this one.
-  #carried: PastEnding[] = [];
+  readonly #carried = new Carried();
   #restored: number | undefined;
   /** What has to be added to an instant of the past that was taken over last, to have it in the monotonic time of this life. */
   #shift = 0;
@@ -239,13 +240,15 @@ export class Restart {
     const states = new Map<string, NotifierState<unknown, unknown>>();
     const events = new Map<string, EndedEvent>();
     const journal = this.recorder?.journalName;
+    const unknown = new Map<string, number>();
     const left = deliveries === undefined || journal === undefined ? [] : takeAttempts(journal);
     const outcomeOf = (of: string, owed: string): Promise<unknown> | undefined =>
       left.find(({ recipient, id }) => recipient === of && id === owed)?.outcome;
     for (const ending of endings) {
       const { id, recipient, attempts } = ending;
       if (deliveries?.of(recipient) === undefined) {
-        this.#carried.push(ending);
+        this.#carried.add(ending);
+        unknown.set(recipient, (unknown.get(recipient) ?? 0) + 1);
         continue;
       }
       const state = states.get(recipient) ?? { pending: [], deadLetters: [] };
@@ -258,14 +261,12 @@ export class Restart {
       else state.deadLetters.push(letterOf(ending, ending.letter, event));
     }
     for (const [recipient, state] of states) deliveries?.of(recipient)?.import(state);
-    if (deliveries !== undefined) this.#sayCarried();
+    if (deliveries !== undefined) this.#sayUnknown(unknown);
   }
 
-  /** Says who has to be told and is not there. */
-  #sayCarried(): void {
+  /** Says who has to be told and is not there, and of how many that have just come. */
+  #sayUnknown(counts: ReadonlyMap<string, number>): void {
     const { failures } = this.#host.engine;
-    const counts = new Map<string, number>();
-    for (const { recipient } of this.#carried) counts.set(recipient, (counts.get(recipient) ?? 0) + 1);
     for (const [recipient, count] of counts) {
       const error = new MapsweepError(
         'ERR_UNKNOWN_RECIPIENT',
@@ -318,6 +319,7 @@ export class Restart {
         mayConclude: () => this.#mayConclude(),
         clocks: () => this.#clocks(),
         deliver: (taken) => this.#takeEndings(taken),
+        forfeitCarried: (id, recipient) => this.#carried.forfeit(id, recipient),
         failed: (error) => this.#failed(error, false),
       }),
     );

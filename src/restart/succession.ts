@@ -30,6 +30,8 @@ export interface SuccessionHost {
   clocks(): PresentClocks;
   /** Goes on with endings that somebody else has claimed. */
   deliver(endings: readonly PastEnding[]): void;
+  /** Another process owes an ending that is kept here for a later life. Returns `false` if it is not. */
+  forfeitCarried(id: string, recipient: string): boolean;
   failed(error: unknown): void;
 }
 
@@ -98,7 +100,9 @@ export class Succession implements Successor {
     this.#host.absences.forfeit(generations);
     for (const [id, recipient] of shares) {
       // Its ending may not be written yet: nobody must deliver that in the next life.
-      if (this.#host.deliveries()?.forfeit(id, recipient)) this.#host.recorder.done(id, recipient);
+      const isOwed =
+        this.#host.deliveries()?.forfeit(id, recipient) || this.#host.forfeitCarried(id, recipient);
+      if (isOwed) this.#host.recorder.done(id, recipient);
       if (slices.isOver()) await slices.giveWay();
     }
     this.failed(

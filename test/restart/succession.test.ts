@@ -114,6 +114,26 @@ describe('what a dead owner owed', () => {
     expect(heir.life.told.length).toBe(600);
   });
 
+  it('is said to be owed to somebody whom this life does not have once, however many portions that takes', async () => {
+    const away = (): never => {
+      throw new Error('away');
+    };
+    const dead = await dying(
+      ({ registry, runs }) => {
+        for (let run = 0; run < 600; run += 1) runs.set(run, {});
+        for (let run = 0; run < 600; run += 1) registry.end(run);
+      },
+      { ended: { deliver: { engine: away, audit: away } } },
+    );
+    const heir = new Peer({ ended: { deliver: { engine: () => {} } } });
+    const messages: string[] = [];
+    heir.life.registry.on('callback-failed', ({ error }) => messages.push((error as Error).message));
+    await takeOver(heir, dead);
+    await heir.machine.clock.advance(minutes(1));
+    const counts = messages.map((message) => Number.parseInt(message, 10));
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(600);
+  });
+
   it('is told as it was claimed if it was, and a dead letter stays one', async () => {
     const deliver = async (): Promise<never> => {
       throw new Error('away');
@@ -286,6 +306,28 @@ describe('an owner from whom peers have taken over', () => {
     expect(owner.life.registry.end('a')).toBe('duplicate');
     await owner.machine.clock.advance(minutes(20));
     expect(owner.life.told.map(({ key, reason }) => [key, reason])).toEqual([['b', 'lost']]);
+  });
+
+  it('keeps nothing of them for recipients whom only another life has', async () => {
+    const told: string[] = [];
+    const tell = (name: string) => (event: { readonly key: unknown }) =>
+      void told.push(`${name}: ${event.key}`);
+    const away = (): never => {
+      throw new Error('away');
+    };
+    const both = { ended: { deliver: { engine: away, audit: away } } };
+    const owner = new Peer(both);
+    owner.life.runs.set('a', {}).set('b', {});
+    owner.life.registry.end('a');
+    await owner.restart({ ended: { deliver: { engine: away } } });
+    await owner.settle();
+    const settled = await settledBy(new Peer(both), owner);
+    owner.life.runs.set('c', {});
+    await owner.successor.forfeit(settled);
+    owner.life.registry.end('c');
+    await owner.restart({ ended: { deliver: { engine: tell('engine'), audit: tell('audit') } } });
+    await owner.machine.clock.advance(minutes(30));
+    expect(told).toEqual(['engine: c']);
   });
 
   it('makes no dead letter of an attempt that was under way, however that ends', async () => {
