@@ -102,7 +102,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a companion does not keep its leader alive',
     file: 'maps/owner-writes.ts',
-    find: 'leader.companionActive(tracker.companions.leaderKeyOf(slot), at, true);',
+    find: 'tracker.leaderActive(slot, at, true);',
     replace: '',
   },
   {
