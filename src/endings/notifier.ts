@@ -59,6 +59,8 @@ export class Notifier<K, V> {
   readonly #log: ObligationLog | undefined;
 
   readonly #pending = new Map<string, Obligation<K, V>>();
+  // The first one has waited longest, as long as none has come from an earlier life or another process.
+  #isInOrder = true;
   readonly #queue = new FairQueue<Obligation<K, V>>();
   readonly #inFlight: InFlight<Attempt<K, V>>;
   readonly #retries: RetryWaits<Obligation<K, V>>;
@@ -104,10 +106,15 @@ export class Notifier<K, V> {
     return this.#letters.size;
   }
 
-  /** Since when the first one has been pending, monotonic ms; `undefined` if none is. */
+  /** Since when the one that has waited longest has been pending, monotonic ms; `undefined` if none is. */
   get oldestPendingAt(): number | undefined {
-    for (const { since } of this.#pending.values()) return since;
-    return undefined;
+    if (this.#pending.size === 0) return undefined;
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const { since } of this.#pending.values()) {
+      if (this.#isInOrder) return since;
+      oldest = Math.min(oldest, since);
+    }
+    return oldest;
   }
 
   /** How many are pending, or have become dead letters since `finish` was called and were not delivered after all. */
@@ -123,6 +130,7 @@ export class Notifier<K, V> {
    * @param isHeld it is not tried before {@link Notifier.start}
    */
   push(event: EndedEvent<K, V>, isHeld = false): void {
+    if (this.#pending.size === 0) this.#isInOrder = true;
     this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
   }
 
@@ -279,6 +287,8 @@ export class Notifier<K, V> {
     }
     this.#letters.tell();
     const now = this.#clock.monotonic();
+    // They have waited longer than what is pending here, and stand behind it.
+    if (state.pending.length > 0) this.#isInOrder = false;
     for (const open of state.pending) {
       const { left } = open;
       // Its age goes by the wall clock: that of an earlier life told when it began.
