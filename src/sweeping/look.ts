@@ -13,8 +13,9 @@ export const isSweptByStamps = (tracker: Tracker): boolean =>
  * @param isHookDone its `beforeSweep` has succeeded
  */
 export function look(tracker: Tracker, slot: number, now: number, isHookDone = false): boolean {
-  if (isSweptByStamps(tracker)) return lookByStamps(tracker, slot, now);
   const { native, stamps, due } = tracker;
+  // One whose leader has left goes now, whatever its stamps say.
+  if (isSweptByStamps(tracker) && !stamps.hasFlag(slot, LEAVING)) return lookByStamps(tracker, slot, now);
   const key = stamps.keyOf(slot);
   const value = due.judge.needsValue ? native.get(key) : undefined;
   if (value === undefined && due.judge.needsValue && !native.has(key)) {

@@ -737,3 +737,26 @@ describe('the leader of an entry, which is remembered', () => {
     registry.stop();
   });
 });
+
+it.each(['quiet', 'disposing'])(
+  'a companion whose delete refused while its leader left goes when that is its own again (%s)',
+  async (kind) => {
+    const clock = createManualClock();
+    const dispose = kind === 'disposing' ? { dispose: () => {} } : {};
+    const registry = createRegistry<{ runs: Strings; contexts: Strings }>({
+      maps: { runs: { maxIdle: '1h' }, contexts: { follows: 'runs', ...dispose } },
+      clock,
+    });
+    registry.on('callback-failed', () => {});
+    const { runs, contexts } = registry.maps;
+    runs.set('a', 1);
+    contexts.set('a', 1);
+    contexts.delete = () => false;
+    runs.delete('a');
+    expect(contexts.size).toBe(1);
+    Reflect.deleteProperty(contexts, 'delete');
+    await registry.sweep();
+    expect(contexts.size).toBe(0);
+    registry.stop();
+  },
+);
