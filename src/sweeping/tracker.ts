@@ -359,7 +359,8 @@ export class Tracker {
     this.owners?.forget(slot);
     if (companions.follows !== undefined) companions.forget(slot);
     this.claims?.forget(slot);
-    if (stamps.unregister(slot) && this.due.buckets.capacity > burstSize) this.forgetAll();
+    const wasBurst = stamps.capacity > burstSize;
+    if (stamps.unregister(slot) && wasBurst) this.forgetAll();
     if (this.shared.measurements.size > 0) this.tellAge(this.shared.timeline.now() - registeredAt);
   }
 

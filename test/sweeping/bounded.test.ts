@@ -150,6 +150,27 @@ describe('a map that had 200,000 entries once', () => {
     map.set(1, 1);
     expect(map.stamps(1)?.generation).toBe(200_001);
   });
+
+  it('of another one whose entries they accompanied holds nothing to find those by', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Map<number, number>; contexts: Map<number, number> }>({
+      maps: { runs: { ttl: '1h' }, contexts: { follows: 'runs' } },
+      clock,
+    });
+    const { runs, contexts } = registry.maps;
+    const fill = (count: number): void => {
+      for (let run = 0; run < count; run += 1) runs.set(run, run);
+      for (let run = 0; run < count; run += 1) contexts.set(run, run);
+      for (let run = 0; run < count; run += 1) runs.delete(run);
+    };
+    fill(10);
+    const before = heapUsed();
+    fill(200_000);
+    await registry.sweep();
+    expect(contexts.size).toBe(0);
+    expect(heapUsed() - before).toBeLessThan(500_000);
+    registry.stop();
+  });
 });
 
 describe('a pass that was broken off', () => {
