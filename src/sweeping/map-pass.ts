@@ -85,10 +85,10 @@ export class MapPass {
   #stepWhole(now: number, tally: PassTally): void {
     const isAllDue = this.#wholeSweep.step(now);
     if (isAllDue === undefined) return;
-    const { measured } = this.#wholeSweep;
+    const { measured, isByCeiling } = this.#wholeSweep;
     this.#wholeSweep.end();
     if (!isAllDue || !this.#isEmptiable) return;
-    const count = sweepWhole(this.#tracker);
+    const count = sweepWhole(this.#tracker, isByCeiling);
     // They are counted now: after an attempt that failed, each entry is looked at again.
     tally.examined += count;
     tally.swept += count;

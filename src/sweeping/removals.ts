@@ -113,11 +113,15 @@ export function leaveUntold(
   }
 }
 
-/** Removes all entries untold: all of them are due. Returns how many they were. */
-export function sweepWhole(tracker: Tracker): number {
+/**
+ * Removes all entries untold: all of them are due. Returns how many they were.
+ *
+ * @param isByCeiling all of them by a ceiling; else none
+ */
+export function sweepWhole(tracker: Tracker, isByCeiling: boolean): number {
   const count = tracker.stamps.size;
   tracker.native.empty();
-  tracker.ages.emptied(isCeilingAlone(tracker));
+  tracker.ages.emptied(isByCeiling);
   tracker.forgetAll();
   tracker.removedTotal.swept += count;
   return count;
@@ -312,6 +316,3 @@ function callDelete(tracker: Tracker, key: unknown, expected: ExpectedRemoval): 
 const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner|shed)$/;
 
 const isCeiling = (rule: string): boolean => rule !== '' && ceilings.test(rule);
-
-/** Returns whether whatever a sweep removes untold has reached a ceiling: there is no TTL that could have been first. */
-const isCeilingAlone = ({ policy }: Tracker): boolean => policy.own.ttlMs === Number.POSITIVE_INFINITY;

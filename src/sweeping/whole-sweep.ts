@@ -17,7 +17,8 @@ export interface MeasuredRemovals {
  * many deletes would do, also for somebody who iterates over it meanwhile, and takes a fraction of their time.
  *
  * Looks at one entry a step and changes nothing, so that a pass can pause in between. Two things could go wrong while it
- * does, and either ends the attempt:
+ * does, and either ends the attempt, as does an entry that leaves by a ceiling where another one leaves by its TTL: they count
+ * together.
  *
  * - An entry is registered, set, touched or gets other stamps: its activity counts these.
  * - Something is written past the wrapper, which the sizes do not show if as much is added as removed. Both the map
@@ -31,6 +32,7 @@ export class WholeSweep {
   #writes = 0;
   #left = 0;
   #measured: MeasuredRemovals | undefined;
+  #isByCeiling: boolean | undefined;
 
   // Each map has one, which is used again: with the last of them the compiled code would be thrown away between sweeps.
   constructor(tracker: Tracker) {
@@ -47,6 +49,11 @@ export class WholeSweep {
     return this.#measured;
   }
 
+  /** All entries that were looked at have reached a ceiling; else none has. */
+  get isByCeiling(): boolean {
+    return this.#isByCeiling === true;
+  }
+
   /** Begins an attempt. */
   begin(): void {
     const { native, stamps, activity, shared } = this.#tracker;
@@ -54,6 +61,7 @@ export class WholeSweep {
     this.#stamped = stamps.entries();
     this.#writes = activity.writes;
     this.#left = stamps.size;
+    this.#isByCeiling = undefined;
     this.#measured =
       shared.measurements.size > 0
         ? { ageMs: new Float64Array(stamps.size), lateMs: new Float64Array(stamps.size) }
@@ -73,8 +81,13 @@ export class WholeSweep {
     const { value: key } = this.#keys.next();
     const { value: stamped } = this.#stamped.next() as { value: [unknown, number] | undefined };
     if (stamped === undefined || !Object.is(stamped[0], key)) return false;
-    const lateMs = now - this.#tracker.due.deadlineByStamps(stamped[1]);
+    const { due } = this.#tracker;
+    const deadline = due.deadlineByStamps(stamped[1]);
+    const lateMs = now - deadline;
     if (lateMs < 0) return false;
+    const isByCeiling = due.isCeiling(stamped[1], deadline);
+    this.#isByCeiling ??= isByCeiling;
+    if (this.#isByCeiling !== isByCeiling) return false;
     this.#left -= 1;
     if (this.#measured !== undefined) {
       this.#measured.lateMs[this.#left] = lateMs;

@@ -43,3 +43,21 @@ describe.each(['told', 'untold'] as const)(
     });
   },
 );
+
+it.each([
+  ['if each has idled', { ttl: '8m', maxIdle: '5m' }, 0, 2_000],
+  ['not where the TTL of half of them was over first', { ttl: '8m', maxIdle: '5m' }, 1_000, 1_000],
+  ['not if the TTL of all was', { ttl: '5m', maxIdle: '20m' }, 0, 0],
+])('of a large map in which everything is due as much counts, %s', async (_, policy: object, used, count) => {
+  const clock = createManualClock();
+  const registry = createRegistry<{ runs: Map<number, number> }>({ maps: { runs: policy }, clock });
+  const { runs } = registry.maps;
+  registry.stop();
+  for (let run = 0; run < 2_000; run += 1) runs.set(run, run);
+  await clock.advance(4 * minute);
+  for (let run = 0; run < used; run += 1) registry.touch('runs', run);
+  await clock.advance(20 * minute);
+  expect(await registry.sweep()).toMatchObject({ swept: 2_000 });
+  const ages = internalsOf(registry)?.engine.trackers.get('runs')?.ages;
+  expect(ages?.cohorts.reduce((sum, { byCeiling }) => sum + byCeiling, 0)).toBe(count);
+});
