@@ -1,5 +1,7 @@
 /** Tables with room for fewer keys are rebuilt in less than a millisecond. */
 const leastCapacity = 1 << 16;
+/** V8 has no larger ones: there the Map of the owner is to be full first. */
+const mostCapacity = 1 << 24;
 /** A table is rebuilt by so many keys earlier: one in so many of its capacity. */
 const earlierBy = 128;
 
@@ -55,7 +57,7 @@ export class EarlyGrowth {
     const deleted = this.#capacity - before;
     if (deleted < this.#capacity >> 1) this.#capacity *= 2;
     this.#room = this.#capacity - before;
-    if (this.#capacity < leastCapacity) return;
+    if (this.#capacity < leastCapacity || this.#capacity >= mostCapacity) return;
     const count = this.#capacity / earlierBy;
     for (let index = 0; index < count; index += 1) {
       // Another one each time: what is deleted stays in the chain of its hash until then.

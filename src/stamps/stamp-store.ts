@@ -193,8 +193,8 @@ export class StampStore<K> {
       this.#firstFree = this.registeredAt[slot] as number;
       return slot;
     }
-    // A little early: Maps double too, in the call that finds them full.
-    if (this.#used === this.#capacity - Math.min(this.#capacity >> 4, 1_024)) {
+    // A little early: Maps double too, in the call that finds them full, and the second one no less than 512 keys before.
+    if (this.#used === this.#capacity - Math.min(this.#capacity >> 4, 256)) {
       this.#resize(this.#capacity * 2);
       this.#isLowestFirst = false;
     }

@@ -193,3 +193,20 @@ describe('StampStore.shrink', () => {
     expect(store.size).toBe(10);
   });
 });
+
+it('makes room in its arrays in other calls than those in which a Map of its keys or its own one grows', () => {
+  const store = new StampStore<number>();
+  const grown: number[] = [];
+  for (let count = 1; count <= 140_000; count += 1) {
+    const before = store.capacity;
+    store.register(count, count);
+    if (store.capacity !== before && count > 60_000) grown.push(count);
+  }
+  expect(grown.length).toBe(2);
+  for (const full of [65_536, 131_072]) {
+    for (const at of grown) {
+      expect(Math.abs(at - (full + 1))).toBeGreaterThan(200);
+      expect(Math.abs(at - (full + 1 - full / 128))).toBeGreaterThan(200);
+    }
+  }
+});
