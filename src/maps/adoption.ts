@@ -31,10 +31,10 @@ export function adoptInto(
   target: Map<unknown, unknown> | Set<unknown>,
   prepare: (tracker: Tracker) => void = () => {},
 ): Adoption {
+  keepShapes('adopted', () => adoptInto(standaloneEngine(), 'adopted', compilePolicy('', {}), new Map()));
   const tracker = engine.add(name, policy, nativeOf(target));
   markTracked(target, { engine, tracker });
   const restore = instrument(tracker);
-  keepShapes('adopted', () => adoptInto(standaloneEngine(), 'adopted', compilePolicy('', {}), new Map()));
   prepare(tracker);
   reconcileNow(tracker);
   if (policy.unstamped !== 'now') stampUnstamped(engine, tracker);

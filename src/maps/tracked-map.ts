@@ -53,6 +53,7 @@ export class TrackedMap<K, V> extends Map<K, V> {
   constructor(entries?: Iterable<readonly [K, V]> | null, options: TrackedMapOptions<K, V> = {}) {
     // Without the entries: `super(entries)` would call `set` before there is a tracker.
     super();
+    keepShapes('TrackedMap', () => new TrackedMap());
     const { engine, name, policy } =
       (options as unknown) instanceof TrackedMapSetup
         ? (options as unknown as TrackedMapSetup)
@@ -61,7 +62,6 @@ export class TrackedMap<K, V> extends Map<K, V> {
     this.#tracker = engine.add(name, policy, nativeOf(this));
     this.#tracker.plainDelete = TrackedMap.prototype.delete as (key: unknown) => boolean;
     markTracked(this, { engine, tracker: this.#tracker });
-    keepShapes('TrackedMap', () => new TrackedMap());
     if (entries === undefined || entries === null) return;
     for (const entry of entries) {
       // A function is an object too, here as to a Map.

@@ -47,3 +47,21 @@ describe.skipIf(nodeMajor >= 26)('when the last map of a process is gone', () =>
     60_000,
   );
 });
+
+it('what is made with a clock of its own reads no other, though one that is kept would', () => {
+  const code = `
+    const { adopt, TrackedMap } = await import('./src/index.ts');
+    Date.now = () => { throw new Error('no real time here'); };
+    const clock = { now: () => 1e12, monotonic: () => 0, setTimeout: () => 0, clearTimeout: () => {} };
+    const adopted = new Map();
+    const handle = adopt(adopted, { clock });
+    const tracked = new TrackedMap(null, { clock });
+    adopted.set(1, 1);
+    tracked.set(1, 1);
+    console.log(handle.stamps(1).generation, tracked.stamps(1).generation);
+    handle.release();
+    console.log(Object.getOwnPropertyNames(adopted).length);`;
+  const args = ['--import', 'tsx', '--input-type=module', '-e', code];
+  const output = execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
+  expect(output.trim().split('\n')).toEqual(['1 1', '0']);
+}, 60_000);
