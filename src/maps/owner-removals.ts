@@ -19,36 +19,24 @@ import { keptKey } from './kept-keys.js';
 
 /** Deletes a key of a Map or Set whose class has no `delete` of its own. Nothing of the owner's runs before it has left. */
 export function deleteKey(tracker: Tracker, key: unknown): boolean {
-  const { native, stamps } = tracker;
-  const { dispose } = tracker.policy;
+  const { native, stamps, claims, expected, isClearing } = tracker;
   const slot = stamps.slotOf(key);
-  if (!isUntold(tracker)) return deleteTold(tracker, slot, key);
+  const isUntoldHere = isUntold(tracker);
+  const isQuiet = isUntoldHere && tracker.policy.dispose === undefined;
   // What was set past the wrapper has to be told of too, if anything has.
-  if (slot === undefined) return dispose === undefined ? native.remove(key) : deleteNatively(tracker, key);
-  const value = dispose && native.get(key);
+  if (slot === undefined) return isQuiet ? native.remove(key) : deleteNatively(tracker, key);
+  if (claims !== undefined || expected !== undefined || isClearing) return deleteNatively(tracker, key);
+  const value = isQuiet ? undefined : native.get(key);
   if (!native.remove(key)) {
     leftPastWrapper(tracker, slot, key);
     return false;
   }
-  tracker.removedTotal.deleted += 1;
-  leaveUntold(tracker, slot, value, 'deleted');
-  return true;
-}
-
-/** Does the same where somebody else has to be told. */
-function deleteTold(tracker: Tracker, slot: number | undefined, key: unknown): boolean {
-  const { native, claims, expected, isClearing } = tracker;
-  if (slot === undefined || claims !== undefined || expected !== undefined || isClearing) {
-    return deleteNatively(tracker, key);
+  if (isUntoldHere) leaveUntold(tracker, slot, value, 'deleted');
+  else {
+    const removal = newRemoval();
+    leave(tracker, slot, key, value, 'deleted', removal);
+    announce(removal, tracker.shared);
   }
-  const value = native.get(key);
-  if (!native.remove(key)) {
-    leftPastWrapper(tracker, slot, key);
-    return false;
-  }
-  const removal = newRemoval();
-  leave(tracker, slot, key, value, 'deleted', removal);
-  announce(removal, tracker.shared);
   return true;
 }
 

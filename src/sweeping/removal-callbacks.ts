@@ -100,10 +100,10 @@ export function callReplaced(
   failures: CallbackFailures,
 ): void {
   if (replaced === undefined) return;
+  const failed = (error: unknown): void => failures.report(name, 'replaced', key, error);
   try {
-    const failed = (error: unknown): void => failures.report(name, 'replaced', key, error);
     swallowRejection(replaced(value, key, replacement), failed);
   } catch (error) {
-    failures.report(name, 'replaced', key, error);
+    failed(error);
   }
 }

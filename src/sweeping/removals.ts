@@ -92,25 +92,24 @@ export function sweepUntold(tracker: Tracker, slot: number, dueAt: number, now: 
   }
   tellLateness(tracker, now - dueAt);
   if (due.isCeiling(slot, dueAt)) ages.byCeiling(stamps.registeredAt[slot] as number);
-  tracker.removedTotal.swept += 1;
   leaveUntold(tracker, slot, value, 'swept');
   return true;
 }
 
-/** The entry has left the map and is counted, and nobody has to be told but `dispose`. */
+/** The entry has left the map, and nobody has to be told but `dispose`: drops its stamp, counts it, and calls that. */
 export function leaveUntold(
   tracker: Tracker,
   slot: number,
   value: unknown,
   reason: 'swept' | 'deleted',
 ): void {
-  const { dispose } = tracker.policy;
-  if (dispose === undefined) tracker.forget(slot);
-  else {
-    const key = tracker.stamps.keyOf(slot);
-    tracker.forget(slot);
-    callDispose({ map: tracker.name, key, value, reason, dispose }, tracker.shared);
-  }
+  const { name: map, policy, shared, stamps } = tracker;
+  const key = stamps.keyOf(slot);
+  tracker.forget(slot);
+  // By name: a name that is looked up costs as much as all the rest of it.
+  if (reason === 'swept') tracker.removedTotal.swept += 1;
+  else tracker.removedTotal.deleted += 1;
+  if (policy.dispose !== undefined) callDispose({ map, key, value, reason, dispose: policy.dispose }, shared);
 }
 
 /**

@@ -11,12 +11,12 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a delete that disposes is told of before the entry has left',
     file: 'maps/owner-removals.ts',
-    find: `  leave(tracker, slot, key, value, 'deleted', removal);
-  announce(removal, tracker.shared);
-  return true;`,
-    replace: `  announce(removal, tracker.shared);
-  leave(tracker, slot, key, value, 'deleted', removal);
-  return true;`,
+    find: `    leave(tracker, slot, key, value, 'deleted', removal);
+    announce(removal, tracker.shared);
+  }`,
+    replace: `    announce(removal, tracker.shared);
+    leave(tracker, slot, key, value, 'deleted', removal);
+  }`,
   },
   {
     name: 'a deadline is compared with >',
