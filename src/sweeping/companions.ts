@@ -11,7 +11,7 @@ const noSlot = -1;
  * leader.
  *
  * - A companion leaves in the same step as its leader's entry (`removals.ts`).
- * - Activity of a companion counts as activity of its leader's entry, and on up the chain (`Tracker.companionActive`).
+ * - Activity of a companion counts as activity of its leader's entry, and on up the chain (`Tracker.leaderActive`).
  * - A companion whose leader has no such key is an orphan, and may have a lifetime as such (`DueQueue`).
  */
 export class Companions<M extends StampedMap> {

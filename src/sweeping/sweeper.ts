@@ -129,6 +129,7 @@ export class Sweeper {
 
   /** A map was added: it is swept in between, if it has an interval of its own. */
   watch(tracker: Tracker): void {
+    // Made with the map, so that an unused map has all the shapes of a used one (`maps/kept-shapes`).
     this.#passOf(tracker);
     const { sweepEveryMs: everyMs } = tracker.policy;
     if (everyMs === undefined || this.#isStopped) return;

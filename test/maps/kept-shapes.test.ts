@@ -48,7 +48,7 @@ describe.skipIf(nodeMajor >= 26)('when the last map of a process is gone', () =>
   );
 });
 
-it('what is made with a clock of its own reads no other, though one that is kept would', () => {
+it('what has a clock of its own is made though the one that would be kept cannot be', () => {
   const code = `
     const { adopt, TrackedMap } = await import('./src/index.ts');
     Date.now = () => { throw new Error('no real time here'); };
