@@ -129,7 +129,7 @@ class Explainer {
       const held = isKept ? `, and ${holder}` : '';
       return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);
     }
-    const ceilingAt = (stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
+    const ceilingAt = stamps.registeredAt(slot) + lifetimes.maxAgeMs;
     if (isKept) {
       const ceiling = Number.isFinite(ceilingAt)
         ? `until its maxAge of ${ms(lifetimes.maxAgeMs)}, in ${span(ceilingAt - this.#now)}`
@@ -267,7 +267,7 @@ class Explainer {
 
   #activity(slot: number): string {
     const { stamps, claims } = this.#tracker;
-    const age = span(this.#now - (stamps.registeredAt[slot] as number));
+    const age = span(this.#now - stamps.registeredAt(slot));
     const idle = span(this.#now - stamps.lastActiveAt(slot));
     const activeAt = this.#tracker.activity.latest(slot);
     const companion =

@@ -70,7 +70,7 @@ export class Weights {
     for (let probe = 0; probe < probesAPass && slots.size < weighedAPass; probe += 1) {
       this.#position = (this.#position + goldenStep) % 1;
       const slot = Math.floor(this.#position * stamps.capacity);
-      if ((stamps.generation[slot] as number) > 0) slots.add(slot);
+      if (stamps.isUsed(slot)) slots.add(slot);
     }
     if (slots.size > 0) return [...slots].map((slot) => stamps.keyOf(slot));
     // Hardly anything is left of what was there: the first ones are as good as any.

@@ -62,7 +62,7 @@ function stampUnstamped(engine: Engine, tracker: Tracker): void {
     // What is asked may remove the entry.
     if (asked === FAILED || !stamps.holds(slot, generation)) continue;
     const at = Math.min(asked, timeline.now());
-    tracker.ages.restamped(tracker.stamps.registeredAt[slot] as number, at);
+    tracker.ages.restamped(tracker.stamps.registeredAt(slot), at);
     tracker.restamp(slot, at, at);
   }
 }

@@ -106,7 +106,7 @@ export class RecordEncoder {
         more = `,"v":${value}`;
       }
     }
-    const registeredAt = this.instant(stamps.registeredAt[slot] as number);
+    const registeredAt = this.instant(stamps.registeredAt(slot));
     const own = stamps.lastActiveAt(slot);
     const lastActiveAt = this.instant(own);
     if (lastActiveAt > registeredAt) more += `,"a":${lastActiveAt}`;

@@ -217,7 +217,7 @@ export class Restoration {
   #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {
     tracker.stamps.raiseGeneration(entry.generation);
     tracker.stamps.generation[slot] = entry.generation;
-    tracker.ages.cameBack(tracker.stamps.registeredAt[slot] as number);
+    tracker.ages.cameBack(tracker.stamps.registeredAt(slot));
     const now = this.#host.engine.timeline.now();
     // It may have been active after that was written.
     const late = (at: number): number => Math.min(at + entry.lateMs, now);

@@ -51,14 +51,14 @@ export class Activity {
   /** The entry itself is set or touched now. */
   refresh(slot: number): void {
     this.#writes += 1;
-    this.#stamps.activity.refresh(slot);
+    this.#stamps.times.refresh(slot);
     this.#order?.touch(slot);
   }
 
   /** The entry itself was set or touched at this instant, which is known already. */
   refreshAt(slot: number, at: number): void {
     this.#writes += 1;
-    this.#stamps.activity.set(slot, at);
+    this.#stamps.times.refreshAt(slot, at);
     this.#order?.touch(slot);
   }
 

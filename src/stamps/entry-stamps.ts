@@ -4,11 +4,13 @@ import type { StampStore } from './stamp-store.js';
 
 /** The stamps of one entry. */
 export interface EntryStamps {
-  /** When the key was first set, epoch ms. A `set` on a present key never changes it; `delete` and `set` does. */
+  /**
+   * When the key was first set, epoch ms. A `set` on a present key never changes it; `delete` and `set` does. Of many calls
+   * right after each other, up to 64 share one reading of the clock, made after the last of them.
+   */
   readonly registeredAt: number;
   /**
-   * The last `set` or `touch`, epoch ms; never before `registeredAt`. Reading an entry is no activity. Of many calls
-   * right after each other, up to 64 share one reading of the clock, made after the last of them.
+   * The last `set` or `touch`, epoch ms; never before `registeredAt`, and read as that is. Reading an entry is no activity.
    */
   readonly lastActiveAt: number;
   /** Positive, and greater at each later registration of the key; not consecutive. */
@@ -44,7 +46,7 @@ export function shownStamps(
   slot: number,
   wallNow = timeline.clock.now(),
 ): EntryStamps {
-  const registeredAt = timeline.toEpoch(stamps.registeredAt[slot] as number, wallNow);
+  const registeredAt = timeline.toEpoch(stamps.registeredAt(slot), wallNow);
   const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt(slot), wallNow));
   return { registeredAt, lastActiveAt, generation: stamps.generation[slot] as number };
 }

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '../time/clock.js';
-import { ActivityTimes } from './activity-times.js';
-import { BlockMinima } from './block-minima.js';
+import type { AgeTable } from './age-table.js';
 import { EarlyGrowth } from './early-growth.js';
+import { EntryTimes } from './entry-times.js';
 import { take } from './take.js';
 import { capacityFor, resized } from './typed-arrays.js';
 
@@ -40,25 +40,26 @@ export class StampStore<K> {
   // The owner's Map has the same keys.
   readonly #growth = new EarlyGrowth(this.#slots);
   #keys: (K | undefined)[] = [];
-  // Free slots are a list through `registeredAt`, which says nothing of them.
+  // Free slots are a list: each has the next one where the instant of a registration would be.
   #firstFree = noSlot;
   #isLowestFirst = true;
   #used = 0;
   #lastGeneration = 0;
   #capacity = initialCapacity;
-  readonly #registrations = new BlockMinima();
   // Keys stand in the order of their registration, as long as no entry has stamps from elsewhere.
   #isInOrder = true;
 
   /** Indexed by slot. Replaced by larger ones when the store grows: do not keep a reference across a registration. */
-  registeredAt = new Float64Array(initialCapacity);
   generation = new Float64Array(initialCapacity);
   flags = new Uint8Array(initialCapacity);
-  readonly activity: ActivityTimes;
+  readonly times: EntryTimes;
 
-  /** @param clock what stamps activity */
-  constructor(clock: Clock = systemClock) {
-    this.activity = new ActivityTimes(clock, initialCapacity);
+  /**
+   * @param clock what stamps entries
+   * @param ages who counts registrations
+   */
+  constructor(clock: Clock = systemClock, ages?: AgeTable) {
+    this.times = new EntryTimes(clock, initialCapacity, ages);
   }
 
   /** How many entries are stamped. */
@@ -87,9 +88,14 @@ export class StampStore<K> {
     this.generation[slot] = this.#lastGeneration;
   }
 
+  /** Returns when the entry was registered. */
+  registeredAt(slot: number): number {
+    return this.times.registeredAt(slot);
+  }
+
   /** Returns the last activity of the entry itself. */
   lastActiveAt(slot: number): number {
-    return this.activity.at(slot);
+    return this.times.lastActiveAt(slot);
   }
 
   slotOf(key: K): number | undefined {
@@ -132,16 +138,26 @@ export class StampStore<K> {
     }
   }
 
-  /** Stamps a key that has no stamp yet and returns its slot. */
+  /** Stamps a key that has no stamp yet as of an instant, and returns its slot. */
   register(key: K, at: number): number {
+    const slot = this.#occupy(key);
+    this.times.registerAt(slot, at);
+    return slot;
+  }
+
+  /** Stamps a key that has no stamp yet as of now, and returns its slot. */
+  registerNow(key: K): number {
+    const slot = this.#occupy(key);
+    this.times.register(slot);
+    return slot;
+  }
+
+  #occupy(key: K): number {
     const slot = this.#freeSlot();
     this.#slots.set(key, slot);
     this.#growth.added();
     // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
     this.#keys[slot] = key === 0 ? (0 as K) : key;
-    this.registeredAt[slot] = at;
-    this.activity.set(slot, at);
-    this.#registrations.add(slot, at);
     this.#lastGeneration += 1;
     this.generation[slot] = this.#lastGeneration;
     this.flags[slot] = 0;
@@ -150,7 +166,7 @@ export class StampStore<K> {
 
   /** Forgets the stamp of a slot, and returns whether it was the last. Its generation reads 0 until the slot is used again. */
   unregister(slot: number): boolean {
-    this.#registrations.remove(slot, this.registeredAt[slot] as number);
+    this.times.forget(slot);
     this.#slots.delete(this.#keys[slot] as K);
     this.#growth.deleted();
     this.#keys[slot] = undefined;
@@ -173,12 +189,12 @@ export class StampStore<K> {
   shrink(): number | undefined {
     if (this.#capacity <= burstSize || this.#slots.size * sparseness > this.#capacity) return undefined;
     let used = this.#used;
-    while (used > 0 && this.generation[used - 1] === 0) used -= 1;
+    while (used > 0 && !this.isUsed(used - 1)) used -= 1;
     const isShrinking = used * 4 <= this.#capacity;
     if (!isShrinking && this.#isLowestFirst) return undefined;
     this.#used = used;
     this.#firstFree = noSlot;
-    for (let slot = used - 1; slot >= 0; slot -= 1) if (this.generation[slot] === 0) this.#free(slot);
+    for (let slot = used - 1; slot >= 0; slot -= 1) if (!this.isUsed(slot)) this.#free(slot);
     this.#isLowestFirst = true;
     if (!isShrinking) return undefined;
     this.#keys.length = used;
@@ -190,7 +206,7 @@ export class StampStore<K> {
   #freeSlot(): number {
     const slot = this.#firstFree;
     if (slot !== noSlot) {
-      this.#firstFree = this.registeredAt[slot] as number;
+      this.#firstFree = this.times.noteOf(slot);
       return slot;
     }
     // A little early: Maps double too, in the call that finds them full, and the second one no less than 512 keys before.
@@ -203,36 +219,31 @@ export class StampStore<K> {
   }
 
   #free(slot: number): void {
-    this.registeredAt[slot] = this.#firstFree;
+    this.times.note(slot, this.#firstFree);
     this.#firstFree = slot;
   }
 
   /** Gives an entry stamps that are not of its registration here. */
   restamp(slot: number, registeredAt: number, lastActiveAt: number): void {
-    this.#registrations.remove(slot, this.registeredAt[slot] as number);
-    this.registeredAt[slot] = registeredAt;
-    this.activity.set(slot, lastActiveAt);
-    this.#registrations.add(slot, registeredAt);
+    this.times.restamp(slot, registeredAt, lastActiveAt);
     this.#isInOrder = false;
   }
 
   /** Returns the keys that have been there longest, the oldest first. Looks at few of them, also after a restore. */
   oldestKeys(count: number): K[] {
     if (this.#isInOrder) return [...take(this.#slots.keys(), count)];
-    const slots = this.#registrations.leastSlots(count, (slot) => this.#registeredAtIfUsed(slot));
-    return slots.map((slot) => this.keyOf(slot));
+    return this.times.oldestSlots(count, (slot) => this.isUsed(slot)).map((slot) => this.keyOf(slot));
   }
 
   /** Returns the earliest registration; `undefined` if there is none. Looks at no entry as long as the oldest stays. */
   oldestRegisteredAt(): number | undefined {
     if (this.#slots.size === 0) return undefined;
-    return this.#registrations.least((slot) => this.#registeredAtIfUsed(slot));
+    return this.times.oldest((slot) => this.isUsed(slot));
   }
 
-  #registeredAtIfUsed(slot: number): number {
-    return (this.generation[slot] as number) > 0
-      ? (this.registeredAt[slot] as number)
-      : Number.POSITIVE_INFINITY;
+  /** Returns whether a slot has an entry. */
+  isUsed(slot: number): boolean {
+    return (this.generation[slot] as number) > 0;
   }
 
   /** Returns the keys in order of registration. */
@@ -260,15 +271,14 @@ export class StampStore<K> {
     this.#firstFree = noSlot;
     this.#isLowestFirst = true;
     this.#used = 0;
-    this.#registrations.clear();
+    this.times.clear();
     this.#isInOrder = true;
     if (this.#capacity <= burstSize) return;
     this.#resize(initialCapacity);
   }
 
   #resize(capacity: number): void {
-    this.registeredAt = resized(this.registeredAt, new Float64Array(capacity));
-    this.activity.resize(capacity);
+    this.times.resize(capacity);
     this.generation = resized(this.generation, new Float64Array(capacity));
     this.flags = resized(this.flags, new Uint8Array(capacity));
     this.#capacity = capacity;

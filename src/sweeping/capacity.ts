@@ -269,7 +269,7 @@ function* longestIdleFirst(tracker: Tracker, passedOver: number[]): Generator<Ca
 /** Has entries that came up and are still there come up again. */
 function* putBack({ order, stamps, activity }: Tracker, slots: readonly number[]): Generator<void> {
   for (const slot of slots) {
-    const isThere = (stamps.generation[slot] as number) > 0;
+    const isThere = stamps.isUsed(slot);
     if (isThere && order?.has(slot) === false) order.place(slot, activity.latest(slot));
     yield;
   }

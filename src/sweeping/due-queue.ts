@@ -126,7 +126,7 @@ export class DueQueue {
   /** Returns the deadline of an entry that nothing but durations decides about, as the judge does. Monotonic ms. */
   deadlineByStamps(slot: number): number {
     return Math.min(
-      (this.#map.stamps.registeredAt[slot] as number) + this.#fromRegistrationMs,
+      this.#map.stamps.registeredAt(slot) + this.#fromRegistrationMs,
       this.#map.activity.latest(slot) + Math.min(this.#fromActivityMs, this.#orphanMs(slot)),
     );
   }
@@ -141,8 +141,7 @@ export class DueQueue {
     const { ttlMs, since } = this.#map.policy.own;
     if (ttlMs === Number.POSITIVE_INFINITY) return true;
     const { stamps, activity } = this.#map;
-    const startedAt =
-      since === 'registeredAt' ? (stamps.registeredAt[slot] as number) : activity.latest(slot);
+    const startedAt = since === 'registeredAt' ? stamps.registeredAt(slot) : activity.latest(slot);
     return deadline < startedAt + ttlMs;
   }
 
@@ -252,7 +251,7 @@ export class DueQueue {
   }
 
   #byLifetimes(slot: number, key: unknown, value: unknown, now: number): LifetimeState {
-    const registeredAt = this.#map.stamps.registeredAt[slot] as number;
+    const registeredAt = this.#map.stamps.registeredAt(slot);
     const activeAt = this.#map.activity.latest(slot);
     const lifetimes = this.#rules.of(slot);
     return this.judge.judge(lifetimes, slot, key, value, now, registeredAt, activeAt, this.#orphanMs(slot));
@@ -365,9 +364,7 @@ export class DueQueue {
   /** Returns whether the `maxAge` of an entry is over. */
   isBeyondMaxAge(slot: number, now: number): boolean {
     const lifetimes = this.#rules.of(slot);
-    return (
-      lifetimes !== FAILED && now >= (this.#map.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs
-    );
+    return lifetimes !== FAILED && now >= this.#map.stamps.registeredAt(slot) + lifetimes.maxAgeMs;
   }
 
   #orphanMs(slot: number): number {

@@ -53,7 +53,7 @@ export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
   const removal = newRemoval();
   const isLeaving = stamps.hasFlag(slot, LEAVING);
   // What was long over when it was registered is late since then.
-  const dueAt = Math.max(due.judge.deadline.at, stamps.registeredAt[slot] as number);
+  const dueAt = Math.max(due.judge.deadline.at, stamps.registeredAt(slot));
   if (!isLeaving) removal.rule = due.judge.rule;
   const outcome = removeThroughOwner(tracker, slot, isLeaving ? 'companion' : 'swept', removal);
   announce(removal, shared);
@@ -91,7 +91,7 @@ export function sweepUntold(tracker: Tracker, slot: number, dueAt: number, now: 
     return false;
   }
   tellLateness(tracker, now - dueAt);
-  if (due.isCeiling(slot, dueAt)) ages.byCeiling(stamps.registeredAt[slot] as number);
+  if (due.isCeiling(slot, dueAt)) ages.byCeiling(stamps.registeredAt(slot));
   leaveUntold(tracker, slot, value, 'swept');
   return true;
 }
@@ -231,7 +231,7 @@ export function confirmOrWithdraw(tracker: Tracker, claim: Claim, removal: Remov
 
 function takeOut(tracker: Tracker, slot: number, reason: LeavingReason, removal: Removal): void {
   const { name, policy, shared, stamps } = tracker;
-  const registeredAt = stamps.registeredAt[slot] as number;
+  const registeredAt = stamps.registeredAt(slot);
   if (shared.audit !== undefined) {
     removal.audited ??= [];
     const ageMs = shared.timeline.now() - registeredAt;

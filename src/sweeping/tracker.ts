@@ -90,12 +90,11 @@ export class Tracker {
   /** Kept for a map with `maxPerOwner`. */
   readonly owners: Owners | undefined;
   readonly activity: Activity;
-  /** How many entries reached each age, for the leak verdict. */
-  readonly ages: AgeTable;
   /** How many entries there were by the hour, for the same. */
   readonly sizes: SizeHistory;
   readonly companions: Companions<Tracker>;
   readonly due: DueQueue;
+  readonly #ages: AgeTable;
   /** Made with the first hold of one of its entries. */
   holds: Holds | undefined;
   /** Set while sites are captured: says where a hold is taken, if that one is sampled. */
@@ -143,17 +142,23 @@ export class Tracker {
     this.shared = shared;
     const { sweepEveryMs } = policy;
     this.grid = sweepEveryMs === undefined ? shared.grid : new TickGrid(shared.grid.origin, sweepEveryMs);
-    this.stamps = new StampStore<unknown>(shared.timeline.clock);
     const evicts = policy.maxEntries < Number.POSITIVE_INFINITY || policy.shed;
     this.order = evicts ? new IdleOrder() : undefined;
-    this.activity = new Activity(this.stamps, this.order);
     const cohortMs = cohortMsOf(policy, shared.cohortMs);
-    this.ages = new AgeTable(shared.grid.origin, cohortMs);
+    this.#ages = new AgeTable(shared.grid.origin, cohortMs);
+    this.stamps = new StampStore<unknown>(shared.timeline.clock, this.#ages);
+    this.activity = new Activity(this.stamps, this.order);
     this.sizes = new SizeHistory(shared.grid.origin, cohortMs, true);
     const keys = policy.leaderKey && new LeaderKeys(this, policy.leaderKey);
     this.companions = new Companions<Tracker>(this, policy.follows, keys);
     this.due = new DueQueue(this, shared);
     this.owners = policy.maxPerOwner && new Owners(this, policy.maxPerOwner);
+  }
+
+  /** How many entries reached each age, for the leak verdict. */
+  get ages(): AgeTable {
+    this.stamps.times.settle();
+    return this.#ages;
   }
 
   /** The library judges, counts and reports here, and removes nothing. */
@@ -179,15 +184,17 @@ export class Tracker {
    */
   register(key: unknown, value: unknown, isWritten = true): void {
     if (this.isReleased) return;
-    const at = this.shared.timeline.now();
-    const slot = this.stamps.register(key, at);
     this.registeredTotal += 1;
-    this.ages.registered(at);
-    this.activity.begin(slot, at);
-    if (this.#isRegisteredAlone) {
-      this.due.fileNew(slot, at);
-      this.shared.memory?.registered();
-    } else this.#registerWithOthers(slot, key, value, at, isWritten);
+    if (!this.#isRegisteredAlone) {
+      this.#registerWithOthers(key, value, isWritten);
+      return;
+    }
+    const slot = this.stamps.registerNow(key);
+    // A little early in a burst: what is filed so is looked at, and filed anew, if it is not due.
+    const { readAt } = this.stamps.times;
+    this.activity.begin(slot, readAt);
+    this.due.fileNew(slot, readAt);
+    this.shared.memory?.registered();
   }
 
   /** Nobody has to be asked or told of an entry that is registered. */
@@ -208,8 +215,11 @@ export class Tracker {
     );
   }
 
-  #registerWithOthers(slot: number, key: unknown, value: unknown, at: number, isWritten: boolean): void {
+  #registerWithOthers(key: unknown, value: unknown, isWritten: boolean): void {
     const { leader, keys } = this.companions;
+    const at = this.shared.timeline.now();
+    const slot = this.stamps.register(key, at);
+    this.activity.begin(slot, at);
     const generation = this.stamps.generation[slot] as number;
     if (this.underWay !== undefined) this.hasWritten(slot, value);
     // Said first, since whatever is said of the entry below has to come after it.
@@ -350,7 +360,7 @@ export class Tracker {
   /** Drops everything that is kept about an entry. */
   forget(slot: number): void {
     const { stamps, companions } = this;
-    const registeredAt = stamps.registeredAt[slot] as number;
+    const registeredAt = stamps.registeredAt(slot);
     this.recorder?.left(slot);
     this.ages.left(registeredAt);
     if (((stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);

@@ -91,7 +91,7 @@ export class WholeSweep {
     this.#left -= 1;
     if (this.#measured !== undefined) {
       this.#measured.lateMs[this.#left] = lateMs;
-      this.#measured.ageMs[this.#left] = now - (this.#tracker.stamps.registeredAt[stamped[1]] as number);
+      this.#measured.ageMs[this.#left] = now - this.#tracker.stamps.registeredAt(stamped[1]);
     }
     return this.#left > 0 ? undefined : this.#isAsItWas(this.#keys);
   }

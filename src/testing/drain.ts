@@ -103,7 +103,7 @@ export function leavesAt(tracker: Tracker, key: unknown, now: number): number {
   if (tracker.observing || slot === undefined) return Number.POSITIVE_INFINITY;
   const state = tracker.due.judgeToRead(slot, now);
   const { deadline, lifetimes } = tracker.due.judge;
-  const ceiling = (tracker.stamps.registeredAt[slot] as number) + lifetimes.maxAgeMs;
+  const ceiling = tracker.stamps.registeredAt(slot) + lifetimes.maxAgeMs;
   const own = state === 'guarded' || state === 'held' ? ceiling : deadline.at;
   const { leader } = tracker.companions;
   const leaderKey = tracker.companions.leaderKeyOf(slot);

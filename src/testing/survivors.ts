@@ -35,8 +35,7 @@ export function survivorsOf(
 function survivor({ engine, sites }: Subject, tracker: Tracker, key: unknown): Survivor {
   const { state, why } = explain(engine, tracker, key);
   const slot = tracker.stamps.slotOf(key);
-  const ageMs =
-    slot === undefined ? undefined : engine.timeline.now() - (tracker.stamps.registeredAt[slot] as number);
+  const ageMs = slot === undefined ? undefined : engine.timeline.now() - tracker.stamps.registeredAt(slot);
   return { key, ageMs, why: `${state}, ${why}`, site: sites?.siteOf(tracker, key) };
 }
 

@@ -8,7 +8,7 @@ describe('StampStore', () => {
     const slot = store.register('a', 5);
     expect(store.slotOf('a')).toBe(slot);
     expect(store.keyOf(slot)).toBe('a');
-    expect([store.registeredAt[slot], store.lastActiveAt(slot), store.generation[slot]]).toEqual([5, 5, 1]);
+    expect([store.registeredAt(slot), store.lastActiveAt(slot), store.generation[slot]]).toEqual([5, 5, 1]);
     expect(store.size).toBe(1);
     expect(store.holds(slot, 1)).toBe(true);
     expect(store.slotOf('b')).toBe(undefined);
@@ -151,7 +151,7 @@ describe('StampStore', () => {
         for (const [of, { at, generation: expected }] of model) {
           const slot = store.slotOf(of) as number;
           expect(store.keyOf(slot)).toBe(of);
-          expect([store.registeredAt[slot], store.generation[slot]]).toEqual([at, expected]);
+          expect([store.registeredAt(slot), store.generation[slot]]).toEqual([at, expected]);
         }
         const slots = [...store.entries()].map(([, slot]) => slot);
         expect(new Set(slots).size).toBe(slots.length);
@@ -165,6 +165,31 @@ describe('StampStore', () => {
   });
 });
 
+it('keeps apart what is registered and what leaves in the same burst', () => {
+  const store = new StampStore<number>();
+  const began = new Map<number, number>();
+  for (let key = 0; key < 100_000; key += 1) {
+    began.set(key, performance.now());
+    store.registerNow(key);
+    // Some leave while their registration waits for its reading of the clock, and their slots have others then.
+    if (key % 3 !== 1) continue;
+    const leaving = key % 2 === 0 ? key : key - 1;
+    store.unregister(store.slotOf(leaving) as number);
+    began.delete(leaving);
+  }
+  expect([...store.keys()]).toEqual([...began.keys()]);
+  let last = 0;
+  for (const [key, slot] of store.entries()) {
+    const at = store.registeredAt(slot);
+    expect(at).toBeGreaterThanOrEqual(Math.max(began.get(key) as number, last));
+    expect(at).toBeLessThanOrEqual(performance.now());
+    last = at;
+  }
+  expect(store.oldestRegisteredAt()).toBe(
+    store.registeredAt(store.slotOf(store.oldestKeys(1)[0] as number) as number),
+  );
+});
+
 describe('StampStore.shrink', () => {
   it('gives back the slots above the last one in use when most of a burst have left, and no others', () => {
     const store = new StampStore<number>();
@@ -176,7 +201,7 @@ describe('StampStore.shrink', () => {
     expect(capacity).toBeLessThan(64);
     expect(store.shrink()).toBe(undefined);
     for (let key = 0; key < 10; key += 1) {
-      expect(store.registeredAt[store.slotOf(key) as number]).toBe(key);
+      expect(store.registeredAt(store.slotOf(key) as number)).toBe(key);
     }
     for (let key = 20_000; key < 20_100; key += 1) store.register(key, key);
     expect(new Set(Array.from(store.entries(), ([, slot]) => slot)).size).toBe(110);

@@ -1,0 +1,264 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { TrackedMap } from '../../src/maps/tracked-map.js';
+import { trackedPartsOf } from '../../src/maps/tracked-mark.js';
+import { AgeTable } from '../../src/stamps/age-table.js';
+import { EntryTimes } from '../../src/stamps/entry-times.js';
+import { createManualClock } from '../../src/testing.js';
+import { type Clock, systemClock } from '../../src/time/clock.js';
+
+const calls = 1_000;
+
+type Call = 'register' | 'refresh';
+
+/** Makes many calls at once and says when each began. */
+function burst(times: EntryTimes, call: Call, from = 0, to = calls): number[] {
+  const began: number[] = [];
+  for (let slot = from; slot < to; slot += 1) {
+    began[slot] = performance.now();
+    times[call](slot);
+  }
+  return began;
+}
+
+const stampOf = (times: EntryTimes, call: Call, slot: number): number =>
+  call === 'register' ? times.registeredAt(slot) : times.lastActiveAt(slot);
+
+const stampsOf = (times: EntryTimes, call: Call): number[] =>
+  Array.from({ length: calls }, (_, slot) => stampOf(times, call, slot));
+
+function busyWait(ms: number): void {
+  const until = performance.now() + ms;
+  while (performance.now() < until);
+}
+
+function withRealTime(ages?: AgeTable): EntryTimes {
+  const times = new EntryTimes(systemClock, calls, ages);
+  // Compiled, or the first calls are too slow to be a burst.
+  for (let round = 0; round < 20; round += 1) for (const call of bothCalls) burst(times, call);
+  return times;
+}
+
+const bothCalls = ['register', 'refresh'] as const;
+
+describe.each(bothCalls)('the stamps of %s', (call) => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it('reads the clock for a burst less often than for single calls', async () => {
+    const times = withRealTime();
+    await Promise.resolve();
+    burst(times, call);
+    expect(new Set(stampsOf(times, call)).size).toBeLessThan(calls / 4);
+  });
+
+  it('stamps nothing before it happened, in order, and nothing after the turn', async () => {
+    const times = withRealTime();
+    const began = burst(times, call);
+    await Promise.resolve();
+    const turnIsOver = performance.now();
+    await sleep(5);
+    const stamps = stampsOf(times, call);
+    for (const [slot, at] of stamps.entries()) {
+      expect(at).toBeGreaterThanOrEqual(began[slot] as number);
+      expect(at).toBeLessThanOrEqual(turnIsOver);
+    }
+    expect(stamps).toEqual(stamps.toSorted((a, b) => a - b));
+  });
+
+  it('has nothing look older than it is, however long somebody takes in the midst of a burst', async () => {
+    const times = withRealTime();
+    burst(times, call, 0, 100);
+    busyWait(20);
+    const began = burst(times, call, 100, 102);
+    await Promise.resolve();
+    expect(stampOf(times, call, 100)).toBeGreaterThanOrEqual(began[100] as number);
+    expect(stampOf(times, call, 101)).toBeGreaterThanOrEqual(began[101] as number);
+  });
+
+  it('is true whenever somebody asks, also in the middle of a burst', () => {
+    const times = withRealTime();
+    for (let slot = 0; slot < calls; slot += 1) {
+      const before = performance.now();
+      times[call](slot);
+      if (slot % 7 !== 0) continue;
+      const at = stampOf(times, call, slot);
+      expect(at).toBeGreaterThanOrEqual(before);
+      expect(at).toBeLessThanOrEqual(performance.now());
+    }
+  });
+
+  it('stamps calls at once again when they come slowly, still in the same turn', () => {
+    const times = withRealTime();
+    burst(times, call, 0, 100);
+    const began: number[] = [];
+    for (let slot = 100; slot < 300; slot += 1) {
+      busyWait(0.1);
+      began[slot] = performance.now();
+      times[call](slot);
+    }
+    // The first of them may wait for a reading, but no more than a batch does.
+    for (let slot = 200; slot < 299; slot += 1) {
+      expect(stampOf(times, call, slot)).toBeGreaterThanOrEqual(began[slot] as number);
+      expect(stampOf(times, call, slot)).toBeLessThan(began[slot + 1] as number);
+    }
+  });
+
+  it('keeps an instant that was set while another call waited for the slot', async () => {
+    const times = withRealTime();
+    burst(times, call);
+    times.refreshAt(calls - 1, 5);
+    times.refreshAt(calls - 2, 6);
+    burst(times, call, 0, 10);
+    await Promise.resolve();
+    expect([times.lastActiveAt(calls - 1), times.lastActiveAt(calls - 2)]).toEqual([5, 6]);
+  });
+
+  it('survives that its slots are gone before they are stamped', async () => {
+    const times = withRealTime();
+    burst(times, call);
+    times.resize(16);
+    await Promise.resolve();
+    times.resize(calls);
+    expect(stampOf(times, call, calls - 1)).toBe(0);
+  });
+
+  it('stamps every call at once by a clock that is not the real one', () => {
+    const manual = createManualClock();
+    let at = 0;
+    // So fast that real calls would be a burst.
+    const clock: Clock = { ...manual, monotonic: () => ++at / 1_000 };
+    const times = new EntryTimes(clock, calls, undefined);
+    burst(times, call);
+    expect(stampsOf(times, call)).toEqual(Array.from({ length: calls }, (_, slot) => (slot + 1) / 1_000));
+  });
+
+  it('stamps every call at once under fake timers', () => {
+    const times = withRealTime();
+    vi.useFakeTimers();
+    const stamps: number[] = [];
+    for (let slot = 0; slot < calls; slot += 1) {
+      times[call](slot);
+      stamps.push(performance.now());
+      vi.advanceTimersByTime(slot % 3 === 0 ? 1 : 0);
+    }
+    expect(stampsOf(times, call)).toEqual(stamps);
+  });
+
+  it('stamps by real time what happened in real time, though fake timers came before the turn was over', () => {
+    const times = withRealTime();
+    const began = burst(times, call);
+    vi.useFakeTimers();
+    vi.advanceTimersByTime(3_600_000);
+    const last = stampOf(times, call, calls - 1);
+    vi.useRealTimers();
+    expect(last).toBeGreaterThanOrEqual(began[calls - 1] as number);
+    expect(last).toBeLessThanOrEqual(performance.now());
+  });
+});
+
+describe('what is registered in a burst', () => {
+  it('is active from then on', async () => {
+    const times = withRealTime();
+    burst(times, 'register');
+    await Promise.resolve();
+    for (let slot = 0; slot < calls; slot += 1)
+      expect(times.lastActiveAt(slot)).toBe(times.registeredAt(slot));
+  });
+
+  it('is counted once, by when it was registered', () => {
+    const ages = new AgeTable(performance.now(), 3_600_000);
+    const times = withRealTime(ages);
+    const before = ages.cohorts[0]?.registered ?? 0;
+    burst(times, 'register', 0, 101);
+    times.settle();
+    expect(ages.cohorts[0]?.registered).toBe(before + 101);
+  });
+
+  it('counts among the oldest at once', () => {
+    const times = withRealTime();
+    times.clear();
+    burst(times, 'register');
+    const all = (): boolean => true;
+    expect(times.oldestSlots(3, all)).toEqual([0, 1, 2]);
+    expect(times.oldest(all)).toBe(times.registeredAt(0));
+  });
+
+  it('is on no list any more once it has left, though it was not stamped until then', async () => {
+    for (const leave of ['forget', 'clear'] as const) {
+      const times = withRealTime();
+      times.clear();
+      burst(times, 'register', 0, 1);
+      times[leave](0);
+      await Promise.resolve();
+      expect(times.oldest(() => false)).toBe(Number.POSITIVE_INFINITY);
+    }
+  });
+
+  it('is counted by whoever asks for the ages of its map', () => {
+    const map = new TrackedMap<number, number>();
+    const parts = trackedPartsOf(map);
+    for (let key = 0; key < calls; key += 1) map.set(key, key);
+    expect(parts?.tracker.ages.cohorts.map(({ registered }) => registered)).toEqual([calls]);
+  });
+});
+
+describe('a TrackedMap that is filled in a burst', () => {
+  it('keeps to the lifetime of what came after a pause in it', async () => {
+    const maxAge = 1_000;
+    const map = new TrackedMap<number, number>(null, { maxAge });
+    const fill = (from: number, count: number): void => {
+      for (let key = from; key < from + count; key += 1) map.set(key, key);
+    };
+    for (let round = 0; round < 20; round += 1) fill(0, calls);
+    map.clear();
+    await sleep(1);
+    fill(0, calls);
+    const filledAt = performance.now();
+    busyWait(500);
+    const lateAt = performance.now();
+    fill(calls, 10);
+    // What asks for a stamp while it is still to be made finds it.
+    expect(map.delete(calls + 9)).toBe(true);
+    await sleep(filledAt + maxAge - performance.now() + 50);
+    await map.sweep();
+    if (performance.now() < lateAt + maxAge) {
+      // Of those before the pause some may have waited for the next reading: no more than one batch.
+      expect(map.size).toBeLessThan(9 + 64);
+      for (let key = calls; key < calls + 9; key += 1) expect(map.has(key)).toBe(true);
+    }
+    await sleep(lateAt + maxAge - performance.now() + 50);
+    await map.sweep();
+    expect(map.size).toBe(0);
+  });
+});
+
+describe('a TrackedMap that is touched in a burst', () => {
+  it('sweeps the idle, and none that was touched', async () => {
+    const map = new TrackedMap<number, string>(null, { maxIdle: 1_000 });
+    for (let key = 0; key < calls; key += 1) map.set(key, 'value');
+    await sleep(1_050);
+    // Stamps are made by the monotonic clock, from which the wall clock of whole ms may differ by one.
+    const began = Date.now() - 1;
+    for (let key = 0; key < calls; key += 2) {
+      if (key % 4 === 0) map.touch(key);
+      else map.set(key, 'other');
+    }
+    await map.sweep();
+    expect(map.size).toBe(calls / 2);
+    for (const key of map.keys()) {
+      expect(key % 2).toBe(0);
+      const { registeredAt, lastActiveAt } = map.stamps(key) as {
+        registeredAt: number;
+        lastActiveAt: number;
+      };
+      expect(lastActiveAt).toBeGreaterThanOrEqual(began);
+      expect(lastActiveAt).toBeLessThanOrEqual(Date.now());
+      expect(registeredAt).toBeLessThan(began);
+    }
+    await sleep(1_050);
+    await map.sweep();
+    expect(map.size).toBe(0);
+  });
+});
