@@ -1,53 +1,35 @@
-import { defaultRecipient } from '../endings/ended-policy.js';
 import { MapsweepError } from '../errors.js';
-import type { DeadLetter } from '../events/dead-letter.js';
 import { describe } from '../events/shown.js';
 import { pastAgesOf } from './age-records.js';
 import type { JournalRecord } from './journal.js';
-import {
-  type Left,
-  obligationKey,
-  type PastEnding,
-  PastEntry,
-  type PastLetter,
-  type PastMap,
-  type PastTombstone,
-} from './left.js';
-import { count, flag, instant, knownKey, list, members, text } from './record-fields.js';
-import { type EndMore, type EntryMore, type LetterMore, type Life, recordsVersion } from './records.js';
+import { type Left, PastEntry, type PastMap, type PastTombstone } from './left.js';
+import { PastEndings } from './past-endings.js';
+import { PastTimeline, type PresentClocks } from './past-timeline.js';
+import { count, flag, instant, knownKey, members, text } from './record-fields.js';
+import { type EntryMore, recordsVersion } from './records.js';
 
 /** A record that says nothing to this version: it is damaged, or of a later one. Whoever reads it knows where it stands. */
 export class RecordError extends MapsweepError {}
 
-/** The clocks as they stand now, to be held against those of the last life. */
-export type PresentClocks = Omit<Life, 'id' | 'everyMs'>;
-
-/**
- * What earlier lives of a process left: their records, played again.
- *
- * Each life counts its instants from one of its own. Here they stand on one line: the time between two lives is what the
- * kernel's clock says if both saw the same boot, else what the wall clock says, and never less than nothing.
- */
+/** What earlier lives of a process left: their records, played again. */
 export class Past implements Left {
+  /** On which all its instants stand. */
+  readonly timeline = new PastTimeline();
+  readonly #owed = new PastEndings(this.timeline);
   readonly maps = new Map<string, PastMap>();
-  readonly endings = new Map<string, PastEnding>();
+  readonly endings = this.#owed.byShare;
   readonly tombstones = new Map<string, PastTombstone>();
   /** The map whose runs end, as the last life had it. */
   endedMap: string | undefined;
   /** How many lives there were. */
   lives = 0;
 
-  #life: Life | undefined;
-  #jumpedMs = 0;
   #windowMs = 0;
-  // Of the present life, on the common line.
-  #origin = 0;
-  #latest = 0;
   readonly #names = new Map<number, PastMap>();
 
   /** How often the last life wrote activity, ms: what was active may have been so for as long after it was written. */
   get everyMs(): number {
-    return this.#life?.everyMs ?? 0;
+    return this.timeline.life?.everyMs ?? 0;
   }
 
   /** Whether nothing was left. */
@@ -76,27 +58,16 @@ export class Past implements Left {
    *   and `boot`
    */
   end(now: PresentClocks): number {
-    if (this.#life === undefined) return 0;
+    if (this.isEmpty) return 0;
     this.#closeLife();
-    const present = this.presentAt(now);
-    this.#leaveOut(present - this.#latest);
+    const present = this.timeline.presentAt(now);
+    this.#leaveOut(present - this.timeline.latest);
     return -present;
-  }
-
-  /** Instant 0 of the last life, in ms of this past. */
-  get origin(): number {
-    return this.#origin;
-  }
-
-  /** The instant at which the clocks stand like this, in ms of this past; never before its latest. */
-  presentAt(now: PresentClocks): number {
-    return this.#life === undefined ? 0 : this.#latest + this.#gapTo(now);
   }
 
   #play(record: JournalRecord): void {
     const [kind] = record;
-    if (this.#life === undefined && kind !== 'life')
-      throw new TypeError('no record says whose life it belongs to');
+    if (this.isEmpty && kind !== 'life') throw new TypeError('no record says whose life it belongs to');
     switch (kind) {
       case 'set':
         this.#set(record);
@@ -108,41 +79,22 @@ export class Past implements Left {
       case 'used':
         this.#active(kind, record);
         return;
-      case 'end':
-        this.#end(record);
+      case 'end': {
+        const { id, key, generation, endedAt, isOwnId } = this.#owed.end(record);
+        this.#claim(generation);
+        if (isOwnId) this.#remember({ key, generation, id, at: this.timeline.atEpoch(endedAt) });
         return;
+      }
       case 'done':
-        this.endings.delete(obligationKey(text(record[1]), recipientOf(record[2])));
+      case 'failed':
+      case 'dead':
+      case 'late':
+      case 'retry':
+        this.#owed.goOn(kind, record);
         return;
       case 'quiet':
         this.#claim(count(record[1]));
         return;
-      case 'failed': {
-        const [, id, attempts, triedAt, at, recipient] = record;
-        // The life has come that far, though nothing else may have happened since.
-        this.#at(at);
-        const ending = this.#endingOf(id, recipient);
-        const failed = { attempts: count(attempts), triedAt: this.#at(triedAt) };
-        if (ending !== undefined) Object.assign(ending, failed);
-        return;
-      }
-      case 'dead':
-        this.#dead(record);
-        return;
-      case 'late': {
-        const { error, recipient } = letterMore(record[2]);
-        const ending = this.#endingOf(record[1], recipient);
-        if (ending?.letter !== undefined) ending.letter = { ...ending.letter, ambiguous: false, error };
-        return;
-      }
-      case 'retry': {
-        const ending = this.#endingOf(record[1], record[2]);
-        if (ending === undefined) return;
-        ending.letter = undefined;
-        ending.attempts = 0;
-        ending.triedAt = undefined;
-        return;
-      }
       case 'value': {
         const entry = this.#mapAt(record[1]).entries.get(count(record[2]));
         if (entry !== undefined) entry.value = record[3];
@@ -153,7 +105,7 @@ export class Past implements Left {
         return;
       case 'ages': {
         const map = this.#mapAt(record[1]);
-        const ages = pastAgesOf(record, (at) => this.#at(at));
+        const ages = pastAgesOf(record, (at) => this.timeline.at(at));
         // A checkpoint may repeat an older one.
         if (ages.at >= (map.ages?.at ?? ages.at)) map.ages = ages;
         return;
@@ -164,7 +116,7 @@ export class Past implements Left {
           key: knownKey(key),
           generation: count(generation),
           id: text(id),
-          at: this.#at(at),
+          at: this.timeline.at(at),
         };
         this.#remember(tombstone);
         this.#raiseGeneration(tombstone.generation);
@@ -174,9 +126,9 @@ export class Past implements Left {
         this.#windowMs = Math.max(this.#windowMs, instant(record[1]));
         return;
       case 'clock':
-        this.#jumpedMs = instant(record[1]);
+        this.timeline.jumped(instant(record[1]));
         // The life has come that far, though nothing may have happened since.
-        this.#at(record[2]);
+        this.timeline.at(record[2]);
         return;
       case 'map':
         this.#map(record);
@@ -207,17 +159,9 @@ export class Past implements Left {
       everyMs: instant(everyMs),
     };
     // Each file repeats whose life it is.
-    if (this.#life?.id === life.id) return;
-    if (this.#life !== undefined) {
-      this.#closeLife();
-      const before = this.#latest;
-      // Whole ms, as all instants of records: an entry keeps those for less. Later, so that nothing is older than it was.
-      this.#origin = Math.ceil(this.#latest + this.#gapTo(life));
-      this.#latest = this.#origin;
-      this.#leaveOut(this.#origin - before);
-    }
-    this.#life = life;
-    this.#jumpedMs = 0;
+    if (this.timeline.life?.id === life.id) return;
+    this.#closeLife();
+    this.#leaveOut(this.timeline.begin(life));
     this.#names.clear();
     this.lives += 1;
   }
@@ -240,14 +184,6 @@ export class Past implements Left {
     for (const { ages } of this.maps.values()) if (ages !== undefined) ages.at += gapMs;
   }
 
-  #gapTo(next: PresentClocks): number {
-    const { wall, bootId, boot } = this.#life as Life;
-    const lived = this.#latest - this.#origin;
-    const isSameBoot = bootId !== '' && bootId === next.bootId;
-    const elapsed = isSameBoot ? next.boot - boot : next.wall - wall - this.#jumpedMs;
-    return Math.max(0, elapsed - lived);
-  }
-
   #map([, index, name, isEnded, lastGeneration]: JournalRecord): void {
     let map = this.maps.get(text(name));
     if (map === undefined) {
@@ -263,7 +199,7 @@ export class Past implements Left {
   #set(record: JournalRecord): void {
     const map = this.#mapAt(record[1]);
     const generation = count(record[3]);
-    const registeredAt = this.#at(record[4]);
+    const registeredAt = this.timeline.at(record[4]);
     const more: EntryMore = record[5] === undefined ? {} : members(record[5]);
     if (generation > map.lastGeneration) map.lastGeneration = generation;
     if (more.c !== undefined && more.c !== 1)
@@ -273,9 +209,9 @@ export class Past implements Left {
       key: knownKey(record[2]),
       generation,
       registeredAt,
-      lastActiveAt: more.a === undefined ? registeredAt : this.#at(more.a),
-      usedAt: more.u === undefined ? undefined : this.#at(more.u),
-      lifeId: isOfEnded ? (this.#life as Life).id : undefined,
+      lastActiveAt: more.a === undefined ? registeredAt : this.timeline.at(more.a),
+      usedAt: more.u === undefined ? undefined : this.timeline.at(more.u),
+      lifeId: isOfEnded ? this.timeline.life?.id : undefined,
       ownId: isOfEnded && more.i !== undefined ? text(more.i) : undefined,
       claimed: more.c === 1,
       value: more.v,
@@ -291,7 +227,7 @@ export class Past implements Left {
 
   #active(kind: 'active' | 'used', record: JournalRecord): void {
     const { entries } = this.#mapAt(record[1]);
-    const at = this.#at(record[2]);
+    const at = this.timeline.at(record[2]);
     for (let index = 3; index < record.length; index += 1) {
       const entry = entries.get(count(record[index]));
       if (entry === undefined) continue;
@@ -307,46 +243,6 @@ export class Past implements Left {
       entry.life = this.lives;
       entry.absentMs = 0;
     }
-  }
-
-  #end([, given, json, reason, ended, age, idle, more]: JournalRecord): void {
-    const generation = count(given);
-    const endedAt = instant(ended);
-    const { i, v, d, n, k, t, r }: Partial<EndMore> = members(more);
-    this.#claim(generation);
-    const id = text(i);
-    const key = knownKey(json);
-    if (k === 1) this.#remember({ key, generation, id, at: this.#atEpoch(endedAt) });
-    const ending = {
-      id,
-      key,
-      generation,
-      reason: text(reason),
-      registeredAt: endedAt - instant(age),
-      lastActiveAt: endedAt - instant(idle),
-      endedAt,
-      value: v,
-      detail: d,
-      isOwnId: k === 1,
-    };
-    const attempts = n === undefined ? 0 : count(n);
-    const triedAt = t === undefined ? undefined : this.#at(t);
-    for (const recipient of r === undefined ? [defaultRecipient] : list(r).map(text)) {
-      const place = obligationKey(id, recipient);
-      // A checkpoint repeats it; what has become of it since stays.
-      const known = this.endings.get(place);
-      this.endings.set(place, {
-        ...ending,
-        recipient,
-        attempts: Math.max(known?.attempts ?? 0, attempts),
-        triedAt: known?.triedAt ?? triedAt,
-        letter: known?.letter,
-      });
-    }
-  }
-
-  #endingOf(id: unknown, recipient: unknown): PastEnding | undefined {
-    return this.endings.get(obligationKey(text(id), recipientOf(recipient)));
   }
 
   /** The youngest comes last; one that is only repeated stays where it is. */
@@ -368,51 +264,11 @@ export class Past implements Left {
     if (map !== undefined && generation > map.lastGeneration) map.lastGeneration = generation;
   }
 
-  #dead([, id, cause, attempts, ambiguous, at, diedAt, more]: JournalRecord): void {
-    const { error, recipient } = letterMore(more);
-    const ending = this.#endingOf(id, recipient);
-    const counted = count(attempts);
-    const letter: PastLetter = {
-      cause: text(cause) as DeadLetter['cause'],
-      ambiguous: flag(ambiguous),
-      at: instant(at),
-      diedAt: this.#at(diedAt),
-      error,
-    };
-    if (ending === undefined) return;
-    // Letters stand in the order of their deaths: the oldest goes first when there are too many.
-    const place = obligationKey(ending.id, ending.recipient);
-    this.endings.delete(place);
-    this.endings.set(place, ending);
-    ending.attempts = counted;
-    ending.letter = letter;
-  }
-
   #mapAt(index: unknown): PastMap {
     const map = this.#names.get(index as number);
     if (map === undefined) throw new TypeError(`there is no map of the index ${describe(index)}`);
     return map;
   }
-
-  /** An epoch instant by the wall clock of the life whose records are being played, on the common line. */
-  #atEpoch(epoch: number): number {
-    return this.#origin + epoch - (this.#life as Life).wall - this.#jumpedMs;
-  }
-
-  /** An instant of the life whose records are being played, on the common line. */
-  #at(given: unknown): number {
-    const at = this.#origin + instant(given);
-    if (at > this.#latest) this.#latest = at;
-    return at;
-  }
-}
-
-/** Who is meant by a record that names nobody is the only one there mostly is. */
-const recipientOf = (name: unknown): string => (name === undefined ? defaultRecipient : text(name));
-
-function letterMore(more: unknown): { readonly error: string | undefined; readonly recipient: unknown } {
-  const { e, r }: LetterMore = more === undefined ? {} : members(more);
-  return { error: e === undefined ? undefined : text(e), recipient: r };
 }
 
 function damaged(record: JournalRecord, cause: unknown): RecordError {

@@ -8,7 +8,8 @@ import type { Absences } from './absences.js';
 import type { JournalRecord, Portion, Successor } from './journal.js';
 import type { PastEnding, PastEntry } from './left.js';
 import { carriedRecords } from './live-records.js';
-import { Past, type PresentClocks } from './past.js';
+import { Past } from './past.js';
+import type { PresentClocks } from './past-timeline.js';
 import type { Recorder } from './recorder.js';
 import { doneRecord, quietRecord } from './records.js';
 
@@ -174,7 +175,7 @@ export class Succession implements Successor {
   #instantsOf(past: Past): Instants {
     const { timeline } = this.#host.engine;
     const now = this.#host.clocks();
-    const presentAt = past.presentAt(now);
+    const presentAt = past.timeline.presentAt(now);
     const monotonicNow = timeline.now();
     const ago = (at: number): number => Math.max(0, presentAt - at);
     return {

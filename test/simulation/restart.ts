@@ -42,7 +42,7 @@ async function restartFromJournal(simulation: Simulation, gone: SimulatedProcess
 function examine(simulation: Simulation, past: Past, gone: SimulatedProcess): Legacy {
   const { time, findings, scenario } = simulation;
   const clocks = simulation.clocks();
-  const presentAt = past.presentAt(clocks);
+  const presentAt = past.timeline.presentAt(clocks);
   const worldAt = (instant: number): number => time.now - (presentAt - instant);
   const errorMs = past.isEmpty ? 0 : checkClocks(simulation, past, presentAt);
   if (!gone.wasRobbed) {
@@ -66,7 +66,7 @@ function examine(simulation: Simulation, past: Past, gone: SimulatedProcess): Le
 function checkClocks({ time, findings, volume }: Simulation, past: Past, presentAt: number): number {
   const { startedAt, wall, bootId, jumpedMs } = volume.lastLife;
   const realMs = time.now - startedAt;
-  const countedMs = presentAt - past.origin;
+  const countedMs = presentAt - past.timeline.origin;
   const isSameBoot = bootId !== '' && bootId === `boot ${time.boots}`;
   const rightMs = isSameBoot ? realMs : time.wall() - wall - jumpedMs;
   // A process has lived as long as it was heard of, whatever the wall clock says.
@@ -134,7 +134,7 @@ async function restartFromSnapshot(
     if (whole !== undefined && !isDead) {
       const past = pastOf(whole);
       const clocks = simulation.clocks();
-      const presentAt = past.presentAt(clocks);
+      const presentAt = past.timeline.presentAt(clocks);
       past.end(clocks);
       const legacy = legacyOf(past, (instant) => time.now - (presentAt - instant), time.now);
       simulation.inherit(legacy, () => registry.restore(structuredClone(whole)));

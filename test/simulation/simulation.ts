@@ -1,5 +1,5 @@
 import type { Registry } from '../../src/registry/registry.js';
-import type { PresentClocks } from '../../src/restart/past.js';
+import type { PresentClocks } from '../../src/restart/past-timeline.js';
 import { pastOf } from '../../src/restart/snapshot.js';
 import type { Hold } from '../../src/sweeping/holds.js';
 import { smallOperations } from './acts.js';
@@ -469,7 +469,7 @@ export class Simulation {
     const { past } = volume;
     // One that has said nothing yet has left everything as it was.
     if (journal?.hasWritten !== true) return;
-    const worldAt = (at: number): number => startedAt + at - past.origin;
+    const worldAt = (at: number): number => startedAt + at - past.timeline.origin;
     compareWithJournal({ model, past, worldAt, now: time.now, findings }, this.scenario.sweepEveryMs);
     const { jumpedMs } = volume.lastLife;
     findings.check(

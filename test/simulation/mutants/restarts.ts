@@ -16,15 +16,15 @@ export const restartMutants: readonly Mutant[] = [
   },
   {
     name: 'between two lives of one boot the wall clock counts',
-    file: 'restart/past.ts',
-    find: "const isSameBoot = bootId !== '' && bootId === next.bootId;",
-    replace: 'const isSameBoot = bootId === next.boot;',
+    file: 'restart/past-timeline.ts',
+    find: "const isSameBoot = bootId !== '' && bootId === now.bootId;",
+    replace: 'const isSameBoot = bootId === now.boot;',
   },
   {
     name: 'between two lives time may go back',
-    file: 'restart/past.ts',
-    find: 'return Math.max(0, elapsed - lived);',
-    replace: 'return elapsed - lived;',
+    file: 'restart/past-timeline.ts',
+    find: 'return this.#latest + Math.max(0, elapsed - lived);',
+    replace: 'return this.#latest + elapsed - lived;',
   },
   {
     name: 'a second snapshot is restored',
@@ -34,9 +34,9 @@ export const restartMutants: readonly Mutant[] = [
   },
   {
     name: 'dead letters come back in the order of their endings',
-    file: 'restart/past.ts',
-    find: `    this.endings.delete(place);
-    this.endings.set(place, ending);`,
+    file: 'restart/past-endings.ts',
+    find: `    this.byShare.delete(share);
+    this.byShare.set(share, ending);`,
     replace: '',
   },
   {
