@@ -1,4 +1,4 @@
-import { MapsweepError } from '../errors.js';
+import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { type Clock, systemClock } from '../time/clock.js';
 import { Slices } from '../time/slices.js';
 import type { Journal } from './journal.js';
@@ -100,6 +100,19 @@ export async function openInSlices(
     throw unreadable(journal, error);
   }
   return new OpenJournal(journal, past, use);
+}
+
+/** Refuses a journal with runs of another map that are open or have ends to deliver. @throws `ERR_INVALID_OPTION` */
+export function assertSameMap({ journal, past }: TakenJournal, own: string | undefined): void {
+  const { endedMap: its, maps, endings } = past;
+  if (own === undefined || its === undefined || its === own) return;
+  const isOpen = [...(maps.get(its)?.entries.values() ?? [])].some(({ claimed }) => !claimed);
+  if (!isOpen && endings.size === 0) return;
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `persistTo: the journal '${journal.name}' holds endings of '${its}', this registry announces those of '${own}'. ` +
+      'Move it away to start without it',
+  );
 }
 
 /** Says which journal cannot be read, and what to do; what the journal itself has found says so already. */

@@ -1,8 +1,15 @@
+import type { Timeline } from '../time/timeline.js';
 import { instant } from './record-fields.js';
 import type { Life } from './records.js';
 
 /** The clocks as they stand now, to be held against those of the last life. */
 export type PresentClocks = Omit<Life, 'id' | 'everyMs'>;
+
+/** Reads them. */
+export function presentClocks({ clock }: Timeline): PresentClocks {
+  const boot = clock.boot?.();
+  return { wall: clock.now(), bootId: boot?.id ?? '', boot: boot?.at ?? 0 };
+}
 
 /**
  * The one line on which the instants of all lives stand, ms: each life counts them from one of its own. The time between

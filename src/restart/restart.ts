@@ -2,23 +2,19 @@ import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
-import { takeAttempts } from '../endings/left-attempts.js';
-import type { NotifierState } from '../endings/notifier.js';
 import type { RunIds } from '../endings/run-ids.js';
-import { MapsweepError, MapsweepTypeError } from '../errors.js';
+import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
-import { shownKey } from '../events/shown.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { detached } from '../time/async-context.js';
-import { Carried } from './carried.js';
+import { Inheritance } from './inheritance.js';
 import type { Journal } from './journal.js';
-import type { Left, PastEnding, PastLetter } from './left.js';
+import type { Left } from './left.js';
 import type { LiveParts } from './live-records.js';
 import { MapNames } from './map-names.js';
-import type { OpenJournal, TakenJournal } from './open-journal.js';
+import { assertSameMap, type OpenJournal, type TakenJournal } from './open-journal.js';
 import type { Past } from './past.js';
-import type { PresentClocks } from './past-timeline.js';
+import { presentClocks } from './past-timeline.js';
 import { RecordEncoder } from './record-encoder.js';
 import { Recorder } from './recorder.js';
 import { lifeRecord, windowRecord } from './records.js';
@@ -58,8 +54,7 @@ export class Restart {
   readonly #encoder: RecordEncoder;
   #journal: Journal | undefined;
   #past: Past | undefined;
-  // Endings of earlier lives that nobody is told of in this one.
-  readonly #carried = new Carried();
+  readonly #inheritance: Inheritance;
   #restored: number | undefined;
   /** What has to be added to an instant of the past that was taken over last, to have it in the monotonic time of this life. */
   #shift = 0;
@@ -75,16 +70,25 @@ export class Restart {
     this.#endedMap = host.endedMap;
     const { engine } = host;
     this.#encoder = this.#newEncoder(false);
-    this.restoration = new Restoration({
+    const shared = {
       engine,
-      restoreWindowMs: host.restoreWindowMs,
-      hasOwnIds: host.ids !== undefined,
       endings: host.endings,
       mayConclude: () => this.#mayConclude(),
+      recorder: () => this.recorder,
+      keepPastValue: (event: EndedEvent, value: unknown) => this.#keepPastValue(event, value),
+    };
+    this.restoration = new Restoration({
+      ...shared,
+      restoreWindowMs: host.restoreWindowMs,
+      hasOwnIds: host.ids !== undefined,
       asksSettled: host.asksSettled,
       isSettled: host.isSettled,
-      recorder: () => this.recorder,
-      keepPastValue: (event, value) => this.#keepPastValue(event, value),
+    });
+    this.#inheritance = new Inheritance({
+      ...shared,
+      absences: this.restoration.absences,
+      endedMap: () => this.#endedMap,
+      deliveries: host.deliveries,
     });
     if (open === undefined) return;
     const taken = open.take();
@@ -128,7 +132,7 @@ export class Restart {
     const past = this.#past;
     this.#past = undefined;
     if (past !== undefined && !past.isEmpty) {
-      this.#takeEndings(this.#shifted(past.endings.values()));
+      this.#inheritance.take(past.endings.values(), this.#shift);
       if (past.lives >= mostLives) this.recorder?.writer.checkpoint();
     }
     this.#join();
@@ -149,7 +153,10 @@ export class Restart {
     this.#host.engine.timeline.compareClocks();
     this.#encoder.origin = this.#host.engine.timeline.now();
     // Nothing in it is late: its activity is as of now.
-    const preamble = [lifeRecord({ id: this.lifeId, everyMs: 0, ...this.#clocks() }), ...names.records()];
+    const preamble = [
+      lifeRecord({ id: this.lifeId, everyMs: 0, ...presentClocks(this.#host.engine.timeline) }),
+      ...names.records(),
+    ];
     const { windowMs } = this.restoration;
     if (windowMs !== undefined) preamble.push(windowRecord(Math.floor(windowMs)));
     return takeSnapshot(preamble, { ...this.#liveParts(), recorders, encoder: this.#encoder, indexOf });
@@ -184,7 +191,7 @@ export class Restart {
     // The journal knows nothing of it: what comes back at once is written in full.
     this.recorder?.writer.checkpoint();
     for (const tracker of this.#host.engine.trackers.values()) this.expect(tracker);
-    this.#takeEndings(this.#shifted(past.endings.values()));
+    this.#inheritance.take(past.endings.values(), this.#shift);
   }
 
   /** Leaves what is awaited to the next life. */
@@ -204,18 +211,11 @@ export class Restart {
 
   #takeEntries(past: Past, isRecorded: boolean): void {
     const at = this.#host.engine.timeline.now();
-    const shift = at + past.end(this.#clocks());
+    const shift = at + past.end(presentClocks(this.#host.engine.timeline));
     this.#shift = shift;
     this.restoration.take(past, { at, shift, lateMs: past.everyMs, isRecorded });
     this.recorder?.nameMaps(this.restoration.mapNames);
     this.#rememberEnded(past, shift);
-  }
-
-  /** The clocks that compare with those of another life. */
-  #clocks(): PresentClocks {
-    const { clock } = this.#host.engine.timeline;
-    const boot = clock.boot?.();
-    return { wall: clock.now(), bootId: boot?.id ?? '', boot: boot?.at ?? 0 };
   }
 
   #rememberEnded(past: Left, shift: number): void {
@@ -223,81 +223,6 @@ export class Restart {
     for (const { id, key, generation, at } of past.tombstones.values()) {
       this.#host.ids?.remember(id, { key, generation, at: Math.min(at + shift, timeline.now()) });
     }
-  }
-
-  /** Makes instants of this life of those of an earlier one. */
-  *#shifted(endings: Iterable<PastEnding>): Generator<PastEnding> {
-    for (const ending of endings) {
-      const { letter } = ending;
-      if (ending.triedAt !== undefined) ending.triedAt += this.#shift;
-      if (letter !== undefined) ending.letter = { ...letter, diedAt: letter.diedAt + this.#shift };
-      yield ending;
-    }
-  }
-
-  /** Goes on with endings that an earlier life has claimed, or another owner. */
-  #takeEndings(endings: Iterable<PastEnding>): void {
-    const deliveries = this.#mayConclude() ? this.#host.deliveries() : undefined;
-    const states = new Map<string, NotifierState<unknown, unknown>>();
-    const events = new Map<string, EndedEvent>();
-    const journal = this.recorder?.journalName;
-    const unknown = new Map<string, number>();
-    const left = deliveries === undefined || journal === undefined ? [] : takeAttempts(journal);
-    const outcomeOf = (of: string, owed: string): Promise<unknown> | undefined =>
-      left.find(({ recipient, id }) => recipient === of && id === owed)?.outcome;
-    for (const ending of endings) {
-      const { id, recipient, attempts } = ending;
-      if (deliveries?.of(recipient) === undefined) {
-        this.#carried.add(ending);
-        unknown.set(recipient, (unknown.get(recipient) ?? 0) + 1);
-        continue;
-      }
-      const state = states.get(recipient) ?? { pending: [], deadLetters: [] };
-      states.set(recipient, state);
-      // One object for an ending, whoever is told of it.
-      const event = events.get(id) ?? this.#eventOf(ending);
-      if (deliveries.recipients.length > 1) events.set(id, event);
-      if (ending.letter === undefined)
-        state.pending.push({ event, attempts, triedAt: ending.triedAt, left: outcomeOf(recipient, id) });
-      else state.deadLetters.push(letterOf(ending, ending.letter, event));
-    }
-    for (const [recipient, state] of states) deliveries?.of(recipient)?.import(state);
-    if (deliveries !== undefined) this.#sayUnknown(unknown);
-  }
-
-  /** Says who has to be told and is not there, and of how many that have just come. */
-  #sayUnknown(counts: ReadonlyMap<string, number>): void {
-    const { failures } = this.#host.engine;
-    for (const [recipient, count] of counts) {
-      const error = new MapsweepError(
-        'ERR_UNKNOWN_RECIPIENT',
-        `${count} ${count === 1 ? 'ending is' : 'endings are'} owed to the recipient ${shownKey(recipient)}, ` +
-          'which ended.deliver does not have: left open for a life that has it',
-      );
-      // Whoever listens does so when the registry is there.
-      detached(() =>
-        Promise.resolve().then(() => failures.report(this.#endedMap ?? '', 'deliver', undefined, error)),
-      );
-    }
-  }
-
-  #eventOf(ending: PastEnding): EndedEvent {
-    const { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value: json, detail } = ending;
-    const tracker = this.#host.endings()?.tracker;
-    const value = tracker === undefined ? json : this.restoration.absences.valueOf(tracker, json, key);
-    const event: EndedEvent = {
-      id,
-      key,
-      generation,
-      reason,
-      registeredAt,
-      lastActiveAt,
-      endedAt,
-      value,
-      detail,
-    };
-    this.#keepPastValue(event, json);
-    return event;
   }
 
   #keepPastValue(event: EndedEvent, json: unknown): void {
@@ -318,9 +243,7 @@ export class Restart {
         endings,
         deliveries,
         mayConclude: () => this.#mayConclude(),
-        clocks: () => this.#clocks(),
-        deliver: (taken) => this.#takeEndings(taken),
-        forfeitCarried: (id, recipient) => this.#carried.forfeit(id, recipient),
+        inheritance: this.#inheritance,
         failed: (error) => this.#failed(error, false),
       }),
     );
@@ -347,7 +270,7 @@ export class Restart {
       endings: this.#host.endings(),
       deliveries: this.#host.deliveries(),
       absent: this.restoration.absences,
-      carried: this.#carried,
+      carried: this.#inheritance.carried,
     };
   }
 
@@ -368,7 +291,7 @@ export class Restart {
         failed: (error, isFinal) => this.#failed(error, isFinal),
       },
       journal,
-      { id: this.lifeId, everyMs: engine.sweepEveryMs, ...this.#clocks() },
+      { id: this.lifeId, everyMs: engine.sweepEveryMs, ...presentClocks(engine.timeline) },
     );
   }
 
@@ -387,26 +310,4 @@ export class Restart {
       failures: engine.failures,
     });
   }
-}
-
-function letterOf(
-  { id, recipient, attempts }: PastEnding,
-  { cause, ambiguous, at, diedAt, error: text }: PastLetter,
-  event: EndedEvent,
-): NotifierState<unknown, unknown>['deadLetters'][number] {
-  const error = text === undefined ? undefined : new MapsweepError('ERR_RESTORED', text);
-  return { letter: { id, recipient, event, attempts, error, ambiguous, at, cause }, diedAt };
-}
-
-/** A journal with runs of another map than the registry's own, that are open or whose ends are not delivered, is refused. */
-function assertSameMap({ journal, past }: TakenJournal, own: string | undefined): void {
-  const { endedMap: its, maps, endings } = past;
-  if (own === undefined || its === undefined || its === own) return;
-  const isOpen = [...(maps.get(its)?.entries.values() ?? [])].some(({ claimed }) => !claimed);
-  if (!isOpen && endings.size === 0) return;
-  throw new MapsweepTypeError(
-    'ERR_INVALID_OPTION',
-    `persistTo: the journal '${journal.name}' holds endings of '${its}', this registry announces those of '${own}'. ` +
-      'Move it away to start without it',
-  );
 }

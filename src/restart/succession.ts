@@ -5,11 +5,12 @@ import { MapsweepError } from '../errors.js';
 import type { Engine } from '../sweeping/engine.js';
 import { Slices } from '../time/slices.js';
 import type { Absences } from './absences.js';
+import type { Inheritance } from './inheritance.js';
 import type { JournalRecord, Portion, Successor } from './journal.js';
 import type { PastEnding, PastEntry } from './left.js';
 import { carriedRecords } from './live-records.js';
 import { Past } from './past.js';
-import type { PresentClocks } from './past-timeline.js';
+import { presentClocks } from './past-timeline.js';
 import type { Recorder } from './recorder.js';
 import { doneRecord, quietRecord } from './records.js';
 
@@ -24,15 +25,11 @@ export interface SuccessionHost {
   readonly engine: Engine;
   readonly recorder: Recorder;
   readonly absences: Absences;
+  readonly inheritance: Inheritance;
   endings(): Endings | undefined;
   deliveries(): Deliveries | undefined;
   /** Whether runs may be ended here that nobody ends: not so if this life only observes, or has nobody to tell. */
   mayConclude(): boolean;
-  clocks(): PresentClocks;
-  /** Goes on with endings that somebody else has claimed. */
-  deliver(endings: readonly PastEnding[]): void;
-  /** Another process owes an ending that is kept here for a later life. Returns `false` if it is not. */
-  forfeitCarried(id: string, recipient: string): boolean;
   failed(error: unknown): void;
 }
 
@@ -102,7 +99,8 @@ export class Succession implements Successor {
     for (const [id, recipient] of shares) {
       // Its ending may not be written yet: nobody must deliver that in the next life.
       const isOwed =
-        this.#host.deliveries()?.forfeit(id, recipient) || this.#host.forfeitCarried(id, recipient);
+        this.#host.deliveries()?.forfeit(id, recipient) ||
+        this.#host.inheritance.carried.forfeit(id, recipient);
       if (isOwed) this.#host.recorder.done(id, recipient);
       if (slices.isOver()) await slices.giveWay();
     }
@@ -139,7 +137,15 @@ export class Succession implements Successor {
       if (generation !== foreign) settled.push(quietRecord(generation));
       settled.push(doneRecord(ending.id, ending.recipient));
     }
-    return { taken, settled, accept: () => this.#host.deliver(owed.map(({ ending }) => ending)) };
+    return {
+      taken,
+      settled,
+      accept: () =>
+        this.#host.inheritance.take(
+          owed.map(({ ending }) => ending),
+          0,
+        ),
+    };
   }
 
   /** Endings first: of a run that has one, no other is made. */
@@ -174,7 +180,7 @@ export class Succession implements Successor {
   /** Makes instants of this life of those of a past that ends now. */
   #instantsOf(past: Past): Instants {
     const { timeline } = this.#host.engine;
-    const now = this.#host.clocks();
+    const now = presentClocks(timeline);
     const presentAt = past.timeline.presentAt(now);
     const monotonicNow = timeline.now();
     const ago = (at: number): number => Math.max(0, presentAt - at);

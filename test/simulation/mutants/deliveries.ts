@@ -80,7 +80,7 @@ export const deliveryMutants: readonly Mutant[] = [
   },
   {
     name: 'a restart forgets since when a delivery has been tried',
-    file: 'restart/restart.ts',
+    file: 'restart/inheritance.ts',
     find: 'state.pending.push({ event, attempts, triedAt: ending.triedAt,',
     replace: 'state.pending.push({ event, attempts,',
   },
@@ -133,9 +133,9 @@ export const deliveryMutants: readonly Mutant[] = [
   },
   {
     name: 'a dead letter is as young as the life that has it',
-    file: 'restart/restart.ts',
-    find: 'ending.letter = { ...letter, diedAt: letter.diedAt + this.#shift };',
-    replace: 'ending.letter = { ...letter, diedAt: this.#host.engine.timeline.now() };',
+    file: 'restart/inheritance.ts',
+    find: 'push(letterOf(ending, ending.letter, event));',
+    replace: 'push({ ...letterOf(ending, ending.letter, event), diedAt: this.#host.engine.timeline.now() });',
   },
   {
     name: 'only the first recipient is told',

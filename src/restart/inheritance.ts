@@ -1,0 +1,103 @@
+import type { Deliveries } from '../endings/deliveries.js';
+import { takeAttempts } from '../endings/left-attempts.js';
+import type { NotifierState } from '../endings/notifier.js';
+import { MapsweepError } from '../errors.js';
+import type { EndedEvent } from '../events/ended-event.js';
+import { shownKey } from '../events/shown.js';
+import { detached } from '../time/async-context.js';
+import type { Absences, AbsencesHost } from './absences.js';
+import { Carried } from './carried.js';
+import type { PastEnding, PastLetter } from './left.js';
+
+/** What an inheritance has to know of the registry. */
+export interface InheritanceHost extends Omit<AbsencesHost, 'hasOwnIds' | 'allBack'> {
+  readonly absences: Absences;
+  /** The map whose runs end, in this life or else in the one before. */
+  endedMap(): string | undefined;
+  deliveries(): Deliveries | undefined;
+}
+
+/**
+ * Endings that an earlier life has claimed, or another owner. This life goes on telling of them, and keeps those that are
+ * owed to a recipient whom it does not have.
+ */
+export class Inheritance {
+  /** Those of which nobody is told in this life. */
+  readonly carried = new Carried();
+  readonly #host: InheritanceHost;
+
+  constructor(host: InheritanceHost) {
+    this.#host = host;
+  }
+
+  /** Goes on with them. @param shift what has to be added to their instants to have monotonic ms of this life */
+  take(endings: Iterable<PastEnding>, shift: number): void {
+    const deliveries = this.#host.mayConclude() ? this.#host.deliveries() : undefined;
+    const states = new Map<string, NotifierState<unknown, unknown>>();
+    const events = new Map<string, EndedEvent>();
+    const journal = this.#host.recorder()?.journalName;
+    const unknown = new Map<string, number>();
+    const left = deliveries === undefined || journal === undefined ? [] : takeAttempts(journal);
+    const outcomeOf = (of: string, owed: string): Promise<unknown> | undefined =>
+      left.find(({ recipient, id }) => recipient === of && id === owed)?.outcome;
+    for (const ending of endings) {
+      moveBy(shift, ending);
+      const { id, recipient, attempts } = ending;
+      if (deliveries?.of(recipient) === undefined) {
+        this.carried.add(ending);
+        unknown.set(recipient, (unknown.get(recipient) ?? 0) + 1);
+        continue;
+      }
+      const state = states.get(recipient) ?? { pending: [], deadLetters: [] };
+      states.set(recipient, state);
+      // One object for an ending, whoever is told of it.
+      const event = events.get(id) ?? this.#eventOf(ending);
+      if (deliveries.recipients.length > 1) events.set(id, event);
+      if (ending.letter === undefined)
+        state.pending.push({ event, attempts, triedAt: ending.triedAt, left: outcomeOf(recipient, id) });
+      else state.deadLetters.push(letterOf(ending, ending.letter, event));
+    }
+    for (const [recipient, state] of states) deliveries?.of(recipient)?.import(state);
+    if (deliveries !== undefined) this.#sayUnknown(unknown);
+  }
+
+  /** Says who has to be told and is not there, and of how many that have just come. */
+  #sayUnknown(counts: ReadonlyMap<string, number>): void {
+    const { engine, endedMap } = this.#host;
+    for (const [recipient, count] of counts) {
+      const error = new MapsweepError(
+        'ERR_UNKNOWN_RECIPIENT',
+        `${count} ${count === 1 ? 'ending is' : 'endings are'} owed to the recipient ${shownKey(recipient)}, ` +
+          'which ended.deliver does not have: left open for a life that has it',
+      );
+      // Whoever listens does so when the registry is there.
+      detached(() =>
+        Promise.resolve().then(() => engine.failures.report(endedMap() ?? '', 'deliver', undefined, error)),
+      );
+    }
+  }
+
+  #eventOf(ending: PastEnding): EndedEvent {
+    const { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value: json, detail } = ending;
+    const tracker = this.#host.endings()?.tracker;
+    const value = tracker === undefined ? json : this.#host.absences.valueOf(tracker, json, key);
+    const event = { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
+    this.#host.keepPastValue(event, json);
+    return event;
+  }
+}
+
+function moveBy(ms: number, ending: PastEnding): void {
+  const { letter } = ending;
+  if (ending.triedAt !== undefined) ending.triedAt += ms;
+  if (letter !== undefined) ending.letter = { ...letter, diedAt: letter.diedAt + ms };
+}
+
+function letterOf(
+  { id, recipient, attempts }: PastEnding,
+  { cause, ambiguous, at, diedAt, error: text }: PastLetter,
+  event: EndedEvent,
+): NotifierState<unknown, unknown>['deadLetters'][number] {
+  const error = text === undefined ? undefined : new MapsweepError('ERR_RESTORED', text);
+  return { letter: { id, recipient, event, attempts, error, ambiguous, at, cause }, diedAt };
+}
