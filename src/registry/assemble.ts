@@ -111,7 +111,8 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     weights,
     endings: undefined,
     tombstones,
-    deliveries: ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.recorder) : undefined,
+    deliveries:
+      ended && ended.deliver.size > 0 ? new Deliveries(engine, ended, restart.recorder?.endings) : undefined,
     restart,
     lines,
     memory: undefined,
@@ -126,7 +127,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
         lifeId: restart.lifeId,
         ids,
         obliged: (event) => restart.obliged(event),
-        settledSilently: (run) => restart.recorder?.quiet(run),
+        settledSilently: (run) => restart.recorder?.endings.quiet(run),
         announce: (event) => engine.bus.emit('ended', event),
         absent: restart.restoration.absences,
       });

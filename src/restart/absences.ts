@@ -102,7 +102,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     if (entry.claimed) return 'duplicate';
     const run = claim(entry);
     endings.rememberAbsent(run);
-    this.#host.recorder()?.quiet(run);
+    this.#host.recorder()?.endings.quiet(run);
     return 'settled';
   }
 
@@ -119,7 +119,7 @@ export class Absences implements AbsentRuns, AbsentParts {
       if (entry.id === undefined || entry.claimed || !generations.has(entry.generation)) continue;
       const run = claim(entry);
       endings.rememberAbsent(run);
-      this.#host.recorder()?.quiet(run);
+      this.#host.recorder()?.endings.quiet(run);
     }
   }
 

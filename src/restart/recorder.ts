@@ -1,9 +1,4 @@
-import type { Deliveries } from '../endings/deliveries.js';
-import type { EndedRun, Endings } from '../endings/endings.js';
-import type { ObligationLog } from '../endings/notifier-options.js';
-import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
-import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { isFulfilledBy } from '../time/by-deadline.js';
 import { Slices } from '../time/slices.js';
@@ -11,6 +6,7 @@ import { TimerQueue } from '../time/timer-queue.js';
 import { ActivityNote } from './activity-notes.js';
 import { Compaction } from './compaction.js';
 import { DeliveryGate } from './delivery-gate.js';
+import { EndingRecorder, type EndingRecorderHost } from './ending-recorder.js';
 import type { Journal } from './journal.js';
 import { JournalWriter } from './journal-writer.js';
 import { type LiveParts, liveRecords } from './live-records.js';
@@ -23,14 +19,10 @@ import * as records from './records.js';
 import type { Utterance } from './utterance-queue.js';
 
 /** What the recorder has to know of the registry. */
-export interface RecorderHost {
-  readonly engine: Engine;
-  readonly encoder: RecordEncoder;
+export interface RecorderHost extends EndingRecorderHost {
   readonly use: JournalUse;
   /** The map whose runs end, in this life or else in the one before. */
   readonly endedMap: string | undefined;
-  endings(): Endings | undefined;
-  deliveries(): Deliveries | undefined;
   liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'>;
   /** How long what earlier lives left has been awaited in this one, ms of running time; `undefined` if nothing is. */
   windowMs(): number | undefined;
@@ -43,10 +35,11 @@ export interface RecorderHost {
 }
 
 /** Writes down, as it happens, what has to survive a restart. */
-export class Recorder implements ObligationLog {
+export class Recorder {
   readonly writer: JournalWriter;
   readonly encoder: RecordEncoder;
   readonly gate: DeliveryGate;
+  readonly endings: EndingRecorder;
   readonly #host: RecorderHost;
   readonly #journal: Journal;
   readonly #life: Life;
@@ -56,8 +49,6 @@ export class Recorder implements ObligationLog {
   readonly #recorders = new Map<Tracker, MapRecorder>();
   // Maps that are tracked no more, and how much had been said by then: what is on its way is of their names.
   readonly #parted = new Map<string, number>();
-  // Claimed endings that were written before their entry, and have not been handed over yet.
-  readonly #concluded = new Set<EndedEvent>();
   #jumpedMs = 0;
   #toldWindowMs = 0;
   #interval = 1;
@@ -102,6 +93,7 @@ export class Recorder implements ObligationLog {
       maxWaitMs,
       (id) => host.deliveries()?.start(id),
     );
+    this.endings = new EndingRecorder(host, this.writer, this.gate);
     this.#names = new MapNames({
       endedMap: host.endedMap,
       lastGenerationOf: host.lastGenerationOf,
@@ -134,10 +126,7 @@ export class Recorder implements ObligationLog {
         const endings = this.#host.endings();
         return endings?.tracker === tracker ? endings : undefined;
       },
-      conclude: (event) => {
-        this.#concluded.add(event);
-        this.#conclude(event);
-      },
+      conclude: (event) => this.endings.conclude(event),
       interval: () => this.#interval,
       now: () => this.encoder.instant(this.#host.engine.timeline.now()),
     });
@@ -168,60 +157,12 @@ export class Recorder implements ObligationLog {
     if (endings?.tracker !== tracker || !endings.isClaimed(slot)) return;
     const { stamps } = tracker;
     const generation = stamps.generation[slot] as number;
-    this.quiet({ key: stamps.keyOf(slot), id: endings.idOf(slot), generation });
+    this.endings.quiet({ key: stamps.keyOf(slot), id: endings.idOf(slot), generation });
   }
 
   /** An entry of an earlier life is awaited no more. */
   forgotten(map: string, generation: number): void {
     this.writer.say(records.entriesRecord('left', this.#names.indexOf(map), [generation]));
-  }
-
-  /** A run has ended: it is delivered once that is written, if anybody is to be told. */
-  ended(event: EndedEvent): void {
-    if (!this.#concluded.delete(event)) this.#conclude(event);
-    if (this.#host.deliveries() !== undefined) this.gate.hold(event.id, this.writer.saidCount);
-  }
-
-  /** A run has ended, and nobody has to be told. */
-  quiet({ key, id, generation }: EndedRun): void {
-    this.settled(generation);
-    const { ids } = this.#host.endings() ?? {};
-    if (ids === undefined || !ids.hasEnded(id)) return;
-    const tombstone = this.encoder.tombstone(id, { key, generation, at: this.#host.engine.timeline.now() });
-    if (tombstone !== undefined) this.writer.say(tombstone);
-  }
-
-  /** A registration is no run of its own any more, and there is nothing else to be known of it. */
-  settled(generation: number): void {
-    this.writer.say(records.quietRecord(generation));
-  }
-
-  attempted(id: string, recipient: string, attempts: number, triedAt: number): void {
-    const since = this.encoder.instant(triedAt);
-    const at = this.encoder.instant(this.#host.engine.timeline.now());
-    this.writer.say(records.failedRecord(id, recipient, attempts, since, at));
-  }
-
-  done(id: string, recipient: string): void {
-    this.writer.say(records.doneRecord(id, recipient));
-  }
-
-  dead(letter: DeadLetter, diedAt: number): void {
-    this.writer.say(records.deadRecord(letter, this.encoder.instant(diedAt)));
-  }
-
-  failedLate(letter: DeadLetter): void {
-    this.writer.say(records.lateRecord(letter));
-  }
-
-  retried(event: EndedEvent, recipient: string): void {
-    const endings = this.#host.endings();
-    // A checkpoint under way may miss it, as a dead letter and as one that is pending again. At once, since it says who
-    // has to be told of it still: some may have been.
-    const recipients = [...new Set([recipient, ...(this.#host.deliveries()?.owing(event.id) ?? [])])];
-    const again = endings && this.encoder.ending(endings.tracker, event, { recipients });
-    if (again !== undefined) this.writer.say(again);
-    this.writer.say(records.retryRecord(event.id, recipient));
   }
 
   /** Where the journal is kept. */
@@ -277,12 +218,6 @@ export class Recorder implements ObligationLog {
     } finally {
       this.release();
     }
-  }
-
-  /** Writes down a claimed ending: before its entry leaves, if it does. */
-  #conclude(event: EndedEvent): void {
-    if (this.#host.deliveries() !== undefined) this.writer.say(event);
-    else this.quiet(event);
   }
 
   /** The journal is somebody else's, who delivers what is in it. */

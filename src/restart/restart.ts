@@ -121,7 +121,7 @@ export class Restart {
 
   /** A run has ended, and has to be delivered: once that is written, if there is a journal. */
   obliged(event: EndedEvent): void {
-    this.recorder?.ended(event);
+    this.recorder?.endings.ended(event);
     this.#host.deliveries()?.push(event, this.recorder !== undefined);
   }
 

@@ -80,7 +80,8 @@ export class Restoration {
       }
       entries.clear();
     }
-    if (taking.isRecorded) for (const { generation } of seconds) this.#host.recorder()?.settled(generation);
+    if (taking.isRecorded)
+      for (const { generation } of seconds) this.#host.recorder()?.endings.settled(generation);
     this.#settlesUntil = taking.at + restoreWindowMs;
     this.#window.open();
   }

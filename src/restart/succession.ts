@@ -101,7 +101,7 @@ export class Succession implements Successor {
       const isOwed =
         this.#host.deliveries()?.forfeit(id, recipient) ||
         this.#host.inheritance.carried.forfeit(id, recipient);
-      if (isOwed) this.#host.recorder.done(id, recipient);
+      if (isOwed) this.#host.recorder.endings.done(id, recipient);
       if (slices.isOver()) await slices.giveWay();
     }
     this.failed(

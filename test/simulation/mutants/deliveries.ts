@@ -145,9 +145,9 @@ export const deliveryMutants: readonly Mutant[] = [
   },
   {
     name: 'what one recipient has been told of nobody is told of after a restart',
-    file: 'restart/recorder.ts',
-    find: 'this.writer.say(records.doneRecord(id, recipient));',
-    replace: "this.writer.say(records.doneRecord(id, recipient && 'default'));",
+    file: 'restart/ending-recorder.ts',
+    find: 'this.#writer.say(records.doneRecord(id, recipient));',
+    replace: "this.#writer.say(records.doneRecord(id, recipient && 'default'));",
   },
   {
     name: 'a checkpoint owes an ending to all recipients that it owes to one',
@@ -157,8 +157,8 @@ export const deliveryMutants: readonly Mutant[] = [
   },
   {
     name: 'a dead letter that is tried again is written as owed to all recipients',
-    file: 'restart/recorder.ts',
-    find: 'this.encoder.ending(endings.tracker, event, { recipients });',
-    replace: 'this.encoder.ending(endings.tracker, event, {}); void recipients;',
+    file: 'restart/ending-recorder.ts',
+    find: 'this.#host.encoder.ending(endings.tracker, event, { recipients });',
+    replace: 'this.#host.encoder.ending(endings.tracker, event, {}); void recipients;',
   },
 ];
