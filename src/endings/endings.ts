@@ -73,7 +73,9 @@ export class Endings implements ClaimKeeper {
   readonly tracker: Tracker;
   readonly #host: EndingsHost;
   // By slot, those that are not made of the id of this life.
-  readonly #oddIds = new Map<number, string>();
+  readonly #oddIds: Array<string | undefined> = [];
+  // By slot, whether its run is open, by the owner's ids.
+  readonly #isOpen: boolean[] = [];
   readonly #ended = new Set<number>();
   // Slots of registrations whose run another one has, or had.
   readonly #duplicates = new Set<number>();
@@ -157,8 +159,8 @@ export class Endings implements ClaimKeeper {
     this.#ended.delete(target);
     this.#duplicates.delete(target);
     tombstones.delete(stamps.keyOf(target));
-    ids?.forget(id);
-    ids?.open(id, target);
+    tombstones.deleteRun(id);
+    if (ids !== undefined) this.#openRun(ids, id, target);
     // Before the other one is over: wherever records end, the run is open.
     this.tracker.recorder?.registered(target);
     this.settleSilently(source, stamps.keyOf(source));
@@ -183,8 +185,8 @@ export class Endings implements ClaimKeeper {
     if (!this.isClaimed(slot)) {
       this.#mark(slot);
       const { id, generation } = run;
-      this.#host.ids?.close(id, slot);
-      this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now() });
+      this.#closeRun(id, slot);
+      this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now(), endsRun: false });
     }
     if (!isWritten) this.#host.settledSilently(run);
   }
@@ -203,8 +205,8 @@ export class Endings implements ClaimKeeper {
     }
     if (ids === undefined || this.isClaimed(slot)) return;
     const id = this.idOf(slot);
-    const other = ids.slotOf(id);
-    ids.open(id, slot);
+    const other = this.#openSlotOf(ids, id);
+    this.#openRun(ids, id, slot);
     if (other !== undefined && other !== slot) this.#settleDuplicate(other, stamps.keyOf(other));
   }
 
@@ -216,7 +218,7 @@ export class Endings implements ClaimKeeper {
 
   /** The owner's own id of a registration; `undefined` if there is none. Asked once. */
   askId(slot: number, key: unknown, value: unknown): string | undefined {
-    const known = this.#oddIds.get(slot);
+    const known = this.#oddIds[slot];
     // One that was in the map when it was adopted has been asked about when it was stamped.
     if (known !== undefined) return known.startsWith(`${this.#host.lifeId}:`) ? undefined : known;
     const { stamps } = this.tracker;
@@ -224,7 +226,7 @@ export class Endings implements ClaimKeeper {
     const id = this.#host.ids?.ask(value, key);
     // Whoever was asked may have removed the entry, whose slot is another's then.
     if (!stamps.holds(slot, generation)) return undefined;
-    if (this.#host.ids !== undefined) this.#oddIds.set(slot, id ?? this.idOf(slot));
+    if (this.#host.ids !== undefined) this.#oddIds[slot] = id ?? this.idOf(slot);
     return id;
   }
 
@@ -233,14 +235,19 @@ export class Endings implements ClaimKeeper {
     this.#remember(run);
   }
 
-  /** Which run is which, if the owner says so. */
-  get ids(): RunIds | undefined {
-    return this.#host.ids;
+  /** Whether the owner says which run is which. */
+  get hasOwnIds(): boolean {
+    return this.#host.ids !== undefined;
+  }
+
+  /** The memory of those that have ended. */
+  get tombstones(): Tombstones {
+    return this.#host.tombstones;
   }
 
   /** The id of a registration: the idempotency key of its ending. */
   idOf(slot: number): string {
-    return this.#oddIds.get(slot) ?? `${this.#host.lifeId}:${this.tracker.stamps.generation[slot]}`;
+    return this.#oddIds[slot] ?? `${this.#host.lifeId}:${this.tracker.stamps.generation[slot]}`;
   }
 
   /** A registration has another generation than it was given: what is remembered of its end goes by that one. */
@@ -252,7 +259,7 @@ export class Endings implements ClaimKeeper {
 
   /** Gives a registration the id that it had before a restart. */
   restoreId(slot: number, id: string): void {
-    this.#oddIds.set(slot, id);
+    this.#oddIds[slot] = id;
   }
 
   isClaimed(slot: number): boolean {
@@ -285,14 +292,34 @@ export class Endings implements ClaimKeeper {
     const { ids } = this.#host;
     if (ids === undefined) return;
     const generation = this.tracker.stamps.generation[slot] as number;
-    if (!this.#oddIds.has(slot)) this.askId(slot, key, value);
+    if (this.#oddIds[slot] === undefined) this.askId(slot, key, value);
     if (!this.tracker.stamps.holds(slot, generation)) return;
     const id = this.idOf(slot);
     if (this.isClaimed(slot)) return;
-    const open = ids.slotOf(id);
+    const open = this.#openSlotOf(ids, id);
     // Another entry has that run, or had it: its end is not the end of the run.
-    if ((open !== undefined && open !== slot) || ids.hasEnded(id)) this.#settleDuplicate(slot, key);
-    else ids.open(id, slot);
+    if ((open !== undefined && open !== slot) || this.#host.tombstones.hasRun(id))
+      this.#settleDuplicate(slot, key);
+    else this.#openRun(ids, id, slot);
+  }
+
+  /** The slot of the open run of an id. Of one that is its key the map itself knows where it is. */
+  #openSlotOf(ids: RunIds, id: string): number | undefined {
+    const odd = ids.slotOf(id);
+    if (odd !== undefined) return odd;
+    const slot = this.tracker.stamps.slotOf(id);
+    return slot !== undefined && this.#isOpen[slot] && this.#oddIds[slot] === id ? slot : undefined;
+  }
+
+  #openRun(ids: RunIds, id: string, slot: number): void {
+    this.#isOpen[slot] = true;
+    ids.open(id, slot, this.tracker.stamps.keyOf(slot) === id);
+  }
+
+  #closeRun(id: string, slot: number): void {
+    if (!this.#isOpen[slot]) return;
+    this.#isOpen[slot] = false;
+    this.#host.ids?.close(id, slot);
   }
 
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
@@ -311,13 +338,13 @@ export class Endings implements ClaimKeeper {
       this.#handOver(open.event);
       return open.event;
     }
-    const { stamps } = this.tracker;
-    stamps.setFlag(open.slot, CLAIMED, false);
+    const { ids, tombstones } = this.#host;
+    this.tracker.stamps.setFlag(open.slot, CLAIMED, false);
     this.#ended.delete(open.slot);
-    this.#host.ids?.forget(open.event.id);
-    this.#host.ids?.open(open.event.id, open.slot);
-    if (open.replaced === undefined) this.#host.tombstones.delete(open.key);
-    else this.#host.tombstones.set(open.key, open.replaced);
+    tombstones.deleteRun(open.event.id);
+    if (ids !== undefined) this.#openRun(ids, open.event.id, open.slot);
+    if (open.replaced === undefined) tombstones.delete(open.key);
+    else tombstones.putBack(open.key, open.replaced);
     return undefined;
   }
 
@@ -332,17 +359,23 @@ export class Endings implements ClaimKeeper {
     this.#ended.delete(slot);
     this.#underway.delete(slot);
     this.#duplicates.delete(slot);
-    const id = this.#oddIds.get(slot);
-    if (id !== undefined) this.#host.ids?.close(id, slot);
-    this.#oddIds.delete(slot);
+    const id = this.#oddIds[slot];
+    if (id === undefined) return;
+    this.#closeRun(id, slot);
+    this.#oddIds[slot] = undefined;
+  }
+
+  shrink(capacity: number): void {
+    this.#oddIds.length = Math.min(this.#oddIds.length, capacity);
+    this.#isOpen.length = Math.min(this.#isOpen.length, capacity);
   }
 
   forgetAll(): void {
     this.#ended.clear();
     this.#underway.clear();
     this.#duplicates.clear();
-    for (const [slot, id] of this.#oddIds) this.#host.ids?.close(id, slot);
-    this.#oddIds.clear();
+    this.#host.ids?.clear();
+    this.shrink(0);
   }
 
   endedSlots(): Iterable<number> {
@@ -379,16 +412,15 @@ export class Endings implements ClaimKeeper {
   /** Claims the end of a registration: from here on, whoever comes is a duplicate. */
   #write(slot: number, run: EndedRun): void {
     this.#mark(slot);
-    this.#host.ids?.close(run.id, slot);
+    this.#closeRun(run.id, slot);
     this.#remember(run);
   }
 
   #remember({ key, id, generation }: EndedRun): void {
     const { ids, timeline, tombstones } = this.#host;
-    const at = timeline.now();
-    tombstones.set(key, { id, generation, at });
     // A second registration of one run ends at once, and the run itself is open.
-    if (ids?.slotOf(id) === undefined) ids?.remember(id, { key, generation, at });
+    const endsRun = ids !== undefined && this.#openSlotOf(ids, id) === undefined;
+    tombstones.set(key, { id, generation, at: timeline.now(), endsRun });
   }
 
   #mark(slot: number): void {

@@ -24,12 +24,15 @@ export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated
   readonly #cache: LRUCache<Key, Value>;
   #evicted = 0;
 
-  constructor({ max, ttlMs }: MemoryLimits, now: () => number) {
+  /** @param removed is told of what somebody replaces or deletes before its time is over */
+  constructor({ max, ttlMs }: MemoryLimits, now: () => number, removed?: (value: Value, key: Key) => void) {
     this.#ttlMs = ttlMs;
     this.#now = now;
-    this.#cache = boundedCache(max, (value, _key, reason) => {
+    this.#cache = boundedCache(max, (value, key, reason) => {
       // One whose time was over has only been in the way.
-      if (reason === 'evict' && !this.#isOver(value)) this.#evicted += 1;
+      if (this.#isOver(value)) return;
+      if (reason === 'evict') this.#evicted += 1;
+      else removed?.(value, key);
     });
   }
 

@@ -1,41 +1,22 @@
 import { MapsweepTypeError } from '../errors.js';
 import { describe } from '../events/shown.js';
 import { isThenable, swallowRejection } from '../events/unawaited.js';
-import { ExpiringCache, type MemoryLimits } from './expiring-cache.js';
 
 /** The longest id that is taken. */
 const longestId = 256;
 
-/** What is remembered of a run that has ended. */
-export interface EndedId {
-  readonly key: unknown;
-  readonly generation: number;
-  /** Monotonic ms. */
-  readonly at: number;
-}
-
 /** The owner's answer to which run a registration is. */
 export type AskId = (value: unknown, key: unknown) => unknown;
 
-/**
- * Which run is which, by the owner's own identity: those that are open, and, within the limits of tombstones, those
- * that have ended.
- */
+/** Which run is which, by the owner's own identity. Knows of the open ones those whose id is not their key. */
 export class RunIds {
   readonly #ask: AskId;
   readonly #failed: (key: unknown, error: unknown) => void;
   readonly #slotOf = new Map<string, number>();
-  readonly #ended: ExpiringCache<string, EndedId>;
 
-  constructor(
-    ask: AskId,
-    limits: MemoryLimits,
-    now: () => number,
-    failed: (key: unknown, error: unknown) => void,
-  ) {
+  constructor(ask: AskId, failed: (key: unknown, error: unknown) => void) {
     this.#ask = ask;
     this.#failed = failed;
-    this.#ended = new ExpiringCache(limits, now);
   }
 
   /** The owner's id of a registration; `undefined` for an answer that is none, which is counted. */
@@ -55,14 +36,15 @@ export class RunIds {
     }
   }
 
-  /** The slot of the open run of an id. */
+  /** The slot of the open run of an id that is not its key. */
   slotOf(id: string): number | undefined {
     return this.#slotOf.get(id);
   }
 
-  /** The run of a slot is open. */
-  open(id: string, slot: number): void {
-    this.#slotOf.set(id, slot);
+  /** The run of a slot is open, and no other of its id. */
+  open(id: string, slot: number, isItsKey: boolean): void {
+    if (isItsKey) this.#slotOf.delete(id);
+    else this.#slotOf.set(id, slot);
   }
 
   /** The slot is free for another entry, or its run has ended. */
@@ -70,28 +52,8 @@ export class RunIds {
     if (this.#slotOf.get(id) === slot) this.#slotOf.delete(id);
   }
 
-  /** The end of a run is claimed. */
-  remember(id: string, ended: EndedId): void {
-    this.#ended.set(id, ended);
-  }
-
-  /** The claim is taken back. */
-  forget(id: string): void {
-    this.#ended.delete(id);
-  }
-
-  /** Whether the run of an id has ended, as far as is remembered. */
-  hasEnded(id: string): boolean {
-    return this.#ended.get(id) !== undefined;
-  }
-
-  /** All that are remembered, the oldest first. */
-  ended(): Iterable<readonly [id: string, ended: EndedId]> {
-    return this.#ended.entries();
-  }
-
-  /** Forgets those whose time is over; looks at no more than those and one. */
-  purge(): void {
-    this.#ended.purge();
+  /** No run is open. */
+  clear(): void {
+    this.#slotOf.clear();
   }
 }

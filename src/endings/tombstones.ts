@@ -6,6 +6,16 @@ export interface Tombstone {
   generation: number;
   /** When it was claimed, monotonic ms. */
   readonly at: number;
+  /** By the owner's ids: with this registration its run has ended. Else another one has that run, or nobody says. */
+  endsRun: boolean;
+}
+
+/** What is remembered of a run that has ended. */
+export interface EndedId {
+  readonly key: unknown;
+  readonly generation: number;
+  /** Monotonic ms. */
+  readonly at: number;
 }
 
 /** Stands for a key that is an object, so that a tombstone does not keep it alive. */
@@ -13,58 +23,117 @@ interface KeyToken {
   readonly key: WeakRef<object>;
 }
 
-/** Bounded memory of which runs have ended, by key, so that a second "ended" is known for what it is. */
+/**
+ * Bounded memory of which runs have ended, so that a second "ended" is known for what it is: by key and, where the owner
+ * says which run is which, by id. A run whose id is its key is remembered once.
+ */
 export class Tombstones {
-  readonly #cache: ExpiringCache<NonNullable<unknown>, Tombstone>;
+  readonly #byKey: ExpiringCache<NonNullable<unknown>, Tombstone>;
+  // Runs that no tombstone is of whose key is their id.
+  readonly #byId: ExpiringCache<string, EndedId>;
   readonly #tokens = new WeakMap<object, KeyToken>();
 
   constructor(limits: MemoryLimits, now: () => number) {
-    this.#cache = new ExpiringCache(limits, now);
+    this.#byKey = new ExpiringCache(limits, now, (tombstone, key) => this.#keepRun(tombstone, key));
+    this.#byId = new ExpiringCache(limits, now);
   }
 
+  /** How many there are, by key. */
   get size(): number {
-    return this.#cache.size;
+    return this.#byKey.size;
   }
 
   /** How many were forgotten before their time because there were more than `max`. */
   get evictedTotal(): number {
-    return this.#cache.evictedTotal;
+    return this.#byKey.evictedTotal;
   }
 
   get(key: unknown): Tombstone | undefined {
     const token = this.#tokenOf(key, false);
-    return token === undefined ? undefined : this.#cache.get(token);
+    return token === undefined ? undefined : this.#byKey.get(token);
   }
 
+  /** The end of a registration is claimed. One that is renewed becomes the youngest. */
   set(key: unknown, tombstone: Tombstone): void {
-    // One that is renewed becomes the youngest.
-    this.#cache.set(this.#tokenOf(key, true) as NonNullable<unknown>, tombstone);
+    this.putBack(key, tombstone);
+    const { id, generation, at, endsRun } = tombstone;
+    if (endsRun && id !== key) this.#byId.set(id, { key, generation, at });
+  }
+
+  /** Another ending of the key was claimed and taken back: this one is its last again, and becomes the youngest. */
+  putBack(key: unknown, tombstone: Tombstone): void {
+    this.#byKey.set(this.#tokenOf(key, true) as NonNullable<unknown>, tombstone);
   }
 
   /** The registration that ended is known by another id or generation now. It stays as old as it was. */
   rename(key: unknown, { id, generation }: Pick<Tombstone, 'id' | 'generation'>): void {
     const tombstone = this.get(key);
-    if (tombstone !== undefined) Object.assign(tombstone, { id, generation });
+    if (tombstone === undefined) return;
+    if (tombstone.id !== id) {
+      this.#keepRun(tombstone, key);
+      tombstone.endsRun = false;
+    }
+    Object.assign(tombstone, { id, generation });
   }
 
   delete(key: unknown): void {
     const token = this.#tokenOf(key, false);
-    if (token !== undefined) this.#cache.delete(token);
+    if (token !== undefined) this.#byKey.delete(token);
   }
 
-  /** Forgets those whose time is over; looks at no more than those and one. */
+  /** The run of an id has ended, whatever becomes of its key. */
+  setRun(id: string, ended: EndedId): void {
+    this.#byId.set(id, ended);
+  }
+
+  /** Whether the run of an id has ended, as far as is remembered. */
+  hasRun(id: string): boolean {
+    return this.#byId.get(id) !== undefined || this.#ofRun(id) !== undefined;
+  }
+
+  /** The run of an id has not ended after all. */
+  deleteRun(id: string): void {
+    this.#byId.delete(id);
+    const tombstone = this.#ofRun(id);
+    if (tombstone !== undefined) tombstone.endsRun = false;
+  }
+
+  /** Forgets those whose time is over; looks at no more than those and two. */
   purge(): void {
-    this.#cache.purge();
+    this.#byKey.purge();
+    this.#byId.purge();
+  }
+
+  /** Yields all runs that are remembered, the oldest first. */
+  *runs(): Generator<readonly [id: string, ended: EndedId]> {
+    const others = this.#byId.entries();
+    let other = others.next();
+    for (const [key, { id, generation, at, endsRun }] of this.#byKey.entries()) {
+      if (!endsRun || id !== key) continue;
+      for (; !other.done && other.value[1].at <= at; other = others.next()) yield other.value;
+      yield [id, { key, generation, at }];
+    }
+    for (; !other.done; other = others.next()) yield other.value;
   }
 
   /** Yields all that are remembered, the oldest first. A key that was collected meanwhile is left out. */
   *entries(): Generator<readonly [key: unknown, tombstone: Tombstone]> {
-    for (const [token, tombstone] of this.#cache.entries()) {
+    for (const [token, tombstone] of this.#byKey.entries()) {
       if (isToken(token)) {
         const key = token.key.deref();
         if (key !== undefined) yield [key, tombstone];
       } else yield [token === absentKey ? undefined : token === nullKey ? null : token, tombstone];
     }
+  }
+
+  #ofRun(id: string): Tombstone | undefined {
+    const tombstone = this.#byKey.get(id);
+    return tombstone?.id === id && tombstone.endsRun ? tombstone : undefined;
+  }
+
+  /** The tombstone of a key is another's from now on, or nobody's. */
+  #keepRun({ id, generation, at, endsRun }: Tombstone, key: unknown): void {
+    if (endsRun && id === key) this.#byId.set(id, { key, generation, at });
   }
 
   #tokenOf(key: unknown, create: boolean): NonNullable<unknown> | undefined {

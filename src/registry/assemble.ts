@@ -71,17 +71,11 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     (tracker) => sites.of(tracker),
     ({ name: map }) => restart.restoration.absences.of(map)?.size ?? 0,
   );
-  const now = () => engine.timeline.now();
-  const tombstones = ended && new Tombstones(ended.tombstones, now);
+  const tombstones = ended && new Tombstones(ended.tombstones, () => engine.timeline.now());
   const ids =
     ended?.id &&
-    new RunIds(ended.id, ended.tombstones, now, (key, error) =>
-      engine.failures.reportOnce(ended.map, 'id', key, error),
-    );
-  engine.afterPass.add(() => {
-    tombstones?.purge();
-    ids?.purge();
-  });
+    new RunIds(ended.id, (key, error) => engine.failures.reportOnce(ended.map, 'id', key, error));
+  engine.afterPass.add(() => tombstones?.purge());
   if (ended !== undefined) engine.bus.on('ended', (event) => publishEnded(name, ended.map, event));
   const { logger, audit } = options;
   const lines = logger && startLogging(engine, { logger, audit, endedMap: ended?.map });
@@ -92,7 +86,8 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
       engine,
       restoreWindowMs: options.restoreWindowMs,
       endedMap: ended?.map,
-      ids,
+      tombstones,
+      hasOwnIds: ids !== undefined,
       endings: () => parts.endings,
       deliveries: () => parts.deliveries,
       asksSettled: ended?.settled !== undefined,

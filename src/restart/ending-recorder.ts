@@ -46,8 +46,7 @@ export class EndingRecorder implements ObligationLog {
   /** A run has ended, and nobody has to be told. */
   quiet({ key, id, generation }: EndedRun): void {
     this.settled(generation);
-    const { ids } = this.#host.endings() ?? {};
-    if (ids === undefined || !ids.hasEnded(id)) return;
+    if (!this.#host.endings()?.tombstones.hasRun(id)) return;
     const at = this.#host.engine.timeline.now();
     const tombstone = this.#host.encoder.tombstone(id, { key, generation, at });
     if (tombstone !== undefined) this.#writer.say(tombstone);

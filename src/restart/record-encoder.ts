@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { defaultRecipient } from '../endings/ended-policy.js';
 import type { Endings } from '../endings/endings.js';
-import type { EndedId } from '../endings/run-ids.js';
+import type { EndedId } from '../endings/tombstones.js';
 import { MapsweepTypeError } from '../errors.js';
 import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';

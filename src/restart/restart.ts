@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
-import type { RunIds } from '../endings/run-ids.js';
+import type { Tombstones } from '../endings/tombstones.js';
 import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
@@ -31,8 +31,10 @@ export interface RestartHost {
   readonly restoreWindowMs: number;
   /** The map whose runs end. */
   readonly endedMap: string | undefined;
-  /** Which run is which, if the owner says so. */
-  readonly ids: RunIds | undefined;
+  /** Set if there is a map whose runs end. */
+  readonly tombstones: Tombstones | undefined;
+  /** Whether the owner says which run is which. */
+  readonly hasOwnIds: boolean;
   endings(): Endings | undefined;
   deliveries(): Deliveries | undefined;
   /** Whether the owner says which runs were announced before. */
@@ -80,7 +82,7 @@ export class Restart {
     this.restoration = new Restoration({
       ...shared,
       restoreWindowMs: host.restoreWindowMs,
-      hasOwnIds: host.ids !== undefined,
+      hasOwnIds: host.hasOwnIds,
       asksSettled: host.asksSettled,
       isSettled: host.isSettled,
     });
@@ -219,9 +221,10 @@ export class Restart {
   }
 
   #rememberEnded(past: Left, shift: number): void {
-    const { timeline } = this.#host.engine;
+    const { tombstones, hasOwnIds, engine } = this.#host;
+    if (!hasOwnIds) return;
     for (const { id, key, generation, at } of past.tombstones.values()) {
-      this.#host.ids?.remember(id, { key, generation, at: Math.min(at + shift, timeline.now()) });
+      tombstones?.setRun(id, { key, generation, at: Math.min(at + shift, engine.timeline.now()) });
     }
   }
 
@@ -296,13 +299,13 @@ export class Restart {
   }
 
   #newEncoder(isMarking: boolean): RecordEncoder {
-    const { engine, endings, ids, deliveries } = this.#host;
+    const { engine, endings, hasOwnIds, deliveries } = this.#host;
     return new RecordEncoder({
       recipients: () => deliveries()?.recipients.map(({ name }) => name) ?? [],
       origin: isMarking ? engine.timeline.now() : 0,
       lifeId: this.lifeId,
       isMarking,
-      hasOwnIds: ids !== undefined,
+      hasOwnIds,
       endingsOf: (tracker) => {
         const own = endings();
         return own?.tracker === tracker ? own : undefined;

@@ -18,6 +18,8 @@ export interface ClaimKeeper {
   confirm(claim: Claim): EndedEvent;
   /** A slot is free for another entry. */
   forget(slot: number): void;
+  /** There is room for so many slots now; no entry has a higher one. */
+  shrink(capacity: number): void;
   /** The map is tracked no more. */
   forgetAll(): void;
   isClaimed(slot: number): boolean;

@@ -411,6 +411,7 @@ export class Tracker {
     this.due.shrink(capacity);
     this.owners?.shrink(capacity);
     this.companions.shrink(capacity);
+    this.claims?.shrink(capacity);
   }
 
   /** Drops everything that is kept about all entries: the map is empty, or nobody has to be told about any. */
@@ -419,6 +420,7 @@ export class Tracker {
     this.holds?.clear();
     this.owners?.clear();
     this.companions.clear();
+    this.claims?.shrink(0);
     this.activity.clear();
     this.stamps.clear();
   }

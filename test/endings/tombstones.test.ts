@@ -8,7 +8,7 @@ function tombstones({ max = 100, ttlMs = 1_000 } = {}) {
   let generation = 0;
   const claim = (key: unknown): void => {
     generation += 1;
-    kept.set(key, { id: `id${generation}`, generation, at: now });
+    kept.set(key, { id: `id${generation}`, generation, at: now, endsRun: false });
   };
   const pass = (ms: number): void => {
     now += ms;
@@ -24,7 +24,7 @@ describe('Tombstones', () => {
     expect(kept.get(key)).toBe(undefined);
     claim(key);
     expect(kept.get(key)).toMatchObject({ id: 'id1', generation: 1 });
-    expect([...kept.entries()]).toEqual([[key, { id: 'id1', generation: 1, at: 0 }]]);
+    expect([...kept.entries()]).toEqual([[key, { id: 'id1', generation: 1, at: 0, endsRun: false }]]);
     kept.delete(key);
     expect(kept.get(key)).toBe(undefined);
     expect(kept.size).toBe(0);
@@ -35,7 +35,7 @@ describe('Tombstones', () => {
     claim('a');
     claim('b');
     kept.rename('a', { id: 'another', generation: 7 });
-    expect(kept.get('a')).toEqual({ id: 'another', generation: 7, at: 0 });
+    expect(kept.get('a')).toEqual({ id: 'another', generation: 7, at: 0, endsRun: false });
     claim('c');
     expect([...kept.entries()].map(([key]) => key)).toEqual(['b', 'c']);
     kept.rename('a', { id: 'gone', generation: 8 });
@@ -139,5 +139,68 @@ describe('Tombstones', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('Tombstones of runs that their owner names', () => {
+  it('agree with a memory by id beside that by key, in any sequence of calls', () => {
+    // Keys and ids are of one kind, so that the id of a run is often its key, or that of another.
+    const name = fc.constantFrom('a', 'b', 'c', 'd');
+    const step = fc.record({
+      act: fc.constantFrom('set', 'set', 'set', 'rename', 'setRun', 'delete', 'deleteRun', 'pass', 'purge'),
+      key: name,
+      id: name,
+      endsRun: fc.boolean(),
+      ms: fc.nat(8),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        let now = 0;
+        const kept = new Tombstones({ max: 100, ttlMs: 10 }, () => now);
+        const byKey = new Map<string, { id: string; at: number }>();
+        const byId = new Map<string, number>();
+        for (const [index, { act, key, id, endsRun, ms }] of steps.entries()) {
+          const generation = index + 1;
+          if (act === 'set') {
+            kept.set(key, { id, generation, at: now, endsRun });
+            byKey.set(key, { id, at: now });
+            if (endsRun) byId.set(id, now);
+          } else if (act === 'rename') {
+            kept.rename(key, { id, generation });
+            const renamed = byKey.get(key);
+            if (renamed !== undefined) renamed.id = id;
+          } else if (act === 'setRun') {
+            kept.setRun(id, { key, generation, at: now });
+            byId.set(id, now);
+          } else if (act === 'delete') {
+            kept.delete(key);
+            byKey.delete(key);
+          } else if (act === 'deleteRun') {
+            kept.deleteRun(id);
+            byId.delete(id);
+          } else if (act === 'pass') now += ms;
+          else kept.purge();
+          for (const of of ['a', 'b', 'c', 'd']) {
+            const tombstone = byKey.get(of);
+            expect(kept.get(of)?.id).toBe(tombstone && now < tombstone.at + 10 ? tombstone.id : undefined);
+            expect(kept.hasRun(of)).toBe(now < (byId.get(of) ?? Number.NEGATIVE_INFINITY) + 10);
+          }
+          expect(new Set([...kept.runs()].map(([of]) => of))).toEqual(
+            new Set([...byId].filter(([, at]) => now < at + 10).map(([of]) => of)),
+          );
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('remember a run once whose id is its key', () => {
+    const kept = new Tombstones({ max: 2, ttlMs: 10 }, () => 0);
+    for (const key of ['a', 'b', 'c']) kept.set(key, { id: key, generation: 1, at: 0, endsRun: true });
+    expect([...kept.runs()]).toEqual([
+      ['b', { key: 'b', generation: 1, at: 0 }],
+      ['c', { key: 'c', generation: 1, at: 0 }],
+    ]);
+    expect(['a', 'b'].map((id) => kept.hasRun(id))).toEqual([false, true]);
   });
 });

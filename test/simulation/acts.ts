@@ -86,7 +86,7 @@ export function smallOperations(simulation: Simulation, random: Random): void {
       sweep: 1,
     });
     simulation.log(`${name} ${plan.name} ${key}`);
-    if (name === 'set') setKey(simulation, plan, key, simulation.owner.newItem());
+    if (name === 'set') setKey(simulation, plan, key, simulation.owner.newItem(undefined, key));
     else if (name === 'touch') touchKey(simulation, plan.name, key);
     else if (name === 'delete') deleteKey(simulation, plan, key);
     else if (name === 'end') endKey(simulation, key, {});

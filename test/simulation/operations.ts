@@ -30,7 +30,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     const { random } = simulation;
     const plan = anyPlan(simulation, random);
     const key = random.pick(keys);
-    setKey(simulation, plan, key, simulation.owner.newItem());
+    setKey(simulation, plan, key, simulation.owner.newItem(undefined, key));
     if (plan.name !== 'runs' || !random.chance(0.5)) return;
     for (const companion of ['contexts', 'counters'] as const) {
       if (simulation.process.isDead) return;
@@ -44,7 +44,8 @@ const operations: Readonly<Record<OperationName, Operation>> = {
       number > 0 && !simulation.process.isDead;
       number -= 1
     ) {
-      setKey(simulation, plan, `burst${number}`, simulation.owner.newItem());
+      const key = `burst${number}`;
+      setKey(simulation, plan, key, simulation.owner.newItem(undefined, key));
     }
   },
   touch(simulation) {
@@ -57,7 +58,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     if (key === undefined) return;
     const previous = simulation.process.model.get(plan.name, key)?.value;
     const isSame = previous !== undefined && simulation.random.chance(0.2);
-    setKey(simulation, plan, key, isSame ? previous : simulation.owner.newItem());
+    setKey(simulation, plan, key, isSame ? previous : simulation.owner.newItem(undefined, key));
   },
   finish(simulation) {
     const { random, process, time } = simulation;
@@ -101,7 +102,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     if (random.chance(0.8) && from !== to) {
       // A run that was started anew under another key may have kept its name.
       const previous = random.chance(0.5) ? model.get('runs', from)?.value : undefined;
-      const item = simulation.owner.newItem();
+      const item = simulation.owner.newItem(undefined, to);
       setKey(simulation, simulation.plan('runs'), to, { ...item, runId: previous?.runId ?? item.runId });
     }
     if (process.isDead) return;

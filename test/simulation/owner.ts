@@ -22,6 +22,8 @@ export class Owner {
   readonly #simulation: Simulation;
   readonly #random: Random;
   #serial = 0;
+  /** Keys that a run was named by: each only once, as is usual. */
+  readonly #namedByKey = new Set<string>();
   /** Items that are about to be decoded, by map and key. */
   readonly #decoded = new Map<string, Item>();
 
@@ -30,7 +32,8 @@ export class Owner {
     this.#random = random;
   }
 
-  newItem(previous?: Item): Item {
+  /** @param key where a new one is to be set, whose name may be that of its run */
+  newItem(previous?: Item, key?: string): Item {
     this.#serial += 1;
     const { time, isFaulty } = this.#simulation;
     const random = this.#random;
@@ -42,16 +45,19 @@ export class Owner {
       isGuarded: isFaulty && random.chance(0.1),
       failsPolicies: false,
       announced: previous?.announced ?? false,
-      runId: previous?.runId ?? this.#newRunId(),
+      runId: previous?.runId ?? this.#newRunId(key),
       spoils: isFaulty && random.chance(0.06) ? random.pick(['encode', 'decode']) : 'nothing',
     };
   }
 
   /** A name for a run: now and then none, or that of another run. */
-  #newRunId(): string {
+  #newRunId(key: string | undefined): string {
     const random = this.#random;
     if (random.chance(0.05)) return '';
-    return `run ${random.chance(0.2) ? random.between(1, this.#serial) : this.#serial}`;
+    const id = `run ${random.chance(0.2) ? random.between(1, this.#serial) : this.#serial}`;
+    if (key === undefined || !this.#simulation.scenario.nameRunsByKey || this.#namedByKey.has(key)) return id;
+    this.#namedByKey.add(key);
+    return key;
   }
 
   /** Loads into a new process what the owner remembers, some of it. */

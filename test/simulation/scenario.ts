@@ -112,6 +112,8 @@ export interface Scenario {
   readonly keeps: 'journal' | 'snapshots';
   /** The owner says which run is which. */
   readonly hasOwnIds: boolean;
+  /** The first run under a key has that key for its name. Such a one is remembered among all that have ended. */
+  readonly nameRunsByKey: boolean;
   /** The system has a clock that tells one boot from another. */
   readonly hasBootClock: boolean;
   /** Some processes only observe, or have nobody to deliver to. */
@@ -205,7 +207,7 @@ export function drawScenario(random: Random): Scenario {
   const minDelayMs = random.pick([50, 200, 500]);
   const hasOwnIds = random.chance(0.4);
   const maxPending = random.pick([2, 4, 1_000, 1_000]);
-  return {
+  const scenario = {
     plans: mapNames.map((name) => drawPlan(name, random, intervalMs)),
     keeps: random.chance(0.7) ? 'journal' : 'snapshots',
     hasOwnIds,
@@ -237,7 +239,9 @@ export function drawScenario(random: Random): Scenario {
     slowestCallbackMs: random.pick([0, 0, 2, 6]),
     reentrancy: random.pick([0, 0, 0.05, 0.2]),
     steps: random.between(40, 140),
-  };
+  } as const;
+  // Not drawn, so that all else stays as it is. Where few are remembered, the model would have to know which.
+  return { ...scenario, nameRunsByKey: hasOwnIds && scenario.tombstonesMax >= 1_000 };
 }
 
 function swarm<Name extends string>(

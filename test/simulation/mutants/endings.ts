@@ -5,8 +5,8 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'the tombstone is written after the delivery',
     file: 'endings/endings.ts',
-    find: '    tombstones.set(key, { id, generation, at });',
-    replace: '    setImmediate(() => tombstones.set(key, { id, generation, at }));',
+    find: '    tombstones.set(key, { id, generation, at: timeline.now(), endsRun });',
+    replace: '    setImmediate(() => tombstones.set(key, { id, generation, at: timeline.now(), endsRun }));',
   },
   {
     name: 'an end for an earlier generation claims the present one',

@@ -72,14 +72,14 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'two registrations of one run are two runs',
     file: 'endings/endings.ts',
-    find: 'if ((open !== undefined && open !== slot) || ids.hasEnded(id))',
-    replace: 'if (ids.hasEnded(id))',
+    find: 'if ((open !== undefined && open !== slot) || this.#host.tombstones.hasRun(id))',
+    replace: 'if (this.#host.tombstones.hasRun(id))',
   },
   {
     name: 'a registration under the id of an open run ends that run',
     file: 'endings/endings.ts',
-    find: 'if (ids?.slotOf(id) === undefined) ids?.remember(id, { key, generation, at });',
-    replace: 'ids?.remember(id, { key, generation, at });',
+    find: 'const endsRun = ids !== undefined && this.#openSlotOf(ids, id) === undefined;',
+    replace: 'const endsRun = ids !== undefined;',
   },
   {
     name: 'an id that comes a second time is delivered beside itself',
@@ -91,8 +91,8 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'a tombstone whose time is over counts as forgotten early',
     file: 'endings/expiring-cache.ts',
-    find: "reason === 'evict' && !this.#isOver(value)",
-    replace: "reason === 'evict'",
+    find: 'if (this.#isOver(value)) return;',
+    replace: '',
   },
   {
     name: 'an overflow is told in the midst of a removal',
