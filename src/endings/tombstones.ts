@@ -98,10 +98,9 @@ export class Tombstones {
     if (tombstone !== undefined) tombstone.endsRun = false;
   }
 
-  /** Forgets those whose time is over; looks at no more than those and two. */
-  purge(): void {
-    this.#byKey.purge();
-    this.#byId.purge();
+  /** Forgets some of those whose time is over. Returns whether there may be more. */
+  purgeSome(): boolean {
+    return this.#byKey.purgeSome() || this.#byId.purgeSome();
   }
 
   /** Yields all runs that are remembered, the oldest first. */

@@ -75,7 +75,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   const ids =
     ended?.id &&
     new RunIds(ended.id, (key, error) => engine.failures.reportOnce(ended.map, 'id', key, error));
-  engine.afterPass.add(() => tombstones?.purge());
+  if (tombstones !== undefined) engine.chores.add(() => tombstones.purgeSome());
   if (ended !== undefined) engine.bus.on('ended', (event) => publishEnded(name, ended.map, event));
   const { logger, audit } = options;
   const lines = logger && startLogging(engine, { logger, audit, endedMap: ended?.map });

@@ -16,6 +16,8 @@ export class Engine extends Shared implements MapServices, SweeperHost {
   readonly sweeper: Sweeper;
   readonly hooks: BeforeSweepGate;
   readonly capacity: CapacityPasses;
+  /** What a sweep does after the maps, in its slices: each call is a step, and answers whether there is more. */
+  readonly chores = new Set<() => boolean>();
   /** Called after each pass, before `sweep-finished` is emitted. */
   readonly afterPass = new Set<(report: SweepReport) => void>();
   readonly #trackers = new Map<string, Tracker>();

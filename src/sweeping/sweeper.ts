@@ -21,6 +21,8 @@ export interface SweeperHost extends Shared {
     /** Has a map brought down to its caps after the current macrotask, unless it is within them. */
     request(tracker: Tracker): void;
   };
+  /** What is to be done after the maps: each call is a step, and answers whether there is more. */
+  readonly chores: ReadonlySet<() => boolean>;
   /** Called when a pass is through, with state settled. */
   passFinished(report: SweepReport): void;
 }
@@ -263,6 +265,10 @@ export class Sweeper {
       totals.examined += tally.examined;
       totals.swept += tally.swept;
       maps.push([tracker.name, { swept: tally.swept, overdue: tracker.due.overdueCount }]);
+    }
+    slices.stepsPerReading = 1;
+    for (const chore of this.#host.chores) {
+      while (!this.#interrupted && chore()) if (slices.isOver()) await slices.giveWay();
     }
     slices.end();
     const skipped = this.#interrupted ? 'stopped' : undefined;

@@ -2,6 +2,7 @@ import { createRegistry, type EndedEvent, type EndedPolicy, type PolicyOf } from
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { StubbornMap } from '../maps/owner-maps.js';
+import { slowClock } from '../time/slow-clock.js';
 
 interface Run {
   announced?: boolean;
@@ -696,6 +697,29 @@ describe('tombstones', () => {
     await registry.sweep();
     expect(endings()).toMatchObject({ tombstones: 0, tombstonesEvicted: 0 });
     end();
+  });
+
+  it('are purged in the slices of a sweep, however many end at once', async () => {
+    const manual = createManualClock();
+    const clock = slowClock(manual, 1);
+    const registry = createRegistry({
+      clock,
+      sweepEvery: '24h',
+      sliceBudget: 5,
+      maps: { runs: {} },
+      ended: { map: 'runs', tombstones: { ttl: '1h' } },
+    });
+    for (let run = 0; run < 10_000; run += 1) {
+      registry.maps.runs.set(run, {});
+      registry.maps.runs.delete(run);
+    }
+    expect(registry.report().endings?.tombstones).toBe(10_000);
+    await manual.advance(3_700_000);
+    const { slices } = await registry.sweep();
+    expect(registry.report().endings?.tombstones).toBe(0);
+    // A step forgets 32 of them.
+    expect(slices).toBeGreaterThan(10_000 / 32 / 7);
+    registry.stop();
   });
 
   it('are not needed for an entry that is still there: its claim outlives them', async () => {
