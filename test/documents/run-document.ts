@@ -47,8 +47,9 @@ for (let index = 0; index < blocks.length; index += 2) {
   }
   closeServers();
   process.exitCode = undefined;
-  // What is said of a process by way of a warning comes a turn later.
-  await new Promise(setImmediate);
+  // What is said of a process by way of a warning comes a turn later, and what a logger writes when its file system call is over.
+  do await new Promise(setImmediate);
+  while (process.getActiveResourcesInfo().includes('FSReqCallback'));
   // To both, so that whoever reads them knows what is of which block.
   for (const stream of [process.stdout, process.stderr]) stream.write(`\0${isFine ? 'ran' : 'failed'}\n`);
 }
