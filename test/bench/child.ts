@@ -4,6 +4,7 @@
 import { measureBatch } from './batch.js';
 import { comparedPackage, kindOf } from './contenders.js';
 import { measureEndings } from './endings.js';
+import { measureGateway } from './gateway.js';
 import type { Job } from './job.js';
 import { type JournalEffort, measureJournal } from './journal.js';
 import { measureLife } from './life.js';
@@ -35,6 +36,8 @@ function measure({ scenario, contender, size }: Job): Promise<Figures> {
       return measureMemory(kind, size);
     case 'batch':
       return measureBatch(kind, effort);
+    case 'gateway':
+      return measureGateway(contender, size, effort);
     case 'endings':
       return measureEndings(packageName, size);
     case 'journal':

@@ -376,7 +376,7 @@ const others: ContenderKind[] = [
   {
     name: 'map-least',
     label: 'Map, and the least of stamps',
-    only: ['operations', 'memory'],
+    only: ['operations', 'memory', 'gateway'],
     load: async () => leastStampedMap,
   },
   { name: 'map-scan', label: 'Map, full scan every 60 s', isPeer: true, load: async () => scannedMap },

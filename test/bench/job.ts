@@ -5,6 +5,7 @@ export const scenarios = [
   'sweeps',
   'memory',
   'batch',
+  'gateway',
   'endings',
   'scrape',
   'journal',

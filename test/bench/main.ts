@@ -10,7 +10,7 @@ import { availableParallelism, cpus, loadavg } from 'node:os';
 import { dirname } from 'node:path';
 import { kindOf } from './contenders.js';
 import { judgeGoals } from './goals.js';
-import type { Job } from './job.js';
+import type { Job, Scenario } from './job.js';
 import type { Figures } from './operations.js';
 import { type BenchOptions, help, parseOptions } from './options.js';
 import { Results } from './results.js';
@@ -91,22 +91,31 @@ function write(file: string, content: unknown): void {
 /** The jobs of a round: contenders side by side within a scenario and a size. */
 function planJobs({ scenarios, contenders, sizes, isShort }: BenchOptions): Job[] {
   const jobs: Job[] = [];
-  const largest = Math.max(...sizes);
   for (const scenario of scenarios) {
     const isOurs = scenario === 'endings' || scenario === 'scrape';
-    for (const size of scenario === 'batch' ? [0] : scenario === 'endings' ? [largest] : sizes) {
+    for (const size of sizesOf(scenario, sizes)) {
       for (const contender of contenders) {
         const { only } = kindOf(contender);
         if (only !== undefined && !only.includes(scenario)) continue;
         if (isOurs && !contender.startsWith('tracked')) continue;
         if (scenario === 'life' && ['asking', 'map-timeouts', 'cacheable'].includes(contender)) continue;
         if (scenario === 'journal' && contender !== 'tracked' && contender !== 'journaled') continue;
+        if (scenario === 'gateway' && !contender.startsWith('tracked') && contender !== 'map-least') continue;
         if (scenario === 'batch' && (contender === 'asking' || contender.endsWith('-compared'))) continue;
         jobs.push({ scenario, contender, size, isShort });
       }
     }
   }
   return jobs;
+}
+
+function sizesOf(scenario: Scenario, sizes: readonly number[]): readonly number[] {
+  const largest = Math.max(...sizes);
+  if (scenario === 'batch') return [0];
+  if (scenario === 'endings') return [largest];
+  // A million runs in three maps are more than one wants to wait for.
+  if (scenario === 'gateway') return [Math.min(largest, 100_000)];
+  return sizes;
 }
 
 function rotate(jobs: Job[]): void {

@@ -64,6 +64,17 @@ export function renderResults(
       ]),
     );
   }
+  for (const size of results.sizes('gateway')) {
+    const column = (heading: string, name: string) => plain(results, 'gateway', size, heading, name);
+    sections.push(
+      section(`A run in the gateway's maps, beside ${entries(size)}: us of CPU`, kinds, [
+        column('registered in 3 maps', 'gatewayRegisterUs'),
+        column('says something', 'gatewaySaidUs'),
+        column('end() and delivery', 'gatewayEndUs'),
+        column('swept', 'gatewaySweepUs'),
+      ]),
+    );
+  }
   for (const size of results.sizes('endings')) {
     const column = (heading: string, name: string) => plain(results, 'endings', size, heading, name);
     sections.push(
