@@ -6,7 +6,8 @@ import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Timeline } from '../time/timeline.js';
-import type { RunIds } from './run-ids.js';
+import type { OwnIdOf } from './own-id.js';
+import { RunIds } from './run-ids.js';
 import type { Tombstone, Tombstones } from './tombstones.js';
 
 /** What came of `registry.end()`: the first claim wins, later ones are duplicates. */
@@ -31,8 +32,8 @@ export interface EndingsHost {
   readonly tombstones: Tombstones;
   /** Unique to this life of the process; with a generation, unique for ever. */
   readonly lifeId: string;
-  /** Which run is which, if the owner says so. */
-  readonly ids: RunIds | undefined;
+  /** Set if the owner says which run is which. */
+  readonly ownIdOf: OwnIdOf | undefined;
   /** The end of a registration is claimed, and nobody is to be told. */
   settledSilently(run: EndedRun): void;
   /** The ending is claimed and all state has changed: it has to be delivered. */
@@ -72,10 +73,7 @@ interface OpenClaim extends Claim {
 export class Endings implements ClaimKeeper {
   readonly tracker: Tracker;
   readonly #host: EndingsHost;
-  // By slot, those that are not made of the id of this life.
-  readonly #oddIds: Array<string | undefined> = [];
-  // By slot, whether its run is open, by the owner's ids.
-  readonly #isOpen: boolean[] = [];
+  readonly #ids: RunIds;
   readonly #ended = new Set<number>();
   // Slots of registrations whose run another one has, or had.
   readonly #duplicates = new Set<number>();
@@ -88,6 +86,7 @@ export class Endings implements ClaimKeeper {
   constructor(tracker: Tracker, host: EndingsHost) {
     this.tracker = tracker;
     this.#host = host;
+    this.#ids = new RunIds(tracker.stamps, host.lifeId, host.ownIdOf);
     tracker.claims = this;
   }
 
@@ -133,7 +132,7 @@ export class Endings implements ClaimKeeper {
     if (target === undefined) return 'unknown';
     if (source === target) return 'transferred';
     if (this.isClaimed(source)) return this.#duplicate();
-    if (this.#host.ids !== undefined && this.idOf(source) === this.idOf(target)) {
+    if (this.#ids.areOwn && this.idOf(source) === this.idOf(target)) {
       this.#moveOver(source, target);
       return 'transferred';
     }
@@ -153,14 +152,14 @@ export class Endings implements ClaimKeeper {
   /** A run goes on under another key that was set with its id, and counted as nothing new: now that one is the run. */
   #moveOver(source: number, target: number): void {
     const { stamps } = this.tracker;
-    const { tombstones, ids } = this.#host;
+    const { tombstones } = this.#host;
     const id = this.idOf(target);
     stamps.setFlag(target, CLAIMED, false);
     this.#ended.delete(target);
     this.#duplicates.delete(target);
     tombstones.delete(stamps.keyOf(target));
     tombstones.deleteRun(id);
-    if (ids !== undefined) this.#openRun(ids, id, target);
+    this.#ids.open(target);
     // Before the other one is over: wherever records end, the run is open.
     this.tracker.recorder?.registered(target);
     this.settleSilently(source, stamps.keyOf(source));
@@ -185,7 +184,7 @@ export class Endings implements ClaimKeeper {
     if (!this.isClaimed(slot)) {
       this.#mark(slot);
       const { id, generation } = run;
-      this.#closeRun(id, slot);
+      this.#ids.close(slot);
       this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now(), endsRun: false });
     }
     if (!isWritten) this.#host.settledSilently(run);
@@ -197,16 +196,16 @@ export class Endings implements ClaimKeeper {
    */
   isTheRun(slot: number): void {
     const { stamps } = this.tracker;
-    const { ids, tombstones } = this.#host;
+    const { tombstones } = this.#host;
     if (this.#duplicates.delete(slot)) {
       stamps.setFlag(slot, CLAIMED, false);
       this.#ended.delete(slot);
       tombstones.delete(stamps.keyOf(slot));
     }
-    if (ids === undefined || this.isClaimed(slot)) return;
+    if (!this.#ids.areOwn || this.isClaimed(slot)) return;
     const id = this.idOf(slot);
-    const other = this.#openSlotOf(ids, id);
-    this.#openRun(ids, id, slot);
+    const other = this.#ids.openSlotOf(id);
+    this.#ids.open(slot);
     if (other !== undefined && other !== slot) this.#settleDuplicate(other, stamps.keyOf(other));
   }
 
@@ -218,26 +217,12 @@ export class Endings implements ClaimKeeper {
 
   /** The owner's own id of a registration; `undefined` if there is none. Asked once. */
   askId(slot: number, key: unknown, value: unknown): string | undefined {
-    const known = this.#oddIds[slot];
-    // One that was in the map when it was adopted has been asked about when it was stamped.
-    if (known !== undefined) return known.startsWith(`${this.#host.lifeId}:`) ? undefined : known;
-    const { stamps } = this.tracker;
-    const generation = stamps.generation[slot] as number;
-    const id = this.#host.ids?.ask(value, key);
-    // Whoever was asked may have removed the entry, whose slot is another's then.
-    if (!stamps.holds(slot, generation)) return undefined;
-    if (this.#host.ids !== undefined) this.#oddIds[slot] = id ?? this.idOf(slot);
-    return id;
+    return this.#ids.ask(slot, key, value);
   }
 
   /** A run that is not in the map has ended. */
   rememberAbsent(run: EndedRun): void {
     this.#remember(run);
-  }
-
-  /** Whether the owner says which run is which. */
-  get hasOwnIds(): boolean {
-    return this.#host.ids !== undefined;
   }
 
   /** The memory of those that have ended. */
@@ -247,7 +232,7 @@ export class Endings implements ClaimKeeper {
 
   /** The id of a registration: the idempotency key of its ending. */
   idOf(slot: number): string {
-    return this.#oddIds[slot] ?? `${this.#host.lifeId}:${this.tracker.stamps.generation[slot]}`;
+    return this.#ids.of(slot);
   }
 
   /** A registration has another generation than it was given: what is remembered of its end goes by that one. */
@@ -259,7 +244,7 @@ export class Endings implements ClaimKeeper {
 
   /** Gives a registration the id that it had before a restart. */
   restoreId(slot: number, id: string): void {
-    this.#oddIds[slot] = id;
+    this.#ids.restore(slot, id);
   }
 
   isClaimed(slot: number): boolean {
@@ -289,37 +274,17 @@ export class Endings implements ClaimKeeper {
   }
 
   registered(slot: number, key: unknown, value: unknown): void {
-    const { ids } = this.#host;
-    if (ids === undefined) return;
+    if (!this.#ids.areOwn) return;
     const generation = this.tracker.stamps.generation[slot] as number;
-    if (this.#oddIds[slot] === undefined) this.askId(slot, key, value);
+    if (!this.#ids.has(slot)) this.#ids.ask(slot, key, value);
     if (!this.tracker.stamps.holds(slot, generation)) return;
     const id = this.idOf(slot);
     if (this.isClaimed(slot)) return;
-    const open = this.#openSlotOf(ids, id);
+    const open = this.#ids.openSlotOf(id);
     // Another entry has that run, or had it: its end is not the end of the run.
     if ((open !== undefined && open !== slot) || this.#host.tombstones.hasRun(id))
       this.#settleDuplicate(slot, key);
-    else this.#openRun(ids, id, slot);
-  }
-
-  /** The slot of the open run of an id. Of one that is its key the map itself knows where it is. */
-  #openSlotOf(ids: RunIds, id: string): number | undefined {
-    const odd = ids.slotOf(id);
-    if (odd !== undefined) return odd;
-    const slot = this.tracker.stamps.slotOf(id);
-    return slot !== undefined && this.#isOpen[slot] && this.#oddIds[slot] === id ? slot : undefined;
-  }
-
-  #openRun(ids: RunIds, id: string, slot: number): void {
-    this.#isOpen[slot] = true;
-    ids.open(id, slot, this.tracker.stamps.keyOf(slot) === id);
-  }
-
-  #closeRun(id: string, slot: number): void {
-    if (!this.#isOpen[slot]) return;
-    this.#isOpen[slot] = false;
-    this.#host.ids?.close(id, slot);
+    else this.#ids.open(slot);
   }
 
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
@@ -338,11 +303,11 @@ export class Endings implements ClaimKeeper {
       this.#handOver(open.event);
       return open.event;
     }
-    const { ids, tombstones } = this.#host;
+    const { tombstones } = this.#host;
     this.tracker.stamps.setFlag(open.slot, CLAIMED, false);
     this.#ended.delete(open.slot);
     tombstones.deleteRun(open.event.id);
-    if (ids !== undefined) this.#openRun(ids, open.event.id, open.slot);
+    this.#ids.open(open.slot);
     if (open.replaced === undefined) tombstones.delete(open.key);
     else tombstones.putBack(open.key, open.replaced);
     return undefined;
@@ -359,23 +324,18 @@ export class Endings implements ClaimKeeper {
     this.#ended.delete(slot);
     this.#underway.delete(slot);
     this.#duplicates.delete(slot);
-    const id = this.#oddIds[slot];
-    if (id === undefined) return;
-    this.#closeRun(id, slot);
-    this.#oddIds[slot] = undefined;
+    this.#ids.forget(slot);
   }
 
   shrink(capacity: number): void {
-    this.#oddIds.length = Math.min(this.#oddIds.length, capacity);
-    this.#isOpen.length = Math.min(this.#isOpen.length, capacity);
+    this.#ids.shrink(capacity);
   }
 
   forgetAll(): void {
     this.#ended.clear();
     this.#underway.clear();
     this.#duplicates.clear();
-    this.#host.ids?.clear();
-    this.shrink(0);
+    this.#ids.clear();
   }
 
   endedSlots(): Iterable<number> {
@@ -412,14 +372,14 @@ export class Endings implements ClaimKeeper {
   /** Claims the end of a registration: from here on, whoever comes is a duplicate. */
   #write(slot: number, run: EndedRun): void {
     this.#mark(slot);
-    this.#closeRun(run.id, slot);
+    this.#ids.close(slot);
     this.#remember(run);
   }
 
   #remember({ key, id, generation }: EndedRun): void {
-    const { ids, timeline, tombstones } = this.#host;
+    const { timeline, tombstones } = this.#host;
     // A second registration of one run ends at once, and the run itself is open.
-    const endsRun = ids !== undefined && this.#openSlotOf(ids, id) === undefined;
+    const endsRun = this.#ids.areOwn && this.#ids.openSlotOf(id) === undefined;
     tombstones.set(key, { id, generation, at: timeline.now(), endsRun });
   }
 

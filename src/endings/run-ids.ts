@@ -1,59 +1,107 @@
-import { MapsweepTypeError } from '../errors.js';
-import { describe } from '../events/shown.js';
-import { isThenable, swallowRejection } from '../events/unawaited.js';
+import type { StampStore } from '../stamps/stamp-store.js';
+import type { OwnIdOf } from './own-id.js';
 
-/** The longest id that is taken. */
-const longestId = 256;
-
-/** The owner's answer to which run a registration is. */
-export type AskId = (value: unknown, key: unknown) => unknown;
-
-/** Which run is which, by the owner's own identity. Knows of the open ones those whose id is not their key. */
+/**
+ * Which registration of a map is which run, by slot: by its owner's id, if he says which run is which, else by an id of this
+ * life and its generation, or by that of an earlier life.
+ *
+ * By the owner's ids two registrations may be one run, of which one is open. Where the id of a run is its key, which is usual,
+ * the map itself knows where it is; an index is kept of the others.
+ */
 export class RunIds {
-  readonly #ask: AskId;
-  readonly #failed: (key: unknown, error: unknown) => void;
-  readonly #slotOf = new Map<string, number>();
+  readonly #stamps: StampStore<unknown>;
+  readonly #lifeId: string;
+  readonly #ownIdOf: OwnIdOf | undefined;
+  // Those that are not made of the id of this life.
+  readonly #ids: Array<string | undefined> = [];
+  readonly #isOpen: boolean[] = [];
+  readonly #openWithOtherKeys = new Map<string, number>();
 
-  constructor(ask: AskId, failed: (key: unknown, error: unknown) => void) {
-    this.#ask = ask;
-    this.#failed = failed;
+  /**
+   * @param lifeId unique to this life of the process
+   * @param ownIdOf set if the owner says which run is which
+   */
+  constructor(stamps: StampStore<unknown>, lifeId: string, ownIdOf: OwnIdOf | undefined) {
+    this.#stamps = stamps;
+    this.#lifeId = lifeId;
+    this.#ownIdOf = ownIdOf;
   }
 
-  /** The owner's id of a registration; `undefined` for an answer that is none, which is counted. */
-  ask(value: unknown, key: unknown): string | undefined {
-    try {
-      const answer = this.#ask(value, key);
-      if (typeof answer === 'number' && Number.isFinite(answer)) return String(answer);
-      if (typeof answer === 'string' && answer.length <= longestId) return answer;
-      if (isThenable(answer)) swallowRejection(answer, () => {});
-      throw new MapsweepTypeError(
-        'ERR_INVALID_ANSWER',
-        `ended.id must answer a string or finite number of at most ${longestId} characters, got ${describe(answer)}`,
-      );
-    } catch (error) {
-      this.#failed(key, error);
-      return undefined;
-    }
+  /** Whether the owner says which run is which. */
+  get areOwn(): boolean {
+    return this.#ownIdOf !== undefined;
   }
 
-  /** The slot of the open run of an id that is not its key. */
-  slotOf(id: string): number | undefined {
-    return this.#slotOf.get(id);
+  /** The id of a registration: the idempotency key of its ending. */
+  of(slot: number): string {
+    return this.#ids[slot] ?? `${this.#lifeId}:${this.#stamps.generation[slot]}`;
   }
 
-  /** The run of a slot is open, and no other of its id. */
-  open(id: string, slot: number, isItsKey: boolean): void {
-    if (isItsKey) this.#slotOf.delete(id);
-    else this.#slotOf.set(id, slot);
+  /** The owner's own id of a registration; `undefined` if there is none. Asked once. */
+  ask(slot: number, key: unknown, value: unknown): string | undefined {
+    const known = this.#ids[slot];
+    // One that was in the map when it was adopted has been asked about when it was stamped.
+    if (known !== undefined) return known.startsWith(`${this.#lifeId}:`) ? undefined : known;
+    if (this.#ownIdOf === undefined) return undefined;
+    const generation = this.#stamps.generation[slot] as number;
+    const id = this.#ownIdOf(value, key);
+    // Whoever was asked may have removed the entry, whose slot is another's then.
+    if (!this.#stamps.holds(slot, generation)) return undefined;
+    this.#ids[slot] = id ?? this.of(slot);
+    return id;
   }
 
-  /** The slot is free for another entry, or its run has ended. */
-  close(id: string, slot: number): void {
-    if (this.#slotOf.get(id) === slot) this.#slotOf.delete(id);
+  /** Gives a registration the id that it had before a restart. */
+  restore(slot: number, id: string): void {
+    this.#ids[slot] = id;
   }
 
-  /** No run is open. */
+  /** Returns whether the owner has been asked about a registration, or it has the id that it had before a restart. */
+  has(slot: number): boolean {
+    return this.#ids[slot] !== undefined;
+  }
+
+  /** Returns the slot of the open run of an id of the owner's; `undefined` if there is none. */
+  openSlotOf(id: string): number | undefined {
+    const other = this.#openWithOtherKeys.get(id);
+    if (other !== undefined) return other;
+    const slot = this.#stamps.slotOf(id);
+    return slot !== undefined && this.#isOpen[slot] && this.#ids[slot] === id ? slot : undefined;
+  }
+
+  /** The run of a slot is open, and no other of its id. Does nothing without ids of the owner's. */
+  open(slot: number): void {
+    if (!this.areOwn) return;
+    const id = this.of(slot);
+    this.#isOpen[slot] = true;
+    if (this.#stamps.keyOf(slot) === id) this.#openWithOtherKeys.delete(id);
+    else this.#openWithOtherKeys.set(id, slot);
+  }
+
+  /** The run of a slot has ended, or is another slot's. */
+  close(slot: number): void {
+    if (!this.#isOpen[slot]) return;
+    this.#isOpen[slot] = false;
+    const id = this.of(slot);
+    if (this.#openWithOtherKeys.get(id) === slot) this.#openWithOtherKeys.delete(id);
+  }
+
+  /** The slot is free for another entry. */
+  forget(slot: number): void {
+    if (this.#ids[slot] === undefined) return;
+    this.close(slot);
+    this.#ids[slot] = undefined;
+  }
+
+  /** There is room for so many slots now; no entry has a higher one. */
+  shrink(capacity: number): void {
+    this.#ids.length = Math.min(this.#ids.length, capacity);
+    this.#isOpen.length = Math.min(this.#isOpen.length, capacity);
+  }
+
+  /** The map is tracked no more. */
   clear(): void {
-    this.#slotOf.clear();
+    this.shrink(0);
+    this.#openWithOtherKeys.clear();
   }
 }

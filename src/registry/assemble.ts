@@ -4,7 +4,7 @@ import { WatchedSizes } from '../diagnosis/watched-sizes.js';
 import { Weights } from '../diagnosis/weights.js';
 import { Deliveries } from '../endings/deliveries.js';
 import { Endings } from '../endings/endings.js';
-import { RunIds } from '../endings/run-ids.js';
+import { askingOwner } from '../endings/own-id.js';
 import { Tombstones } from '../endings/tombstones.js';
 import { publishEnded } from '../events/diagnostics-channels.js';
 import { type Adoption, adoptInto } from '../maps/adoption.js';
@@ -72,9 +72,9 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
     ({ name: map }) => restart.restoration.absences.of(map)?.size ?? 0,
   );
   const tombstones = ended && new Tombstones(ended.tombstones, () => engine.timeline.now());
-  const ids =
+  const ownIdOf =
     ended?.id &&
-    new RunIds(ended.id, (key, error) => engine.failures.reportOnce(ended.map, 'id', key, error));
+    askingOwner(ended.id, (key, error) => engine.failures.reportOnce(ended.map, 'id', key, error));
   if (tombstones !== undefined) engine.chores.add(() => tombstones.purgeSome());
   if (ended !== undefined) engine.bus.on('ended', (event) => publishEnded(name, ended.map, event));
   const { logger, audit } = options;
@@ -87,7 +87,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
       restoreWindowMs: options.restoreWindowMs,
       endedMap: ended?.map,
       tombstones,
-      hasOwnIds: ids !== undefined,
+      hasOwnIds: ownIdOf !== undefined,
       endings: () => parts.endings,
       deliveries: () => parts.deliveries,
       asksSettled: ended?.settled !== undefined,
@@ -120,7 +120,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
         timeline: engine.timeline,
         tombstones: tombstones as Tombstones,
         lifeId: restart.lifeId,
-        ids,
+        ownIdOf,
         obliged: (event) => restart.obliged(event),
         settledSilently: (run) => restart.recorder?.endings.quiet(run),
         announce: (event) => engine.bus.emit('ended', event),
