@@ -1,13 +1,10 @@
-import type { LRUCache } from 'lru-cache';
-import { boundedCache } from './bounded-cache.js';
-
 /** How many are remembered, and for how long. */
 export interface MemoryLimits {
   readonly max: number;
   readonly ttlMs: number;
 }
 
-/** So many are forgotten in one step of a slice: some 20 us. */
+/** So many are forgotten in one step of a slice: some 10 us. */
 const purgedAtOnce = 32;
 
 /** What is remembered, and since when; monotonic ms. */
@@ -18,29 +15,26 @@ interface Dated {
 /**
  * Bounded memory, in order of age: the oldest goes first, when there are too many or when its time is over.
  *
- * lru-cache bounds the number. The time is our own: its clock would be read at import, and a purge there looks at
- * every entry, while ours come in order of age.
+ * A Map, since it can be walked in slices whatever is set and deleted between two of them: a walk of lru-cache is over as
+ * soon as the entry at which it stands is renewed. The oldest is found by an iterator that is kept, since a new one would
+ * have to pass the places of all that have left.
  */
 export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated> {
-  readonly #ttlMs: number;
+  readonly #limits: MemoryLimits;
   readonly #now: () => number;
-  readonly #cache: LRUCache<Key, Value>;
+  readonly #entries = new Map<Key, Value>();
+  // What it has passed has left, but for the one that is known as the oldest.
+  #walk = this.#entries.entries();
+  #oldest: readonly [key: Key, value: Value] | undefined;
   #evicted = 0;
 
-  /** @param removed is told of what somebody replaces or deletes before its time is over */
-  constructor({ max, ttlMs }: MemoryLimits, now: () => number, removed?: (value: Value, key: Key) => void) {
-    this.#ttlMs = ttlMs;
+  constructor(limits: MemoryLimits, now: () => number) {
+    this.#limits = limits;
     this.#now = now;
-    this.#cache = boundedCache(max, (value, key, reason) => {
-      // One whose time was over has only been in the way.
-      if (this.#isOver(value)) return;
-      if (reason === 'evict') this.#evicted += 1;
-      else removed?.(value, key);
-    });
   }
 
   get size(): number {
-    return this.#cache.size;
+    return this.#entries.size;
   }
 
   /** How many were forgotten before their time because there were more than `max`. */
@@ -49,40 +43,60 @@ export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated
   }
 
   get(key: Key): Value | undefined {
-    const value = this.#cache.peek(key);
+    const value = this.#entries.get(key);
     return value === undefined || this.#isOver(value) ? undefined : value;
   }
 
-  /** One that is renewed becomes the youngest. */
-  set(key: Key, value: Value): void {
-    this.#cache.set(key, value);
+  /** One that is renewed becomes the youngest. Returns the one that was forgotten before its time to make room. */
+  set(key: Key, value: Value): readonly [key: Key, value: Value] | undefined {
+    this.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size <= this.#limits.max) return undefined;
+    const oldest = this.#findOldest() as readonly [key: Key, value: Value];
+    this.delete(oldest[0]);
+    // One whose time was over has only been in the way.
+    if (this.#isOver(oldest[1])) return undefined;
+    this.#evicted += 1;
+    return oldest;
   }
 
   delete(key: Key): void {
-    this.#cache.delete(key);
+    if (this.#oldest !== undefined && Object.is(this.#oldest[0], key)) this.#oldest = undefined;
+    this.#entries.delete(key);
   }
 
   /** Forgets the oldest whose time is over, a few of them. Returns whether there may be more. */
   purgeSome(): boolean {
-    let left = purgedAtOnce;
-    for (const key of this.#cache.rkeys()) {
-      const value = this.#cache.peek(key);
-      if (value !== undefined && !this.#isOver(value)) return false;
-      this.#cache.delete(key);
-      left -= 1;
-      if (left === 0) return true;
+    for (let left = purgedAtOnce; left > 0; left -= 1) {
+      const oldest = this.#findOldest();
+      if (oldest === undefined || !this.#isOver(oldest[1])) return false;
+      this.delete(oldest[0]);
     }
-    return false;
+    return true;
   }
 
-  /** Yields all that are remembered, the oldest first. */
+  /** Yields all that are remembered, the oldest first; whatever is done between two of them, all that stay come up. */
   *entries(): Generator<readonly [key: Key, value: Value]> {
-    for (const [key, value] of this.#cache.rentries()) {
-      if (!this.#isOver(value as Value)) yield [key as Key, value as Value];
+    // What is added meanwhile comes last, and there may always be more of it.
+    let left = this.#entries.size;
+    for (const entry of this.#entries) {
+      if (left === 0) return;
+      left -= 1;
+      if (!this.#isOver(entry[1])) yield entry;
     }
+  }
+
+  #findOldest(): readonly [key: Key, value: Value] | undefined {
+    while (this.#oldest === undefined && this.#entries.size > 0) {
+      const { value, done } = this.#walk.next();
+      // An iterator that has come to the end stays there.
+      if (done) this.#walk = this.#entries.entries();
+      else this.#oldest = value;
+    }
+    return this.#oldest;
   }
 
   #isOver({ at }: Value): boolean {
-    return this.#now() >= at + this.#ttlMs;
+    return this.#now() >= at + this.#limits.ttlMs;
   }
 }

@@ -34,7 +34,7 @@ export class Tombstones {
   readonly #tokens = new WeakMap<object, KeyToken>();
 
   constructor(limits: MemoryLimits, now: () => number) {
-    this.#byKey = new ExpiringCache(limits, now, (tombstone, key) => this.#keepRun(tombstone, key));
+    this.#byKey = new ExpiringCache(limits, now);
     this.#byId = new ExpiringCache(limits, now);
   }
 
@@ -55,14 +55,24 @@ export class Tombstones {
 
   /** The end of a registration is claimed. One that is renewed becomes the youngest. */
   set(key: unknown, tombstone: Tombstone): void {
-    this.putBack(key, tombstone);
     const { id, generation, at, endsRun } = tombstone;
+    this.#replace(key, tombstone);
     if (endsRun && id !== key) this.#byId.set(id, { key, generation, at });
   }
 
   /** Another ending of the key was claimed and taken back: this one is its last again, and becomes the youngest. */
   putBack(key: unknown, tombstone: Tombstone): void {
-    this.#byKey.set(this.#tokenOf(key, true) as NonNullable<unknown>, tombstone);
+    this.#replace(key, tombstone);
+  }
+
+  #replace(key: unknown, tombstone: Tombstone): void {
+    const token = this.#tokenOf(key, true) as NonNullable<unknown>;
+    const before = this.#byKey.get(token);
+    const isSameRun = tombstone.endsRun && tombstone.id === key;
+    if (before !== undefined && !isSameRun) this.#keepRun(before, key);
+    const evicted = this.#byKey.set(token, tombstone);
+    // A run that has ended is not to be forgotten for a registration that was none.
+    if (evicted !== undefined) this.#keepRun(evicted[1], evicted[0]);
   }
 
   /** The registration that ended is known by another id or generation now. It stays as old as it was. */
@@ -78,7 +88,10 @@ export class Tombstones {
 
   delete(key: unknown): void {
     const token = this.#tokenOf(key, false);
-    if (token !== undefined) this.#byKey.delete(token);
+    if (token === undefined) return;
+    const before = this.#byKey.get(token);
+    if (before !== undefined) this.#keepRun(before, key);
+    this.#byKey.delete(token);
   }
 
   /** The run of an id has ended, whatever becomes of its key. */
@@ -103,16 +116,16 @@ export class Tombstones {
     return this.#byKey.purgeSome() || this.#byId.purgeSome();
   }
 
-  /** Yields all runs that are remembered, the oldest first. */
+  /** Yields all runs that are remembered; whatever is done between two of them, all that stay come up. */
   *runs(): Generator<readonly [id: string, ended: EndedId]> {
-    const others = this.#byId.entries();
-    let other = others.next();
+    // By key first: what goes from there to the others meanwhile comes up there.
     for (const [key, { id, generation, at, endsRun }] of this.#byKey.entries()) {
-      if (!endsRun || id !== key) continue;
-      for (; !other.done && other.value[1].at <= at; other = others.next()) yield other.value;
-      yield [id, { key, generation, at }];
+      if (endsRun && id === key) yield [id, { key, generation, at }];
     }
-    for (; !other.done; other = others.next()) yield other.value;
+    for (const run of this.#byId.entries()) {
+      const [id, { at }] = run;
+      if (at > (this.#ofRun(id)?.at ?? Number.NEGATIVE_INFINITY)) yield run;
+    }
   }
 
   /** Yields all that are remembered, the oldest first. A key that was collected meanwhile is left out. */
@@ -132,7 +145,9 @@ export class Tombstones {
 
   /** The tombstone of a key is another's from now on, or nobody's. */
   #keepRun({ id, generation, at, endsRun }: Tombstone, key: unknown): void {
-    if (endsRun && id === key) this.#byId.set(id, { key, generation, at });
+    if (!endsRun || id !== key) return;
+    const known = this.#byId.get(id);
+    if (known === undefined || known.at < at) this.#byId.set(id, { key, generation, at });
   }
 
   #tokenOf(key: unknown, create: boolean): NonNullable<unknown> | undefined {
@@ -160,6 +175,6 @@ function isToken(token: unknown): token is KeyToken {
   return token instanceof Token;
 }
 
-// lru-cache takes no `undefined` and no `null` for a key; a Map does.
+// `undefined` says that a key has no token yet.
 const absentKey = Symbol('undefined');
 const nullKey = Symbol('null');

@@ -6,7 +6,8 @@ import type { StampStore } from './stamp-store.js';
 export interface EntryStamps {
   /**
    * When the key was first set, epoch ms. A `set` on a present key never changes it; `delete` and `set` does. Of many calls
-   * right after each other, up to 64 share one reading of the clock, made after the last of them.
+   * right after each other, up to 64 share one reading of the clock, made after the last of them: when the turn of the event
+   * loop is over at the latest.
    */
   readonly registeredAt: number;
   /**

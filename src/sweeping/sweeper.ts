@@ -266,12 +266,12 @@ export class Sweeper {
       totals.swept += tally.swept;
       maps.push([tracker.name, { swept: tally.swept, overdue: tracker.due.overdueCount }]);
     }
+    const skipped = this.#interrupted ? 'stopped' : undefined;
     slices.stepsPerReading = 1;
     for (const chore of this.#host.chores) {
       while (!this.#interrupted && chore()) if (slices.isOver()) await slices.giveWay();
     }
     slices.end();
-    const skipped = this.#interrupted ? 'stopped' : undefined;
     const durationMs = timeline.now() - began;
     // Defined and not assigned, since a map may be called `__proto__`.
     const byName = Object.fromEntries(maps);

@@ -155,7 +155,7 @@ describe('Tombstones of runs that their owner names', () => {
       key: name,
       id: name,
       endsRun: fc.boolean(),
-      ms: fc.nat(8),
+      ms: fc.nat(12),
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
@@ -198,13 +198,91 @@ describe('Tombstones of runs that their owner names', () => {
     );
   });
 
-  it('remember a run once whose id is its key', () => {
-    const kept = new Tombstones({ max: 2, ttlMs: 10 }, () => 0);
-    for (const key of ['a', 'b', 'c']) kept.set(key, { id: key, generation: 1, at: 0, endsRun: true });
+  const ended = (kept: Tombstones): string[] => [...kept.runs()].map(([id]) => id);
+
+  it('remember a run once whose id is its key, however often it is set again', () => {
+    let now = 0;
+    const kept = new Tombstones({ max: 10, ttlMs: 1_000 }, () => now);
+    for (const key of ['a', 'b', 'a', 'a']) {
+      now += 1;
+      kept.set(key, { id: key, generation: now, at: now, endsRun: true });
+    }
     expect([...kept.runs()]).toEqual([
-      ['b', { key: 'b', generation: 1, at: 0 }],
-      ['c', { key: 'c', generation: 1, at: 0 }],
+      ['b', { key: 'b', generation: 2, at: 2 }],
+      ['a', { key: 'a', generation: 4, at: 4 }],
     ]);
-    expect(['a', 'b'].map((id) => kept.hasRun(id))).toEqual([false, true]);
+  });
+
+  it('do not forget when a run has ended for what its key had before', () => {
+    let now = 0;
+    const kept = new Tombstones({ max: 10, ttlMs: 60 }, () => now);
+    kept.set('c', { id: 'c', generation: 1, at: now, endsRun: true });
+    now = 30;
+    kept.set('a', { id: 'c', generation: 2, at: now, endsRun: true });
+    kept.set('c', { id: 'd', generation: 3, at: now, endsRun: true });
+    now = 61;
+    expect(kept.hasRun('c')).toBe(true);
+    now = 90;
+    expect(kept.hasRun('c')).toBe(false);
+  });
+
+  it('are not pushed out by registrations that were no runs', () => {
+    const kept = new Tombstones({ max: 3, ttlMs: 60 }, () => 0);
+    kept.set('job', { id: 'job', generation: 1, at: 0, endsRun: true });
+    for (const key of ['a', 'b', 'c']) kept.set(key, { id: 'open', generation: 2, at: 0, endsRun: false });
+    expect(kept.get('job')).toBe(undefined);
+    expect(kept.hasRun('job')).toBe(true);
+    expect(kept.evictedTotal).toBe(1);
+  });
+
+  it.each(['a key behind the walk', 'the key at which it stands', 'the same run at which it stands'])(
+    'all come up in a walk, though another run ends meanwhile under %s',
+    (where) => {
+      const kept = new Tombstones({ max: 100, ttlMs: 60 }, () => 0);
+      const keys = Array.from({ length: 10 }, (_, index) => `run ${index}`);
+      for (const key of keys) kept.set(key, { id: key, generation: 1, at: 0, endsRun: true });
+      const seen = new Set<string>();
+      for (const [id] of kept.runs()) {
+        seen.add(id);
+        if (seen.size !== 4) continue;
+        const key = where.startsWith('a key') ? 'run 7' : 'run 3';
+        kept.set(key, {
+          id: where.startsWith('the same') ? key : 'other',
+          generation: 2,
+          at: 0,
+          endsRun: true,
+        });
+      }
+      for (const key of keys) expect(seen).toContain(key);
+    },
+  );
+
+  it('are forgotten from the oldest on, whatever has left before', () => {
+    let now = 0;
+    const kept = new Tombstones({ max: 1_000, ttlMs: 100 }, () => now);
+    const steps = fc.array(
+      fc.record({ key: fc.nat(30), act: fc.constantFrom('set', 'set', 'delete', 'purge') }),
+      {
+        maxLength: 200,
+      },
+    );
+    fc.assert(
+      fc.property(steps, (all) => {
+        for (const { key, act } of all) {
+          now += 1;
+          if (act === 'set') kept.set(key, { id: `${key}`, generation: now, at: now, endsRun: false });
+          else if (act === 'delete') kept.delete(key);
+          else kept.purgeSome();
+        }
+        purge(kept);
+        expect([...kept.entries()].every(([, { at }]) => now < at + 100)).toBe(true);
+        expect(kept.size).toBe([...kept.entries()].length);
+      }),
+      { numRuns: 100 },
+    );
+    now += 200;
+    expect(ended(kept)).toEqual([]);
+    purge(kept);
+    expect(kept.size).toBe(0);
   });
 });

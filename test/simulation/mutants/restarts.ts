@@ -91,7 +91,7 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'a tombstone whose time is over counts as forgotten early',
     file: 'endings/expiring-cache.ts',
-    find: 'if (this.#isOver(value)) return;',
+    find: 'if (this.#isOver(oldest[1])) return undefined;',
     replace: '',
   },
   {
