@@ -16,15 +16,16 @@ interface Dated {
  * Bounded memory, in order of age: the oldest goes first, when there are too many or when its time is over.
  *
  * A Map, since it can be walked in slices whatever is set and deleted between two of them: a walk of lru-cache is over as
- * soon as the entry at which it stands is renewed. The oldest is found by an iterator that is kept, since a new one would
- * have to pass the places of all that have left.
+ * soon as the entry at which it stands is renewed. While one after the other has to make room, the oldest is found by an
+ * iterator that is kept, since a new one would have to pass the places of all that have left. Else none is: an iterator that
+ * stands still keeps each table that the Map has grown out of, a third more memory.
  */
 export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated> {
   readonly #limits: MemoryLimits;
   readonly #now: () => number;
   readonly #entries = new Map<Key, Value>();
   // What it has passed has left, but for the one that is known as the oldest.
-  #walk = this.#entries.entries();
+  #walk: MapIterator<[key: Key, value: Value]> | undefined;
   #oldest: readonly [key: Key, value: Value] | undefined;
   #evicted = 0;
 
@@ -51,7 +52,10 @@ export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated
   set(key: Key, value: Value): readonly [key: Key, value: Value] | undefined {
     this.delete(key);
     this.#entries.set(key, value);
-    if (this.#entries.size <= this.#limits.max) return undefined;
+    if (this.#entries.size <= this.#limits.max) {
+      this.#walk = undefined;
+      return undefined;
+    }
     const oldest = this.#findOldest() as readonly [key: Key, value: Value];
     this.delete(oldest[0]);
     // One whose time was over has only been in the way.
@@ -88,9 +92,10 @@ export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated
 
   #findOldest(): readonly [key: Key, value: Value] | undefined {
     while (this.#oldest === undefined && this.#entries.size > 0) {
+      this.#walk ??= this.#entries.entries();
       const { value, done } = this.#walk.next();
       // An iterator that has come to the end stays there.
-      if (done) this.#walk = this.#entries.entries();
+      if (done) this.#walk = undefined;
       else this.#oldest = value;
     }
     return this.#oldest;

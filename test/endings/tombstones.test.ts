@@ -115,6 +115,34 @@ describe('Tombstones', () => {
     expect([...kept.entries()].map(([key]) => key)).toEqual(['other']);
   });
 
+  it('take hardly more memory than a Map of them, also once the oldest was looked for', () => {
+    const count = 50_000;
+    const bytesOf = (make: () => unknown): number => {
+      globalThis.gc?.();
+      const before = process.memoryUsage().heapUsed;
+      const made = make();
+      globalThis.gc?.();
+      const bytes = process.memoryUsage().heapUsed - before;
+      expect(made).toBeDefined();
+      return bytes;
+    };
+    const tombstoneOf = (run: number) => ({ id: 'id', generation: run, at: run, endsRun: false });
+    const plain = bytesOf(() => {
+      const map = new Map<string, unknown>();
+      for (let run = 0; run < count; run += 1) map.set(`plain ${run}`, tombstoneOf(run));
+      return map;
+    });
+    const ours = bytesOf(() => {
+      const kept = new Tombstones({ max: count, ttlMs: 1_000 }, () => 0);
+      for (let run = 0; run < count; run += 1) {
+        kept.set(`kept  ${run}`, tombstoneOf(run));
+        if (run % 10_000 === 10) kept.purgeSome();
+      }
+      return kept;
+    });
+    expect(ours / plain).toBeLessThan(1.15);
+  });
+
   it('agrees with a naive model in any sequence of calls', () => {
     const step = fc.record({
       act: fc.constantFrom('claim', 'claim', 'claim', 'delete', 'pass', 'purge'),
