@@ -72,8 +72,9 @@ interface OpenClaim extends Claim {
  */
 export class Endings implements ClaimKeeper {
   readonly tracker: Tracker;
+  /** Which of its registrations is which run. */
+  readonly ids: RunIds;
   readonly #host: EndingsHost;
-  readonly #ids: RunIds;
   readonly #ended = new Set<number>();
   // Slots of registrations whose run another one has, or had.
   readonly #duplicates = new Set<number>();
@@ -86,7 +87,7 @@ export class Endings implements ClaimKeeper {
   constructor(tracker: Tracker, host: EndingsHost) {
     this.tracker = tracker;
     this.#host = host;
-    this.#ids = new RunIds(tracker.stamps, host.lifeId, host.ownIdOf);
+    this.ids = new RunIds(tracker.stamps, host.lifeId, host.ownIdOf);
     tracker.claims = this;
   }
 
@@ -132,7 +133,7 @@ export class Endings implements ClaimKeeper {
     if (target === undefined) return 'unknown';
     if (source === target) return 'transferred';
     if (this.isClaimed(source)) return this.#duplicate();
-    if (this.#ids.areOwn && this.idOf(source) === this.idOf(target)) {
+    if (this.ids.areOwn && this.ids.of(source) === this.ids.of(target)) {
       this.#moveOver(source, target);
       return 'transferred';
     }
@@ -153,13 +154,13 @@ export class Endings implements ClaimKeeper {
   #moveOver(source: number, target: number): void {
     const { stamps } = this.tracker;
     const { tombstones } = this.#host;
-    const id = this.idOf(target);
+    const id = this.ids.of(target);
     stamps.setFlag(target, CLAIMED, false);
     this.#ended.delete(target);
     this.#duplicates.delete(target);
     tombstones.delete(stamps.keyOf(target));
     tombstones.deleteRun(id);
-    this.#ids.open(target);
+    this.ids.open(target);
     // Before the other one is over: wherever records end, the run is open.
     this.tracker.recorder?.registered(target);
     this.settleSilently(source, stamps.keyOf(source));
@@ -184,7 +185,7 @@ export class Endings implements ClaimKeeper {
     if (!this.isClaimed(slot)) {
       this.#mark(slot);
       const { id, generation } = run;
-      this.#ids.close(slot);
+      this.ids.close(slot);
       this.#host.tombstones.set(key, { id, generation, at: this.#host.timeline.now(), endsRun: false });
     }
     if (!isWritten) this.#host.settledSilently(run);
@@ -202,10 +203,10 @@ export class Endings implements ClaimKeeper {
       this.#ended.delete(slot);
       tombstones.delete(stamps.keyOf(slot));
     }
-    if (!this.#ids.areOwn || this.isClaimed(slot)) return;
-    const id = this.idOf(slot);
-    const other = this.#ids.openSlotOf(id);
-    this.#ids.open(slot);
+    if (!this.ids.areOwn || this.isClaimed(slot)) return;
+    const id = this.ids.of(slot);
+    const other = this.ids.openSlotOf(id);
+    this.ids.open(slot);
     if (other !== undefined && other !== slot) this.#settleDuplicate(other, stamps.keyOf(other));
   }
 
@@ -213,11 +214,6 @@ export class Endings implements ClaimKeeper {
     if (this.isClaimed(slot)) return;
     this.#duplicates.add(slot);
     this.settleSilently(slot, key);
-  }
-
-  /** The owner's own id of a registration; `undefined` if there is none. Asked once. */
-  askId(slot: number, key: unknown, value: unknown): string | undefined {
-    return this.#ids.ask(slot, key, value);
   }
 
   /** A run that is not in the map has ended. */
@@ -230,21 +226,11 @@ export class Endings implements ClaimKeeper {
     return this.#host.tombstones;
   }
 
-  /** The id of a registration: the idempotency key of its ending. */
-  idOf(slot: number): string {
-    return this.#ids.of(slot);
-  }
-
   /** A registration has another generation than it was given: what is remembered of its end goes by that one. */
   renumbered(slot: number): void {
     if (!this.isClaimed(slot)) return;
     const key = this.tracker.stamps.keyOf(slot);
     this.#host.tombstones.rename(key, this.#runOf(slot, key));
-  }
-
-  /** Gives a registration the id that it had before a restart. */
-  restoreId(slot: number, id: string): void {
-    this.#ids.restore(slot, id);
   }
 
   isClaimed(slot: number): boolean {
@@ -274,17 +260,17 @@ export class Endings implements ClaimKeeper {
   }
 
   registered(slot: number, key: unknown, value: unknown): void {
-    if (!this.#ids.areOwn) return;
+    if (!this.ids.areOwn) return;
     const generation = this.tracker.stamps.generation[slot] as number;
-    if (!this.#ids.has(slot)) this.#ids.ask(slot, key, value);
+    if (!this.ids.has(slot)) this.ids.ask(slot, key, value);
     if (!this.tracker.stamps.holds(slot, generation)) return;
-    const id = this.idOf(slot);
+    const id = this.ids.of(slot);
     if (this.isClaimed(slot)) return;
-    const open = this.#ids.openSlotOf(id);
+    const open = this.ids.openSlotOf(id);
     // Another entry has that run, or had it: its end is not the end of the run.
     if ((open !== undefined && open !== slot) || this.#host.tombstones.hasRun(id))
       this.#settleDuplicate(slot, key);
-    else this.#ids.open(slot);
+    else this.ids.open(slot);
   }
 
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
@@ -307,7 +293,7 @@ export class Endings implements ClaimKeeper {
     this.tracker.stamps.setFlag(open.slot, CLAIMED, false);
     this.#ended.delete(open.slot);
     tombstones.deleteRun(open.event.id);
-    this.#ids.open(open.slot);
+    this.ids.open(open.slot);
     if (open.replaced === undefined) tombstones.delete(open.key);
     else tombstones.putBack(open.key, open.replaced);
     return undefined;
@@ -324,18 +310,18 @@ export class Endings implements ClaimKeeper {
     this.#ended.delete(slot);
     this.#underway.delete(slot);
     this.#duplicates.delete(slot);
-    this.#ids.forget(slot);
+    this.ids.forget(slot);
   }
 
   shrink(capacity: number): void {
-    this.#ids.shrink(capacity);
+    this.ids.shrink(capacity);
   }
 
   forgetAll(): void {
     this.#ended.clear();
     this.#underway.clear();
     this.#duplicates.clear();
-    this.#ids.clear();
+    this.ids.clear();
   }
 
   endedSlots(): Iterable<number> {
@@ -343,7 +329,7 @@ export class Endings implements ClaimKeeper {
   }
 
   #runOf(slot: number, key: unknown): EndedRun {
-    return { key, id: this.idOf(slot), generation: this.tracker.stamps.generation[slot] as number };
+    return { key, id: this.ids.of(slot), generation: this.tracker.stamps.generation[slot] as number };
   }
 
   #open(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
@@ -365,21 +351,21 @@ export class Endings implements ClaimKeeper {
       endedAt,
     );
     const key = given === 0 ? 0 : given; // A Map keeps -0 as 0.
-    const id = this.idOf(slot);
+    const id = this.ids.of(slot);
     return { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
   }
 
   /** Claims the end of a registration: from here on, whoever comes is a duplicate. */
   #write(slot: number, run: EndedRun): void {
     this.#mark(slot);
-    this.#ids.close(slot);
+    this.ids.close(slot);
     this.#remember(run);
   }
 
   #remember({ key, id, generation }: EndedRun): void {
     const { timeline, tombstones } = this.#host;
     // A second registration of one run ends at once, and the run itself is open.
-    const endsRun = this.#ids.areOwn && this.#ids.openSlotOf(id) === undefined;
+    const endsRun = this.ids.areOwn && this.ids.openSlotOf(id) === undefined;
     tombstones.set(key, { id, generation, at: timeline.now(), endsRun });
   }
 

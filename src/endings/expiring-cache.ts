@@ -20,7 +20,7 @@ interface Dated {
  * iterator that is kept, since a new one would have to pass the places of all that have left. Else none is: an iterator that
  * stands still keeps each table that the Map has grown out of, a third more memory.
  */
-export class ExpiringCache<Key extends NonNullable<unknown>, Value extends Dated> {
+export class ExpiringCache<Key, Value extends Dated> {
   readonly #limits: MemoryLimits;
   readonly #now: () => number;
   readonly #entries = new Map<Key, Value>();

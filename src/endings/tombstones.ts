@@ -18,20 +18,15 @@ export interface EndedId {
   readonly at: number;
 }
 
-/** Stands for a key that is an object, so that a tombstone does not keep it alive. */
-interface KeyToken {
-  readonly key: WeakRef<object>;
-}
-
 /**
  * Bounded memory of which runs have ended, so that a second "ended" is known for what it is: by key and, where the owner
  * says which run is which, by id. A run whose id is its key is remembered once.
  */
 export class Tombstones {
-  readonly #byKey: ExpiringCache<NonNullable<unknown>, Tombstone>;
+  readonly #byKey: ExpiringCache<unknown, Tombstone>;
   // Runs that no tombstone is of whose key is their id.
   readonly #byId: ExpiringCache<string, EndedId>;
-  readonly #tokens = new WeakMap<object, KeyToken>();
+  readonly #tokens = new WeakMap<object, Token>();
 
   constructor(limits: MemoryLimits, now: () => number) {
     this.#byKey = new ExpiringCache(limits, now);
@@ -49,24 +44,19 @@ export class Tombstones {
   }
 
   get(key: unknown): Tombstone | undefined {
-    const token = this.#tokenOf(key, false);
-    return token === undefined ? undefined : this.#byKey.get(token);
+    return this.#byKey.get(this.#tokenOf(key));
   }
 
   /** The end of a registration is claimed. One that is renewed becomes the youngest. */
   set(key: unknown, tombstone: Tombstone): void {
     const { id, generation, at, endsRun } = tombstone;
-    this.#replace(key, tombstone);
+    this.putBack(key, tombstone);
     if (endsRun && id !== key) this.#byId.set(id, { key, generation, at });
   }
 
   /** Another ending of the key was claimed and taken back: this one is its last again, and becomes the youngest. */
   putBack(key: unknown, tombstone: Tombstone): void {
-    this.#replace(key, tombstone);
-  }
-
-  #replace(key: unknown, tombstone: Tombstone): void {
-    const token = this.#tokenOf(key, true) as NonNullable<unknown>;
+    const token = this.#tokenOf(key, true);
     const before = this.#byKey.get(token);
     const isSameRun = tombstone.endsRun && tombstone.id === key;
     if (before !== undefined && !isSameRun) this.#keepRun(before, key);
@@ -87,8 +77,7 @@ export class Tombstones {
   }
 
   delete(key: unknown): void {
-    const token = this.#tokenOf(key, false);
-    if (token === undefined) return;
+    const token = this.#tokenOf(key);
     const before = this.#byKey.get(token);
     if (before !== undefined) this.#keepRun(before, key);
     this.#byKey.delete(token);
@@ -131,10 +120,11 @@ export class Tombstones {
   /** Yields all that are remembered, the oldest first. A key that was collected meanwhile is left out. */
   *entries(): Generator<readonly [key: unknown, tombstone: Tombstone]> {
     for (const [token, tombstone] of this.#byKey.entries()) {
-      if (isToken(token)) {
+      if (!(token instanceof Token)) yield [token, tombstone];
+      else {
         const key = token.key.deref();
         if (key !== undefined) yield [key, tombstone];
-      } else yield [token === absentKey ? undefined : token === nullKey ? null : token, tombstone];
+      }
     }
   }
 
@@ -150,31 +140,23 @@ export class Tombstones {
     if (known === undefined || known.at < at) this.#byId.set(id, { key, generation, at });
   }
 
-  #tokenOf(key: unknown, create: boolean): NonNullable<unknown> | undefined {
-    if (key === undefined) return absentKey;
-    if (key === null) return nullKey;
-    if (typeof key !== 'object' && typeof key !== 'function') return key;
+  /** Returns what a key is kept by: one that is an object and has no token yet is kept by nothing, unless it gets one. */
+  #tokenOf(key: unknown, isToBeKept = false): unknown {
+    if ((typeof key !== 'object' && typeof key !== 'function') || key === null) return key;
     let token = this.#tokens.get(key);
-    if (token === undefined && create) {
+    if (token === undefined && isToBeKept) {
       token = new Token(key);
       this.#tokens.set(key, token);
     }
-    return token;
+    return token ?? key;
   }
 }
 
-class Token implements KeyToken {
+/** Stands for a key that is an object, so that a tombstone does not keep it alive. */
+class Token {
   readonly key: WeakRef<object>;
 
   constructor(key: object) {
     this.key = new WeakRef(key);
   }
 }
-
-function isToken(token: unknown): token is KeyToken {
-  return token instanceof Token;
-}
-
-// `undefined` says that a key has no token yet.
-const absentKey = Symbol('undefined');
-const nullKey = Symbol('null');

@@ -112,7 +112,7 @@ export class RecordEncoder {
     if (lastActiveAt > registeredAt) more += `,"a":${lastActiveAt}`;
     const latest = tracker.activity.latest(slot);
     if (latest > own) more += `,"u":${this.instant(latest)}`;
-    const id = endings?.idOf(slot);
+    const id = endings?.ids.of(slot);
     if (id !== undefined && id !== `${lifeId}:${generation}`) more += `,"i":${JSON.stringify(id)}`;
     if (isClaimed) more += ',"c":1';
     if (isMarking) stamps.setFlag(slot, RECORDED, true);

@@ -157,7 +157,7 @@ export class Recorder {
     if (endings?.tracker !== tracker || !endings.isClaimed(slot)) return;
     const { stamps } = tracker;
     const generation = stamps.generation[slot] as number;
-    this.endings.quiet({ key: stamps.keyOf(slot), id: endings.idOf(slot), generation });
+    this.endings.quiet({ key: stamps.keyOf(slot), id: endings.ids.of(slot), generation });
   }
 
   /** An entry of an earlier life is awaited no more. */

@@ -136,7 +136,8 @@ export class Restoration {
     const endings = current();
     const ids = new Set<string>();
     for (const [, { id }] of this.absences.entries()) if (id !== undefined) ids.add(id);
-    for (const [, slot] of endings?.tracker.stamps.entries() ?? []) ids.add((endings as Endings).idOf(slot));
+    for (const [, slot] of endings?.tracker.stamps.entries() ?? [])
+      ids.add((endings as Endings).ids.of(slot));
     return (map, { id, key }) => {
       if (id !== undefined) return ids.has(id);
       const isThere = engine.trackers.get(map)?.stamps.slotOf(key) !== undefined;
@@ -176,7 +177,7 @@ export class Restoration {
     for (const [, slot] of stamps.entries()) {
       const before = stamps.generation[slot] as number;
       if (before > lastGeneration) continue;
-      if (endings?.tracker === tracker) endings.restoreId(slot, endings.idOf(slot));
+      if (endings?.tracker === tracker) endings.ids.restore(slot, endings.ids.of(slot));
       stamps.renumber(slot);
       if (endings?.tracker === tracker) endings.renumbered(slot);
       this.#host.recorder()?.renumbered(tracker, slot, before);
@@ -189,7 +190,7 @@ export class Restoration {
     const ofEnded = endings?.tracker === tracker ? endings : undefined;
     const { stamps } = tracker;
     const generation = stamps.generation[slot] as number;
-    const id = ofEnded?.askId(slot, key, value);
+    const id = ofEnded?.ids.ask(slot, key, value);
     // What the owner was asked may have removed the entry.
     if (!stamps.holds(slot, generation)) return false;
     const entry = this.absences.of(tracker.name)?.find(key, id);
@@ -201,7 +202,7 @@ export class Restoration {
     }
     this.absences.remove(tracker.name, entry);
     this.#restamp(tracker, slot, entry);
-    if (entry.id !== undefined) ofEnded?.restoreId(slot, entry.id);
+    if (entry.id !== undefined) ofEnded?.ids.restore(slot, entry.id);
     ofEnded?.renumbered(slot);
     const isSame = !entry.isUnrecorded && Object.is(entry.key, stamps.keyOf(slot));
     const isClaimWritten =

@@ -52,13 +52,13 @@ export class EntryTimes {
 
   /** Returns when the entry of a slot was registered. */
   registeredAt(slot: number): number {
-    if (this.#waitingCount > 0) this.#stampWaiting();
+    this.settle();
     return this.#registeredAt[slot] as number;
   }
 
   /** Returns the last activity of a slot. */
   lastActiveAt(slot: number): number {
-    if (this.#waitingCount > 0) this.#stampWaiting();
+    this.settle();
     return this.#lastActiveAt[slot] as number;
   }
 
@@ -66,13 +66,16 @@ export class EntryTimes {
   register(slot: number): void {
     if (this.#isBurst && this.#waits(~slot)) return;
     const at = this.#clock.monotonic();
-    this.#stampRegistration(slot, at);
+    this.registerAt(slot, at);
     this.#hasRead(at);
   }
 
   /** The slot has a new entry, since an instant that is known already. */
   registerAt(slot: number, at: number): void {
-    this.#stampRegistration(slot, at);
+    this.#registeredAt[slot] = at;
+    this.#lastActiveAt[slot] = at;
+    this.#registrations.add(slot, at);
+    this.#ages?.registered(at);
   }
 
   /** The slot is active now. */
@@ -146,13 +149,6 @@ export class EntryTimes {
     return (slot) => (isUsed(slot) ? (this.#registeredAt[slot] as number) : Number.POSITIVE_INFINITY);
   }
 
-  #stampRegistration(slot: number, at: number): void {
-    this.#registeredAt[slot] = at;
-    this.#lastActiveAt[slot] = at;
-    this.#registrations.add(slot, at);
-    this.#ages?.registered(at);
-  }
-
   /** Has a call of a burst wait, unless the burst is over. */
   #waits(call: number): boolean {
     // Fake timers replace `Date` too, and unlike the getter of `performance` that costs nothing to look at.
@@ -198,7 +194,7 @@ export class EntryTimes {
     const waiting = this.#waiting as Int32Array;
     for (let index = 0; index < this.#waitingCount; index += 1) {
       const call = waiting[index] as number;
-      if (call < 0) this.#stampRegistration(~call, at);
+      if (call < 0) this.registerAt(~call, at);
       else this.#lastActiveAt[call] = at;
     }
     this.#waitingCount = 0;

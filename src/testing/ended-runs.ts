@@ -130,7 +130,7 @@ function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
   for (const [key, slot] of stamps.entries()) {
     if (!native.has(key)) continue;
     const generation = stamps.generation[slot] as number;
-    runs.set(endings.idOf(slot), { key, generation, isOpen: !endings.isClaimed(slot) });
+    runs.set(endings.ids.of(slot), { key, generation, isOpen: !endings.isClaimed(slot) });
   }
   for (const { id, key, generation } of openAbsentees(parts)) {
     if (id === undefined || runs.has(id)) continue;

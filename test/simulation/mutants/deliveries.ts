@@ -57,7 +57,7 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'ids are made anew by a restore',
     file: 'restart/restoration.ts',
-    find: 'if (entry.id !== undefined) ofEnded?.restoreId(slot, entry.id);',
+    find: 'if (entry.id !== undefined) ofEnded?.ids.restore(slot, entry.id);',
     replace: '',
   },
   {

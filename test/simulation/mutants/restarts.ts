@@ -78,8 +78,8 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'a registration under the id of an open run ends that run',
     file: 'endings/endings.ts',
-    find: 'const endsRun = this.#ids.areOwn && this.#ids.openSlotOf(id) === undefined;',
-    replace: 'const endsRun = this.#ids.areOwn;',
+    find: 'const endsRun = this.ids.areOwn && this.ids.openSlotOf(id) === undefined;',
+    replace: 'const endsRun = this.ids.areOwn;',
   },
   {
     name: 'an id that comes a second time is delivered beside itself',
