@@ -7,8 +7,8 @@ import { Rhythm } from './rhythm.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
-/** How many entries are looked at between two looks at the clock, if nothing of the owner's runs in between. */
-const stepsPerClockReading = 8;
+/** At most so many entries are looked at between two looks at the clock, which takes as long as to ask a policy function. */
+const stepsPerReading = 8;
 
 /** The maps to sweep, and whom to tell. */
 export interface SweeperHost extends Shared {
@@ -66,6 +66,7 @@ export class Sweeper {
     this.#slices = new Slices({
       clock: timeline.clock,
       budgetMs: sliceBudgetMs,
+      stepsPerReading,
       sliceFinished: (durationMs) => {
         this.#totals.slices += 1;
         this.#totals.longestSliceMs = Math.max(this.#totals.longestSliceMs, durationMs);
@@ -181,7 +182,7 @@ export class Sweeper {
       this.#totals = newTotals();
       const slices = this.#beginSlices();
       for (const tracker of trackers) {
-        const pass = this.#beginPass(tracker, tracker.grid.lastTickBy(scheduledAt), slices);
+        const pass = this.#beginPass(tracker, tracker.grid.lastTickBy(scheduledAt));
         while (this.#stepThrough(pass, slices, newTotals())) await slices.giveWay();
         pass.end();
       }
@@ -258,7 +259,7 @@ export class Sweeper {
       const tally: PassTally = { examined: 0, swept: 0 };
       // Somebody who asks for a sweep gets it.
       if (scheduledAt === undefined || !this.#isOutOfStep(tracker)) {
-        const pass = this.#beginPass(tracker, tick, slices);
+        const pass = this.#beginPass(tracker, tick);
         while (this.#stepThrough(pass, slices, tally)) await slices.giveWay();
         pass.end();
       }
@@ -267,7 +268,6 @@ export class Sweeper {
       maps.push([tracker.name, { swept: tally.swept, overdue: tracker.due.overdueCount }]);
     }
     const skipped = this.#interrupted ? 'stopped' : undefined;
-    slices.stepsPerReading = 1;
     for (const chore of this.#host.chores) {
       while (!this.#interrupted && chore()) if (slices.isOver()) await slices.giveWay();
     }
@@ -286,21 +286,6 @@ export class Sweeper {
     return sweepEveryMs !== undefined && this.#own.get(sweepEveryMs)?.rhythm.isOutOfStep === true;
   }
 
-  #beginPass(tracker: Tracker, tick: number, slices: Slices): MapPass {
-    const pass = this.#passOf(tracker);
-    const { policy } = tracker;
-    // If callbacks of the owner run for every entry, each may be slow: the clock is read after each.
-    slices.stepsPerReading =
-      policy.dispose !== undefined ||
-      this.#host.audit !== undefined ||
-      tracker.due.judge.needsValue ||
-      tracker.claims !== undefined
-        ? 1
-        : stepsPerClockReading;
-    pass.begin(tick);
-    return pass;
-  }
-
   /**
    * Steps through a pass up to the end of a slice. Returns whether there is more of it. A function of its own: V8 keeps
    * what it compiles for the loop in this one, and throws it away from sweep to sweep in one that is asynchronous.
@@ -317,6 +302,12 @@ export class Sweeper {
   #beginSlices(): Slices {
     this.#slices.begin();
     return this.#slices;
+  }
+
+  #beginPass(tracker: Tracker, tick: number): MapPass {
+    const pass = this.#passOf(tracker);
+    pass.begin(tick);
+    return pass;
   }
 
   #passOf(tracker: Tracker): MapPass {

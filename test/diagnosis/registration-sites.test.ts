@@ -175,8 +175,8 @@ describe('captureSites', () => {
     await manual.advance(60_000);
     expect(holds).toHaveBeenCalledTimes(10_000);
     const slices = droppedBy.map((count, index) => count - (droppedBy[index - 1] ?? 0));
-    // 5 ms, of which every 8 samples take one.
-    expect(Math.max(...slices)).toBe(40);
+    // 5 ms, of which each sample takes one.
+    expect(Math.max(...slices)).toBe(5);
   });
 
   it('forgets the groups of a map with the map', () => {

@@ -1,5 +1,5 @@
 import type { Clock } from 'mapsweep';
-import { createManualClock } from 'mapsweep/testing';
+import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import { expect, test } from 'vitest';
 import { Slices, type SlicesOptions } from '../../src/time/slices.js';
 import { slowClock } from './slow-clock.js';
@@ -40,19 +40,72 @@ test('gives way 20,000 times over 100,000 steps of 1 ms with a budget of 5 ms', 
   expect(pauses).toBe(20_000);
 });
 
-test('reads the clock once in 8 steps where that is asked for, and begins to count anew with each slice', async () => {
-  const slices = new Slices({ clock: tickingClock(), budgetMs: 1, stepsPerReading: 8 });
-  expect(stepsUntilOver(slices)).toBe(8);
-  slices.isOver();
+/** A clock that shows how often it was read, and stands still in between. */
+function countedClock(): {
+  readonly clock: Clock;
+  readonly manual: ManualClock;
+  readonly readings: () => number;
+} {
+  const manual = createManualClock();
+  let count = 0;
+  const monotonic = (): number => {
+    count += 1;
+    return manual.monotonic();
+  };
+  return { clock: { ...manual, monotonic, yield: () => manual.yield() }, manual, readings: () => count };
+}
+
+test('reads the clock twice as rarely each time while steps are quick, down to once in as many as asked for', async () => {
+  const { clock, readings } = countedClock();
+  const slices = new Slices({ clock, budgetMs: 5, stepsPerReading: 8 });
+  const stepsToReading = (): number => {
+    const before = readings();
+    for (let count = 1; ; count += 1) {
+      slices.isOver();
+      if (readings() > before) return count;
+    }
+  };
+  expect([1, 2, 3, 4, 5].map(stepsToReading)).toEqual([1, 2, 4, 8, 8]);
+  // Anew with each slice.
   await slices.giveWay();
-  expect(stepsUntilOver(slices)).toBe(8);
-  slices.stepsPerReading = 2;
-  expect(stepsUntilOver(slices)).toBe(2);
+  expect([1, 2].map(stepsToReading)).toEqual([1, 2]);
 });
 
-test('shows the clock as it last read it', () => {
-  const slices = new Slices({ clock: tickingClock(), budgetMs: 1, stepsPerReading: 2 });
+test('reads the clock after each step once some have taken long', async () => {
+  const { clock, manual, readings } = countedClock();
+  const slices = new Slices({ clock, budgetMs: 128, stepsPerReading: 8 });
+  for (let step = 0; step < 1 + 2 + 4; step += 1) slices.isOver();
+  // A hundred and twenty-eighth of the slice is quick, and more is not.
+  for (const [tookMs, next] of [
+    [1, 8],
+    [1.1, 1],
+  ] as const) {
+    await manual.advance(tookMs);
+    for (let step = 0; step < 8; step += 1) slices.isOver();
+    const before = readings();
+    for (let step = 1; step < next; step += 1) slices.isOver();
+    expect(readings()).toBe(before);
+    slices.isOver();
+    expect(readings()).toBe(before + 1);
+  }
+});
+
+test('goes on after the first step that takes all of a slice, however many may come between two readings', async () => {
+  const manual = createManualClock();
+  const slices = new Slices({ clock: manual, budgetMs: 5, stepsPerReading: 8 });
+  for (let slice = 0; slice < 3; slice += 1) {
+    await manual.advance(5);
+    expect(slices.isOver()).toBe(true);
+    await slices.giveWay();
+  }
+});
+
+test('shows the clock as it last read it', async () => {
+  const manual = createManualClock();
+  const slices = new Slices({ clock: manual, budgetMs: 5_000, stepsPerReading: 2 });
   const began = slices.now;
+  slices.isOver();
+  await manual.advance(1);
   slices.isOver();
   expect(slices.now).toBe(began);
   slices.isOver();
