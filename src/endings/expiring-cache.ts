@@ -50,8 +50,13 @@ export class ExpiringCache<Key, Value extends Dated> {
 
   /** One that is renewed becomes the youngest. Returns the one that was forgotten before its time to make room. */
   set(key: Key, value: Value): readonly [key: Key, value: Value] | undefined {
-    this.delete(key);
+    const before = this.#entries.size;
     this.#entries.set(key, value);
+    if (this.#entries.size === before) {
+      // Behind all others, where the youngest is.
+      this.delete(key);
+      this.#entries.set(key, value);
+    }
     if (this.#entries.size <= this.#limits.max) {
       this.#walk = undefined;
       return undefined;

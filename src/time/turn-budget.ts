@@ -21,7 +21,7 @@ export class TurnBudget {
   /** Returns whether there is time left in this turn. The first question begins the slice. */
   hasTime(): boolean {
     if (this.#slice !== undefined) return !this.#slice.isOver();
-    this.#slice = new Slices({ clock: this.#clock, budgetMs: this.#budgetMs });
+    this.#slice = new Slices({ clock: this.#clock, budgetMs: this.#budgetMs, stepsPerReading: 8 });
     // Nothing else tells one turn from the next. The clock's own `yield` is not asked: a user's may never resolve.
     void yieldToEventLoop().then(() => {
       this.#slice = undefined;
