@@ -266,11 +266,19 @@ export class DueQueue {
   #keepingOf(slot: number, key: unknown, now: number, isReading: boolean): Keeping | undefined {
     const { stamps } = this.#map;
     const generation = stamps.generation[slot] as number;
+    if (!this.#mayKeep) return undefined;
     this.keeper = this.#guardOf(slot, key, now, isReading);
     if (this.keeper !== undefined) return 'guarded';
     // A guard may have removed the entry.
     if (stamps.holds(slot, generation)) this.keeper = this.#holderOf(slot, key, now);
     return this.keeper && 'held';
+  }
+
+  /** Whether this map or any that follows it has guards or holds. */
+  get #mayKeep(): boolean {
+    const { policy, holds, companions } = this.#map;
+    if (policy.keepWhile !== undefined || (holds !== undefined && holds.size > 0)) return true;
+    return companions.followers.some(({ due }) => due.#mayKeep);
   }
 
   // The own guard, or that of a companion, which is in use together with its leader's entry. One that is beyond its own
