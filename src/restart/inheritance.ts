@@ -57,7 +57,11 @@ export class Inheritance {
         state.pending.push({ event, attempts, triedAt: ending.triedAt, left: outcomeOf(recipient, id) });
       else state.deadLetters.push(letterOf(ending, ending.letter, event));
     }
-    for (const [recipient, state] of states) deliveries?.of(recipient)?.import(state);
+    for (const [recipient, state] of states) {
+      // Checkpoints that were broken off may have written an old one again, behind the younger ones.
+      state.deadLetters.sort((a, b) => a.diedAt - b.diedAt);
+      deliveries?.of(recipient)?.import(state);
+    }
     if (deliveries !== undefined) this.#sayUnknown(unknown);
   }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import { type Life, type LifeOptions, Machine, minutes } from './lives.js';
+import { LoggedJournal } from './logged-journal.js';
 
 let machine: Machine;
 
@@ -304,4 +305,20 @@ describe('in a crash loop', () => {
     next.runs.set('a', {});
     expect(next.registry.end('a')).toBe('claimed');
   });
+});
+
+it('dead letters stand in the order of their deaths, though a checkpoint that was broken off has written an old one again', async () => {
+  const first = start({ ended: { attempts: 1 }, deliver: down });
+  for (const key of ['a', 'b']) {
+    first.runs.set(key, {});
+    first.registry.end(key);
+    await machine.clock.advance(1_000);
+  }
+  const { records } = machine.volume;
+  const ofA = records.filter((record) => record.includes(first.registry.deadLetters()[0]?.id as string));
+  expect(ofA.length).toBeGreaterThan(0);
+  first.kill();
+  const options = { ended: { maxDeadLetters: 1 }, journal: new LoggedJournal([...records, ...ofA]) };
+  const next = start(options);
+  expect(next.registry.deadLetters().map(({ event }) => event.key)).toEqual(['b']);
 });

@@ -72,7 +72,8 @@ export function checkNothingLost({ model, past, findings }: Omit<Checked, 'now' 
     const isLeaving = model.host.isWithoutRecipient() && !model.host.isPresent('runs', key);
     if (id !== undefined && !isClaimed && !isSpoilt && !isLeaving) open.add(id);
   }
-  for (const id of deliveries.pending.keys()) open.add(id);
+  // Whether the run ended once more, or the library has yet to see that its end was delivered, is not known.
+  for (const { id, isDoubtful } of deliveries.pending.values()) if (!isDoubtful) open.add(id);
   // Of several whose time is over, all are gone before the first is told.
   for (const letter of deliveries.letters) if (!deliveries.isExpired(letter)) open.add(letter.id);
   for (const id of deliveries.carried.keys()) open.add(id);

@@ -162,6 +162,8 @@ export class DeliveryModel {
       const { ambiguous, cause, diedAt } = letter;
       this.letters.push({ id, attempts, ambiguous, cause, diedAt });
     }
+    // Checkpoints that were broken off may have written an old one again, behind the younger ones.
+    this.letters.sort((a, b) => a.diedAt - b.diedAt);
     // A crash may have come between a letter and the drop of another one.
     while (this.letters.length > this.#scenario.maxDeadLetters)
       this.#drop(this.letters.shift()?.id as string);
