@@ -1,7 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import { shownKey } from '../events/shown.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
-import type { Tracker } from '../sweeping/tracker.js';
+import type { EntryFinder, Tracker } from '../sweeping/tracker.js';
 
 /** In a larger map an entry is not searched for, since that would take longer than a `set` may. */
 const largestSearched = 10_000;
@@ -15,7 +15,7 @@ interface Kept {
  * The keys under which a class of the owner's keeps entries that it is given under others: `Run-1` as `run-1`. What it does
  * with a key is its own affair, so an entry is found by what came of it, and remembered until it leaves.
  */
-class KeptKeys {
+class KeptKeys implements EntryFinder {
   readonly #tracker: Tracker;
   readonly #byGiven = new Map<unknown, Kept>();
   // Stands behind the last entry that it has seen, so that a new one is found without a search.
@@ -99,11 +99,10 @@ function askOwner(
   }
 }
 
-const keptKeys = new WeakMap<Tracker, KeptKeys>();
-
 /** Returns the key under which an entry is kept that its owner calls by another; else that other. */
 export function keptKey(tracker: Tracker, given: unknown): unknown {
-  const slot = keptKeys.get(tracker)?.slotOf(given);
+  if (tracker.keptKeys === undefined) return given;
+  const slot = tracker.keptKeys.slotOf(given);
   return slot === undefined ? given : tracker.stamps.keyOf(slot);
 }
 
@@ -112,10 +111,6 @@ export function keptKey(tracker: Tracker, given: unknown): unknown {
  * `undefined` if it has written nothing, or where nobody finds it, which is told once.
  */
 export function slotWritten(tracker: Tracker, given: unknown): number | undefined {
-  let keys = keptKeys.get(tracker);
-  if (keys === undefined) {
-    keys = new KeptKeys(tracker);
-    keptKeys.set(tracker, keys);
-  }
-  return keys.find(given);
+  tracker.keptKeys ??= new KeptKeys(tracker);
+  return tracker.keptKeys.find(given);
 }

@@ -65,6 +65,14 @@ export interface CallUnderWay extends Seen {
   readonly outer: CallUnderWay | undefined;
 }
 
+/** Finds entries that the owner's class keeps under other keys than it is given. */
+export interface EntryFinder {
+  /** Returns the slot of what was written for a key before, and is there; `undefined` if nothing is. */
+  slotOf(given: unknown): number | undefined;
+  /** Returns the slot of what a `set` of a key has just written; `undefined` if that is not found. */
+  find(given: unknown): number | undefined;
+}
+
 /** Stands for no slot. */
 const none = -1;
 
@@ -121,6 +129,8 @@ export class Tracker {
   /** What came of the calls of `beforeSweep`. */
   readonly beforeSweepTotal = zeroFor(beforeSweepOutcomes);
 
+  /** Set once the owner's class has been seen to keep an entry under another key than it was given. */
+  keptKeys: EntryFinder | undefined;
   /** The `delete` of an object whose class has none of its own: what it does is known. */
   plainDelete: ((key: unknown) => boolean) | undefined;
   /** The removal by the library that is under way in the owner's `delete`. */
