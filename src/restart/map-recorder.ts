@@ -116,13 +116,14 @@ export class MapRecorder implements EntryRecorder {
     const { stamps } = this.tracker;
     const generation = stamps.generation[slot] as number;
     if (stamps.hasFlag(slot, RECORDED) && before !== generation) this.#sayLeft(slot, before);
+    if (isSame) {
+      stamps.setFlag(slot, RECORDED, true);
+      writer.say(entriesRecord('back', this.index, [generation]));
+    }
     // A checkpoint under way may have passed over it, as one that was awaited or as one that was there.
     const isBrief = isSame && !writer.isCheckpointing;
-    if (isSame) stamps.setFlag(slot, RECORDED, true);
-    if (isBrief) {
-      writer.say(entriesRecord('back', this.index, [generation]));
-      this.overwritten(slot);
-    } else this.#sayWhole(slot);
+    if (isBrief) this.overwritten(slot);
+    else this.#sayWhole(slot);
     return isBrief;
   }
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
+import { Past } from '../../src/restart/past.js';
 import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 
 let machine: Machine;
@@ -190,6 +191,26 @@ describe('what happens while the journal is written anew', () => {
     const next = start();
     expect(await lostIn(next)).toEqual(['a']);
     expect(next.told).toHaveLength(many + 1);
+  });
+
+  it('knows of what comes back meanwhile with a value that cannot be written', async () => {
+    const encode = ({ text }: Run): unknown => {
+      if (text === 'bad') throw new Error('cannot');
+      return { text };
+    };
+    const maps = { runs: { persist: { encode } } };
+    const first = start({ maps });
+    first.runs.set('a', { text: 'fine' });
+    fill(first);
+    await settled();
+    const second = await restart(first, { maps });
+    const checkpoint = await inTheMidst(second);
+    second.runs.set('a', { text: 'bad' });
+    await checkpoint.end();
+    const past = new Past();
+    for (const record of machine.volume.records) past.play(JSON.parse(record));
+    const lifeOf = (generation: number) => past.maps.get('runs')?.entries.get(generation)?.life;
+    expect([lifeOf(1), lifeOf(2)]).toEqual([past.lives, past.lives - 1]);
   });
 
   it('supersedes a checkpoint that an earlier life had begun', async () => {
