@@ -433,6 +433,7 @@ export class DeliveryModel {
     findings.check(this.pending.size <= maxPending, 11, () => 'too many pending');
     for (const obligation of this.pending.values()) {
       const { id, state, attempts, startedAt, retryAt } = obligation;
+      if (obligation.isDoubtful) continue;
       findings.check(state !== 'settled', 10, () => `the failed attempt of ${id} was not told`);
       const isHeld = attempts === 0 && !this.#mustStart(obligation, isQuiet);
       const isHalted = this.#host.isJournalLost();

@@ -85,6 +85,7 @@ export class EndingModel {
       of.isDuplicate = false;
       of.isClaimed = false;
       of.claimedBy = undefined;
+      of.unclaimedBy = this.#facts.next();
       this.tombstones.delete(of.key);
     }
     if (!this.#scenario.hasOwnIds || of.isClaimed) return;
@@ -172,6 +173,7 @@ export class EndingModel {
       target.isClaimed = false;
       target.isDuplicate = false;
       target.claimedBy = undefined;
+      target.unclaimedBy = this.#facts.next();
       this.tombstones.delete(target.key);
       this.#openIds.set(id, target);
       this.claimSilently(there);

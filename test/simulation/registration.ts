@@ -39,6 +39,8 @@ export class Registration {
   /** Facts: when it was registered, its end was claimed, and it left. */
   readonly bornBy: number;
   claimedBy: number | undefined;
+  /** A fact: it was taken for another's run, and is that run itself from here on. */
+  unclaimedBy: number | undefined;
   leftBy: number | undefined;
   /** Its last activity that was written down, if there is a journal. */
   toldActiveAt: number;
