@@ -29,8 +29,8 @@ const quickPart = 128;
  *
  * The first slice begins with the object, or with `begin`. What was true before `giveWay` may be false after it.
  *
- * The clock is read after each step at first, and again after one that took long, since the next may too; while steps are
- * quick, which takes them less time than the reading does, twice as rarely each time.
+ * The clock is read after each step at first, and again once some have taken long, since the next may too; while steps are
+ * quick, twice as rarely each time.
  */
 export class Slices {
   readonly #stepsPerReading: number;
