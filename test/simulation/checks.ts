@@ -240,7 +240,10 @@ function compareEndings(
       () => `a pending ending has ${attempts} attempts, not ${deliveries.pending.get(id)?.attempts}`,
     );
   }
-  const shown = endings.filter(({ id, letter }) => letter !== undefined && !deliveries.carried.has(id));
+  // Whoever takes them over sorts them: a checkpoint that was broken off has written old ones again.
+  const shown = endings
+    .filter(({ id, letter }) => letter !== undefined && !deliveries.carried.has(id))
+    .sort((a, b) => (a.letter?.diedAt ?? 0) - (b.letter?.diedAt ?? 0));
   const called = (isAmbiguous: boolean | undefined): string => (isAmbiguous ? 'ambiguous' : '');
   const letters = shown.map(({ id, letter }) => [id, letter?.cause, called(letter?.ambiguous)]);
   const rightLetters = deliveries.letters.map(({ id, cause, ambiguous }) => [id, cause, called(ambiguous)]);

@@ -157,13 +157,14 @@ export class DeliveryModel {
       for (const ending of endings) this.carried.set(ending.id, ending);
       return;
     }
+    const restored: Letter[] = [];
     for (const { id, attempts, letter } of endings) {
       if (letter === undefined) continue;
       const { ambiguous, cause, diedAt } = letter;
-      this.letters.push({ id, attempts, ambiguous, cause, diedAt });
+      restored.push({ id, attempts, ambiguous, cause, diedAt });
     }
     // Checkpoints that were broken off may have written an old one again, behind the younger ones.
-    this.letters.sort((a, b) => a.diedAt - b.diedAt);
+    this.letters.push(...restored.sort((a, b) => a.diedAt - b.diedAt));
     // A crash may have come between a letter and the drop of another one.
     while (this.letters.length > this.#scenario.maxDeadLetters)
       this.#drop(this.letters.shift()?.id as string);
