@@ -5,6 +5,7 @@ import type { EntryRecorder } from '../sweeping/entry-recorder.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { ActivityNotes } from './activity-notes.js';
 import type { JournalWriter } from './journal-writer.js';
+import type { PastEntry } from './left.js';
 import type { RecordEncoder } from './record-encoder.js';
 import { entriesRecord } from './records.js';
 
@@ -108,18 +109,18 @@ export class MapRecorder implements EntryRecorder {
    * An entry of an earlier life was set again.
    *
    * @param before the generation that it was given here at first
-   * @param isSame whether the journal has it under this key
+   * @param entry what it was there
    * @returns whether the journal has its claim, if there is one
    */
-  cameBack(slot: number, before: number, isSame: boolean): boolean {
+  cameBack(slot: number, before: number, { key, isUnrecorded }: PastEntry): boolean {
     const { writer } = this.#host;
     const { stamps } = this.tracker;
     const generation = stamps.generation[slot] as number;
     if (stamps.hasFlag(slot, RECORDED) && before !== generation) this.#sayLeft(slot, before);
-    if (isSame) {
-      stamps.setFlag(slot, RECORDED, true);
-      writer.say(entriesRecord('back', this.index, [generation]));
-    }
+    // Under whatever key the journal has it: it is to be said when it leaves.
+    if (!isUnrecorded) stamps.setFlag(slot, RECORDED, true);
+    const isSame = !isUnrecorded && Object.is(key, stamps.keyOf(slot));
+    if (isSame) writer.say(entriesRecord('back', this.index, [generation]));
     // A checkpoint under way may have passed over it, as one that was awaited or as one that was there.
     const isBrief = isSame && !writer.isCheckpointing;
     if (isBrief) this.overwritten(slot);

@@ -9,6 +9,7 @@ import { DeliveryGate } from './delivery-gate.js';
 import { EndingRecorder, type EndingRecorderHost } from './ending-recorder.js';
 import type { Journal } from './journal.js';
 import { JournalWriter } from './journal-writer.js';
+import type { PastEntry } from './left.js';
 import { type LiveParts, liveRecords } from './live-records.js';
 import { MapNames } from './map-names.js';
 import { MapRecorder } from './map-recorder.js';
@@ -146,8 +147,8 @@ export class Recorder {
   }
 
   /** An entry of an earlier life was set again. Returns what `MapRecorder.cameBack` does. */
-  cameBack(tracker: Tracker, slot: number, { before, isSame }: { before: number; isSame: boolean }): boolean {
-    return this.#recorders.get(tracker)?.cameBack(slot, before, isSame) ?? true;
+  cameBack(tracker: Tracker, slot: number, before: number, entry: PastEntry): boolean {
+    return this.#recorders.get(tracker)?.cameBack(slot, before, entry) ?? true;
   }
 
   /** An entry has another generation now. */

@@ -204,9 +204,7 @@ export class Restoration {
     this.#restamp(tracker, slot, entry);
     if (entry.id !== undefined) ofEnded?.ids.restore(slot, entry.id);
     ofEnded?.renumbered(slot);
-    const isSame = !entry.isUnrecorded && Object.is(entry.key, stamps.keyOf(slot));
-    const isClaimWritten =
-      this.#host.recorder()?.cameBack(tracker, slot, { before: generation, isSame }) ?? true;
+    const isClaimWritten = this.#host.recorder()?.cameBack(tracker, slot, generation, entry) ?? true;
     if (ofEnded === undefined) return true;
     if (entry.claimed) ofEnded.settleAgain(slot, key, isClaimWritten);
     else {

@@ -551,6 +551,21 @@ describe('ended.id', () => {
     expect(third.told).toMatchObject([{ id: 'job 1', key: 'b', reason: 'completed' }]);
   });
 
+  it('leaves nothing of a run that comes back under another key and leaves at once', async () => {
+    const first = start({ ended });
+    first.runs.set('a', { id: 'one' });
+    await written();
+    const second = await restart(first, { ended });
+    second.runs.set('b', { id: 'one' });
+    second.runs.delete('b');
+    await written();
+    expect(second.told).toMatchObject([{ id: 'one', key: 'b' }]);
+    // Of an entry that was left behind, a run that has no id would be taken for the one that has ended.
+    const third = await restart(second, { ended });
+    third.runs.set('a', {});
+    expect(third.registry.end('a')).toBe('claimed');
+  });
+
   it('makes a run another one under the same key: both end', async () => {
     const first = start({ ended });
     first.runs.set('room', { id: 1 });
