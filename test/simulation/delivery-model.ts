@@ -45,6 +45,8 @@ export interface ModelAttempt {
   readonly id: string;
   /** Another one has succeeded, or its ending is another's: what comes of it counts for nothing. */
   isObsolete: boolean;
+  /** It is of an earlier run of its id, which nobody else has told of: the first to succeed counts as a delivery all the same. */
+  ofEarlierRun?: { isDelivered: boolean };
 }
 
 interface Obligation {
@@ -191,6 +193,8 @@ export class DeliveryModel {
   isAnother(id: string): void {
     this.delivered.delete(id);
     this.dropped.delete(id);
+    const ofEarlierRun = { isDelivered: false };
+    for (const attempt of this.late.get(id) ?? []) attempt.ofEarlierRun = ofEarlierRun;
     this.#makeObsolete(id);
   }
 
@@ -259,7 +263,11 @@ export class DeliveryModel {
 
   /** The handler is through. */
   attemptSettles(attempt: ModelAttempt, succeeded: boolean): void {
-    const { id, isObsolete } = attempt;
+    const { id, isObsolete, ofEarlierRun } = attempt;
+    if (succeeded && ofEarlierRun?.isDelivered === false) {
+      ofEarlierRun.isDelivered = true;
+      this.deliveredTotal += 1;
+    }
     if (isObsolete) return;
     const late = this.late.get(id);
     if (late?.delete(attempt)) {
