@@ -247,7 +247,10 @@ export class Tracker {
     }
     if (leader !== undefined) {
       // What has come back was filed before it was known whom it follows.
-      if (this.companions.hasJoinedOrParted(slot) && isBack) this.due.watch(slot);
+      if (this.companions.hasJoinedOrParted(slot) && isBack) {
+        this.due.refile(slot);
+        if (!this.stamps.holds(slot, registered)) return;
+      }
       const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
       if (isBack || isWritten) this.leaderActive(slot, activeAt, !isBack);
     }

@@ -20,6 +20,36 @@ const written = () => machine.clock.advance(0);
 const restart = (life: Life, options?: LifeOptions): Promise<Life> => machine.restart(life, options);
 
 describe('a key that comes back after a kill -9', () => {
+  it('makes room before one that is idle for longer, if it is due as an orphan when it comes', async () => {
+    const options = (maxEntries: number) => ({
+      maps: {
+        contexts: {
+          follows: 'runs',
+          orphanAfter: '1m',
+          maxEntries,
+          persist: { encode: (run: Run) => run },
+        },
+      },
+    });
+    const first = start(options(3));
+    first.runs.set('led', {});
+    for (const key of ['led', 'one', 'two']) {
+      first.contexts.set(key, {});
+      await machine.clock.advance(1_000);
+    }
+    first.kill();
+    await machine.clock.advance(minutes(5));
+    const next = start(options(2));
+    next.runs.set('led', {});
+    next.contexts.set('led', {}).set('new', {});
+    // The second time no sweep has come in between: what is due is found where it is filed.
+    for (const key of ['one', 'two']) {
+      next.contexts.set(key, {});
+      await machine.clock.advance(10);
+      expect([...next.contexts.keys()]).toEqual(['led', 'new']);
+    }
+  });
+
   it('takes its stamps, its generation and its id', async () => {
     const first = start();
     first.runs.set('before', {});
