@@ -52,9 +52,23 @@ export const journalMutants: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'that an entry has left is not written if it has come back under another key',
+    file: 'restart/map-recorder.ts',
+    find: 'if (!isUnrecorded) stamps.setFlag(slot, RECORDED, true);',
+    replace: 'if (!isUnrecorded && Object.is(key, stamps.keyOf(slot))) stamps.setFlag(slot, RECORDED, true);',
+    rareSeed: 1795766942586,
+  },
+  {
+    name: 'dead letters are taken over in the order of their records',
+    file: 'restart/inheritance.ts',
+    find: 'state.deadLetters.sort((a, b) => a.diedAt - b.diedAt);',
+    replace: '',
+    rareSeed: 1638,
+  },
+  {
     name: 'that an entry has come back is not written',
     file: 'restart/map-recorder.ts',
-    find: "writer.say(entriesRecord('back', this.index, [generation]));",
+    find: "if (isSame) writer.say(entriesRecord('back', this.index, [generation]));",
     replace: '',
   },
   {

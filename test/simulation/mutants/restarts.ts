@@ -107,4 +107,11 @@ export const restartMutants: readonly Mutant[] = [
     replace: 'return owing.length > 9 ?',
     rareSeed: 1072,
   },
+  {
+    name: 'an orphan that comes back waits for the next sweep',
+    file: 'sweeping/tracker.ts',
+    find: 'this.due.refile(slot);\n        if (!this.stamps.holds(slot, registered)) return;',
+    replace: 'this.due.watch(slot);',
+    rareSeed: 1795766216553,
+  },
 ];
