@@ -117,11 +117,13 @@ export class MapRecorder implements EntryRecorder {
     const { stamps } = this.tracker;
     const generation = stamps.generation[slot] as number;
     if (stamps.hasFlag(slot, RECORDED) && before !== generation) this.#sayLeft(slot, before);
-    // Under whatever key the journal has it: it is to be said when it leaves.
-    if (!isUnrecorded) stamps.setFlag(slot, RECORDED, true);
-    const isSame = !isUnrecorded && Object.is(key, stamps.keyOf(slot));
-    if (isSame) writer.say(entriesRecord('back', this.index, [generation]));
+    // Whatever key the journal has it under, and whether or not its value can be written.
+    if (!isUnrecorded) {
+      stamps.setFlag(slot, RECORDED, true);
+      writer.say(entriesRecord('back', this.index, [generation]));
+    }
     // A checkpoint under way may have passed over it, as one that was awaited or as one that was there.
+    const isSame = !isUnrecorded && Object.is(key, stamps.keyOf(slot));
     const isBrief = isSame && !writer.isCheckpointing;
     if (isBrief) this.overwritten(slot);
     else this.#sayWhole(slot);

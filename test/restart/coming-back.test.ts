@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { adopt } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MemoryVolume } from '../../src/restart/memory-journal.js';
+import { Past } from '../../src/restart/past.js';
 import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 
 let machine: Machine;
@@ -594,6 +595,24 @@ describe('ended.id', () => {
     const third = await restart(second, { ended });
     third.runs.set('a', {});
     expect(third.registry.end('a')).toBe('claimed');
+  });
+
+  it('is back under another key, though its value cannot be written', async () => {
+    const encode = ({ text }: Run): unknown => {
+      if (text === 'bad') throw new Error('cannot');
+      return { text };
+    };
+    const options = { ended, maps: { runs: { persist: { encode } } } };
+    const first = start(options);
+    first.runs.set('a', { id: 'one', text: 'fine' });
+    await written();
+    const second = await restart(first, options);
+    second.runs.set('b', { id: 'one', text: 'bad' }).set('c', { id: 'two', text: 'fine' });
+    await written();
+    const past = new Past();
+    for (const record of machine.volume.records) past.play(JSON.parse(record));
+    expect(past.lives).toBe(2);
+    expect(past.maps.get('runs')?.entries.get(1)).toMatchObject({ id: 'one', life: past.lives, absentMs: 0 });
   });
 
   it('makes a run another one under the same key: both end', async () => {

@@ -54,8 +54,8 @@ export const journalMutants: readonly Mutant[] = [
   {
     name: 'that an entry has left is not written if it has come back under another key',
     file: 'restart/map-recorder.ts',
-    find: 'if (!isUnrecorded) stamps.setFlag(slot, RECORDED, true);',
-    replace: 'if (!isUnrecorded && Object.is(key, stamps.keyOf(slot))) stamps.setFlag(slot, RECORDED, true);',
+    find: 'stamps.setFlag(slot, RECORDED, true);',
+    replace: 'if (Object.is(key, stamps.keyOf(slot))) stamps.setFlag(slot, RECORDED, true);',
     rareSeed: 1795766942586,
   },
   {
@@ -68,7 +68,7 @@ export const journalMutants: readonly Mutant[] = [
   {
     name: 'that an entry has come back is not written',
     file: 'restart/map-recorder.ts',
-    find: "if (isSame) writer.say(entriesRecord('back', this.index, [generation]));",
+    find: "writer.say(entriesRecord('back', this.index, [generation]));",
     replace: '',
   },
   {
