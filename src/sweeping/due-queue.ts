@@ -264,9 +264,10 @@ export class DueQueue {
 
   // The guards are asked though there is a hold: an entry is idle from the end of its guard, which every sweep looks for.
   #keepingOf(slot: number, key: unknown, now: number, isReading: boolean): Keeping | undefined {
+    this.keeper = undefined;
+    if (!this.#mayKeep) return undefined;
     const { stamps } = this.#map;
     const generation = stamps.generation[slot] as number;
-    if (!this.#mayKeep) return undefined;
     this.keeper = this.#guardOf(slot, key, now, isReading);
     if (this.keeper !== undefined) return 'guarded';
     // A guard may have removed the entry.
