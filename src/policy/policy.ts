@@ -4,8 +4,8 @@ import type { Duration } from './duration.js';
 /** What `beforeSweep` is told besides the entry. */
 export interface BeforeSweepContext {
   /**
-   * Aborted when the entry is touched, replaced or removed meanwhile (its reason has the code `ERR_CALLBACK_OBSOLETE`),
-   * or after `beforeSweepTimeout` (`ERR_CALLBACK_TIMEOUT`). Stop then: the answer no longer counts.
+   * Aborted when the entry is touched, held, replaced or removed meanwhile, or is an orphan whose leader comes (its reason has
+   * the code `ERR_CALLBACK_OBSOLETE`), or after `beforeSweepTimeout` (`ERR_CALLBACK_TIMEOUT`). Stop then: the answer no longer counts.
    */
   readonly signal: AbortSignal;
   /** Which call this is for the entry since it became due; of a batch, for the one that was called for most often. Counts from 1. */

@@ -4,6 +4,7 @@ import { noLeader } from './leader-keys.js';
 
 /** Stands for a slot that has not been looked up. There is no key there. */
 const noSlot = -1;
+const noSlots: readonly number[] = [];
 
 /**
  * The neighbours of one map among the maps of an engine: its leader, which it follows, and its followers, whose entries
@@ -88,10 +89,10 @@ export class Companions<M extends StampedMap> {
     return this.#orphans.size > before;
   }
 
-  /** The leader has a new key: what accompanies it is no orphan any more. */
-  leaderCame(leaderKey: unknown): void {
-    if (this.#orphans.size === 0) return;
-    for (const slot of this.accompanying(leaderKey)) this.#orphans.delete(slot);
+  /** The leader has a new key: what accompanies it is no orphan any more. Returns the slots of those that were. */
+  leaderCame(leaderKey: unknown): readonly number[] {
+    if (this.#orphans.size === 0) return noSlots;
+    return this.accompanying(leaderKey).filter((slot) => this.#orphans.delete(slot));
   }
 
   /** The entry has left. */

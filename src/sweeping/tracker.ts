@@ -254,7 +254,7 @@ export class Tracker {
       const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
       if (isBack || isWritten) this.leaderActive(slot, activeAt, !isBack);
     }
-    for (const follower of this.companions.followers) follower.companions.leaderCame(key);
+    for (const follower of this.companions.followers) follower.#leaderCame(key);
     if (!isBack) this.due.fileNew(slot, at);
     this.claims?.registered(slot, key, value);
     if (!this.stamps.holds(slot, registered)) return;
@@ -306,6 +306,12 @@ export class Tracker {
     const leading = leader.stamps.slotOf(key);
     if (leading !== undefined) leader.#companionActive(leading, at, isNow);
     else leader.#noneActive(key, at, isNow);
+  }
+
+  /** The leader has a new key: a `beforeSweep` of what was an orphan is to stop, since that may be due no more. */
+  #leaderCame(leaderKey: unknown): void {
+    for (const slot of this.companions.leaderCame(leaderKey))
+      if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
   }
 
   /** Takes a hold of the entry of a key; one of nothing if there is no such entry. */

@@ -445,11 +445,22 @@ export class Model {
     this.of(plan.name).set(key, registration);
     this.#bySerial.set(value.serial, registration);
     this.#isValued(registration, value);
+    this.#leaderCame(registration);
     if (plan.name === 'runs' && this.host.scenario.hasOwnIds) registration.id = ownIdOf(value);
     const isBack = isWritten && this.#comeBack(registration);
     if (isWritten && isBack) this.#lend(plan, key, registration.lastActiveAt, true);
     else if (isWritten) this.#lend(plan, key, time.now);
     if (plan.name === 'runs') this.endings.registered(registration);
+  }
+
+  /** A leader comes: a `beforeSweep` of its orphans is for nothing. */
+  #leaderCame({ plan, key }: Registration): void {
+    for (const { name, follows } of this.host.plans) {
+      const companion = follows === plan.name ? this.get(name, key) : undefined;
+      if (companion === undefined) continue;
+      companion.isApproved = false;
+      if (companion.hook !== undefined) companion.hook.isOutdated = true;
+    }
   }
 
   #isValued(registration: Registration, value: Item): void {

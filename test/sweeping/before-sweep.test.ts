@@ -45,6 +45,27 @@ function hooked(policy: PolicyOf<Numbers> = {}, options: object = {}) {
   return { clock, registry, map: registry.maps.map, calls, failures, report, end };
 }
 
+/** Companions that leave a minute after nobody leads them, once their hook has succeeded, which the test decides. */
+function orphaned() {
+  const clock = createManualClock();
+  const calls: Pick<Call, 'key' | 'signal' | 'succeed'>[] = [];
+  const registry = createRegistry<{ runs: Numbers; orphans: Numbers }>({
+    maps: {
+      runs: { maxIdle: '5m' },
+      orphans: {
+        follows: 'runs',
+        orphanAfter: '1m',
+        beforeSweep: (_value, key, { signal }) =>
+          new Promise<void>((succeed) => {
+            calls.push({ key, signal, succeed });
+          }),
+      },
+    },
+    clock,
+  });
+  return { clock, registry, ...registry.maps, calls };
+}
+
 const settle = async (): Promise<void> => {
   for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
 };
@@ -330,6 +351,24 @@ describe('while a beforeSweep runs', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('the leader that an orphan lacks aborts it when it comes, and the entry stays although it succeeds', async () => {
+    const { clock, registry, orphans, runs, calls } = orphaned();
+    orphans.set('a', 1);
+    await clock.advance(60_000);
+    expect(calls.map(({ key }) => key)).toEqual(['a']);
+    runs.set('b', 1);
+    expect(calls[0]?.signal.aborted).toBe(false);
+    runs.set('a', 1);
+    expect(calls[0]?.signal.aborted).toBe(true);
+    expect(calls[0]?.signal.reason).toMatchObject({ code: 'ERR_CALLBACK_OBSOLETE' });
+    calls[0]?.succeed();
+    await clock.advance(120_000);
+    expect(orphans.has('a')).toBe(true);
+    expect(calls.length).toBe(1);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('an entry that has left, or is due no more, is not said to wait for a call that has not stopped yet', async () => {
     const { clock, registry, map, calls, report, end } = hooked({ ttl: false, maxIdle: '5m' });
     for (const key of ['deleted', 'touched', 'waits', 'cleared']) map.set(key, 1);
@@ -530,6 +569,20 @@ describe('how many run at once', () => {
     expect(calls.map(({ key }) => key)).not.toContain('k32');
     expect(calls.at(-1)?.key).toBe('k33');
     end();
+  });
+
+  it('that of an orphan whose leader comes while it is queued does not start', async () => {
+    const { clock, registry, orphans, runs, calls } = orphaned();
+    for (let n = 0; n < 34; n += 1) orphans.set(`k${n}`, n);
+    await clock.advance(60_000);
+    expect(calls.length).toBe(32);
+    runs.set('k32', 1);
+    for (const call of calls) call.succeed();
+    await clock.advance(0);
+    expect(calls.map(({ key }) => key)).not.toContain('k32');
+    expect(calls.at(-1)?.key).toBe('k33');
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
   });
 });
 

@@ -169,4 +169,10 @@ export const sweepingMutants: readonly Mutant[] = [
     find: 'leaderKey !== undefined && stamps.keyOf(known) === leaderKey',
     replace: 'known >= 0',
   },
+  {
+    name: 'a leader that comes lets its orphans be cleaned up',
+    file: 'sweeping/tracker.ts',
+    find: 'follower.#leaderCame(key)',
+    replace: 'follower.companions.leaderCame(key)',
+  },
 ];
