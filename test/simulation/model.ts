@@ -530,6 +530,13 @@ export class Model {
     if (registration.hook !== undefined) registration.hook.isOutdated = true;
   }
 
+  /** An entry is about to leave: what it keeps is kept by it no more, and a pass that has passed that over is past it. */
+  #letsGo(registration: Registration): void {
+    if (!this.isHeld(registration, Number.NEGATIVE_INFINITY)) return;
+    for (let kept = this.#leaderOf(registration); kept !== undefined; kept = this.#leaderOf(kept))
+      this.disturb(kept);
+  }
+
   #depart(registration: Registration, reason: Departure | 'companion'): void {
     const { plan, key, value } = registration;
     const isPresent = this.host.isPresent(plan.name, key);
@@ -538,6 +545,7 @@ export class Model {
       7,
       () => `${plan.name} ${key} (${reason}) is told of and still there`,
     );
+    this.#letsGo(registration);
     this.of(plan.name).delete(key);
     this.#bySerial.delete(value.serial);
     registration.isThere = false;
