@@ -22,6 +22,8 @@ export interface DeliveryHost {
   isWithoutRecipient(): boolean;
   /** It delivers nothing of what earlier processes left. */
   leavesOpen(): boolean;
+  /** To the library the run of this id is another one than before: it remembers that no more. */
+  isAnother(id: string): void;
 }
 
 /** What an ending has come to, by the facts of one process. */
@@ -104,6 +106,8 @@ export class DeliveryModel {
   /** When an attempt succeeded that had timed out: the library hears of it a microtask later. */
   readonly #succeededLateAt = new Map<string, number>();
   #expectedDrop: string | undefined;
+  /** By id, claims of this event whose name was that of an ending which was owed: its letter may be gone, and that not told yet. */
+  readonly #seconds = new Map<string, number>();
   isStopped = false;
   isClosing = false;
   isClosed = false;
@@ -133,7 +137,10 @@ export class DeliveryModel {
    */
   push(id: string, untold: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
-    if (this.isKnown(id)) return;
+    if (this.isKnown(id)) {
+      this.#seconds.set(id, claimedBy);
+      return;
+    }
     this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: this.facts.has(id) });
     this.#owe(id, 0, untold);
     (this.pending.get(id) as Obligation).isDoubtful = this.#deliveredNow.has(id);
@@ -191,6 +198,7 @@ export class DeliveryModel {
 
   /** To the library the run of this id is another one than before. */
   isAnother(id: string): void {
+    this.#host.isAnother(id);
     this.delivered.delete(id);
     this.dropped.delete(id);
     const ofEarlierRun = { isDelivered: false };
@@ -348,11 +356,13 @@ export class DeliveryModel {
     const obligation = this.pending.get(id);
     findings.check(!this.letters.some((letter) => letter.id === id), 10, () => 'a dead letter twice');
     findings.check(!this.delivered.has(id), 9, () => 'delivered, and a dead letter');
-    // A second run of a name whose letter was about to be dropped.
-    const isSecond = this.#scenario.hasOwnIds && this.dropped.has(id) && cause === 'overflow';
     if (obligation === undefined) {
-      findings.check(isSecond, 10, () => `a dead letter (${cause}) of what was not pending`);
-      this.facts.set(id, { claimedBy: this.#facts.next(), certainAttempts: 0, isSecond });
+      const claimedBy = this.dropped.has(id) && cause === 'overflow' ? this.#seconds.get(id) : undefined;
+      findings.check(claimedBy !== undefined, 10, () => `a dead letter (${cause}) of what was not pending`);
+      if (claimedBy === undefined) return;
+      // The letter of the other one was gone by then: this one is another run, whatever becomes of an attempt at that.
+      this.isAnother(id);
+      this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: true });
     } else if (cause === 'overflow') {
       findings.check(obligation.mayOverflow, 11, () => 'an overflow where there was room');
       findings.check(obligation.state === 'queued' && !ambiguous, 11, () => 'an overflow of what was tried');
@@ -430,6 +440,7 @@ export class DeliveryModel {
   checkAtRest(isQuiet: boolean): void {
     this.#justDelivered = 0;
     this.#deliveredNow.clear();
+    this.#seconds.clear();
     const findings = this.#findings;
     const { concurrency, attemptTimeoutMs, maxDeadLetters, maxPending, deadLetterTtlMs } = this.#scenario;
     const isPaused = (this.isStopped && !this.isClosing) || this.isClosed;

@@ -26,8 +26,6 @@ interface Announcement {
 
 /** What the model of endings has to see of the world. */
 export interface EndingHost extends DeliveryHost {
-  /** To the library the run of this id is another one than before: it remembers that no more. */
-  isAnother(id: string): void;
   /** Names whose run is another one than the one that was told of, if any was; over all processes. */
   readonly newRuns: Set<string>;
 }
@@ -240,10 +238,7 @@ export class EndingModel {
     if (this.#host.newRuns.delete(id) || this.#isLaterRun(id)) {
       this.told.delete(id);
       // While the ending of the other one is still owed, that one stands for both.
-      if (!this.deliveries.isKnown(id)) {
-        this.deliveries.isAnother(id);
-        this.#host.isAnother(id);
-      }
+      if (!this.deliveries.isKnown(id)) this.deliveries.isAnother(id);
     }
     findings.check(!this.told.has(id), 9, () => 'the same id was told twice');
     findings.check(
