@@ -83,6 +83,12 @@ interface Letter {
   readonly diedAt: number;
 }
 
+/** An ending of a run whose name is that of another one: owed, if the other one was not any more. */
+interface Second {
+  readonly obligation: Obligation;
+  readonly claimedBy: number;
+}
+
 /**
  * What may become of an ending once it is claimed: the rules of deliveries as one state for each id. Follows what the
  * library tells, and says where that is against the rules.
@@ -106,8 +112,8 @@ export class DeliveryModel {
   /** When an attempt succeeded that had timed out: the library hears of it a microtask later. */
   readonly #succeededLateAt = new Map<string, number>();
   #expectedDrop: string | undefined;
-  /** By id, claims of this event whose name was that of an ending which was owed: its letter may be gone, and that not told yet. */
-  readonly #seconds = new Map<string, number>();
+  /** Endings that came while one of their name was owed: its letter may have been gone, and that not told yet. */
+  readonly #seconds = new Map<string, Second>();
   isStopped = false;
   isClosing = false;
   isClosed = false;
@@ -137,17 +143,30 @@ export class DeliveryModel {
    */
   push(id: string, untold: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
+    const obligation = this.#newObligation(id, untold);
     if (this.isKnown(id)) {
-      this.#seconds.set(id, claimedBy);
+      this.#seconds.set(id, { obligation, claimedBy });
       return;
     }
     this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: this.facts.has(id) });
-    this.#owe(id, 0, untold);
-    (this.pending.get(id) as Obligation).isDoubtful = this.#deliveredNow.has(id);
+    this.pending.set(id, obligation);
+    obligation.isDoubtful = this.#deliveredNow.has(id);
+  }
+
+  /** The library shows that the letter of one had been dropped when another one of its name came: that is another run. */
+  #takeSecond(id: string): void {
+    const second = this.#seconds.get(id);
+    if (second === undefined || !this.dropped.has(id)) return;
+    this.#seconds.delete(id);
+    this.isAnother(id);
+    this.facts.set(id, { claimedBy: second.claimedBy, certainAttempts: 0, isSecond: true });
+    this.pending.set(id, second.obligation);
   }
 
   /** Everything has settled, and the library says what is pending there: what was in doubt is known now. */
   resolveDoubts(isPending: (id: string) => boolean): void {
+    for (const id of [...this.#seconds.keys()]) if (isPending(id)) this.#takeSecond(id);
+    this.#seconds.clear();
     for (const obligation of [...this.pending.values()]) {
       const { id, isDoubtful } = obligation;
       obligation.isDoubtful = false;
@@ -227,6 +246,7 @@ export class DeliveryModel {
   /** The handler is called. */
   attemptStarts(id: string, attempt: number): ModelAttempt {
     const findings = this.#findings;
+    this.#takeSecond(id);
     const isObsolete = this.#succeededLateAt.get(id) === this.#time.now && !this.pending.has(id);
     const started: ModelAttempt = { id, isObsolete };
     if (isObsolete) return started;
@@ -353,17 +373,15 @@ export class DeliveryModel {
   died({ id, cause, attempts, ambiguous }: DeadLetter): void {
     const findings = this.#findings;
     const { attempts: limit, maxDeadLetters, giveUpAfterMs, isIdempotent } = this.#scenario;
+    this.#takeSecond(id);
     const obligation = this.pending.get(id);
     findings.check(!this.letters.some((letter) => letter.id === id), 10, () => 'a dead letter twice');
     findings.check(!this.delivered.has(id), 9, () => 'delivered, and a dead letter');
     if (obligation === undefined) {
-      const claimedBy = this.dropped.has(id) && cause === 'overflow' ? this.#seconds.get(id) : undefined;
-      findings.check(claimedBy !== undefined, 10, () => `a dead letter (${cause}) of what was not pending`);
-      if (claimedBy === undefined) return;
-      // The letter of the other one was gone by then: this one is another run, whatever becomes of an attempt at that.
-      this.isAnother(id);
-      this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: true });
-    } else if (cause === 'overflow') {
+      findings.add(10, `a dead letter (${cause}) of what was not pending`);
+      return;
+    }
+    if (cause === 'overflow') {
       findings.check(obligation.mayOverflow, 11, () => 'an overflow where there was room');
       findings.check(obligation.state === 'queued' && !ambiguous, 11, () => 'an overflow of what was tried');
     } else {
@@ -427,7 +445,7 @@ export class DeliveryModel {
       certainAttempts: 0,
       retriedBy: this.#facts.next(),
     });
-    this.#owe(id, 0, 0, Number.NEGATIVE_INFINITY);
+    this.pending.set(id, this.#newObligation(id, 0, Number.NEGATIVE_INFINITY));
     return true;
   }
 
@@ -440,7 +458,6 @@ export class DeliveryModel {
   checkAtRest(isQuiet: boolean): void {
     this.#justDelivered = 0;
     this.#deliveredNow.clear();
-    this.#seconds.clear();
     const findings = this.#findings;
     const { concurrency, attemptTimeoutMs, maxDeadLetters, maxPending, deadLetterTtlMs } = this.#scenario;
     const isPaused = (this.isStopped && !this.isClosing) || this.isClosed;
@@ -503,25 +520,27 @@ export class DeliveryModel {
     );
   }
 
-  #owe(id: string, attempts: number, untold: number, claimedAt = this.#time.now): void {
+  #newObligation(id: string, untold: number, claimedAt = this.#time.now): Obligation {
     const mayOverflow = this.pending.size + this.#justDelivered + untold >= this.#scenario.maxPending;
-    this.pending.set(id, {
+    return {
       id,
       claimedAt,
-      attempts,
+      attempts: 0,
       triedAt: undefined,
       isGivingUp: false,
       state: 'queued',
       startedAt: 0,
       retryAt: 0,
       mayOverflow,
-    });
+    };
   }
 
   #drop(id: string): void {
     this.dropped.add(id);
     const facts = this.facts.get(id);
-    if (facts !== undefined) facts.doneBy = this.#facts.next();
+    if (facts === undefined) return;
+    facts.doneBy = this.#facts.next();
+    facts.isSecond ||= this.#seconds.has(id);
   }
 
   #deliver(id: string): void {
