@@ -61,6 +61,8 @@ async function settleUntil(simulation: Simulation, isOver: () => boolean): Promi
       process.clock.resume();
       quiet = -1;
     }
+    // A callback may have asked for a sweep, whose beforeSweep lets go of what is in a quiet map.
+    if (!process.isDead) process.model.notice();
     if (isOver()) return;
     const nextAt = Math.min(process.clock.nextAt, time.nextAt);
     if (nextAt === Number.POSITIVE_INFINITY) return;
