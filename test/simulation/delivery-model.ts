@@ -423,6 +423,11 @@ export class DeliveryModel {
     return this.#time.now - diedAt >= this.#scenario.deadLetterTtlMs - toldLateMs;
   }
 
+  /** Whether anything is tried again at all. */
+  get mayRedeliver(): boolean {
+    return !this.isClosed && !this.#host.isJournalLost();
+  }
+
   /** How many `redeliver()` has to take. */
   redeliverAll(): number {
     return this.letters.map(({ id }) => id).filter((id) => this.redeliver(id)).length;
@@ -433,8 +438,7 @@ export class DeliveryModel {
     const isPossible =
       this.letters.some((letter) => letter.id === id) &&
       (!this.late.has(id) || this.#scenario.isIdempotent) &&
-      !this.isClosed &&
-      !this.#host.isJournalLost() &&
+      this.mayRedeliver &&
       this.pending.size < this.#scenario.maxPending;
     if (!isPossible) return false;
     this.#remove(id);

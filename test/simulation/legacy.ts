@@ -41,13 +41,15 @@ export interface Legacy {
   readonly lastGenerations: Map<MapName, number>;
   /** Since when they have been tried, or dead, by the clock of the simulated world. */
   readonly endings: PastEnding[];
+  /** The same, of what is owed to the second recipient. */
+  readonly ofAudit: PastEnding[];
   /** Runs that are remembered by the owner's id, the oldest first, with when they ended. */
   readonly endedIds: Map<string, number>;
 }
 
-/** What is owed to the first recipient; the second one is followed by the audit alone. */
-export function endingsOf(past: Past): PastEnding[] {
-  return [...past.endings.values()].filter(({ recipient }) => recipient === 'default');
+/** What is owed to the first recipient, or to another one. */
+export function endingsOf(past: Past, name = 'default'): PastEnding[] {
+  return [...past.endings.values()].filter(({ recipient }) => recipient === name);
 }
 
 /**
@@ -67,15 +69,17 @@ export function legacyOf(past: Past, worldAt: (instant: number) => number, now: 
       [...map.entries.values()].map((entry) => leftEntry(name as MapName, entry, present, past.everyMs)),
     );
   }
+  const presentEnding = (one: PastEnding): PastEnding => ({
+    ...one,
+    triedAt: one.triedAt === undefined ? undefined : worldAt(one.triedAt),
+    letter: one.letter && { ...one.letter, diedAt: worldAt(one.letter.diedAt) },
+  });
   const endedIds = new Map([...past.tombstones.values()].map(({ id, at }) => [id, present(at)]));
   return {
     entries,
     lastGenerations,
-    endings: endingsOf(past).map((one) => ({
-      ...one,
-      triedAt: one.triedAt === undefined ? undefined : worldAt(one.triedAt),
-      letter: one.letter && { ...one.letter, diedAt: worldAt(one.letter.diedAt) },
-    })),
+    endings: endingsOf(past).map(presentEnding),
+    ofAudit: endingsOf(past, 'audit').map(presentEnding),
     endedIds,
   };
 }

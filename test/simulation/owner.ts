@@ -278,8 +278,10 @@ export class Owner {
     } else if (type === 'dead-letter') {
       const { letter, dropped } = event as DeadLetterEvent;
       simulation.log(`${id(letter.id)} ${dropped ? 'dropped' : `dead: ${letter.cause}`}`);
-      if (dropped) endings.deliveries.wasDropped(letter.id);
-      else endings.deliveries.died(letter);
+      const { audit } = simulation;
+      const isOfAudit = letter.recipient === 'audit';
+      if (dropped) (isOfAudit ? audit : endings.deliveries).wasDropped(letter.id);
+      else (isOfAudit ? audit : endings.deliveries).died(letter);
       this.#callBackIn();
     } else if (type === 'clock-jumped') {
       process.model.jumped((event as RegistryEvents['clock-jumped']).byMs);

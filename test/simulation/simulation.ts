@@ -136,7 +136,7 @@ export class Simulation {
     this.random = root.fork();
     this.#betweenSlices = root.fork();
     this.owner = new Owner(this, root.fork());
-    this.audit = new Audit(this.findings);
+    this.audit = new Audit(this);
     this.recipient = new Recipient(this.owner.recipientHost(), root.fork());
     this.volume = new SimulatedVolume({
       time: this.time,
@@ -241,6 +241,7 @@ export class Simulation {
   inherit(legacy: Legacy, restore: () => void): void {
     this.process.isStarting = true;
     this.process.model.restore(legacy);
+    this.audit.restore(legacy.ofAudit);
     this.owner.prepareReturns();
     restore();
     this.process.isStarting = false;
@@ -318,6 +319,7 @@ export class Simulation {
     const host = this.owner.modelHost(started, { isWithoutRecipient, leavesOpen: kind !== 'usual' });
     Object.assign(started, { model: new Model(host) });
     if (legacy !== undefined) started.model.restore(legacy);
+    if (legacy !== undefined && kind === 'usual') this.audit.restore(legacy.ofAudit);
     const found = random.chance(0.3) ? this.owner.findAgain() : new Map();
     if (legacy !== undefined) this.owner.prepareReturns();
     const { maxWaitMs, mostUnwrittenBytes } = scenario;
