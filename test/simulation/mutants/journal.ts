@@ -99,7 +99,7 @@ export const journalMutants: readonly Mutant[] = [
     name: 'a dead letter whose attempt fails late is written as the youngest',
     file: 'restart/ending-recorder.ts',
     find: 'this.#writer.say(records.lateRecord(letter));',
-    replace: 'this.#writer.say(records.deadRecord(letter, this.#host.encoder.instant(diedAt)));',
+    replace: 'this.dead(letter, this.#host.engine.timeline.now());',
   },
   {
     name: 'that a timed-out attempt has failed after all is not written',
