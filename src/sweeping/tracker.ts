@@ -255,6 +255,8 @@ export class Tracker {
       if (isBack || isWritten) this.leaderActive(slot, activeAt, !isBack);
     }
     for (const follower of this.companions.followers) follower.#leaderCame(key);
+    // Whoever listens for an abort may have removed it.
+    if (!this.stamps.holds(slot, registered)) return;
     if (!isBack) this.due.fileNew(slot, at);
     this.claims?.registered(slot, key, value);
     if (!this.stamps.holds(slot, registered)) return;

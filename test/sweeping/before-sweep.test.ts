@@ -369,6 +369,20 @@ describe('while a beforeSweep runs', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('whoever hears of that abort may remove the leader again, which then leaves once', async () => {
+    const { clock, registry, orphans, runs, calls } = orphaned();
+    orphans.set('a', 1);
+    await clock.advance(60_000);
+    calls[0]?.signal.addEventListener('abort', () => runs.delete('a'));
+    runs.set('a', 1);
+    expect(calls[0]?.signal.aborted).toBe(true);
+    await clock.advance(600_000);
+    const [leader] = registry.report().maps;
+    expect(leader).toMatchObject({ size: 0, overdue: 0, removed: { deleted: 1, swept: 0 } });
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('an entry that has left, or is due no more, is not said to wait for a call that has not stopped yet', async () => {
     const { clock, registry, map, calls, report, end } = hooked({ ttl: false, maxIdle: '5m' });
     for (const key of ['deleted', 'touched', 'waits', 'cleared']) map.set(key, 1);
