@@ -1,6 +1,16 @@
 import { type Clock, yieldToEventLoop } from '../time/clock.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 
+/** An attempt, as a link of the list of those that run. */
+export interface RunningAttempt<Attempt> {
+  /** Monotonic. */
+  readonly startedAt: number;
+  /** It is in the list. */
+  isRunning: boolean;
+  earlier: Attempt | undefined;
+  later: Attempt | undefined;
+}
+
 /**
  * The attempts that run, oldest first, and their time-out. All have the same time to run, so the oldest is the first
  * to time out: one ticket, set for it, serves all, and is left alone when that attempt is over and the next becomes the
@@ -8,13 +18,17 @@ import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
  *
  * A time-out is judged after the event loop has had a turn: where the loop was blocked, the answer may be there, and
  * nobody has read it yet.
+ *
+ * A list of links, since a Set keeps what passes through it until the next major collection, as `Pending` says.
  */
-export class InFlight<Attempt extends { readonly startedAt: number }> {
+export class InFlight<Attempt extends RunningAttempt<Attempt>> {
   readonly #clock: Clock;
   readonly #timers: TimerQueue;
   readonly #timeoutMs: number;
   readonly #timedOut: (attempt: Attempt) => void;
-  readonly #attempts = new Set<Attempt>();
+  #oldest: Attempt | undefined;
+  #youngest: Attempt | undefined;
+  #size = 0;
   #ticket: TimerTicket | undefined;
   #isJudging = false;
   #isPaused = false;
@@ -28,23 +42,39 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
   }
 
   get size(): number {
-    return this.#attempts.size;
+    return this.#size;
   }
 
   /** `startedAt` (monotonic) must not be earlier than that of any attempt added before. */
   add(attempt: Attempt): void {
-    this.#attempts.add(attempt);
+    attempt.isRunning = true;
+    attempt.earlier = this.#youngest;
+    if (this.#youngest === undefined) this.#oldest = attempt;
+    else this.#youngest.later = attempt;
+    this.#youngest = attempt;
+    this.#size += 1;
     this.#arm();
   }
 
   /** Returns false if the attempt has timed out. The ticket stays until {@link InFlight.rest}. */
   delete(attempt: Attempt): boolean {
-    return this.#attempts.delete(attempt);
+    if (!attempt.isRunning) return false;
+    attempt.isRunning = false;
+    const { earlier, later } = attempt;
+    if (earlier === undefined) this.#oldest = later;
+    else earlier.later = later;
+    if (later === undefined) this.#youngest = earlier;
+    else later.earlier = earlier;
+    // One that has become old would keep its neighbours.
+    attempt.earlier = undefined;
+    attempt.later = undefined;
+    this.#size -= 1;
+    return true;
   }
 
   /** Gives the ticket back if nothing runs. To be called when nothing is about to start either. */
   rest(): void {
-    if (this.#attempts.size === 0) this.#disarm();
+    if (this.#size === 0) this.#disarm();
   }
 
   /** No attempt times out until {@link InFlight.resume}. */
@@ -59,16 +89,17 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
     this.#arm();
   }
 
-  [Symbol.iterator](): IterableIterator<Attempt> {
-    return this.#attempts.values();
+  /** Returns those that run now, the oldest first. */
+  all(): Attempt[] {
+    const all: Attempt[] = [];
+    for (let attempt = this.#oldest; attempt !== undefined; attempt = attempt.later) all.push(attempt);
+    return all;
   }
 
   #arm(): void {
-    if (this.#ticket !== undefined || this.#isJudging || this.#isPaused) return;
-    for (const oldest of this.#attempts) {
-      this.#ticket = this.#timers.schedule(oldest.startedAt + this.#timeoutMs, () => void this.#expire());
-      return;
-    }
+    if (this.#ticket !== undefined || this.#isJudging || this.#isPaused || this.#oldest === undefined) return;
+    const { startedAt } = this.#oldest;
+    this.#ticket = this.#timers.schedule(startedAt + this.#timeoutMs, () => void this.#expire());
   }
 
   #disarm(): void {
@@ -86,12 +117,11 @@ export class InFlight<Attempt extends { readonly startedAt: number }> {
     if (this.#isPaused) return;
     const now = this.#clock.monotonic();
     const due: Attempt[] = [];
-    for (const attempt of this.#attempts) {
-      if (attempt.startedAt + this.#timeoutMs > now) break;
-      due.push(attempt);
-    }
     // All of them leave before the first call out, which may start others.
-    for (const attempt of due) this.#attempts.delete(attempt);
+    while (this.#oldest !== undefined && this.#oldest.startedAt + this.#timeoutMs <= now) {
+      due.push(this.#oldest);
+      this.delete(this.#oldest);
+    }
     this.#arm();
     for (const attempt of due) this.#timedOut(attempt);
   }

@@ -8,10 +8,11 @@ import { TurnBudget } from '../time/turn-budget.js';
 import { AttemptContext, abortAttempt, abortReasonOf } from './attempt-context.js';
 import { DeadLetters } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
-import { InFlight } from './in-flight.js';
+import { InFlight, type RunningAttempt } from './in-flight.js';
 import type { LeftAttempt } from './left-attempts.js';
 import type { NotifierLimits, NotifierOptions, NotifierSink, ObligationLog } from './notifier-options.js';
 import { type LetterRecord, newObligation, type Obligation, type OpenObligation } from './obligation.js';
+import { Pending } from './pending.js';
 import { RetryWaits } from './retry-waits.js';
 
 /** What a {@link Notifier} owes, as another one takes it over. Instants are monotonic ms. */
@@ -25,14 +26,26 @@ export interface NotifierState<K, V> {
   deadLetters: Pick<LetterRecord<K, V>, 'letter' | 'diedAt'>[];
 }
 
-interface Attempt<K, V> {
+interface Attempt<K, V> extends RunningAttempt<Attempt<K, V>> {
   readonly obligation: Obligation<K, V>;
   readonly context: AttemptContext;
-  /** Monotonic. */
-  readonly startedAt: number;
   /** Whoever waits for what comes of it, though this notifier is closed. */
-  left?: { resolve(): void; reject(error: unknown): void };
+  left: { resolve(): void; reject(error: unknown): void } | undefined;
 }
+
+const newAttempt = <K, V>(
+  obligation: Obligation<K, V>,
+  context: AttemptContext,
+  startedAt: number,
+): Attempt<K, V> => ({
+  obligation,
+  context,
+  startedAt,
+  isRunning: false,
+  earlier: undefined,
+  later: undefined,
+  left: undefined,
+});
 
 /** How long attempts may start one another before the event loop gets a turn, ms. */
 const TURN_BUDGET_MS = 5;
@@ -58,9 +71,7 @@ export class Notifier<K, V> {
   readonly #sink: NotifierSink;
   readonly #log: ObligationLog | undefined;
 
-  readonly #pending = new Map<string, Obligation<K, V>>();
-  // The first one has waited longest, as long as none has come from an earlier life or another process.
-  #isInOrder = true;
+  readonly #pending = new Pending<K, V>();
   readonly #queue = new FairQueue<Obligation<K, V>>();
   readonly #inFlight: InFlight<Attempt<K, V>>;
   readonly #retries: RetryWaits<Obligation<K, V>>;
@@ -108,13 +119,7 @@ export class Notifier<K, V> {
 
   /** Since when the one that has waited longest has been pending, monotonic ms; `undefined` if none is. */
   get oldestPendingAt(): number | undefined {
-    if (this.#pending.size === 0) return undefined;
-    let oldest = Number.POSITIVE_INFINITY;
-    for (const { since } of this.#pending.values()) {
-      if (this.#isInOrder) return since;
-      oldest = Math.min(oldest, since);
-    }
-    return oldest;
+    return this.#pending.oldestSince;
   }
 
   /** How many are pending, or have become dead letters since `finish` was called and were not delivered after all. */
@@ -130,7 +135,6 @@ export class Notifier<K, V> {
    * @param isHeld it is not tried before {@link Notifier.start}
    */
   push(event: EndedEvent<K, V>, isHeld = false): void {
-    if (this.#pending.size === 0) this.#isInOrder = true;
     this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
   }
 
@@ -146,7 +150,7 @@ export class Notifier<K, V> {
 
   /** What is queued, in flight or waiting for a retry, the oldest first; stays right while it changes between two steps. */
   obligations(): Iterable<OpenObligation<K, V>> {
-    return this.#pending.values();
+    return this.#pending.all();
   }
 
   /** The dead letters as they are kept, the oldest first; to be left as they are. */
@@ -193,7 +197,7 @@ export class Notifier<K, V> {
     if (record !== undefined) return this.#letters.withdraw(record);
     const obligation = this.#pending.get(id);
     if (obligation === undefined) return false;
-    this.#pending.delete(id);
+    this.#pending.delete(obligation);
     this.#retries.delete(obligation);
     obligation.isSettled = true;
     this.#queuePump();
@@ -255,7 +259,7 @@ export class Notifier<K, V> {
    */
   leave(): LeftAttempt[] {
     const left: LeftAttempt[] = [];
-    for (const attempt of this.#inFlight) {
+    for (const attempt of this.#inFlight.all()) {
       const outcome = new Promise<void>((resolve, reject) => {
         attempt.left = { resolve, reject };
       });
@@ -269,7 +273,7 @@ export class Notifier<K, V> {
   /** Returns all that is owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
   export(): NotifierState<K, V> {
     const pending: NotifierState<K, V>['pending'] = [];
-    for (const { event, attempts, triedAt } of this.#pending.values()) {
+    for (const { event, attempts, triedAt } of this.#pending.all()) {
       pending.push({ event, attempts, triedAt });
     }
     const letters = [...this.#letters.all()];
@@ -287,8 +291,6 @@ export class Notifier<K, V> {
     }
     this.#letters.tell();
     const now = this.#clock.monotonic();
-    // They have waited longer than what is pending here, and stand behind it.
-    if (state.pending.length > 0) this.#isInOrder = false;
     for (const open of state.pending) {
       const { left } = open;
       // Its age goes by the wall clock: that of an earlier life told when it began.
@@ -322,7 +324,7 @@ export class Notifier<K, V> {
   }
 
   #enqueue(obligation: Obligation<K, V>): void {
-    this.#pending.set(obligation.id, obligation);
+    this.#pending.add(obligation);
     if (obligation.isHeld) return;
     if (obligation.attempts === 0) this.#queue.addFresh(obligation);
     else this.#queue.addRetry(obligation);
@@ -381,7 +383,7 @@ export class Notifier<K, V> {
     obligation.attempts += 1;
     obligation.triedAt ??= now;
     const context = new AttemptContext(obligation.attempts);
-    const attempt: Attempt<K, V> = { obligation, context, startedAt: now };
+    const attempt = newAttempt(obligation, context, now);
     this.#inFlight.add(attempt);
     try {
       await detached(() => deliver(obligation.event, context));
@@ -397,9 +399,7 @@ export class Notifier<K, V> {
       return;
     }
     // What was forfeited is pending no more, and another run may have its id.
-    const isPending = this.#pending.get(obligation.id) === obligation;
-    if (isPending) this.#pending.delete(obligation.id);
-    this.#succeed(attempt, isPending);
+    this.#succeed(attempt, this.#pending.delete(obligation));
   }
 
   #succeed({ obligation, context, startedAt }: Attempt<K, V>, isOwed: boolean): void {
@@ -414,9 +414,8 @@ export class Notifier<K, V> {
   #succeedLate(attempt: Attempt<K, V>): void {
     const { obligation } = attempt;
     if (obligation.isSettled) return;
-    const isPending = this.#pending.get(obligation.id) === obligation;
+    const isPending = this.#pending.delete(obligation);
     if (isPending) {
-      this.#pending.delete(obligation.id);
       this.#retries.delete(obligation);
       this.#breakOff(obligation);
     }
@@ -428,7 +427,7 @@ export class Notifier<K, V> {
 
   /** An earlier attempt has succeeded: the one that runs is for nothing. */
   #breakOff(obligation: Obligation<K, V>): void {
-    for (const attempt of this.#inFlight) {
+    for (const attempt of this.#inFlight.all()) {
       if (attempt.obligation !== obligation) continue;
       this.#inFlight.delete(attempt);
       const message = 'an earlier attempt, which had timed out, has succeeded';
@@ -502,7 +501,7 @@ export class Notifier<K, V> {
   /** Turns an obligation into a dead letter, to be told when everything else has changed too. */
   #bury(obligation: Obligation<K, V>, cause: DeadLetter['cause'], isUnknown: boolean): void {
     const { id, event, attempts, error } = obligation;
-    this.#pending.delete(id);
+    this.#pending.delete(obligation);
     const ambiguous = isUnknown || obligation.unsettled > 0;
     const recipient = this.#recipient;
     const at = this.#clock.now();
@@ -547,7 +546,7 @@ export class Notifier<K, V> {
     this.#inFlight.pause();
     this.#letters.rest();
     const reason = new MapsweepError('ERR_CLOSED', 'closed before the attempt to deliver settled');
-    for (const { context } of this.#inFlight) abortAttempt(context, reason);
+    for (const { context } of this.#inFlight.all()) abortAttempt(context, reason);
     this.#finishing.end();
   }
 }

@@ -1,0 +1,72 @@
+import type { Obligation } from './obligation.js';
+
+/** After more than this were pending at once, the memory of their places is given back when none is. */
+const burstSize = 1_024;
+
+/**
+ * The obligations of one recipient that are pending, by id, in the order in which they came.
+ *
+ * The Map holds places and no obligations: what many pass through, a Map keeps. Each table that it leaves behind holds what
+ * was in it, and refers to the next one; with the first that becomes old all later ones wait for a major collection, and so
+ * would what was delivered long ago, with the values of the runs (V8's `OrderedHashTable::Rehash`).
+ */
+export class Pending<K, V> {
+  readonly #places = new Map<string, number>();
+  readonly #obligations: (Obligation<K, V> | undefined)[] = [];
+  readonly #free: number[] = [];
+  // The first one has waited longest: none has come from an earlier life or another process.
+  #isInOrder = true;
+  #latest = Number.NEGATIVE_INFINITY;
+
+  get size(): number {
+    return this.#places.size;
+  }
+
+  /** Since when the one that has waited longest has been pending, monotonic ms; `undefined` if none is. */
+  get oldestSince(): number | undefined {
+    let oldest: number | undefined;
+    for (const { since } of this.all()) {
+      if (this.#isInOrder) return since;
+      oldest = Math.min(oldest ?? since, since);
+    }
+    return oldest;
+  }
+
+  has(id: string): boolean {
+    return this.#places.has(id);
+  }
+
+  get(id: string): Obligation<K, V> | undefined {
+    const place = this.#places.get(id);
+    return place === undefined ? undefined : this.#obligations[place];
+  }
+
+  /** Adds one whose id is not pending. */
+  add(obligation: Obligation<K, V>): void {
+    const { id, since } = obligation;
+    this.#isInOrder = this.size === 0 || (this.#isInOrder && since >= this.#latest);
+    this.#latest = since;
+    const place = this.#free.pop() ?? this.#obligations.length;
+    this.#obligations[place] = obligation;
+    this.#places.set(id, place);
+  }
+
+  /** Returns whether it was pending: not if only another one of its id is. */
+  delete(obligation: Obligation<K, V>): boolean {
+    const place = this.#places.get(obligation.id);
+    if (place === undefined || this.#obligations[place] !== obligation) return false;
+    this.#places.delete(obligation.id);
+    this.#obligations[place] = undefined;
+    this.#free.push(place);
+    if (this.size === 0 && this.#free.length > burstSize) {
+      this.#obligations.length = 0;
+      this.#free.length = 0;
+    }
+    return true;
+  }
+
+  /** Yields them, the first that came first; stays right while they change between two steps. */
+  *all(): Generator<Obligation<K, V>> {
+    for (const place of this.#places.values()) yield this.#obligations[place] as Obligation<K, V>;
+  }
+}

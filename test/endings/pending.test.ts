@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { newObligation, type Obligation } from '../../src/endings/obligation.js';
+import { Pending } from '../../src/endings/pending.js';
+
+const ids = ['a', 'b', 'c', 'd'];
+
+const obligationOf = (id: string, since: number): Obligation<unknown, unknown> => {
+  const event = {
+    id,
+    key: id,
+    generation: 1,
+    reason: 'completed',
+    registeredAt: 0,
+    lastActiveAt: 0,
+    endedAt: 0,
+    value: undefined,
+    detail: undefined,
+  };
+  return newObligation({ event, attempts: 0 }, since, false);
+};
+
+describe('Pending', () => {
+  test('agrees with a Map, whatever is added and deleted', () => {
+    const command = fc.record({
+      id: fc.constantFrom(...ids),
+      since: fc.integer({ min: 0, max: 9 }),
+      what: fc.constantFrom('add', 'delete', 'delete another'),
+    });
+    fc.assert(
+      fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
+        const pending = new Pending<unknown, unknown>();
+        const expected = new Map<string, Obligation<unknown, unknown>>();
+        for (const { id, since, what } of commands) {
+          const obligation = obligationOf(id, since);
+          const known = expected.get(id);
+          if (what === 'delete another') expect(pending.delete(obligation)).toBe(false);
+          else if (what === 'delete' && known !== undefined) {
+            expect(pending.delete(known)).toBe(true);
+            expected.delete(id);
+          } else if (known === undefined) {
+            pending.add(obligation);
+            expected.set(id, obligation);
+          }
+          expect(pending.size).toBe(expected.size);
+          expect([...pending.all()]).toEqual([...expected.values()]);
+          for (const each of ids) expect(pending.get(each)).toBe(expected.get(each));
+          expect(pending.has(id)).toBe(expected.has(id));
+          const oldest = Math.min(...[...expected.values()].map(({ since }) => since));
+          expect(pending.oldestSince).toBe(expected.size === 0 ? undefined : oldest);
+        }
+      }),
+    );
+  });
+
+  test('yields what is there when its turn comes, also what was added meanwhile', () => {
+    const pending = new Pending<unknown, unknown>();
+    const [a, b, c, d] = ids.map((id) => obligationOf(id, 0)) as [
+      Obligation<unknown, unknown>,
+      Obligation<unknown, unknown>,
+      Obligation<unknown, unknown>,
+      Obligation<unknown, unknown>,
+    ];
+    for (const obligation of [a, b, c]) pending.add(obligation);
+    const seen: string[] = [];
+    for (const { id } of pending.all()) {
+      seen.push(id);
+      if (id !== 'a') continue;
+      pending.delete(a);
+      pending.delete(b);
+      pending.add(d);
+    }
+    expect(seen).toEqual(['a', 'c', 'd']);
+  });
+
+  test('goes on after a burst, whose places it has given back', () => {
+    const pending = new Pending<unknown, unknown>();
+    const burst = Array.from({ length: 3_000 }, (_, index) => obligationOf(`${index}`, index));
+    for (let round = 0; round < 2; round += 1) {
+      for (const obligation of burst) pending.add(obligation);
+      expect(pending.size).toBe(3_000);
+      expect(pending.get('2999')).toBe(burst[2_999]);
+      for (const obligation of burst) pending.delete(obligation);
+      expect([...pending.all()]).toEqual([]);
+    }
+  });
+});
