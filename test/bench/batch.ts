@@ -6,6 +6,7 @@ import { BusyTime } from './busy-time.js';
 import type { Contender, ContenderKind, Subject } from './contenders.js';
 import { sleep, turn } from './event-loop.js';
 import { liveBytes } from './heap.js';
+import { leastGateway } from './least-gateway.js';
 import type { Effort, Figures } from './operations.js';
 import { installShiftedTime, passTime, stopwatch } from './shifted-time.js';
 
@@ -105,6 +106,7 @@ async function play(gateway: Gateway, count: number): Promise<void> {
 
 async function loadGateway(kind: ContenderKind): Promise<() => Gateway> {
   if (kind.name === 'tracked' || kind.name === 'adopted') return loadOurs(kind.name === 'adopted');
+  if (kind.name === 'map-least') return () => leastGateway<BatchRun>() as Gateway;
   const make = await kind.load();
   const options = { ttlMs: kind.hasTimerPerEntry ? realTtlMs : ttlMs, capacity: 2 * tickets * runsPerTicket };
   return () => {

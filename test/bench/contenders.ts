@@ -385,7 +385,7 @@ const others: ContenderKind[] = [
   {
     name: 'map-least',
     label: 'Map, and the least of stamps',
-    only: ['life', 'operations', 'memory', 'gateway'],
+    only: ['life', 'operations', 'memory', 'gateway', 'batch'],
     load: async () => leastStampedMap,
   },
   { name: 'map-scan', label: 'Map, full scan every 60 s', isPeer: true, load: async () => scannedMap },

@@ -2,11 +2,10 @@
  * What a run costs in the gateway's four maps, step by step: it is registered in three of them, says something five times,
  * and ends, by `end()` or by a sweep, and its end is delivered.
  */
-import { LRUCache } from 'lru-cache';
 import { comparedPackage } from './contenders.js';
 import { sleep, turn } from './event-loop.js';
 import { collect } from './heap.js';
-import { LeastStampedMap } from './least.js';
+import { leastGateway } from './least-gateway.js';
 import type { Effort, Figures } from './operations.js';
 import { installShiftedTime, passTime, stopwatch } from './shifted-time.js';
 import { median } from './statistics.js';
@@ -132,69 +131,15 @@ async function ours(contender: string): Promise<() => Gateway> {
   };
 }
 
-interface Ending {
-  readonly id: string;
-  readonly registeredAt: number;
-  readonly endedAt: number;
-  readonly value: Run;
-}
-
-/**
- * The least that does the same: stamps, a tombstone for each run so that no second end is delivered, an event, and a
- * handler that is awaited. It judges nothing, tells nobody else, counts nothing, and retries nothing.
- */
 function theLeast(): Gateway {
-  const runs = new LeastStampedMap<string, Run>();
-  const contexts = new LeastStampedMap<string, object>();
-  const sequences = new LeastStampedMap<string, number>();
-  const ended = new LRUCache<string, { at: number }>({ maxSize: 100_000, sizeCalculation: () => 1 });
-  let waiting: Ending[] = [];
-  let isDelivering = false;
-  let delivered = 0;
-  const handler = async (_: Ending): Promise<void> => {
-    delivered += 1;
-  };
-  const deliver = async (): Promise<void> => {
-    isDelivering = true;
-    await Promise.resolve();
-    while (waiting.length > 0) {
-      const batch = waiting;
-      waiting = [];
-      for (const ending of batch) await handler(ending);
-    }
-    isDelivering = false;
-  };
-  const end = (id: string): void => {
-    const value = runs.get(id);
-    if (value === undefined || ended.has(id)) return;
-    const at = performance.now();
-    ended.set(id, { at });
-    waiting.push({ id, registeredAt: at, endedAt: Date.now(), value });
-    if (!isDelivering) void deliver();
-  };
+  const { runs, contexts, sequences, ...gateway } = leastGateway<Run>();
   return {
+    ...gateway,
     register: (id, run) => {
       runs.set(id, run);
       contexts.set(id, {});
       sequences.set(id, 0);
     },
-    said: (id, sequence) => {
-      sequences.set(id, sequence);
-      contexts.touch(id);
-      runs.touch(id);
-    },
-    end,
-    sweep: async () => {
-      let count = 0;
-      for (const id of runs.keys()) {
-        end(id);
-        for (const map of [runs, contexts, sequences]) map.delete(id);
-        count += 1;
-        if (count % runsATurn === 0) await turn();
-      }
-    },
-    delivered: () => delivered,
-    size: () => runs.size + contexts.size + sequences.size,
-    close: () => {},
+    said: (id, sequence) => void sequences.set(id, sequence),
   };
 }
