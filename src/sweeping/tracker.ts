@@ -245,18 +245,11 @@ export class Tracker {
       keys.ask(slot, key, value);
       if (!this.stamps.holds(slot, registered)) return;
     }
-    if (leader !== undefined) {
-      // What has come back was filed before it was known whom it follows.
-      if (this.companions.hasJoinedOrParted(slot) && isBack) {
-        this.due.refile(slot);
-        if (!this.stamps.holds(slot, registered)) return;
-      }
-      const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
-      if (isBack || isWritten) this.leaderActive(slot, activeAt, !isBack);
+    // What has come back was filed before it was known whom it follows.
+    if (leader !== undefined && this.companions.hasJoinedOrParted(slot) && isBack) {
+      this.due.refile(slot);
+      if (!this.stamps.holds(slot, registered)) return;
     }
-    for (const follower of this.companions.followers) follower.#leaderCame(key);
-    // Whoever listens for an abort may have removed it.
-    if (!this.stamps.holds(slot, registered)) return;
     if (!isBack) this.due.fileNew(slot, at);
     this.claims?.registered(slot, key, value);
     if (!this.stamps.holds(slot, registered)) return;
@@ -264,7 +257,12 @@ export class Tracker {
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
     this.shared.memory?.registered();
     // Who was asked may have removed it.
-    if (this.stamps.holds(slot, registered)) this.onRegistered?.(slot, key, value);
+    if (!this.stamps.holds(slot, registered)) return;
+    this.onRegistered?.(slot, key, value);
+    // Last, since whoever listens for an abort may remove it, end its run, or set another value.
+    const activeAt = isBack ? this.stamps.lastActiveAt(slot) : at;
+    if (leader !== undefined && (isBack || isWritten)) this.leaderActive(slot, activeAt, !isBack);
+    if (this.stamps.holds(slot, registered)) this.#leads(key);
   }
 
   /** Returns whether there are more entries than the caps allow. */
@@ -310,10 +308,21 @@ export class Tracker {
     else leader.#noneActive(key, at, isNow);
   }
 
-  /** The leader has a new key: a `beforeSweep` of what was an orphan is to stop, since that may be due no more. */
-  #leaderCame(leaderKey: unknown): void {
-    for (const slot of this.companions.leaderCame(leaderKey))
-      if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
+  /** There is a new key: a `beforeSweep` of what was an orphan without it is to stop, since that may be due no more. */
+  #leads(key: unknown): void {
+    let found: [Tracker, readonly number[]][] | undefined;
+    for (const follower of this.companions.followers) {
+      const slots = follower.companions.leaderCame(key);
+      if (slots.length === 0) continue;
+      found ??= [];
+      found.push([follower, slots]);
+    }
+    if (found === undefined) return;
+    // Whoever listens for an abort may release a follower.
+    for (const [follower, slots] of found) {
+      for (const slot of slots)
+        if (follower.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(follower, slot);
+    }
   }
 
   /** Takes a hold of the entry of a key; one of nothing if there is no such entry. */

@@ -383,6 +383,78 @@ describe('while a beforeSweep runs', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  describe('whoever hears of the abort that a leader causes finds that registered', () => {
+    interface Run {
+      readonly of: string;
+    }
+
+    /** A key for whose orphan a hook runs. */
+    async function led(runs: object = {}) {
+      const clock = createManualClock();
+      const signals: AbortSignal[] = [];
+      const told: unknown[] = [];
+      const beforeSweep = (_value: number, _key: string, { signal }: BeforeSweepContext) => {
+        signals.push(signal);
+        return new Promise<void>(() => {});
+      };
+      const registry = createRegistry<{ runs: Map<string, Run>; orphans: Numbers }>({
+        maps: {
+          runs: { maxIdle: '5m', ...runs },
+          orphans: { follows: 'runs', orphanAfter: '1m', beforeSweep },
+        },
+        ended: { map: 'runs', id: ({ of }) => of, deliver: ({ id, key }) => void told.push([id, key]) },
+        clock,
+      });
+      const more = ['b', 'c'].map((name) =>
+        registry.adopt(name, new Map<string, number>(), { follows: 'runs', orphanAfter: '1m', beforeSweep }),
+      );
+      for (const map of [registry.maps.orphans, ...more.map(({ map }) => map)]) map.set('a', 1);
+      await clock.advance(60_000);
+      expect(signals.length).toBe(3);
+      const onAbort = (listener: () => void, hook = 0) => signals[hook]?.addEventListener('abort', listener);
+      return { clock, registry, runs: registry.maps.runs, signals, told, more, onAbort };
+    }
+
+    it('with the id of its run, which ends once if that one deletes it', async () => {
+      const { clock, registry, runs, told, onAbort } = await led();
+      onAbort(() => runs.delete('a'));
+      runs.set('a', { of: 'job' });
+      await clock.advance(0);
+      expect(told).toEqual([['job', 'a']]);
+      registry.stop();
+    });
+
+    it('with the id of its run, which ends once if that one ends it', async () => {
+      const { clock, registry, runs, told, onAbort } = await led();
+      onAbort(() => registry.end('a'));
+      runs.set('a', { of: 'job' });
+      runs.set('again', { of: 'job' });
+      expect(registry.end('again')).toBe('duplicate');
+      await clock.advance(0);
+      expect(told).toEqual([['job', 'a']]);
+      registry.stop();
+    });
+
+    it('with its owner, who is another one if that one sets another value', async () => {
+      const maxPerOwner = { owner: ({ of }: Run) => of, max: 1 };
+      const { clock, registry, runs, onAbort } = await led({ maxPerOwner });
+      runs.set('b', { of: 'one' });
+      onAbort(() => runs.set('a', { of: 'another' }));
+      runs.set('a', { of: 'one' });
+      await clock.advance(10);
+      expect([...runs.keys()].sort()).toEqual(['a', 'b']);
+      registry.stop();
+    });
+
+    it('and may release a map, which keeps no other hook from being aborted', async () => {
+      const { registry, runs, signals, more, onAbort } = await led();
+      onAbort(() => more[0]?.release(), 1);
+      runs.set('a', { of: 'job' });
+      expect(signals.map(({ aborted }) => aborted)).toEqual([true, true, true]);
+      registry.stop();
+    });
+  });
+
   it('an entry that has left, or is due no more, is not said to wait for a call that has not stopped yet', async () => {
     const { clock, registry, map, calls, report, end } = hooked({ ttl: false, maxIdle: '5m' });
     for (const key of ['deleted', 'touched', 'waits', 'cleared']) map.set(key, 1);

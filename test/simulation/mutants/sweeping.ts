@@ -172,7 +172,7 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a leader that comes lets its orphans be cleaned up',
     file: 'sweeping/tracker.ts',
-    find: 'follower.#leaderCame(key)',
-    replace: 'follower.companions.leaderCame(key)',
+    find: 'if (slots.length === 0) continue;',
+    replace: 'if (slots.length >= 0) continue;',
   },
 ];
