@@ -99,12 +99,10 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a late success does not end the wait for the next attempt',
     file: 'endings/notifier.ts',
-    find: `const isPending = this.#pending.get(obligation.id) === obligation;
-    if (isPending) {
-      this.#pending.delete(obligation.id);`,
+    find: `const isPending = this.#pending.delete(obligation);
+    if (isPending) {`,
     replace: `const isPending = obligation.attempts < 0;
-    if (isPending) {
-      this.#pending.delete(obligation.id);`,
+    if (isPending) {`,
   },
   {
     name: 'the late success of a delivery that has succeeded counts as another one',
