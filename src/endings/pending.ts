@@ -1,7 +1,9 @@
 import type { Obligation } from './obligation.js';
 
-/** After more than this were pending at once, the memory of their places is given back when none is. */
+/** After more than this were pending at once, the memory of their places is given back when few are. */
 const burstSize = 1_024;
+/** Few: so many times less than there are places. */
+const fewerTimes = 16;
 
 /**
  * The obligations of one recipient that are pending, by id, in the order in which they came.
@@ -58,11 +60,21 @@ export class Pending<K, V> {
     this.#places.delete(obligation.id);
     this.#obligations[place] = undefined;
     this.#free.push(place);
-    if (this.size === 0 && this.#free.length > burstSize) {
-      this.#obligations.length = 0;
-      this.#free.length = 0;
-    }
+    const places = this.#obligations.length;
+    if (places > burstSize && this.size * fewerTimes < places) this.#giveBack();
     return true;
+  }
+
+  /** Leaves no place free. Where there is always one in flight, to wait until none is pending would be to wait for ever. */
+  #giveBack(): void {
+    const pending = [...this.all()];
+    this.#obligations.length = 0;
+    this.#free.length = 0;
+    for (const obligation of pending) {
+      // Their order stays.
+      this.#places.set(obligation.id, this.#obligations.length);
+      this.#obligations.push(obligation);
+    }
   }
 
   /** Yields them, the first that came first; stays right while they change between two steps. */

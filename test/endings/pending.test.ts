@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { newObligation, type Obligation } from '../../src/endings/obligation.js';
 import { Pending } from '../../src/endings/pending.js';
+import { heapUsed } from '../heap-used.js';
 
 const ids = ['a', 'b', 'c', 'd'];
 
@@ -19,6 +20,13 @@ const obligationOf = (id: string, since: number): Obligation<unknown, unknown> =
   };
   return newObligation({ event, attempts: 0 }, since, false);
 };
+
+/** Adds so many, and then deletes them. */
+function burst(pending: Pending<unknown, unknown>, count: number): void {
+  const obligations = Array.from({ length: count }, (_, index) => obligationOf(`${index}`, index));
+  for (const obligation of obligations) pending.add(obligation);
+  for (const obligation of obligations) pending.delete(obligation);
+}
 
 describe('Pending', () => {
   test('agrees with a Map, whatever is added and deleted', () => {
@@ -83,5 +91,27 @@ describe('Pending', () => {
       for (const obligation of burst) pending.delete(obligation);
       expect([...pending.all()]).toEqual([]);
     }
+  });
+
+  test('gives the memory of a burst back though some stay', () => {
+    const count = 100_000;
+    const pending = new Pending<unknown, unknown>();
+    // What is compiled in a first burst is not of the second.
+    burst(pending, count);
+    const before = heapUsed();
+    for (const id of ids) pending.add(obligationOf(id, 0));
+    burst(pending, count);
+    expect(heapUsed() - before).toBeLessThan(count * 4);
+    expect([...pending.all()].map(({ id }) => id)).toEqual(ids);
+  });
+
+  test('goes on with a walk in whose midst the places of a burst were given back', () => {
+    const pending = new Pending<unknown, unknown>();
+    for (const id of ids) pending.add(obligationOf(id, 0));
+    const walk = pending.all();
+    expect(walk.next().value?.id).toBe('a');
+    burst(pending, 3_000);
+    expect([...walk].map(({ id }) => id)).toEqual(['b', 'c', 'd']);
+    for (const id of ids) expect(pending.get(id)?.id).toBe(id);
   });
 });
