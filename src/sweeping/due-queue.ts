@@ -279,7 +279,8 @@ export class DueQueue {
   get #mayKeep(): boolean {
     const { policy, holds, companions } = this.#map;
     if (policy.keepWhile !== undefined || (holds !== undefined && holds.size > 0)) return true;
-    return companions.followers.some(({ due }) => due.#mayKeep);
+    for (const { due } of companions.followers) if (due.#mayKeep) return true;
+    return false;
   }
 
   // The own guard, or that of a companion, which is in use together with its leader's entry. One that is beyond its own
