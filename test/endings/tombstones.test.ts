@@ -46,6 +46,17 @@ describe('Tombstones', () => {
     expect(kept.get('a')).toBe(undefined);
   });
 
+  it('remembers a run that ends again in one place, and forgets no other one for it', () => {
+    const { kept } = tombstones({ max: 2 });
+    const end = (key: string, id: string, generation: number): void =>
+      kept.set(key, { id, generation, at: 0, endsRun: true });
+    // Both are remembered by their ids too, of which there is room for two.
+    end('key of x', 'x', 1);
+    end('key of y', 'y', 2);
+    for (const generation of [3, 4, 5]) end('a', 'a', generation);
+    expect(['x', 'y', 'a'].map((id) => kept.hasRun(id))).toEqual([true, true, true]);
+  });
+
   it('tells keys apart as a Map does', () => {
     const { kept, claim } = tombstones();
     claim({});
