@@ -2,7 +2,7 @@ import { MapsweepError } from '../errors.js';
 import type { HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
-import { isFree, look } from './look.js';
+import { isFree, keep, look } from './look.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -41,8 +41,8 @@ export class BeforeSweepGate {
   constructor(shared: Shared) {
     this.#shared = shared;
     this.#calls = new HookCalls(shared, {
-      // If it is not known any more its map was released.
-      isWanted: (hook) => this.stateOf(hook.tracker, hook.slot) === hook,
+      isWanted: (hook) => this.#isKnown(hook),
+      isToGo: (hook) => this.#isToGo(hook),
       started: (call) => {
         for (const hook of call.entries) Object.assign(hook, { state: 'running', call });
       },
@@ -173,13 +173,40 @@ export class BeforeSweepGate {
     return hooks;
   }
 
+  /** Its entry is there, its map is tracked, and nothing has stopped it. */
+  #isKnown(hook: Hook): boolean {
+    return this.stateOf(hook.tracker, hook.slot) === hook;
+  }
+
+  /**
+   * Judges an entry again whose turn has come: it may have waited for minutes, and is not to be cleaned up for if it stays.
+   * Asks its policy functions, which may do anything.
+   */
+  #isToGo(hook: Hook): boolean {
+    const { tracker, slot, reason } = hook;
+    if (tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now())) return true;
+    const isToGo = reason !== 'swept' && isExcess(hook) ? isFree(tracker, slot) : this.#isDue(hook);
+    // Where a sweep has found it due, the next one looks at it again.
+    if (!isToGo) this.#forget(hook);
+    return isToGo;
+  }
+
+  #isDue({ tracker, slot, generation }: Hook): boolean {
+    const { stamps, due, native } = tracker;
+    const state = due.judgeAt(slot, native.get(stamps.keyOf(slot)), this.#shared.timeline.now());
+    // Who was asked may have removed it.
+    if (state === 'due' || !stamps.holds(slot, generation)) return state === 'due';
+    if (state === 'guarded' || state === 'held') keep(tracker, slot, state);
+    else due.mark(slot, state);
+    return false;
+  }
+
   #settled(hook: Hook, key: unknown, failure: Failure | undefined): void {
     const { tracker, slot } = hook;
     const failed = failure !== undefined;
     hook.call = undefined;
     // One that is not known any more: what another entry of the batch has set off has stopped it.
-    const isKnown = this.stateOf(tracker, slot) === hook;
-    if (hook.isAbandoned || !isKnown || !tracker.stamps.holds(slot, hook.generation)) {
+    if (hook.isAbandoned || !this.#isKnown(hook) || !tracker.stamps.holds(slot, hook.generation)) {
       tracker.beforeSweepTotal.aborted += 1;
       this.#forget(hook);
       return;
@@ -208,16 +235,15 @@ export class BeforeSweepGate {
   }
 
   /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */
-  #proceed({ tracker, slot, reason }: Hook, isLast: boolean): void {
+  #proceed(hook: Hook, isLast: boolean): void {
+    const { tracker, slot, reason } = hook;
     this.#shared.timeline.compareClocks();
-    const isOfMany = tracker.owners?.isOver(slot) ?? false;
-    const isExcess = reason === 'shed' || isOfMany || tracker.native.size() > tracker.policy.maxEntries;
-    if (reason === 'swept' || isLast || !isExcess) {
+    if (reason === 'swept' || isLast || !isExcess(hook)) {
       tracker.due.buckets.remove(slot);
       look(tracker, slot, this.#shared.timeline.now(), true);
       return;
     }
-    const rule = reason === 'shed' ? 'shed' : isOfMany ? 'maxPerOwner' : 'maxEntries';
+    const rule = reason === 'shed' ? 'shed' : isOfMany(hook) ? 'maxPerOwner' : 'maxEntries';
     if (isFree(tracker, slot)) evict(tracker, slot, rule);
   }
 
@@ -232,6 +258,13 @@ export class BeforeSweepGate {
     }
   }
 }
+
+/** Returns whether its owner has too many. */
+const isOfMany = ({ tracker, slot }: Hook): boolean => tracker.owners?.isOver(slot) ?? false;
+
+/** Returns whether a cap is exceeded for which the entry of a hook is to go. */
+const isExcess = (hook: Hook): boolean =>
+  hook.reason === 'shed' || isOfMany(hook) || hook.tracker.native.size() > hook.tracker.policy.maxEntries;
 
 /** Returns whether the entry of a hook has left, or is due no more. */
 function isForNothing({ tracker: { stamps }, slot, generation, isCancelled }: Hook): boolean {

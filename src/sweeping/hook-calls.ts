@@ -31,6 +31,8 @@ export interface HookCall<Entry> {
 export interface HookCallsHost<Entry> {
   /** Returns whether an entry that waits is still to be called for. */
   isWanted(entry: Entry): boolean;
+  /** Returns whether an entry whose turn has come is still to be removed; asks functions of the owner, which may do anything. */
+  isToGo(entry: Entry): boolean;
   /** A call for these begins; its entries are in it until `settled`. */
   started(call: HookCall<Entry>): void;
   /**
@@ -142,14 +144,18 @@ export class HookCalls<Entry extends WaitingEntry> {
   #startNext(tracker: Tracker, { entries, pace }: Queue<Entry>, now: number): void {
     const batch = batchOf(tracker);
     const taken: Entry[] = [];
+    let left = batch;
     for (const entry of entries) {
-      if (taken.length === batch) break;
+      if (left === 0) break;
+      left -= 1;
       entries.delete(entry);
-      if (this.#host.isWanted(entry)) taken.push(entry);
+      if (this.#host.isWanted(entry) && this.#host.isToGo(entry)) taken.push(entry);
     }
-    if (taken.length === 0) return;
-    pace.started(now, taken.length, Math.ceil(entries.size / batch));
-    this.#call(tracker, taken);
+    // What was asked about a later one may have removed an earlier one.
+    const wanted = taken.filter((entry) => this.#host.isWanted(entry));
+    if (wanted.length === 0) return;
+    pace.started(now, wanted.length, Math.ceil(entries.size / batch));
+    this.#call(tracker, wanted);
   }
 
   #call(tracker: Tracker, entries: readonly Entry[]): void {

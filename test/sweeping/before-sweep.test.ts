@@ -672,6 +672,117 @@ describe('how many run at once', () => {
   });
 });
 
+describe('an entry whose turn comes after it has waited', () => {
+  interface Job {
+    done: boolean;
+    busy: boolean;
+    expiresAt: number;
+  }
+
+  /** Forty jobs that are due at once: the hooks of eight wait until others have ended. */
+  const waiting = async (policy: PolicyOf<Map<string, Job>>, afterMs = 60_000) => {
+    const clock = createManualClock();
+    const calls: { key: string; succeed: () => void }[] = [];
+    const registry = createRegistry<{ jobs: Map<string, Job> }>({
+      maps: {
+        jobs: {
+          beforeSweep: (_job, key) =>
+            new Promise<void>((succeed) => {
+              calls.push({ key, succeed });
+            }),
+          ...policy,
+        },
+      },
+      clock,
+    });
+    const { jobs } = registry.maps;
+    for (let n = 0; n < 40; n += 1) {
+      jobs.set(`job${n}`, { done: true, busy: false, expiresAt: clock.now() + 30_000 });
+    }
+    await clock.advance(afterMs);
+    expect(calls.length).toBe(32);
+    const goOn = async (): Promise<string[]> => {
+      for (const { succeed } of calls) succeed();
+      await clock.advance(0);
+      return calls.slice(32).map(({ key }) => key);
+    };
+    return { clock, registry, jobs, goOn };
+  };
+
+  it('is not cleaned up for if it expires later by now, and is when it does', async () => {
+    const { clock, registry, jobs, goOn } = await waiting({ expiresAt: ({ expiresAt }) => expiresAt });
+    (jobs.get('job35') as Job).expiresAt = clock.now() + 90_000;
+    expect(await goOn()).toEqual(['job32', 'job33', 'job34', 'job36', 'job37', 'job38', 'job39']);
+    expect(registry.explain('jobs', 'job35').state).toBe('live');
+    await goOn();
+    expect([...jobs.keys()]).toEqual(['job35']);
+    await clock.advance(120_000);
+    expect((await goOn()).slice(7)).toEqual(['job35']);
+    expect(jobs.size).toBe(0);
+    registry.stop();
+  });
+
+  it('is not cleaned up for while its guard keeps it', async () => {
+    const { clock, registry, jobs, goOn } = await waiting({ maxIdle: '30s', keepWhile: ({ busy }) => busy });
+    const job = jobs.get('job32') as Job;
+    job.busy = true;
+    expect(await goOn()).toEqual(['job33', 'job34', 'job35', 'job36', 'job37', 'job38', 'job39']);
+    expect(registry.explain('jobs', 'job32').state).toBe('guarded');
+    job.busy = false;
+    await goOn();
+    expect([...jobs.keys()]).toEqual(['job32']);
+    await clock.advance(60_000);
+    expect((await goOn()).slice(7)).toEqual(['job32']);
+    expect(jobs.size).toBe(0);
+    registry.stop();
+  });
+
+  it('is not cleaned up for if the cap is no longer exceeded, and stays', async () => {
+    const { clock, registry, jobs, goOn } = await waiting({ maxEntries: 4 }, 1);
+    // Those that wait are four, as many as may stay.
+    for (const key of [...jobs.keys()])
+      if (key < 'job32' || key > 'job35' || key.length < 5) jobs.delete(key);
+    expect(await goOn()).toEqual([]);
+    expect([...jobs.keys()]).toEqual(['job32', 'job33', 'job34', 'job35']);
+    jobs.set('another', { done: true, busy: false, expiresAt: 0 });
+    await clock.advance(1);
+    expect(await goOn()).toEqual(['job32']);
+    registry.stop();
+  });
+
+  it('leaves a batch out if what another one is asked removes it', async () => {
+    const clock = createManualClock();
+    const batches: string[][] = [];
+    let asked = 0;
+    const registry = createRegistry<{ jobs: Map<string, Job> }>({
+      maps: {
+        jobs: {
+          expiresAt: ({ expiresAt }, key) => {
+            if (key === 'job2') asked += 1;
+            // By the sweep first, then when its turn comes.
+            if (asked === 2) jobs.delete('job1');
+            return expiresAt;
+          },
+          beforeSweep: {
+            batch: 10,
+            run: async (entries: [string, Job][]) => {
+              batches.push(entries.map(([key]) => key));
+            },
+          },
+        },
+      },
+      clock,
+    });
+    const { jobs } = registry.maps;
+    for (let n = 0; n < 4; n += 1)
+      jobs.set(`job${n}`, { done: true, busy: false, expiresAt: clock.now() + 30_000 });
+    await clock.advance(60_000);
+    expect(batches).toEqual([['job0', 'job2', 'job3']]);
+    expect(jobs.size).toBe(0);
+    registry.stop();
+  });
+});
+
 describe('maxAge', () => {
   it('is stronger than a beforeSweep that never succeeds: one more attempt is made, then the entry leaves', async () => {
     const { clock, registry, map, calls, failures, end } = hooked({ maxAge: '1h' });
