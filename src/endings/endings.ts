@@ -61,8 +61,6 @@ interface OpenClaim extends Claim {
   /** The owner has ended the run meanwhile, from inside of his `delete`: it has ended, whether the entry leaves or not. */
   isOwners: boolean;
   readonly replaced: Tombstone | undefined;
-  /** Its entry is still there. */
-  isThere: boolean;
 }
 
 /**
@@ -80,8 +78,9 @@ export class Endings implements ClaimKeeper {
   readonly #ended = new Set<number>();
   // Slots of registrations whose run another one has, or had.
   readonly #duplicates = new Set<number>();
-  // As many as removals are within one another: usually one.
-  readonly #tentative: OpenClaim[] = [];
+  readonly #tentative = new Set<OpenClaim>();
+  /** Those of them whose entry is still there, by slot. */
+  readonly #underway = new Map<number, OpenClaim>();
   readonly endedTotal: Record<string, number> = zeroFor(endedReasons);
   duplicatesTotal = 0;
 
@@ -98,7 +97,7 @@ export class Endings implements ClaimKeeper {
     if (this.tracker.isBypassed) reconcileKey(this.tracker, key);
     const slot = stamps.slotOf(key);
     if (slot !== undefined && (generation === undefined || stamps.holds(slot, generation))) {
-      const underway = this.#underwayAt(slot);
+      const underway = this.#underway.get(slot);
       // Inside of a `delete` nobody knows whether the entry will leave: as long as it is there, its owner may claim.
       const isOpen = underway !== undefined && !underway.isOwners && this.tracker.native.has(key);
       if (this.isClaimed(slot) && !isOpen) return this.#duplicate();
@@ -240,12 +239,13 @@ export class Endings implements ClaimKeeper {
 
   /** The claim that is being made on a registration at this moment, and may yet be taken back. */
   tentativeAt(slot: number): EndedEvent | undefined {
-    return this.#underwayAt(slot)?.event;
+    return this.#underway.get(slot)?.event;
   }
 
   /** Endings whose entry has left while its companions are still leaving: claimed, and not handed over yet. */
   endingNow(): EndedEvent[] {
-    return this.#tentative.filter(({ isThere }) => !isThere).map(({ event }) => event);
+    const underway = new Set(this.#underway.values());
+    return [...this.#tentative].filter((claim) => !underway.has(claim)).map(({ event }) => event);
   }
 
   /** Takes over a claimed ending: counts it, has it delivered, and tells the bus. */
@@ -276,13 +276,15 @@ export class Endings implements ClaimKeeper {
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
     if (this.isClaimed(slot)) return undefined;
     const claim = this.#open(slot, key, value, reason, undefined);
-    this.#tentative.push(claim);
+    this.#tentative.add(claim);
+    this.#underway.set(slot, claim);
     return claim;
   }
 
   withdraw(claim: Claim): EndedEvent | undefined {
     const open = claim as OpenClaim;
-    this.#isOver(open);
+    this.#tentative.delete(open);
+    this.#underway.delete(open.slot);
     if (open.isOwners) {
       this.#handOver(open.event);
       return open.event;
@@ -299,15 +301,14 @@ export class Endings implements ClaimKeeper {
 
   confirm(claim: Claim): EndedEvent {
     const open = claim as OpenClaim;
-    this.#isOver(open);
+    this.#tentative.delete(open);
     this.#handOver(open.event);
     return open.event;
   }
 
   forget(slot: number): void {
     this.#ended.delete(slot);
-    const underway = this.#underwayAt(slot);
-    if (underway !== undefined) underway.isThere = false;
+    this.#underway.delete(slot);
     this.#duplicates.delete(slot);
     this.ids.forget(slot);
   }
@@ -318,20 +319,9 @@ export class Endings implements ClaimKeeper {
 
   forgetAll(): void {
     this.#ended.clear();
-    for (const claim of this.#tentative) claim.isThere = false;
+    this.#underway.clear();
     this.#duplicates.clear();
     this.ids.clear();
-  }
-
-  /** The claim that is being made on the entry of a slot, if that is still there. */
-  #underwayAt(slot: number): OpenClaim | undefined {
-    for (const claim of this.#tentative) if (claim.isThere && claim.slot === slot) return claim;
-    return undefined;
-  }
-
-  #isOver(claim: OpenClaim): void {
-    // The last one, unless somebody breaks the order.
-    this.#tentative.splice(this.#tentative.lastIndexOf(claim), 1);
   }
 
   endedSlots(): Iterable<number> {
@@ -347,7 +337,7 @@ export class Endings implements ClaimKeeper {
     const { key, generation } = event;
     const replaced = this.#host.tombstones.get(key);
     this.#write(slot, event);
-    return { slot, generation, key, event, isOwners: false, replaced, isThere: true };
+    return { slot, generation, key, event, isOwners: false, replaced };
   }
 
   // A million runs may end in one go: the wall clock is read once for each, and nothing is copied.
