@@ -3,7 +3,7 @@ import type { HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
 import { isFree, keep, look } from './look.js';
-import { evict } from './removals.js';
+import { evict, leftPastWrapper } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
@@ -193,7 +193,13 @@ export class BeforeSweepGate {
 
   #isDue({ tracker, slot, generation }: Hook): boolean {
     const { stamps, due, native } = tracker;
-    const state = due.judgeAt(slot, native.get(stamps.keyOf(slot)), this.#shared.timeline.now());
+    const key = stamps.keyOf(slot);
+    const value = native.get(key);
+    if (value === undefined && !native.has(key)) {
+      leftPastWrapper(tracker, slot, key);
+      return false;
+    }
+    const state = due.judgeAt(slot, value, this.#shared.timeline.now());
     // Who was asked may have removed it.
     if (state === 'due' || !stamps.holds(slot, generation)) return state === 'due';
     if (state === 'guarded' || state === 'held') keep(tracker, slot, state);

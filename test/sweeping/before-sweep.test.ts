@@ -722,6 +722,17 @@ describe('an entry whose turn comes after it has waited', () => {
     registry.stop();
   });
 
+  it('is not cleaned up for if it was deleted past the wrapper meanwhile', async () => {
+    const failures: unknown[] = [];
+    const { registry, jobs, goOn } = await waiting({ expiresAt: ({ expiresAt }) => expiresAt });
+    registry.on('callback-failed', (failure) => failures.push(failure));
+    Map.prototype.delete.call(jobs, 'job33');
+    expect(await goOn()).toEqual(['job32', 'job34', 'job35', 'job36', 'job37', 'job38', 'job39']);
+    expect(failures).toEqual([]);
+    expect(registry.report().maps[0]?.removed.deleted).toBe(1);
+    registry.stop();
+  });
+
   it('is not cleaned up for while its guard keeps it', async () => {
     const { clock, registry, jobs, goOn } = await waiting({ maxIdle: '30s', keepWhile: ({ busy }) => busy });
     const job = jobs.get('job32') as Job;
