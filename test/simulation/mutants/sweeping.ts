@@ -92,6 +92,7 @@ export const sweepingMutants: readonly Mutant[] = [
     file: 'sweeping/look.ts',
     find: "if (state !== 'due' || tracker.observing) {",
     replace: "if ((state !== 'due' && !isHookDone) || tracker.observing) {",
+    rareSeed: 205,
   },
   {
     name: 'nobody is told of a value that is overwritten',
