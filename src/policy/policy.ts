@@ -137,9 +137,9 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
   /**
    * Work that has to succeed before an entry is swept or evicted, such as a delete in a database. The entry is
    * still there when it runs. It runs beside the sweep, for `beforeSweepTimeout` at most, at most 32 at once, once an
-   * entry at a time. After it has succeeded the entry is judged again, and only then removed. A throw, a rejection or a time-out
-   * keeps the entry, and it is tried again later, with growing pauses; when `maxAge` is over it is tried once more, and
-   * the entry leaves whatever comes of it. A call that timed out and ignores its signal may
+   * entry at a time. The entry is judged right before it is called for, and again after that has succeeded; only then is it
+   * removed. A throw, a rejection or a time-out keeps the entry, and it is tried again later, with growing pauses; when `maxAge`
+   * is over it is tried once more, and the entry leaves whatever comes of it. A call that timed out and ignores its signal may
    * still run when the next one starts. May call back into the map. What falls due in one instant is spread: beyond 256 entries
    * of a map, its calls start evenly over one interval, but all at once in a sweep by hand. Default: none.
    */
