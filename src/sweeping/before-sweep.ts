@@ -2,8 +2,8 @@ import { MapsweepError } from '../errors.js';
 import type { HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
-import { isFree, keep, look } from './look.js';
-import { evict, leftPastWrapper } from './removals.js';
+import { isFree, look } from './look.js';
+import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
@@ -179,31 +179,22 @@ export class BeforeSweepGate {
   }
 
   /**
-   * Judges an entry again whose turn has come: it may have waited for minutes, and is not to be cleaned up for if it stays.
-   * Asks its policy functions, which may do anything.
+   * Looks again at an entry whose turn has come, as a sweep does: it may have waited for minutes, and is not to be cleaned up
+   * for if it stays. Asks its policy functions, which may do anything.
    */
   #isToGo(hook: Hook): boolean {
     const { tracker, slot, reason } = hook;
-    if (tracker.due.isBeyondMaxAge(slot, this.#shared.timeline.now())) return true;
-    const isToGo = reason !== 'swept' && isExcess(hook) ? isFree(tracker, slot) : this.#isDue(hook);
-    // Where a sweep has found it due, the next one looks at it again.
-    if (!isToGo) this.#forget(hook);
-    return isToGo;
-  }
-
-  #isDue({ tracker, slot, generation }: Hook): boolean {
-    const { stamps, due, native } = tracker;
-    const key = stamps.keyOf(slot);
-    const value = native.get(key);
-    if (value === undefined && !native.has(key)) {
-      leftPastWrapper(tracker, slot, key);
-      return false;
+    const { stamps, due } = tracker;
+    const now = this.#shared.timeline.now();
+    if (due.isBeyondMaxAge(slot, now)) return true;
+    if (reason !== 'swept' && isExcess(hook)) {
+      if (isFree(tracker, slot)) return true;
+    } else {
+      // Where it is still due, that asks for the hook that waits already.
+      look(tracker, slot, now);
+      if (stamps.hasFlag(slot, OVERDUE) && due.keeper === undefined) return true;
     }
-    const state = due.judgeAt(slot, value, this.#shared.timeline.now());
-    // Who was asked may have removed it.
-    if (state === 'due' || !stamps.holds(slot, generation)) return state === 'due';
-    if (state === 'guarded' || state === 'held') keep(tracker, slot, state);
-    else due.mark(slot, state);
+    this.#forget(hook);
     return false;
   }
 
