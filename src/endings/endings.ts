@@ -163,6 +163,8 @@ export class Endings implements ClaimKeeper {
     this.ids.open(target);
     // Before the other one is over: wherever records end, the run is open.
     this.tracker.recorder?.registered(target);
+    // Not as active now, as what has just been registered is.
+    this.tracker.recorder?.restamped(target);
     this.settleSilently(source, stamps.keyOf(source));
   }
 

@@ -675,6 +675,20 @@ describe('ended.id', () => {
     expect(next.registry.end('b')).toBe('claimed');
   });
 
+  it('knows when one was active to which a run went over, also in the interval of that', async () => {
+    const first = start({ ended });
+    for (const key of ['a', 'b']) first.runs.set(key, { id: 'job 1' });
+    await machine.clock.advance(minutes(5));
+    first.registry.transfer('a', 'b');
+    await machine.clock.advance(10_000);
+    first.registry.touch('runs', 'b');
+    const touchedAt = machine.clock.now();
+    const next = await restart(first, { ended });
+    next.runs.set('b', { id: 'job 1' });
+    // An entry counts as active at most an interval later than it was, and never earlier.
+    expect(next.registry.stamps('runs', 'b')?.lastActiveAt).toBeGreaterThanOrEqual(touchedAt);
+  });
+
   it.each(['first', 'second'])(
     'ends a run once that is there twice, when its %s entry is set first',
     async (order) => {

@@ -70,4 +70,11 @@ export const endingMutants: readonly Mutant[] = [
     find: 'return [...this.#tentative].filter((claim) => !underway.has(claim)).map(({ event }) => event);',
     replace: 'return [...underway].slice(0, 0).map(({ event }) => event);',
   },
+  {
+    name: 'an entry to which a run goes over is written as active now',
+    file: 'endings/endings.ts',
+    find: 'this.tracker.recorder?.restamped(target);',
+    replace: '',
+    rareSeed: 1795782900045,
+  },
 ];
