@@ -203,7 +203,7 @@ export class BeforeSweepGate {
     const failed = failure !== undefined;
     hook.call = undefined;
     // One that is not known any more: what another entry of the batch has set off has stopped it.
-    if (hook.isAbandoned || !this.#isKnown(hook) || !tracker.stamps.holds(slot, hook.generation)) {
+    if (hook.isAbandoned || !this.#isKnown(hook)) {
       tracker.beforeSweepTotal.aborted += 1;
       this.#forget(hook);
       return;

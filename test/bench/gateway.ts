@@ -5,14 +5,12 @@
 import { comparedPackage } from './contenders.js';
 import { sleep, turn } from './event-loop.js';
 import { collect } from './heap.js';
-import { leastGateway } from './least-gateway.js';
+import { leastGateway, runsATurn } from './least-gateway.js';
 import type { Effort, Figures } from './operations.js';
 import { installShiftedTime, passTime, stopwatch } from './shifted-time.js';
 import { median } from './statistics.js';
 
 const day = 24 * 60 * 60_000;
-/** So many runs come in one turn of the event loop. */
-const runsATurn = 200;
 const eventsPerRun = 5;
 
 interface Run {

@@ -2,8 +2,8 @@ import { LRUCache } from 'lru-cache';
 import { turn } from './event-loop.js';
 import { LeastStampedMap } from './least.js';
 
-/** So many runs are swept in one turn of the event loop. */
-const runsATurn = 200;
+/** So many runs come, end or are swept in one turn of the event loop. */
+export const runsATurn = 200;
 
 interface Ending<Run> {
   readonly id: string;
@@ -14,7 +14,6 @@ interface Ending<Run> {
 
 /** A map whose activity counts for those that it follows. */
 class LeastFollower<V> extends LeastStampedMap<string, V> {
-  // Absent while the constructor of Map runs, which calls nothing here.
   readonly #leaders: readonly { touch(key: string): boolean }[];
 
   constructor(...leaders: { touch(key: string): boolean }[]) {

@@ -6,7 +6,9 @@ import { heapUsed } from '../heap-used.js';
 
 const ids = ['a', 'b', 'c', 'd'];
 
-const obligationOf = (id: string, since: number): Obligation<unknown, unknown> => {
+type One = Obligation<unknown, unknown>;
+
+const obligationOf = (id: string, since: number): One => {
   const event = {
     id,
     key: id,
@@ -38,7 +40,7 @@ describe('Pending', () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 60 }), (commands) => {
         const pending = new Pending<unknown, unknown>();
-        const expected = new Map<string, Obligation<unknown, unknown>>();
+        const expected = new Map<string, One>();
         for (const { id, since, what } of commands) {
           const obligation = obligationOf(id, since);
           const known = expected.get(id);
@@ -63,12 +65,7 @@ describe('Pending', () => {
 
   test('yields what is there when its turn comes, also what was added meanwhile', () => {
     const pending = new Pending<unknown, unknown>();
-    const [a, b, c, d] = ids.map((id) => obligationOf(id, 0)) as [
-      Obligation<unknown, unknown>,
-      Obligation<unknown, unknown>,
-      Obligation<unknown, unknown>,
-      Obligation<unknown, unknown>,
-    ];
+    const [a, b, c, d] = ids.map((id) => obligationOf(id, 0)) as [One, One, One, One];
     for (const obligation of [a, b, c]) pending.add(obligation);
     const seen: string[] = [];
     for (const { id } of pending.all()) {
@@ -83,12 +80,12 @@ describe('Pending', () => {
 
   test('goes on after a burst, whose places it has given back', () => {
     const pending = new Pending<unknown, unknown>();
-    const burst = Array.from({ length: 3_000 }, (_, index) => obligationOf(`${index}`, index));
+    const obligations = Array.from({ length: 3_000 }, (_, index) => obligationOf(`${index}`, index));
     for (let round = 0; round < 2; round += 1) {
-      for (const obligation of burst) pending.add(obligation);
+      for (const obligation of obligations) pending.add(obligation);
       expect(pending.size).toBe(3_000);
-      expect(pending.get('2999')).toBe(burst[2_999]);
-      for (const obligation of burst) pending.delete(obligation);
+      expect(pending.get('2999')).toBe(obligations[2_999]);
+      for (const obligation of obligations) pending.delete(obligation);
       expect([...pending.all()]).toEqual([]);
     }
   });

@@ -674,7 +674,6 @@ describe('how many run at once', () => {
 
 describe('an entry whose turn comes after it has waited', () => {
   interface Job {
-    done: boolean;
     busy: boolean;
     expiresAt: number;
   }
@@ -697,7 +696,7 @@ describe('an entry whose turn comes after it has waited', () => {
     });
     const { jobs } = registry.maps;
     for (let n = 0; n < 40; n += 1) {
-      jobs.set(`job${n}`, { done: true, busy: false, expiresAt: clock.now() + 30_000 });
+      jobs.set(`job${n}`, { busy: false, expiresAt: clock.now() + 30_000 });
     }
     await clock.advance(afterMs);
     expect(calls.length).toBe(32);
@@ -755,7 +754,7 @@ describe('an entry whose turn comes after it has waited', () => {
       if (key < 'job32' || key > 'job35' || key.length < 5) jobs.delete(key);
     expect(await goOn()).toEqual([]);
     expect([...jobs.keys()]).toEqual(['job32', 'job33', 'job34', 'job35']);
-    jobs.set('another', { done: true, busy: false, expiresAt: 0 });
+    jobs.set('another', { busy: false, expiresAt: 0 });
     await clock.advance(1);
     expect(await goOn()).toEqual(['job32']);
     registry.stop();
@@ -785,8 +784,7 @@ describe('an entry whose turn comes after it has waited', () => {
       clock,
     });
     const { jobs } = registry.maps;
-    for (let n = 0; n < 4; n += 1)
-      jobs.set(`job${n}`, { done: true, busy: false, expiresAt: clock.now() + 30_000 });
+    for (let n = 0; n < 4; n += 1) jobs.set(`job${n}`, { busy: false, expiresAt: clock.now() + 30_000 });
     await clock.advance(60_000);
     expect(batches).toEqual([['job0', 'job2', 'job3']]);
     expect(jobs.size).toBe(0);
