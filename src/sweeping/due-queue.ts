@@ -104,10 +104,15 @@ export class DueQueue {
     return this.#guarded;
   }
 
-  /** Has the rules choose the lifetimes of an entry that was registered. What they are asked may remove it again. */
+  /** A slot has a new entry, about which nobody has been asked. */
   register(slot: number): void {
+    this.#rules.register(slot);
+  }
+
+  /** Has the rules choose the lifetimes of an entry that is registered. What they are asked may remove it. */
+  choose(slot: number): void {
     // To ask from inside of what is being asked could go on for ever.
-    this.#rules.register(slot, this.#judging > 0);
+    if (this.#judging === 0) this.#rules.of(slot);
   }
 
   /** Files an entry that was registered at this instant, which is now. */

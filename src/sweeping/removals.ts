@@ -162,7 +162,12 @@ export function leaveAlone(
   reason: LeavingReason,
   removal: Removal,
 ): void {
-  const { name, policy, shared, stamps } = tracker;
+  const { name, policy, shared, stamps, claims } = tracker;
+  // One that was claimed already may have become the run in the owner's method: another one went over to it.
+  const claim =
+    reason === 'closed'
+      ? undefined
+      : claims?.claim(slot, stamps.keyOf(slot), value, reason === 'cleared' ? 'deleted' : reason);
   const isListenedFor = (reason === 'swept' || reason === 'evicted') && shared.bus.hasListener(reason);
   if (policy.dispose !== undefined || isListenedFor) {
     // This is the key as the map keeps it, which is 0 if -0 was given.
@@ -173,6 +178,7 @@ export function leaveAlone(
     removal.left.push({ map: name, key: kept, value, reason, dispose: policy.dispose, removed });
   }
   takeOut(tracker, slot, reason, removal);
+  if (claim !== undefined) removal.ended = claims?.confirm(claim);
 }
 
 /** A key has left its map: its companions leave too. */
@@ -217,9 +223,7 @@ export function leaveUnclaimed(
 ): Removal | undefined {
   if (!tracker.stamps.holds(slot, generation) || tracker.native.has(key)) return undefined;
   const removal = newRemoval();
-  const claim = tracker.claims?.claim(slot, key, value, 'deleted');
   leaveAlone(tracker, slot, value, reason, removal);
-  if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
   return removal;
 }
 

@@ -31,12 +31,11 @@ export class RuleChoices {
     this.#choices = new Int32Array(policy.rules.length === 0 ? 0 : initialCapacity);
   }
 
-  /** A slot has a new entry, whose key is asked about at once, or if `isLater` at its first look. */
-  register(slot: number, isLater: boolean): void {
+  /** A slot has a new entry, for which no rule has been chosen. */
+  register(slot: number): void {
     if (this.#policy.rules.length === 0) return;
     if (slot >= this.#choices.length) this.#grow(slot);
     this.#choices[slot] = unknown;
-    if (!isLater) this.of(slot);
   }
 
   /** Returns the lifetimes of an entry; `FAILED` while a rule cannot say whether they are its own. */

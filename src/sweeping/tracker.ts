@@ -235,7 +235,6 @@ export class Tracker {
     // Said first, since whatever is said of the entry below has to come after it.
     this.recorder?.registered(slot);
     this.due.register(slot);
-    if (!this.stamps.holds(slot, generation)) return;
     const isBack = this.onReturn?.(slot, key, value) ?? false;
     // What the owner was asked may have removed the entry.
     if (!isBack && !this.stamps.holds(slot, generation)) return;
@@ -245,13 +244,17 @@ export class Tracker {
       keys.ask(slot, key, value);
       if (!this.stamps.holds(slot, registered)) return;
     }
+    // Before anybody else is asked, who may remove it: its run is known then.
+    this.claims?.registered(slot, key, value);
+    if (!this.stamps.holds(slot, registered)) return;
+    this.due.choose(slot);
+    if (!this.stamps.holds(slot, registered)) return;
     // What has come back was filed before it was known whom it follows.
     if (leader !== undefined && this.companions.hasJoinedOrParted(slot) && isBack) {
       this.due.refile(slot);
       if (!this.stamps.holds(slot, registered)) return;
     }
     if (!isBack) this.due.fileNew(slot, at);
-    this.claims?.registered(slot, key, value);
     if (!this.stamps.holds(slot, registered)) return;
     this.askOwner(slot, key, value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);

@@ -414,6 +414,44 @@ describe('transfer()', () => {
   });
 });
 
+describe('transfer() to a second registration of the same run, from inside of the delete of that one', () => {
+  it.each(['delete', 'sweep', 'clear'] as const)('by %s: the run ends once, and is told', async (how) => {
+    const results: string[] = [];
+    class Transferring extends Map<string, Run> {
+      override delete(key: string): boolean {
+        if (key === 'second') results.push(registry.transfer('first', 'second'));
+        return super.delete(key);
+      }
+      override clear(): void {
+        results.push(registry.transfer('first', 'second'));
+        super.clear();
+      }
+    }
+    const adopted = new Transferring();
+    const { clock, registry, told, delivered, endings, end } = runsRegistry(
+      { adopt: adopted, maxIdle: '5m' },
+      { id: () => 'run' },
+    );
+    adopted.set('first', {}).set('second', {});
+    await clock.advance(200_000);
+    registry.touch('runs', 'first');
+    if (how === 'sweep') await clock.advance(100_000);
+    else adopted[how]('second');
+    // A clear ends the run where it is, before anything of the owner's runs.
+    expect([results, told]).toEqual(
+      how === 'clear'
+        ? [['duplicate'], ['first deleted']]
+        : [['transferred'], [how === 'sweep' ? 'second swept' : 'second deleted']],
+    );
+    expect(registry.end('first')).toBe('duplicate');
+    adopted.clear();
+    await clock.advance(0);
+    expect(delivered.map(({ id }) => id)).toEqual(['run']);
+    expect([told.length, endings()?.pending]).toEqual([1, 0]);
+    end();
+  });
+});
+
 describe('a claim that is withdrawn', () => {
   function stubborn(policy: PolicyOf<Runs> = {}) {
     const adopted = new StubbornMap<string, Run>();
@@ -646,6 +684,21 @@ describe('an id that removes the entry it is asked about', () => {
     expect(asked).toEqual(['gone', 'a', 'gone again', 'b']);
     runs.clear();
     expect(told.length).toBe(4);
+    end();
+  });
+});
+
+describe('a rule that removes the entry whose key it is asked about', () => {
+  it('has that told with the id of its owner, which is no news of a later registration', async () => {
+    const { clock, registry, runs, told, delivered, end } = runsRegistry(
+      { rules: [{ match: (key) => key === 'gone' && !runs.delete(key), ttl: '5m' }] },
+      { id: () => 'run' },
+    );
+    runs.set('gone', {}).set('again', {});
+    await clock.advance(0);
+    expect(registry.end('again')).toBe('duplicate');
+    expect(told).toEqual(['gone deleted']);
+    expect(delivered.map(({ id }) => id)).toEqual(['run']);
     end();
   });
 });
