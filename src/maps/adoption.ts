@@ -31,8 +31,12 @@ export function adoptInto(
   target: Map<unknown, unknown> | Set<unknown>,
   prepare: (tracker: Tracker) => void = () => {},
 ): Adoption {
-  keepShapes('adopted', () => adoptInto(standaloneEngine(), 'adopted', compilePolicy('', {}), new Map()));
-  const tracker = engine.add(name, policy, nativeOf(target));
+  const native = nativeOf(target);
+  keepShapes(`adopted ${native.kind}`, () => {
+    const kept = native.kind === 'set' ? new Set<unknown>() : new Map<unknown, unknown>();
+    return adoptInto(standaloneEngine(), 'adopted', compilePolicy('', {}), kept);
+  });
+  const tracker = engine.add(name, policy, native);
   markTracked(target, { engine, tracker });
   const restore = instrument(tracker);
   prepare(tracker);

@@ -1,12 +1,26 @@
 import type { Tracker } from '../sweeping/tracker.js';
+import { type HiddenField, hiddenField } from './hidden-field.js';
 import { clearThrough, deleteKey, deleteThrough } from './owner-removals.js';
 import { computeThrough, insertThrough, setKey, setThrough } from './owner-writes.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: methods of foreign classes, passed on with whatever they are given
 type Method = (this: unknown, ...parameters: any[]) => any;
 
-const intrinsicSet = Map.prototype.set as Method;
-const intrinsicDeletes = new Set<Method>([Map.prototype.delete, Set.prototype.delete]);
+/** What stands in for an intrinsic method, of every object that has no other: it finds the tracker of the one at hand. */
+interface PlainWrapper {
+  readonly method: Method;
+  /** The trackers of those objects that it stands in for it on. */
+  readonly trackers: HiddenField<Tracker>;
+}
+
+// One function for all objects. V8 keeps what it has compiled of one as long as that function is there, and those that are made
+// for one object go with it.
+const plainWrappers = new Map<unknown, PlainWrapper>([
+  [Map.prototype.set, plainSet(Map.prototype.set)],
+  [Set.prototype.add, plainAdd(Set.prototype.add)],
+  [Map.prototype.delete, plainDelete(Map.prototype.delete)],
+  [Set.prototype.delete, plainDelete(Set.prototype.delete)],
+]);
 
 /** The methods that write, by kind of collection. Those the engine does not have are not wrapped. */
 const writers = {
@@ -29,10 +43,10 @@ export function instrument(tracker: Tracker): () => void {
     const original = (target as unknown as Record<string, unknown>)[name];
     if (typeof original !== 'function') continue;
     const before = Object.getOwnPropertyDescriptor(target, name);
-    const wrapper = wrap(name, original as Method, target, () => live);
-    if (name === 'delete' && intrinsicDeletes.has(original as Method)) {
-      tracker.plainDelete = wrapper as (key: unknown) => boolean;
-    }
+    const plain = plainWrappers.get(original);
+    const wrapper = plain?.method ?? wrap(name, original as Method, target, () => live);
+    if (name === 'delete') tracker.plainDelete = plain?.method;
+    plain?.trackers.put(target, tracker);
     Object.defineProperty(target, name, {
       value: wrapper,
       writable: true,
@@ -41,6 +55,7 @@ export function instrument(tracker: Tracker): () => void {
       enumerable: before?.enumerable ?? false,
     });
     undo.push(() => {
+      plain?.trackers.put(target, undefined);
       if (Object.getOwnPropertyDescriptor(target, name)?.value !== wrapper) return;
       if (before === undefined) Reflect.deleteProperty(target, name);
       else Reflect.defineProperty(target, name, before);
@@ -52,61 +67,69 @@ export function instrument(tracker: Tracker): () => void {
   };
 }
 
-function wrap(
-  name: string,
-  original: Method,
-  target: object,
-  live: () => Tracker | undefined,
-): (...parameters: never[]) => unknown {
-  switch (name) {
-    case 'set':
-      return {
-        set(this: unknown, key: unknown, value: unknown, ...rest: unknown[]): unknown {
-          const tracker = this === target ? live() : undefined;
-          if (tracker === undefined) return original.call(this, key, value, ...rest);
-          if (original !== intrinsicSet) {
-            return setThrough(tracker, key, () => original.call(this, key, value, ...rest));
-          }
-          setKey(tracker, target as Map<unknown, unknown>, key, value);
-          return target;
-        },
-      }.set;
-    case 'add':
-      return {
-        add(this: unknown, member: unknown, ...rest: unknown[]): unknown {
-          const tracker = this === target ? live() : undefined;
-          if (tracker === undefined) return original.call(this, member, ...rest);
-          return setThrough(tracker, member, () => original.call(this, member, ...rest));
-        },
-      }.add;
-    case 'delete':
-      return {
-        delete(this: unknown, key: unknown, ...rest: unknown[]): unknown {
-          const tracker = this === target ? live() : undefined;
-          if (tracker === undefined) return original.call(this, key, ...rest);
-          if (intrinsicDeletes.has(original)) return deleteKey(tracker, key);
-          return deleteThrough(tracker, key, () => original.call(this, key, ...rest));
-        },
-      }.delete;
-    case 'clear':
-      return {
-        clear(this: unknown, ...rest: unknown[]): unknown {
-          const tracker = this === target ? live() : undefined;
-          if (tracker === undefined) return original.call(this, ...rest);
-          return clearThrough(tracker, () => original.call(this, ...rest));
-        },
-      }.clear;
-    default: {
-      const insert = function (this: unknown, key: unknown, second: unknown, ...rest: unknown[]): unknown {
-        const tracker = this === target ? live() : undefined;
-        if (tracker === undefined) return original.call(this, key, second, ...rest);
-        const run = (given: unknown): unknown => original.call(this, key, given, ...rest);
-        return name === 'getOrInsertComputed' && typeof second === 'function'
-          ? computeThrough(tracker, key, second as (key: unknown) => unknown, run)
-          : insertThrough(tracker, key, () => run(second));
-      };
-      Object.defineProperty(insert, 'name', { value: name, configurable: true });
-      return insert;
-    }
-  }
+function plainSet(original: Method): PlainWrapper {
+  const trackers = hiddenField<Tracker>();
+  const methods = {
+    set(this: unknown, key: unknown, value: unknown): unknown {
+      const tracker = trackers.of(this);
+      if (tracker === undefined) return original.call(this, key, value);
+      setKey(tracker, key, value);
+      return this;
+    },
+  };
+  return { method: methods.set, trackers };
+}
+
+function plainAdd(original: Method): PlainWrapper {
+  const trackers = hiddenField<Tracker>();
+  const methods = {
+    add(this: unknown, member: unknown): unknown {
+      const tracker = trackers.of(this);
+      if (tracker === undefined) return original.call(this, member);
+      setKey(tracker, member, member);
+      return this;
+    },
+  };
+  return { method: methods.add, trackers };
+}
+
+function plainDelete(original: Method): PlainWrapper {
+  const trackers = hiddenField<Tracker>();
+  const methods = {
+    delete(this: unknown, key: unknown): boolean {
+      const tracker = trackers.of(this);
+      return tracker === undefined ? original.call(this, key) : deleteKey(tracker, key);
+    },
+  };
+  return { method: methods.delete, trackers };
+}
+
+/** How a tracker is told of a call of a method of the owner's: what it was given, and what runs it. */
+const ways: Record<string, (tracker: Tracker, given: unknown[], run: () => unknown) => unknown> = {
+  set: (tracker, [key], run) => setThrough(tracker, key, run),
+  add: (tracker, [member], run) => setThrough(tracker, member, run),
+  delete: (tracker, [key], run) => deleteThrough(tracker, key, run),
+  clear: (tracker, _, run) => clearThrough(tracker, run),
+  getOrInsert: (tracker, [key], run) => insertThrough(tracker, key, run),
+  getOrInsertComputed(tracker, given, run) {
+    const [key, compute] = given;
+    if (typeof compute !== 'function') return insertThrough(tracker, key, run);
+    return computeThrough(tracker, key, compute as (key: unknown) => unknown, (compared) => {
+      given[1] = compared;
+      return run();
+    });
+  },
+};
+
+/** Makes what stands in for a method of the owner's, or one that is seldom called, on one object. */
+function wrap(name: string, original: Method, target: object, live: () => Tracker | undefined): Method {
+  const wrapper = function (this: unknown, ...given: unknown[]): unknown {
+    const run = (): unknown => original.apply(this, given);
+    const tracker = this === target ? live() : undefined;
+    return tracker === undefined ? run() : ways[name]?.(tracker, given, run);
+  };
+  return Object.defineProperties(wrapper, {
+    name: { value: name, configurable: true },
+    length: { value: original.length, configurable: true },
+  });
 }

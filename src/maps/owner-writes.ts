@@ -8,19 +8,17 @@ import { keptKey, slotWritten } from './kept-keys.js';
  * What the owner sets and touches, as the wrappers tell of it. What the owner deletes is in `owner-removals.ts`.
  */
 
-const nativeSet = Map.prototype.set;
-
-/** Sets a key of a Map whose class has no `set` of its own. */
-export function setKey(tracker: Tracker, target: Map<unknown, unknown>, key: unknown, value: unknown): void {
+/** Sets a key of a Map whose class has no `set` of its own, or adds it to such a Set. */
+export function setKey(tracker: Tracker, key: unknown, value: unknown): void {
   if (tracker.isBypassed) reconcileKey(tracker, key);
   const slot = tracker.stamps.slotOf(key);
   if (slot === undefined) {
-    nativeSet.call(target, key, value);
+    tracker.native.put(key, value);
     tracker.register(key, value);
   } else {
     // It is looked up only for whoever is told of it.
     const previous = tracker.policy.replaced === undefined ? undefined : tracker.native.get(key);
-    nativeSet.call(target, key, value);
+    tracker.native.put(key, value);
     overwritten(tracker, slot, key, value, previous);
   }
 }

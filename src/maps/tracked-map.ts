@@ -78,7 +78,7 @@ export class TrackedMap<K, V> extends Map<K, V> {
   }
 
   override set(key: K, value: V): this {
-    setKey(this.#tracker, this, key, value);
+    setKey(this.#tracker, key, value);
     return this;
   }
 

@@ -2,12 +2,14 @@
 // behalf of the sweeper must not run its code. They work on Maps of another realm too.
 const mapHas = Map.prototype.has;
 const mapGet = Map.prototype.get;
+const mapSet = Map.prototype.set;
 const mapKeys = Map.prototype.keys;
 const mapEntries = Map.prototype.entries;
 const mapDelete = Map.prototype.delete;
 const mapClear = Map.prototype.clear;
 const mapSize = Object.getOwnPropertyDescriptor(Map.prototype, 'size')?.get as (this: unknown) => number;
 const setHas = Set.prototype.has;
+const setAdd = Set.prototype.add;
 const setKeys = Set.prototype.keys;
 const setEntries = Set.prototype.entries;
 const setDelete = Set.prototype.delete;
@@ -24,6 +26,8 @@ export interface NativeCollection<K, V> {
   get(key: K): V | undefined;
   keys(): IterableIterator<K>;
   entries(): IterableIterator<[K, V]>;
+  /** Sets a key past everything; to a Set adds it. */
+  put(key: K, value: V): void;
   /** Removes a key past everything, and returns whether it was there. */
   remove(key: K): boolean;
   /** Removes all keys past everything. */
@@ -57,6 +61,10 @@ export class NativeMap<K, V> implements NativeCollection<K, V> {
 
   entries(): IterableIterator<[K, V]> {
     return mapEntries.call(this.target) as IterableIterator<[K, V]>;
+  }
+
+  put(key: K, value: V): void {
+    mapSet.call(this.target, key, value);
   }
 
   remove(key: K): boolean {
@@ -95,6 +103,10 @@ export class NativeSet<K> implements NativeCollection<K, K> {
 
   entries(): IterableIterator<[K, K]> {
     return setEntries.call(this.target) as IterableIterator<[K, K]>;
+  }
+
+  put(key: K): void {
+    setAdd.call(this.target, key);
   }
 
   remove(key: K): boolean {

@@ -296,6 +296,61 @@ describe('the methods of the owner', () => {
   });
 });
 
+describe('the methods of an adopted object', () => {
+  it.each([
+    ['set', new Map<string, string>(), new Map<string, string>()],
+    ['add', new Set<string>(), new Set<string>()],
+  ])(
+    '%s and delete called on another object do to that one what they do natively, and only that',
+    (name, live, other) => {
+      const handle = adopt(live as Map<string, string>, { clock: clockAt() });
+      const methods = live as unknown as Record<string, (...parameters: unknown[]) => unknown>;
+      const call = (method: string, receiver: unknown) => () => methods[method]?.call(receiver, 'a', 'b');
+      expect(call(name, other)()).toBe(other);
+      expect([other.has('a'), live.size]).toEqual([true, 0]);
+      expect(methods[name]?.('a', 'b')).toBe(live);
+      expect(call('delete', other)()).toBe(true);
+      expect(call('delete', other)()).toBe(false);
+      expect([other.size, handle.stamps('a')?.generation]).toEqual([0, 1]);
+      for (const receiver of [undefined, null, 1, {}, Object.create(live)]) {
+        for (const method of [name, 'delete'])
+          expect(call(method, receiver)).toThrow('incompatible receiver');
+      }
+      expect(live.size).toBe(1);
+      handle.release();
+    },
+  );
+
+  it('called on another adopted object are as its own', () => {
+    const [one, two] = [new Map<string, number>(), new Map<string, number>()];
+    const [first, second] = [one, two].map((live) => adopt(live, { clock: clockAt() }));
+    one.set.call(two, 'a', 1);
+    expect([first?.stamps('a'), second?.stamps('a')?.generation]).toEqual([undefined, 1]);
+    expect(one.delete.call(two, 'a')).toBe(true);
+    expect(second?.stamps('a')).toBe(undefined);
+    const { set } = one;
+    first?.release();
+    set.call(two, 'b', 1);
+    expect(second?.stamps('b')?.generation).toBe(2);
+    second?.release();
+  });
+
+  it('go on from a released object to one that was given them', () => {
+    const live = new Map<string, number>();
+    const handle = adopt(live, { clock: clockAt() });
+    const given = Object.assign(new Map<string, number>(), { set: live.set, delete: live.delete });
+    const other = adopt(given, { clock: clockAt() });
+    given.set('a', 1);
+    expect([other.stamps('a')?.generation, handle.stamps('a')]).toEqual([1, undefined]);
+    handle.release();
+    given.set('b', 2);
+    expect(given.delete('a')).toBe(true);
+    expect([other.stamps('a'), other.stamps('b')?.generation]).toEqual([undefined, 2]);
+    other.release();
+    expect([given.set('c', 3), given.size]).toEqual([given, 2]);
+  });
+});
+
 describe('release', () => {
   it.each(makers)('leaves no trace on %s', (_, make) => {
     const live = make();
