@@ -35,12 +35,14 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
         ranking.due.push(ranked);
         return;
       }
-      if (
-        isHis(ranked) &&
-        due.judgeAt(slot, native.get(stamps.keyOf(slot)), shared.timeline.now()) === 'due'
-      ) {
+      if (isHis(ranked)) {
+        const state = due.judgeAt(slot, native.get(stamps.keyOf(slot)), shared.timeline.now());
         const { rule } = due.judge;
-        if (isHis(ranked)) counted(slot, () => eviction.isGoing(slot) || eviction.take(slot, rule));
+        // Who was asked may have removed it.
+        const isThere = isHis(ranked);
+        if (isThere && state === 'guarded') keep(tracker, slot, state);
+        if (isThere && state === 'due')
+          counted(slot, () => eviction.isGoing(slot) || eviction.take(slot, rule));
       }
       yield;
     }

@@ -1,5 +1,6 @@
 import type { Model } from './model.js';
 import type { Registration } from './registration.js';
+import { ownerOf } from './scenario.js';
 
 /** A sweep removes what is due, and nothing else. */
 export function checkSwept(model: Model, registration: Registration): void {
@@ -30,16 +31,25 @@ export function checkEvicted(model: Model, registration: Registration): void {
   const { plan, key, isClaimed, activeAt } = registration;
   const entries = [...model.of(plan.name).values()];
   findings.check(!plan.isObserved, 4, () => `${plan.name} is only observed, and ${key} was evicted`);
+  const owner = ownerOf(plan, key, registration.value);
   const isOver = entries.length > plan.maxEntries;
-  findings.check(isOver, 4, () => `${key} was evicted from ${plan.name}, which is not over its limit`);
+  const isOwnerOver = model.isOwnerOver(plan, owner);
+  findings.check(
+    isOver || isOwnerOver,
+    4,
+    () => `${key} was evicted from ${plan.name}, which is not over its limit`,
+  );
   const isDue = time.now >= model.deadlineOf(registration);
   const isHeld = model.isHeld(registration, isDue ? time.now : Number.NEGATIVE_INFINITY);
   findings.check(!isHeld, 4, () => `${plan.name} ${key} was evicted and is guarded`);
   findings.check(isApproved(registration, time.now), 4, () => `${key} was evicted before its beforeSweep`);
   if (isDue || plan.hasHook || plan.isQuiet || model.host.hasPaused()) return;
+  // Nobody can say from here for which of the two it left.
+  if (isOver && isOwnerOver) return;
   const began = model.host.eventBeganWith();
   const others = entries.filter((other) => {
-    const mayGo = other !== registration && !model.isHeld(other, Number.NEGATIVE_INFINITY);
+    const isMeant = other !== registration && (isOver || ownerOf(plan, other.key, other.value) === owner);
+    const mayGo = isMeant && !model.isHeld(other, Number.NEGATIVE_INFINITY);
     return mayGo && other.disturbedIn < began && !model.host.refuses(plan.name, other.key);
   });
   // What only a look can find due, a pass need not have looked at since the last sweep.

@@ -1,3 +1,4 @@
+import { owners } from './scenario.js';
 import type { Simulation } from './simulation.js';
 
 /** What nothing holds any more has to leave within two intervals, and no map stays above its limit. */
@@ -28,11 +29,13 @@ function checkSizes(simulation: Simulation): void {
   // Where callbacks add entries, or are slow enough to let others add some, the next pass takes its time.
   const isPrompt = scenario.reentrancy === 0 && scenario.slowestCallbackMs === 0;
   const graceMs = isPrompt ? 0 : 2 * scenario.sweepEveryMs;
-  for (const { name, maxEntries, hasGuard, hasHook, kind, isObserved } of simulation.process.plans) {
+  for (const plan of simulation.process.plans) {
+    const { name, maxEntries, hasGuard, hasHook, kind, isObserved } = plan;
     const { size } = model.of(name);
+    const isOver = size > maxEntries || owners.some((owner) => model.isOwnerOver(plan, owner));
     const isHeld = [...model.of(name).values()].some((registration) => model.isHeld(registration, time.now));
     const isFree = !hasGuard && !hasHook && kind !== 'owned' && !isObserved && !isHeld;
-    if (!isFree || size <= maxEntries) model.overLimitSince.delete(name);
+    if (!isFree || !isOver) model.overLimitSince.delete(name);
     else {
       const since = model.overLimitSince.get(name) ?? time.now;
       model.overLimitSince.set(name, since);

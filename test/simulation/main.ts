@@ -3,14 +3,17 @@ import { parseArgs } from 'node:util';
 import failingSeeds from './failing-seeds.json' with { type: 'json' };
 import { library } from './library.js';
 import { mutants, runMutants, seedsPerMutant } from './mutation.js';
+import { firstSeedWithOwners } from './scenario.js';
 import { type Outcome, Simulation } from './simulation.js';
 
 /** Seeds that every run goes through. */
 const fixedSeeds = 2_000;
+/** And so many with `maxPerOwner`. */
+const fixedSeedsWithOwners = 400;
 /** Every so many seeds, one is run again: it has to give the same trace. */
 const repeatEvery = 20;
 
-const usage = `npm run test:simulation                      2,000 fixed seeds and those that failed once
+const usage = `npm run test:simulation                      2,400 fixed seeds and those that failed once
 npm run test:simulation -- --minutes 10      then goes on with fresh seeds
 npm run test:simulation -- --seed 42         one seed, with everything that happens
 npm run test:simulation -- --mutants         how soon the seeds catch each planted bug`;
@@ -46,9 +49,12 @@ async function runSeeds(minutes: number): Promise<void> {
   // Those that failed once. A change of the simulator makes other runs of them, which are worth no less.
   for (const { seed } of failingSeeds as readonly { seed: number }[]) await runSeed(seed, true);
   for (let seed = 1; seed <= fixedSeeds; seed += 1) await runSeed(seed, seed % repeatEvery === 0);
-  // Fresh ones: other than the fixed, and others each time.
+  for (let seed = 1; seed <= fixedSeedsWithOwners; seed += 1)
+    await runSeed(firstSeedWithOwners + seed, seed % repeatEvery === 0);
+  // Fresh ones, every second of which has owners: other than the fixed, and others each time.
   for (let seed = Date.now(); performance.now() - startedAt < minutes * 60_000; seed += 1) {
     await runSeed(seed, seed % repeatEvery === 0);
+    await runSeed(firstSeedWithOwners + seed, false);
   }
   const seconds = (performance.now() - startedAt) / 1_000;
   const figures = [

@@ -5,7 +5,7 @@ import { type EndingHost, EndingModel } from './ending-model.js';
 import { Facts } from './facts.js';
 import type { Legacy } from './legacy.js';
 import { Registration } from './registration.js';
-import type { Item, MapName, MapPlan } from './scenario.js';
+import { type Item, type MapName, type MapPlan, ownerOf } from './scenario.js';
 
 /** What the model has to see of the world besides what it is told. */
 export interface ModelHost extends EndingHost {
@@ -293,10 +293,9 @@ export class Model {
     }
     const { hook } = registration;
     findings.check(hook === undefined || hook.signal.aborted, 'beforeSweep', () => `two at once for ${key}`);
-    const isOver = this.of(plan.name).size > plan.maxEntries;
     const isDue = time.now >= this.deadlineOf(registration);
     findings.check(
-      isDue || isOver || plan.maxEntries < 100,
+      isDue || Math.min(plan.maxEntries, plan.maxPerOwner) < 100,
       4,
       () => `beforeSweep for ${key}, which is not due`,
     );
@@ -334,7 +333,9 @@ export class Model {
         const { key } = registration;
         if (this.host.isPresent(plan.name, key)) continue;
         const isDeleted = this.deleting?.map === plan.name && this.deleting.key === key;
-        const isOver = this.of(plan.name).size > plan.maxEntries;
+        const isOver =
+          this.of(plan.name).size > plan.maxEntries ||
+          this.isOwnerOver(plan, ownerOf(plan, key, registration.value));
         if (this.clearing === plan.name || isDeleted) this.#depart(registration, 'deleted');
         else this.left(registration, isOver ? 'evicted' : 'swept');
       }
@@ -343,6 +344,15 @@ export class Model {
 
   get #isListening(): boolean {
     return !this.host.plans.some(({ isQuiet }) => isQuiet);
+  }
+
+  /** Whether an owner has more entries than he may. */
+  isOwnerOver(plan: MapPlan, owner: string | undefined): boolean {
+    if (owner === undefined || plan.maxPerOwner === Number.POSITIVE_INFINITY) return false;
+    const his = [...this.of(plan.name).values()].filter(
+      ({ key, value }) => ownerOf(plan, key, value) === owner,
+    );
+    return his.length > plan.maxPerOwner;
   }
 
   // --- what may happen ----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import { endingMutants } from './mutants/endings.js';
 import { holdMutants } from './mutants/holds.js';
 import { journalMutants } from './mutants/journal.js';
 import type { Mutant } from './mutants/mutant.js';
+import { ownerMutants } from './mutants/owners.js';
 import { restartMutants } from './mutants/restarts.js';
 import { sweepingMutants } from './mutants/sweeping.js';
 import type { Library } from './process.js';
@@ -18,6 +19,7 @@ export const mutants: readonly Mutant[] = [
   ...deliveryMutants,
   ...sweepingMutants,
   ...holdMutants,
+  ...ownerMutants,
   ...restartMutants,
   ...journalMutants,
 ];
@@ -85,9 +87,9 @@ async function load(copy: string): Promise<Library> {
   return { createRegistry, openNow };
 }
 
-function* seedsFor({ rareSeed }: Mutant): Generator<number> {
+function* seedsFor({ rareSeed, firstSeed = 1 }: Mutant): Generator<number> {
   if (rareSeed !== undefined) yield rareSeed;
-  for (let seed = 1; seed <= seedsPerMutant; seed += 1) yield seed;
+  for (let seed = 0; seed < seedsPerMutant; seed += 1) yield firstSeed + seed;
 }
 
 async function hunt(library: Library, seeds: Iterable<number>): Promise<Omit<MutantResult, 'name'>> {

@@ -6,7 +6,7 @@ import type { createRegistry, Registry } from '../../src/registry/registry.js';
 import type { OpenJournal, openNow } from '../../src/restart/open-journal.js';
 import type { Clock } from '../../src/time/clock.js';
 import type { EncodedItem } from './legacy.js';
-import type { Item, MapName, MapPlan, Scenario } from './scenario.js';
+import { type Item, type MapName, type MapPlan, ownerOf, type Scenario } from './scenario.js';
 
 /** The library under test: the real one, or a copy with a planted bug. */
 export interface Library {
@@ -133,13 +133,16 @@ function policyOf(
 ): Policy<string, Item> {
   const ask = (name: 'endedAt' | 'expiresAt') => (value: Item) =>
     owner.isDead() ? undefined : owner.instant(name, value);
-  const { ttlMs, since, maxIdleMs, maxAgeMs, maxEntries } = plan;
+  const { ttlMs, since, maxIdleMs, maxAgeMs, maxEntries, maxPerOwner } = plan;
   return {
     ...(ttlMs < Infinity ? { ttl: ttlMs, since: since === 'endedAt' ? ask('endedAt') : since } : {}),
     ...(plan.hasExpiresAt ? { expiresAt: ask('expiresAt') } : {}),
     ...(maxIdleMs < Infinity ? { maxIdle: maxIdleMs } : {}),
     ...(maxAgeMs < Infinity ? { maxAge: maxAgeMs } : {}),
     ...(maxEntries < Infinity ? { maxEntries } : {}),
+    ...(maxPerOwner < Infinity
+      ? { maxPerOwner: { max: maxPerOwner, owner: (value: Item, key: string) => ownerOf(plan, key, value) } }
+      : {}),
     ...(plan.follows === undefined ? {} : { follows: plan.follows, orphanAfter: plan.orphanAfterMs }),
     ...(plan.hasGuard ? { keepWhile: (value: Item) => owner.isDead() || owner.guards(value) } : {}),
     ...(plan.hasHook

@@ -43,6 +43,9 @@ export interface MapPlan extends PlannedLifetimes {
   readonly hasGuard: boolean;
   readonly orphanAfterMs: number;
   readonly maxEntries: number;
+  /** How many entries an owner may have, see {@link ownerOf}. */
+  readonly maxPerOwner: number;
+  readonly ownersAreOf: 'keys' | 'values';
   readonly hasHook: boolean;
   readonly isObserved: boolean;
   /** Swept more often than the others; `Infinity`: as often. */
@@ -152,6 +155,23 @@ export interface Scenario {
 
 const intervalMs = 1_000;
 
+/** Seeds from this one on draw maps with `maxPerOwner` too: those before it are to stay as they are. */
+export const firstSeedWithOwners = 4e12;
+
+/** The owners that there are, where they have a limit. */
+export const owners = ['first', 'second'] as const;
+
+/** Whose an entry is: by its value, which may be replaced by another owner's, or by its key. */
+export function ownerOf(
+  { ownersAreOf }: Pick<MapPlan, 'ownersAreOf'>,
+  key: string,
+  { serial }: Item,
+): (typeof owners)[number] | undefined {
+  if (ownersAreOf === 'values') return serial % 4 === 0 ? undefined : owners[serial % 2];
+  if (key === 'f') return undefined;
+  return key === 'd' || key === 'e' ? 'second' : 'first';
+}
+
 const usualWeights: Readonly<Record<OperationName, number>> = {
   register: 24,
   burst: 2,
@@ -203,12 +223,12 @@ const usualOutcomes: Readonly<Record<OutcomeName, number>> = {
  * Draws a scenario. Each leaves out some operations and faults altogether, so that the others come in rows that an even
  * mix would never give: "Swarm Testing", Groce and others, ISSTA 2012.
  */
-export function drawScenario(random: Random): Scenario {
+export function drawScenario(random: Random, hasOwners: boolean): Scenario {
   const minDelayMs = random.pick([50, 200, 500]);
   const hasOwnIds = random.chance(0.4);
   const maxPending = random.pick([2, 4, 1_000, 1_000]);
   const scenario = {
-    plans: mapNames.map((name) => drawPlan(name, random, intervalMs)),
+    plans: mapNames.map((name) => drawPlan(name, random, intervalMs, hasOwners)),
     keeps: random.chance(0.7) ? 'journal' : 'snapshots',
     hasOwnIds,
     hasBootClock: random.chance(0.7),
@@ -258,7 +278,7 @@ function swarm<Name extends string>(
 
 const leaders: Readonly<Partial<Record<MapName, MapName>>> = { contexts: 'runs', counters: 'contexts' };
 
-function drawPlan(name: MapName, random: Random, intervalMs: number): MapPlan {
+function drawPlan(name: MapName, random: Random, intervalMs: number, hasOwners: boolean): MapPlan {
   const follows = leaders[name];
   const never = Number.POSITIVE_INFINITY;
   const some = (share: number, choices: readonly number[]): number =>
@@ -285,6 +305,8 @@ function drawPlan(name: MapName, random: Random, intervalMs: number): MapPlan {
     hasGuard: random.chance(0.5),
     orphanAfterMs: follows === undefined ? never : random.pick([1_000, 2_500]),
     maxEntries: some(0.25, [3, 6]),
+    maxPerOwner: hasOwners ? some(0.5, [1, 2, 4]) : never,
+    ownersAreOf: hasOwners && random.chance(0.5) ? 'values' : 'keys',
     hasHook: random.chance(0.2),
     isObserved: name === 'cache' && random.chance(0.1),
     sweepEveryMs: some(0.2, [intervalMs / 4]),

@@ -19,6 +19,7 @@ import type { Registration } from './registration.js';
 import { restart } from './restart.js';
 import {
   drawScenario,
+  firstSeedWithOwners,
   type Item,
   type MapName,
   type MapPlan,
@@ -132,7 +133,7 @@ export class Simulation {
     this.#seed = seed;
     this.trace = new Trace(print);
     const root = new Random(seed);
-    this.scenario = drawScenario(root.fork());
+    this.scenario = drawScenario(root.fork(), seed >= firstSeedWithOwners);
     this.random = root.fork();
     this.#betweenSlices = root.fork();
     this.owner = new Owner(this, root.fork());

@@ -44,6 +44,27 @@ describe('maxPerOwner', () => {
     end();
   });
 
+  it('counts as activity that a guard holds what was due a moment ago', async () => {
+    const guarded = new Set<string>();
+    const { clock, registry, evicted, open, end } = owned(
+      {
+        maxPerOwner: { owner: userOf, max: 2 },
+        rules: [{ match: /due/, ttl: 500 }],
+        keepWhile: (_, key) => guarded.has(key),
+        dispose: () => guarded.add('a:due2'),
+      },
+      { sweepEvery: '1h' },
+    );
+    open('a:due1', 'a:due2');
+    await clock.advance(1_000);
+    open('a:3', 'a:4');
+    await clock.advance(0);
+    expect(evicted).toEqual(['a:due1 by rules[0].ttl', 'a:3 by maxPerOwner']);
+    expect(registry.stamps('sessions', 'a:due2')?.lastActiveAt).toBe(clock.now());
+    expect(registry.explain('sessions', 'a:due2').state).toBe('guarded');
+    end();
+  });
+
   it('goes by activity since the last eviction too, also that of an entry that was to be the next', async () => {
     const { clock, registry, sessions, evicted, open, end } = owned({
       maxPerOwner: { owner: userOf, max: 4 },

@@ -9,4 +9,6 @@ export interface Mutant {
   readonly replace: string;
   /** A seed that caught it once, to begin with: for what has to come about is too rare for the first few hundred. */
   readonly rareSeed?: number;
+  /** Where the seeds begin that may catch it; 1 by default. */
+  readonly firstSeed?: number;
 }
