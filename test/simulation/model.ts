@@ -348,11 +348,16 @@ export class Model {
 
   /** Whether an owner has more entries than he may. */
   isOwnerOver(plan: MapPlan, owner: string | undefined): boolean {
-    if (owner === undefined || plan.maxPerOwner === Number.POSITIVE_INFINITY) return false;
+    return this.countOf(plan, owner) > plan.maxPerOwner;
+  }
+
+  /** How many entries an owner has, if owners have a limit. */
+  countOf(plan: MapPlan, owner: string | undefined): number {
+    if (owner === undefined || plan.maxPerOwner === Number.POSITIVE_INFINITY) return 0;
     const his = [...this.of(plan.name).values()].filter(
       ({ key, value }) => ownerOf(plan, key, value) === owner,
     );
-    return his.length > plan.maxPerOwner;
+    return his.length;
   }
 
   // --- what may happen ----------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import {
   type MapName,
   type MapPlan,
   type OperationName,
+  owners,
   type Scenario,
 } from './scenario.js';
 import { SimulatedClock, SimulatedTime } from './simulated-time.js';
@@ -464,6 +465,18 @@ export class Simulation {
     const snapshot = pastOf(registry.snapshot());
     const keysOf = (plan: MapPlan): string[] => [...registry.maps[plan.name].keys()];
     compareWithSnapshot({ model, past: snapshot, worldAt: (at) => now + at, now, findings }, keysOf);
+    for (const plan of model.host.plans) {
+      for (const owner of [undefined, ...owners]) {
+        const hasRoom =
+          model.of(plan.name).size < plan.maxEntries && model.countOf(plan, owner) < plan.maxPerOwner;
+        const told = registry.hasRoom(plan.name, owner);
+        findings.check(
+          told === hasRoom,
+          'hasRoom',
+          () => `${plan.name} has ${told ? '' : 'no '}room for ${owner}`,
+        );
+      }
+    }
   }
 
   #compareWithJournal(): void {
