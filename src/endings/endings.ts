@@ -130,7 +130,8 @@ export class Endings implements ClaimKeeper {
       if (absent === undefined && this.#host.tombstones.get(from) === undefined) return 'unknown';
       return this.#duplicate();
     }
-    if (target === undefined) return 'unknown';
+    // Inside of the question whose run it is nobody knows that yet.
+    if (target === undefined || (this.ids.areOwn && !this.ids.has(target))) return 'unknown';
     if (source === target) return 'transferred';
     if (this.isClaimed(source)) return this.#duplicate();
     if (this.ids.areOwn && this.ids.of(source) === this.ids.of(target)) {

@@ -68,6 +68,7 @@ function stampUnstamped(engine: Engine, tracker: Tracker): void {
     const at = Math.min(asked, timeline.now());
     tracker.ages.restamped(tracker.stamps.registeredAt(slot), at);
     tracker.restamp(slot, at, at);
+    tracker.due.refile(slot);
   }
 }
 

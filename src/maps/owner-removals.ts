@@ -52,7 +52,9 @@ export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () 
   if (slot === undefined) {
     if (!native.has(key)) return deleteAbsent(tracker, key, run);
     reconcileKey(tracker, key);
-    slot = stamps.slotOf(key) as number;
+    slot = stamps.slotOf(key);
+    // Who was asked about it as it was registered has removed it.
+    if (slot === undefined) return deleteAbsent(tracker, key, run);
   }
   const generation = stamps.generation[slot] as number;
   const value = native.get(key);

@@ -1,5 +1,5 @@
 import type { Endings } from '../endings/endings.js';
-import type { Tracker } from '../sweeping/tracker.js';
+import type { Return, Tracker } from '../sweeping/tracker.js';
 import { Absences, type AbsencesHost } from './absences.js';
 import { agesNow, type PastAges } from './age-records.js';
 import { decoded } from './decode.js';
@@ -105,7 +105,8 @@ export class Restoration {
     if (!this.#isExpecting(tracker)) return;
     tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value);
     for (const [key, slot] of [...stamps.entries()]) {
-      if (stamps.slotOf(key) === slot) this.#comeBack(tracker, slot, key, native.get(key));
+      if (stamps.slotOf(key) !== slot) continue;
+      if (this.#comeBack(tracker, slot, key, native.get(key)) === 'back') tracker.due.refile(slot);
     }
   }
 
@@ -184,34 +185,34 @@ export class Restoration {
     }
   }
 
-  /** An entry is set: takes over what is awaited for it. Returns whether anything was. */
-  #comeBack(tracker: Tracker, slot: number, key: unknown, value: unknown): boolean {
+  /** An entry is set: takes over what is awaited for it. */
+  #comeBack(tracker: Tracker, slot: number, key: unknown, value: unknown): Return {
     const endings = this.#host.endings();
     const ofEnded = endings?.tracker === tracker ? endings : undefined;
     const { stamps } = tracker;
     const generation = stamps.generation[slot] as number;
     const id = ofEnded?.ids.ask(slot, key, value);
     // What the owner was asked may have removed the entry.
-    if (!stamps.holds(slot, generation)) return false;
+    if (!stamps.holds(slot, generation)) return 'gone';
     const entry = this.absences.of(tracker.name)?.find(key, id);
     // A run whose ends are not announced in this life stays as it is, for one in which they are.
     if (entry === undefined || (entry.id !== undefined && ofEnded === undefined)) {
       if (ofEnded !== undefined && this.#isSettling()) this.#settle(ofEnded, slot, key, value);
       if (!this.#isExpecting(tracker)) tracker.onReturn = undefined;
-      return false;
+      return stamps.holds(slot, generation) ? 'new' : 'gone';
     }
     this.absences.remove(tracker.name, entry);
     this.#restamp(tracker, slot, entry);
     if (entry.id !== undefined) ofEnded?.ids.restore(slot, entry.id);
     ofEnded?.renumbered(slot);
     const isClaimWritten = this.#host.recorder()?.cameBack(tracker, slot, generation, entry) ?? true;
-    if (ofEnded === undefined) return true;
+    if (ofEnded === undefined) return 'back';
     if (entry.claimed) ofEnded.settleAgain(slot, key, isClaimWritten);
     else {
       ofEnded.isTheRun(slot);
       this.#settle(ofEnded, slot, key, value);
     }
-    return true;
+    return stamps.holds(slot, entry.generation) ? 'back' : 'gone';
   }
 
   #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {

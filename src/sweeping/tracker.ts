@@ -46,6 +46,12 @@ export interface ExpectedRemoval {
   readonly removal: Removal;
 }
 
+/**
+ * What a registration is to the lives before: none of theirs, one that has come back, or gone already, since who was asked
+ * about it has removed it.
+ */
+export type Return = 'new' | 'back' | 'gone';
+
 /** What a map holds under a key, as far as the wrappers have seen. */
 export interface Seen {
   slot: number;
@@ -110,10 +116,10 @@ export class Tracker {
   /** Set for the map whose endings are announced. */
   claims: ClaimKeeper | undefined;
   /**
-   * Set while entries of an earlier life are awaited: gives a registration the stamps that it had, and returns whether
-   * there were any.
+   * Set while entries of an earlier life are awaited: gives a registration the stamps and the generation that it had, if it
+   * is such an entry. It is filed afterwards.
    */
-  onReturn: ((slot: number, key: unknown, value: unknown) => boolean) | undefined;
+  onReturn: ((slot: number, key: unknown, value: unknown) => Return) | undefined;
   /** Set if what is in the map is to survive a restart. */
   recorder: EntryRecorder | undefined;
   /** Called for every registration, with state settled. */
@@ -230,14 +236,13 @@ export class Tracker {
     const at = this.shared.timeline.now();
     const slot = this.stamps.register(key, at);
     this.activity.begin(slot, at);
-    const generation = this.stamps.generation[slot] as number;
     if (this.underWay !== undefined) this.hasWritten(slot, value);
     // Said first, since whatever is said of the entry below has to come after it.
     this.recorder?.registered(slot);
     this.due.register(slot);
-    const isBack = this.onReturn?.(slot, key, value) ?? false;
-    // What the owner was asked may have removed the entry.
-    if (!isBack && !this.stamps.holds(slot, generation)) return;
+    const came = this.onReturn?.(slot, key, value) ?? 'new';
+    if (came === 'gone') return;
+    const isBack = came === 'back';
     // What has come back has the generation that it had.
     const registered = this.stamps.generation[slot] as number;
     if (keys !== undefined) {
@@ -249,12 +254,9 @@ export class Tracker {
     if (!this.stamps.holds(slot, registered)) return;
     this.due.choose(slot);
     if (!this.stamps.holds(slot, registered)) return;
-    // What has come back was filed before it was known whom it follows.
-    if (leader !== undefined && this.companions.hasJoinedOrParted(slot) && isBack) {
-      this.due.refile(slot);
-      if (!this.stamps.holds(slot, registered)) return;
-    }
-    if (!isBack) this.due.fileNew(slot, at);
+    if (leader !== undefined) this.companions.hasJoinedOrParted(slot);
+    if (isBack) this.due.refile(slot);
+    else this.due.fileNew(slot, at);
     if (!this.stamps.holds(slot, registered)) return;
     this.askOwner(slot, key, value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
@@ -365,7 +367,7 @@ export class Tracker {
   }
 
   /**
-   * Gives an entry stamps that are not of now: found at adoption, or restored. Monotonic ms.
+   * Gives an entry stamps that are not of now: found at adoption, or restored. Monotonic ms. It has yet to be filed by them.
    *
    * @param companionAt the last activity of its companions
    */
@@ -378,7 +380,6 @@ export class Tracker {
     this.stamps.restamp(slot, registeredAt, Math.max(registeredAt, lastActiveAt));
     this.activity.restore(slot, companionAt);
     this.recorder?.restamped(slot);
-    this.due.refile(slot);
     this.owners?.restamped(slot);
   }
 

@@ -688,6 +688,62 @@ describe('an id that removes the entry it is asked about', () => {
   });
 });
 
+describe('transfer() to a run from inside of the question which one it is', () => {
+  it('finds nothing there yet: the run is the one that was open, and ends once', async () => {
+    const results: string[] = [];
+    const { clock, registry, runs, told, delivered, end } = runsRegistry(
+      {},
+      {
+        id: (_, key) => {
+          if (key === 'new') results.push(registry.transfer('old', 'new'));
+          return 'run';
+        },
+      },
+    );
+    runs.set('old', {}).set('new', {});
+    runs.clear();
+    await clock.advance(0);
+    expect([results, told]).toEqual([['unknown'], ['old deleted']]);
+    expect(delivered.map(({ id }) => id)).toEqual(['run']);
+    end();
+  });
+});
+
+describe('the delete of a key that was set past the wrapper, and is asked about therefore', () => {
+  it.each(['match', 'id', 'owner'])(
+    'of which %s removes it: it is told of once, and its place is free',
+    (asked) => {
+      const adopted = new Map<string, Run>();
+      let isArmed = false;
+      const remove = (by: string, key: string): false => {
+        if (by === asked && isArmed && key === 'past') {
+          isArmed = false;
+          adopted.delete(key);
+        }
+        return false;
+      };
+      const { registry, told, end } = runsRegistry(
+        {
+          adopt: adopted,
+          rules: [{ match: (key) => remove('match', key), ttl: '5m' }],
+          maxPerOwner: { owner: (_, key) => remove('owner', key) || undefined, max: 5 },
+        },
+        { id: (_, key) => remove('id', key) || `run ${key}` },
+      );
+      adopted.set('a', {}).set('b', {});
+      // The sizes agree, so that nobody has noticed.
+      Map.prototype.set.call(adopted, 'past', {});
+      Map.prototype.delete.call(adopted, 'a');
+      isArmed = true;
+      expect(adopted.delete('past')).toBe(false);
+      adopted.set('c', {});
+      expect(told).toEqual(['past deleted']);
+      expect(registry.stamps('runs', 'c')?.generation).toBe(4);
+      end();
+    },
+  );
+});
+
 describe('a rule that removes the entry whose key it is asked about', () => {
   it('has that told with the id of its owner, which is no news of a later registration', async () => {
     const { clock, registry, runs, told, delivered, end } = runsRegistry(

@@ -860,6 +860,64 @@ describe('ended.id', () => {
   });
 });
 
+describe('who is asked about a run that comes back', () => {
+  const ways = [
+    ['match of a rule', 'job 1', (asked: () => boolean) => ({ rules: [{ match: asked, ttl: '5m' }] }), {}],
+    ['match of a rule', undefined, (asked: () => boolean) => ({ rules: [{ match: asked, ttl: '5m' }] }), {}],
+    ['ended.settled', 'job 1', () => ({}), { isSettled: true }],
+    ['ended.settled', undefined, () => ({}), { isSettled: true }],
+  ] as const;
+
+  it.each(ways)(
+    'may remove it: %s, of a run with the id %s',
+    async (_, id, policyOf, { isSettled }: { isSettled?: true }) => {
+      const ended = id === undefined ? {} : { id: (run: Run) => run.id };
+      const first = start({ ended });
+      first.runs.set('a', { id });
+      const firstGeneration = first.registry.stamps('runs', 'a')?.generation ?? 0;
+      let asked = 0;
+      const removes = (): boolean => {
+        asked += 1;
+        return asked === 1 && !next.runs.delete('a');
+      };
+      const next: Life = await restart(first, {
+        maps: { runs: policyOf(removes) },
+        ended: { ...ended, ...(isSettled && { settled: removes }) },
+      });
+      next.runs.set('a', { id });
+      next.runs.set('b', { id: 'job 2' });
+      expect(next.registry.stamps('runs', 'b')?.generation).toBeGreaterThan(firstGeneration);
+      expect(next.registry.end('b')).toBe('claimed');
+      await written();
+      expect(next.told.map(({ key, reason }) => [key, reason])).toEqual([
+        ['a', 'deleted'],
+        ['b', 'completed'],
+      ]);
+      const ids = next.told.map((told) => told.id);
+      expect(new Set(ids).size).toBe(2);
+      if (id !== undefined) expect(ids).toEqual(['job 1', 'job 2']);
+      // And nothing of either is left.
+      const third = await restart(next, { ended });
+      await machine.clock.advance(minutes(30));
+      expect(third.told).toEqual([]);
+    },
+  );
+
+  it('may end it: one that had ended before is a duplicate', async () => {
+    const ended = { id: (run: Run) => run.id };
+    const first = start({ ended });
+    first.runs.set('a', { id: 'job 1' });
+    first.registry.end('a');
+    await written();
+    const results: string[] = [];
+    const match = (key: unknown): boolean => results.push(next.registry.end(key)) === 0;
+    const next: Life = await restart(first, { ended, maps: { runs: { rules: [{ match, ttl: '5m' }] } } });
+    next.runs.set('a', { id: 'job 1' });
+    await written();
+    expect([results, first.told.length, next.told]).toEqual([['duplicate'], 1, []]);
+  });
+});
+
 describe('ended.settled', () => {
   const ended = { settled: (run: Run) => run.announced === true };
 

@@ -110,8 +110,8 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'an orphan that comes back waits for the next sweep',
     file: 'sweeping/tracker.ts',
-    find: 'this.due.refile(slot);\n      if (!this.stamps.holds(slot, registered)) return;',
-    replace: 'this.due.watch(slot);',
+    find: 'if (isBack) this.due.refile(slot);',
+    replace: 'if (isBack) this.due.watch(slot);',
     rareSeed: 1795766216553,
   },
 ];
