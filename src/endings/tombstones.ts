@@ -83,9 +83,10 @@ export class Tombstones {
     this.#byKey.delete(token);
   }
 
-  /** The run of an id has ended, whatever becomes of its key. */
+  /** The run of an id has ended, whatever becomes of its key: that is remembered from then on, or from a later end that is known. */
   setRun(id: string, ended: EndedId): void {
-    this.#byId.set(id, ended);
+    const known = this.#byId.get(id) ?? this.#ofRun(id);
+    if (known === undefined || known.at < ended.at) this.#byId.set(id, ended);
   }
 
   /** Whether the run of an id has ended, as far as is remembered. */

@@ -525,7 +525,9 @@ export class DeliveryModel {
   }
 
   #newObligation(id: string, untold: number, claimedAt = this.#time.now): Obligation {
-    const mayOverflow = this.pending.size + this.#justDelivered + untold >= this.#scenario.maxPending;
+    // One that came while its name was owed takes room if that letter was gone already.
+    const most = this.pending.size + this.#seconds.size + this.#justDelivered + untold;
+    const mayOverflow = most >= this.#scenario.maxPending;
     return {
       id,
       claimedAt,

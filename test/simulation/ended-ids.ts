@@ -20,6 +20,11 @@ export class EndedIds {
     if (this.#endedAt.size > this.#max) this.#endedAt.delete(oldest as string);
   }
 
+  /** An earlier process says that a run has ended. This one may know of a later end, with a registration that it has found. */
+  rememberPast(id: string, at: number): void {
+    if (!this.has(id) || (this.#endedAt.get(id) as number) < at) this.remember(id, at);
+  }
+
   forget(id: string): void {
     this.#endedAt.delete(id);
   }

@@ -204,7 +204,7 @@ export class EndingModel {
 
   /** Takes over what earlier processes left; called before the library does. */
   restore(legacy: Legacy): void {
-    for (const [id, at] of legacy.endedIds) if (this.#scenario.hasOwnIds) this.endedIds.remember(id, at);
+    for (const [id, at] of legacy.endedIds) if (this.#scenario.hasOwnIds) this.endedIds.rememberPast(id, at);
     this.deliveries.restore(legacy);
   }
 

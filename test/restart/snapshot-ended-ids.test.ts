@@ -1,0 +1,47 @@
+import { expect, it } from 'vitest';
+import { createRegistry } from '../../src/registry/registry.js';
+import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.js';
+
+interface Run {
+  readonly id: string;
+  readonly announced: boolean;
+}
+
+/** A life that finds `found` in its map. */
+function life(clock: ManualClock, told: string[], found: Iterable<[string, Run]>) {
+  return createRegistry({
+    clock,
+    maps: { runs: { adopt: new Map<string, Run>(found), maxIdle: '1h' } },
+    ended: {
+      map: 'runs',
+      id: ({ id }: Run) => id,
+      settled: ({ announced }: Run) => announced,
+      deliver: ({ id }) => void told.push(id),
+      tombstones: { ttl: 2_500 },
+    },
+  });
+}
+
+it.each(['run', 'a'])('an older snapshot does not take back when a run ended, whose id is %s', async (id) => {
+  const clock = createManualClock();
+  const told: string[] = [];
+  const first = life(clock, told, [['a', { id, announced: false }]]);
+  first.end('a');
+  first.maps.runs.delete('a');
+  await clock.advance(0);
+  const snapshot = first.snapshot();
+  await first.close();
+
+  await clock.advance(2_000);
+  const second = life(clock, told, [['a', { id, announced: true }]]);
+  second.restore(snapshot);
+  second.maps.runs.delete('a');
+
+  // 1 s after its end was seen here, and 3 s after that of which the snapshot tells.
+  await clock.advance(1_000);
+  second.maps.runs.set('b', { id, announced: false });
+  expect(second.end('b')).toBe('duplicate');
+  await clock.advance(0);
+  expect(told).toEqual([id]);
+  await second.close();
+});
