@@ -96,6 +96,7 @@ export class Endings implements ClaimKeeper {
     const { stamps } = this.tracker;
     if (this.tracker.isBypassed) reconcileKey(this.tracker, key);
     const slot = stamps.slotOf(key);
+    if (this.#isBeingAsked(slot)) return 'unknown';
     if (slot !== undefined && (generation === undefined || stamps.holds(slot, generation))) {
       const underway = this.#underway.get(slot);
       // Inside of a `delete` nobody knows whether the entry will leave: as long as it is there, its owner may claim.
@@ -124,14 +125,14 @@ export class Endings implements ClaimKeeper {
     if (this.tracker.isBypassed) for (const key of [from, to]) reconcileKey(this.tracker, key);
     const source = stamps.slotOf(from);
     const target = stamps.slotOf(to);
+    if (this.#isBeingAsked(source) || this.#isBeingAsked(target)) return 'unknown';
     if (source === undefined) {
       const absent = target === undefined ? undefined : this.#transferAbsent(from, target);
       if (absent === 'settled') return 'transferred';
       if (absent === undefined && this.#host.tombstones.get(from) === undefined) return 'unknown';
       return this.#duplicate();
     }
-    // Inside of the question whose run it is nobody knows that yet.
-    if (target === undefined || (this.ids.areOwn && !this.ids.has(target))) return 'unknown';
+    if (target === undefined) return 'unknown';
     if (source === target) return 'transferred';
     if (this.isClaimed(source)) return this.#duplicate();
     if (this.ids.areOwn && this.ids.of(source) === this.ids.of(target)) {
@@ -142,6 +143,11 @@ export class Endings implements ClaimKeeper {
     if (this.isClaimed(target)) return this.#duplicate();
     this.settleSilently(source, from);
     return 'transferred';
+  }
+
+  /** Its owner is being asked which run it is, so that nobody knows yet. */
+  #isBeingAsked(slot: number | undefined): boolean {
+    return slot !== undefined && this.ids.areOwn && !this.ids.has(slot);
   }
 
   #transferAbsent(from: unknown, target: number): 'settled' | 'duplicate' | undefined {

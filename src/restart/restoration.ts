@@ -103,10 +103,10 @@ export class Restoration {
     this.#goOnCounting(tracker);
     if (this.#unnumbered.delete(tracker.name)) this.#renumber(tracker);
     if (!this.#isExpecting(tracker)) return;
-    tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value);
+    tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value, true);
     for (const [key, slot] of [...stamps.entries()]) {
       if (stamps.slotOf(key) !== slot) continue;
-      if (this.#comeBack(tracker, slot, key, native.get(key)) === 'back') tracker.due.refile(slot);
+      if (this.#comeBack(tracker, slot, key, native.get(key), false) === 'back') tracker.due.refile(slot);
     }
   }
 
@@ -185,8 +185,12 @@ export class Restoration {
     }
   }
 
-  /** An entry is set: takes over what is awaited for it. */
-  #comeBack(tracker: Tracker, slot: number, key: unknown, value: unknown): Return {
+  /**
+   * An entry is there: takes over what is awaited for it.
+   *
+   * @param isNew it is being registered; else it was found
+   */
+  #comeBack(tracker: Tracker, slot: number, key: unknown, value: unknown, isNew: boolean): Return {
     const endings = this.#host.endings();
     const ofEnded = endings?.tracker === tracker ? endings : undefined;
     const { stamps } = tracker;
@@ -197,7 +201,11 @@ export class Restoration {
     const entry = this.absences.of(tracker.name)?.find(key, id);
     // A run whose ends are not announced in this life stays as it is, for one in which they are.
     if (entry === undefined || (entry.id !== undefined && ofEnded === undefined)) {
-      if (ofEnded !== undefined && this.#isSettling()) this.#settle(ofEnded, slot, key, value);
+      if (ofEnded !== undefined && this.#isSettling()) {
+        // What is asked next may end it.
+        if (isNew) ofEnded.registered(slot, key, value);
+        this.#settle(ofEnded, slot, key, value);
+      }
       if (!this.#isExpecting(tracker)) tracker.onReturn = undefined;
       return stamps.holds(slot, generation) ? 'new' : 'gone';
     }
@@ -218,6 +226,9 @@ export class Restoration {
   #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {
     tracker.stamps.raiseGeneration(entry.generation);
     tracker.stamps.generation[slot] = entry.generation;
+    // A method of the owner's that is under way goes by the generation.
+    if (tracker.underWay !== undefined)
+      tracker.hasWritten(slot, tracker.native.get(tracker.stamps.keyOf(slot)));
     tracker.ages.cameBack(tracker.stamps.registeredAt(slot));
     const now = this.#host.engine.timeline.now();
     // It may have been active after that was written.

@@ -258,7 +258,9 @@ export class Tracker {
     if (isBack) this.due.refile(slot);
     else this.due.fileNew(slot, at);
     if (!this.stamps.holds(slot, registered)) return;
-    this.askOwner(slot, key, value);
+    // Who was asked before may have set another value.
+    if (this.owners !== undefined)
+      this.askOwner(slot, key, this.native.has(key) ? this.native.get(key) : value);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
     this.shared.memory?.registered();
     // Who was asked may have removed it.

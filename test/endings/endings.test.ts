@@ -709,6 +709,28 @@ describe('transfer() to a run from inside of the question which one it is', () =
   });
 });
 
+describe('end() of a run from inside of the question which one it is', () => {
+  it('finds nothing there yet, since nobody could be told whose end it is', async () => {
+    const results: string[] = [];
+    const { clock, registry, runs, delivered, end } = runsRegistry(
+      {},
+      {
+        id: (_, key) => {
+          results.push(registry.end(key));
+          return 'run';
+        },
+      },
+    );
+    runs.set('a', {});
+    runs.delete('a');
+    runs.set('b', {});
+    expect([results, registry.end('b')]).toEqual([['unknown', 'unknown'], 'duplicate']);
+    await clock.advance(0);
+    expect(delivered.map(({ id, key }) => [id, key])).toEqual([['run', 'a']]);
+    end();
+  });
+});
+
 describe('the delete of a key that was set past the wrapper, and is asked about therefore', () => {
   it.each(['match', 'id', 'owner'])(
     'of which %s removes it: it is told of once, and its place is free',

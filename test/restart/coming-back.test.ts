@@ -918,6 +918,79 @@ describe('who is asked about a run that comes back', () => {
   });
 });
 
+describe('from inside of the question which run a registration is', () => {
+  it('transfer() of one that has not come back finds nothing: it is that run itself', async () => {
+    const first = start({ ended: { id: () => 'run' } });
+    first.runs.set('old', {});
+    const results: string[] = [];
+    const id = (_: Run, key: unknown): string => {
+      if (key === 'new') results.push(next.registry.transfer('old', 'new'));
+      return 'run';
+    };
+    const next: Life = await restart(first, { ended: { id } });
+    next.runs.set('new', {});
+    expect(next.registry.end('new')).toBe('claimed');
+    await written();
+    expect([results, next.told.map((told) => told.id)]).toEqual([['unknown'], ['run']]);
+  });
+});
+
+describe('from inside of ended.settled, a second registration of a run that has ended', () => {
+  const ended = { id: (run: Run) => run.id };
+
+  it.each<[string, (life: Life) => unknown]>([
+    ['end()', ({ registry }) => registry.end('b')],
+    ['delete', ({ runs }) => runs.delete('b')],
+    ['transfer()', ({ registry }) => registry.transfer('b', 'c')],
+  ])('is a duplicate to %s', async (_, act) => {
+    const first = start({ ended });
+    first.runs.set('a', { id: 'job 1' });
+    first.registry.end('a');
+    first.runs.delete('a');
+    await written();
+    let isArmed = true;
+    const settled = (_run: Run, key: unknown): boolean => {
+      if (key === 'b' && isArmed) {
+        isArmed = false;
+        act(next);
+      }
+      return false;
+    };
+    const next: Life = await restart(first, { ended: { ...ended, settled } });
+    next.runs.set('c', { id: 'job 1' }).set('b', { id: 'job 1' });
+    next.runs.clear();
+    await machine.clock.advance(minutes(1));
+    expect([isArmed, first.told.length, next.told]).toEqual([false, 1, []]);
+  });
+});
+
+describe('a key that a method of the owner’s sets, comes back by that, and is removed by the same method', () => {
+  class Setting extends Map<unknown, Run> {
+    override delete(key: unknown): boolean {
+      if (!this.has(key)) this.set(key, {});
+      return super.delete(key);
+    }
+    override clear(): void {
+      this.set('a', {});
+      super.clear();
+    }
+  }
+
+  it.each(['delete', 'clear'] as const)(
+    'by %s: leaves no stamp, and its end is told at once',
+    async (method) => {
+      const first = start();
+      first.runs.set('a', {});
+      const next = await restart(first, { maps: { runs: { adopt: new Setting() } } });
+      next.runs[method]('a');
+      expect(next.registry.report().maps[0]).toMatchObject({ name: 'runs', size: 0, registered: 1 });
+      expect(next.registry.stamps('runs', 'a')).toBe(undefined);
+      await written();
+      expect(next.told.map(({ key, reason }) => [key, reason])).toEqual([['a', 'deleted']]);
+    },
+  );
+});
+
 describe('ended.settled', () => {
   const ended = { settled: (run: Run) => run.announced === true };
 

@@ -44,6 +44,28 @@ describe('maxPerOwner', () => {
     end();
   });
 
+  it('goes by the value that is there, where whoever was asked before has set another one', () => {
+    let isArmed = true;
+    const { registry, sessions, end } = owned({
+      rules: [
+        {
+          match: (key) => {
+            if (isArmed) {
+              isArmed = false;
+              sessions.set(key, { user: 'bob' });
+            }
+            return false;
+          },
+          ttl: '5m',
+        },
+      ],
+      maxPerOwner: { owner: ({ user }) => user, max: 1 },
+    });
+    sessions.set('a', { user: 'ann' });
+    expect(['ann', 'bob'].map((user) => registry.hasRoom('sessions', user))).toEqual([true, false]);
+    end();
+  });
+
   it('counts as activity that a guard holds what was due a moment ago', async () => {
     const guarded = new Set<string>();
     const { clock, registry, evicted, open, end } = owned(
