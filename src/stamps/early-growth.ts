@@ -1,5 +1,7 @@
 /** Tables with room for fewer keys are rebuilt in less than a millisecond. */
 const leastCapacity = 1 << 16;
+/** To rebuild one with room for so many keys takes more than that. */
+const longCapacity = 1 << 17;
 /** V8 has no larger ones: there the Map of the owner is to be full first. */
 const mostCapacity = 1 << 24;
 /** A table is rebuilt by so many keys earlier: one in so many of its capacity. */
@@ -31,6 +33,11 @@ export class EarlyGrowth {
   /** How many more keys can be set until it is rebuilt. */
   get room(): number {
     return this.#room;
+  }
+
+  /** Whether the table is rebuilt in the call that deletes the next key, and takes more than a millisecond for that. */
+  get isAboutToShrink(): boolean {
+    return this.#map.size === this.#capacity >> 2 && this.#capacity >= longCapacity;
   }
 
   /** A key that was not there was set. */

@@ -67,6 +67,11 @@ export class StampStore<K> {
     return this.#slots.size;
   }
 
+  /** Whether two large tables are rebuilt when the next entry leaves: that of the owner's Map, and the one here. */
+  get isAboutToShrink(): boolean {
+    return this.#growth.isAboutToShrink;
+  }
+
   /** How many slots the arrays hold. */
   get capacity(): number {
     return this.#capacity;

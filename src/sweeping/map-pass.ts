@@ -25,6 +25,8 @@ export class MapPass {
   // What was measured of the entries of an emptied map, until that has been told of all.
   #untold: MeasuredRemovals | undefined;
   #toldCount = 0;
+  // The size at which it was last said that the next step may be long.
+  #longAt = 0;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -35,6 +37,7 @@ export class MapPass {
   /** Begins a pass over what may be due by `tick`. */
   begin(tick: number): void {
     if (this.#tracker.isReleased) return;
+    this.#longAt = 0;
     const { stamps, due } = this.#tracker;
     if (this.#tracker.isBypassed) this.#reconciliation = reconcile(this.#tracker);
     if (due.isAsked) return;
@@ -61,6 +64,17 @@ export class MapPass {
     if (slot < 0) return false;
     tally.examined += 1;
     if (look(this.#tracker, slot, now)) tally.swept += 1;
+    return true;
+  }
+
+  /**
+   * Whether the next step may take long by itself, since large tables are rebuilt in it: it should have a slice of its own.
+   * Said once a size in a pass, for the step may be none that removes anything.
+   */
+  takeWarning(): boolean {
+    const { stamps } = this.#tracker;
+    if (!stamps.isAboutToShrink || stamps.size === this.#longAt) return false;
+    this.#longAt = stamps.size;
     return true;
   }
 

@@ -294,7 +294,7 @@ export class Sweeper {
     // The wall clock may have been set since the slice before.
     this.#host.timeline.notice();
     while (!this.#interrupted && pass.step(slices.now, tally)) {
-      if (slices.isOver()) return true;
+      if (slices.isOver() || pass.takeWarning()) return true;
     }
     return false;
   }

@@ -367,6 +367,32 @@ describe('slices', () => {
     expect(await slicesFor(1)).toBeGreaterThanOrEqual(50);
   });
 
+  it('give way before the step in which the table of a large Map shrinks, once, whatever that step does', async () => {
+    const clock = createManualClock();
+    // In its last quarter, which V8 makes half as large a table for.
+    const kept = 32_768;
+    const slicesFor = async (size: number, isKept: (value: number) => boolean): Promise<number> => {
+      const registry = createRegistry<{ map: Numbers }>({
+        maps: { map: { ttl: 0, dispose: () => {}, keepWhile: (value) => isKept(value) } },
+        clock,
+        sliceBudget: 1_000,
+      });
+      for (let n = 0; n < size; n += 1) registry.maps.map.set(`k${n}`, n);
+      const slices = [];
+      slices.push((await registry.sweep()).slices);
+      // Grown and swept again.
+      for (let n = 0; n < size; n += 1) registry.maps.map.set(`k${n}`, n);
+      slices.push((await registry.sweep()).slices);
+      registry.stop();
+      expect(slices[1]).toBe(slices[0]);
+      return slices[0] as number;
+    };
+    expect(await slicesFor(2 * kept - 1_000, () => false)).toBe(1);
+    expect(await slicesFor(2 * kept + 1, () => false)).toBe(2);
+    // It stays as large as that for thousands of steps.
+    expect(await slicesFor(2 * kept + 1, (value) => value > kept)).toBe(2);
+  });
+
   it('an entry that was touched, replaced or deleted between two of them stays, or has left once', async () => {
     for (const act of ['touch', 'set', 'delete', 'replace'] as const) {
       const clock = createManualClock();
