@@ -5,8 +5,8 @@ import { isThenable, swallowRejection } from '../events/unawaited.js';
 /** The longest id that is taken. */
 const longestId = 256;
 
-/** The owner's answer to which run a registration is; `undefined` for one that is none. */
-export type OwnIdOf = (value: unknown, key: unknown) => string | undefined;
+/** The owner's answer to which run a registration is; in place of one that is none, what tells of that. */
+export type OwnIdOf = (value: unknown, key: unknown) => string | (() => void);
 
 /** Returns how the owner is asked; what he gets wrong is counted. */
 export function askingOwner(
@@ -24,8 +24,7 @@ export function askingOwner(
         `ended.id must answer a string or finite number of at most ${longestId} characters, got ${describe(answer)}`,
       );
     } catch (error) {
-      failed(key, error);
-      return undefined;
+      return () => failed(key, error);
     }
   };
 }

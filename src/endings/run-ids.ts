@@ -44,11 +44,14 @@ export class RunIds {
     if (known !== undefined) return known.startsWith(`${this.#lifeId}:`) ? undefined : known;
     if (this.#ownIdOf === undefined) return undefined;
     const generation = this.#stamps.generation[slot] as number;
-    const id = this.#ownIdOf(value, key);
+    const answer = this.#ownIdOf(value, key);
+    const isId = typeof answer === 'string';
     // Whoever was asked may have removed the entry, whose slot is another's then.
-    if (!this.#stamps.holds(slot, generation)) return undefined;
-    this.#ids[slot] = id ?? this.of(slot);
-    return id;
+    const isThere = this.#stamps.holds(slot, generation);
+    if (isThere) this.#ids[slot] = isId ? answer : this.of(slot);
+    // Afterwards, so that whoever is told finds a run that can be ended.
+    if (!isId) answer();
+    return isThere && isId ? answer : undefined;
   }
 
   /** Gives a registration the id that it had before a restart. */

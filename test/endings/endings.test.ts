@@ -731,6 +731,26 @@ describe('end() of a run from inside of the question which one it is', () => {
   });
 });
 
+describe('end() of a run from callback-failed, whose id could not be asked', () => {
+  it('claims it, with the id that it has in place of that', async () => {
+    const results: string[] = [];
+    const { clock, registry, runs, delivered, end } = runsRegistry(
+      {},
+      {
+        id: () => {
+          throw new Error('no idea');
+        },
+      },
+    );
+    registry.on('callback-failed', ({ key }) => results.push(registry.end(key)));
+    runs.set('a', {});
+    runs.delete('a');
+    await clock.advance(0);
+    expect([results, delivered.length]).toEqual([['claimed'], 1]);
+    end();
+  });
+});
+
 describe('the delete of a key that was set past the wrapper, and is asked about therefore', () => {
   it.each(['match', 'id', 'owner'])(
     'of which %s removes it: it is told of once, and its place is free',
