@@ -37,6 +37,8 @@ export interface Entry {
   isOfMethod: boolean;
   /** Whether it is told of depends on what no model knows. */
   isUnclear: boolean;
+  /** Its owner is being asked which run it is. */
+  isBeingAsked: boolean;
   hasLeft: boolean;
   shownRegisteredAt: number | undefined;
   holds: number;
@@ -82,6 +84,7 @@ export class ModelMap {
       isLoose: !this.isTracked,
       isOfMethod: false,
       isUnclear: false,
+      isBeingAsked: false,
       hasLeft: false,
       shownRegisteredAt: undefined,
       holds: 0,

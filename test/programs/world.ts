@@ -394,10 +394,15 @@ export class World {
       ...(config.ids && {
         id: (value: Value) => {
           const honest = `run ${value.serial}`;
-          const answer = this.call('id', () => honest);
           const entry = entryOf(value);
-          if (answer !== honest && entry !== undefined) entry.isUnclear = true;
-          return answer;
+          if (entry !== undefined) entry.isBeingAsked = true;
+          try {
+            const answer = this.call('id', () => honest);
+            if (answer !== honest && entry !== undefined) entry.isUnclear = true;
+            return answer;
+          } finally {
+            if (entry !== undefined) entry.isBeingAsked = false;
+          }
         },
       }),
       ...(config.settled && {
@@ -782,6 +787,7 @@ export class World {
 
   #expectedEnd(entry: Entry | undefined, kept: unknown): string | undefined {
     if (!this.ended) return 'unknown';
+    if (entry?.isBeingAsked) return 'unknown';
     if (entry !== undefined) return entry.hasEnded ? 'duplicate' : 'claimed';
     const left = this.models.get('runs')?.all.filter((one) => Object.is(one.key, kept)) ?? [];
     if (left.length === 0) return 'unknown';
@@ -840,6 +846,15 @@ export class World {
     model.isTracked = false;
     handle.release();
     handle.release();
+    // All holds of its entries are over, also once it is adopted anew.
+    for (const held of this.#holds.splice(0)) {
+      const { hold, entry } = held;
+      if (entry.map !== 'extra') this.#holds.push(held);
+      else {
+        if (hold.isHeld) this.find('a hold outlasts the release of its map');
+        entry.holds -= 1;
+      }
+    }
     if (Object.getOwnPropertyNames(handle.map).length > 0) this.find('release leaves a trace');
   }
 

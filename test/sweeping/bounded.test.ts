@@ -168,7 +168,8 @@ describe('a map that had 200,000 entries once', () => {
     fill(200_000);
     await registry.sweep();
     expect(contexts.size).toBe(0);
-    expect(heapUsed() - before).toBeLessThan(500_000);
+    // A number for each of them would take three times as much; what V8 has compiled meanwhile takes up to half of it.
+    expect(heapUsed() - before).toBeLessThan(1_000_000);
     registry.stop();
   });
 });
