@@ -1,3 +1,4 @@
+import type { JudgedState } from './due-queue.js';
 import type { Eviction } from './eviction.js';
 import { keep } from './look.js';
 import { type Owned, type Ranked, Ranking } from './owners.js';
@@ -8,7 +9,7 @@ import type { Tracker } from './tracker.js';
  * longest idle. It looks at all of his only where the last look at them does not serve any more.
  */
 export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction): Generator<void> {
-  const { owners, native, stamps, due, claims, shared } = tracker;
+  const { owners, stamps, due, claims, shared } = tracker;
   if (owners === undefined) return;
   // What he has beyond his share, as far as it is not on its way: counted anew only as it grows.
   const excess = (): number => owned.slots.size - owners.max;
@@ -35,14 +36,9 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
         ranking.due.push(ranked);
         return;
       }
-      if (isHis(ranked)) {
-        const state = due.judgeAt(slot, native.get(stamps.keyOf(slot)), shared.timeline.now());
+      if (isHis(ranked) && judgeHis(tracker, slot, shared.timeline.now(), () => isHis(ranked)) === 'due') {
         const { rule } = due.judge;
-        // Who was asked may have removed it.
-        const isThere = isHis(ranked);
-        if (isThere && state === 'guarded') keep(tracker, slot, state);
-        if (isThere && state === 'due')
-          counted(slot, () => eviction.isGoing(slot) || eviction.take(slot, rule));
+        counted(slot, () => eviction.isGoing(slot) || eviction.take(slot, rule));
       }
       yield;
     }
@@ -70,23 +66,20 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
 
 /** Looks at all entries of an owner, and remembers what it finds. */
 function* rank(tracker: Tracker, owned: Owned): Generator<void> {
-  const { native, stamps, due, owners, shared } = tracker;
+  const { stamps, due, owners, shared } = tracker;
   const ranking = new Ranking(due.passes, shared.timeline.now());
   let left = owned.slots.size;
   for (const slot of owned.slots) {
     // What becomes his meanwhile is less idle.
     left -= 1;
     if (left < 0) break;
-    const key = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;
     const now = shared.timeline.now();
-    const state = due.judgeAt(slot, native.get(key), now);
-    const { at } = due.judge.deadline;
     const isHis = () => stamps.holds(slot, generation) && owners?.of(slot) === owned;
-    if (isHis() && state === 'guarded') keep(tracker, slot, state);
-    if (isHis() && state === 'due') ranking.due.push({ slot, generation });
-    else if (isHis()) {
-      if (state === 'live') ranking.nextDueAt = Math.min(ranking.nextDueAt, at);
+    const state = judgeHis(tracker, slot, now, isHis);
+    if (state === 'due') ranking.due.push({ slot, generation });
+    else if (state !== undefined) {
+      if (state === 'live') ranking.nextDueAt = Math.min(ranking.nextDueAt, due.judge.deadline.at);
       const activeAt = due.activeAt(slot, now);
       if (isHis()) ranking.add(slot, generation, activeAt);
     }
@@ -94,4 +87,22 @@ function* rank(tracker: Tracker, owned: Owned): Generator<void> {
   }
   ranking.due.reverse();
   owned.ranking = ranking;
+}
+
+/**
+ * Judges an entry of an owner. A guard that keeps it counts as activity.
+ *
+ * @param isHis whether it is still there, and his
+ * @returns `undefined` if it is not any more: whoever was asked may have removed it
+ */
+function judgeHis(
+  tracker: Tracker,
+  slot: number,
+  now: number,
+  isHis: () => boolean,
+): JudgedState | undefined {
+  const { native, stamps, due } = tracker;
+  const state = due.judgeAt(slot, native.get(stamps.keyOf(slot)), now);
+  if (state === 'guarded' && isHis()) keep(tracker, slot, state);
+  return isHis() ? state : undefined;
 }
