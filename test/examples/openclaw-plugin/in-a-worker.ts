@@ -36,7 +36,7 @@ if (isMainThread) {
   console.log(JSON.stringify({ worker: seen, main, exitCode }));
 } else {
   let starts = 0;
-  for (; starts < 100; starts += 1) {
+  for (; starts < 120; starts += 1) {
     const service = load();
     await service.start({ logger });
     await service.stop();
