@@ -56,6 +56,7 @@ export interface AbsentRuns {
 export type EndedRun = Pick<EndedEvent, 'key' | 'id' | 'generation'>;
 
 interface OpenClaim extends Claim {
+  generation: number;
   readonly key: unknown;
   event: EndedEvent;
   /** The owner has ended the run meanwhile, from inside of his `delete`: it has ended, whether the entry leaves or not. */
@@ -239,7 +240,12 @@ export class Endings implements ClaimKeeper {
   renumbered(slot: number): void {
     if (!this.isClaimed(slot)) return;
     const key = this.tracker.stamps.keyOf(slot);
-    this.#host.tombstones.rename(key, this.#runOf(slot, key));
+    const run = this.#runOf(slot, key);
+    this.#host.tombstones.rename(key, run);
+    const underway = this.#underway.get(slot);
+    if (underway === undefined) return;
+    underway.generation = run.generation;
+    underway.event = { ...underway.event, ...run };
   }
 
   isClaimed(slot: number): boolean {

@@ -72,12 +72,13 @@ export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () 
     return run();
   } finally {
     tracker.underWay = call.outer;
-    if (stamps.holds(slot, generation) && !native.has(key)) {
+    if (stamps.holds(slot, call.before) && !native.has(key)) {
       leave(tracker, slot, key, call.value, reason, removal);
     }
     if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
     // Gone before anybody is told, who may set the key again.
-    const again = call.generation === generation ? undefined : leaveUnclaimed(tracker, key, call, 'deleted');
+    const isSame = call.generation === call.before;
+    const again = isSame ? undefined : leaveUnclaimed(tracker, key, call, 'deleted');
     if (!isOurs) announce(removal, tracker.shared);
     if (again !== undefined) tellOf(tracker, key, again);
   }
@@ -109,7 +110,7 @@ export function clearThrough<Result>(tracker: Tracker, run: () => Result): Resul
   const leaving = [...stamps.entries()].map(([key, slot]) => {
     const seen = { slot, generation: stamps.generation[slot] as number, value: native.get(key) };
     there.set(key, seen);
-    return { key, ...seen, claim: claims?.claim(slot, key, seen.value, 'deleted') };
+    return { key, seen, claim: claims?.claim(slot, key, seen.value, 'deleted') };
   });
   const call = tracker.beginClear(there);
   const wasClearing = tracker.isClearing;
@@ -119,10 +120,10 @@ export function clearThrough<Result>(tracker: Tracker, run: () => Result): Resul
   } finally {
     tracker.isClearing = wasClearing;
     tracker.underWay = call.outer;
-    const removals = leaving.map(({ key, slot, generation, claim }) => {
+    const removals = leaving.map(({ key, seen, claim }) => {
       const removal = newRemoval();
-      const hasLeft = stamps.holds(slot, generation) && !native.has(key);
-      if (hasLeft) leaveAlone(tracker, slot, there.get(key)?.value, 'cleared', removal);
+      const hasLeft = stamps.holds(seen.slot, seen.generation) && !native.has(key);
+      if (hasLeft) leaveAlone(tracker, seen.slot, there.get(key)?.value, 'cleared', removal);
       if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
       return { key, removal, hasLeft };
     });

@@ -180,6 +180,7 @@ export class Restoration {
       if (before > lastGeneration) continue;
       if (endings?.tracker === tracker) endings.ids.restore(slot, endings.ids.of(slot));
       stamps.renumber(slot);
+      tracker.renumbered(slot, before);
       if (endings?.tracker === tracker) endings.renumbered(slot);
       this.#host.recorder()?.renumbered(tracker, slot, before);
     }
@@ -224,12 +225,12 @@ export class Restoration {
   }
 
   #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {
-    tracker.stamps.raiseGeneration(entry.generation);
-    tracker.stamps.generation[slot] = entry.generation;
-    // A method of the owner's that is under way goes by the generation.
-    if (tracker.underWay !== undefined)
-      tracker.hasWritten(slot, tracker.native.get(tracker.stamps.keyOf(slot)));
-    tracker.ages.cameBack(tracker.stamps.registeredAt(slot));
+    const { stamps } = tracker;
+    const before = stamps.generation[slot] as number;
+    stamps.raiseGeneration(entry.generation);
+    stamps.generation[slot] = entry.generation;
+    tracker.renumbered(slot, before);
+    tracker.ages.cameBack(stamps.registeredAt(slot));
     const now = this.#host.engine.timeline.now();
     // It may have been active after that was written.
     const late = (at: number): number => Math.min(at + entry.lateMs, now);

@@ -66,6 +66,8 @@ export interface Seen {
 export interface CallUnderWay extends Seen {
   /** What it was called for. */
   readonly key: unknown;
+  /** The generation of what was registered there when it was called; 0 if nothing was. */
+  before: number;
   /** Of a `clear`, which is called for everything: what is there, by key. */
   readonly everything: Map<unknown, Seen> | undefined;
   readonly outer: CallUnderWay | undefined;
@@ -418,13 +420,14 @@ export class Tracker {
   /** Notes what is written to a key while a method of the owner's is about it, until `underWay` is the outer one again. */
   beginCall(key: unknown, slot = none, value: unknown = undefined): CallUnderWay {
     const generation = slot === none ? 0 : (this.stamps.generation[slot] as number);
-    this.underWay = { key, slot, generation, value, everything: undefined, outer: this.underWay };
+    const { underWay: outer } = this;
+    this.underWay = { key, slot, generation, before: generation, value, everything: undefined, outer };
     return this.underWay;
   }
 
   /** Does the same for a `clear`. */
   beginClear(everything: Map<unknown, Seen>): CallUnderWay {
-    const nothing = { key: undefined, slot: none, generation: 0, value: undefined };
+    const nothing = { key: undefined, slot: none, generation: 0, before: 0, value: undefined };
     this.underWay = { ...nothing, everything, outer: this.underWay };
     return this.underWay;
   }
@@ -436,6 +439,16 @@ export class Tracker {
     for (let call = this.underWay; call !== undefined; call = call.outer) {
       if (call.everything !== undefined) call.everything.set(key, { slot, generation, value });
       else if (call.key === key || Object.is(call.key, key)) Object.assign(call, { slot, generation, value });
+    }
+  }
+
+  /** A registration has another generation than before: the owner's methods that are under way go by that. */
+  renumbered(slot: number, before: number): void {
+    const generation = this.stamps.generation[slot] as number;
+    for (let call = this.underWay; call !== undefined; call = call.outer) {
+      const seen = call.everything?.get(this.stamps.keyOf(slot)) ?? call;
+      if (seen.generation === before) seen.generation = generation;
+      if (call.before === before) call.before = generation;
     }
   }
 

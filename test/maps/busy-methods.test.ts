@@ -185,6 +185,74 @@ describe("an owner's clear", () => {
   });
 });
 
+describe("an owner's method that restores a snapshot first, after whose generations its own come", () => {
+  /** A snapshot that holds runs of a map of this name, and none of key `k`. */
+  const snapshot = () => {
+    const earlier = busy();
+    for (const key of ['x', 'y', 'z']) earlier.live.set(key, 'earlier');
+    const taken = earlier.registry.snapshot();
+    earlier.registry.stop();
+    return taken;
+  };
+
+  it.each(['delete', 'clear', 'sweep'] as const)('disposes of what it then removes (%s)', async (how) => {
+    const { clock, registry, live, told } = busy();
+    live.set('k', 'one');
+    const before = registry.stamps('live', 'k')?.generation;
+    let generation: number | undefined;
+    live.first = () => {
+      registry.restore(snapshot());
+      generation = registry.stamps('live', 'k')?.generation;
+    };
+    if (how === 'delete') live.delete('k');
+    else if (how === 'clear') live.clear();
+    else await clock.advance(300_000);
+    expect(generation).toBeGreaterThan(before as number);
+    const reason = { delete: 'deleted', clear: 'cleared', sweep: 'swept' }[how];
+    expect(told).toEqual([`k=one ${reason}`, `k=one ended: ${how === 'clear' ? 'deleted' : reason}`]);
+    expect([live.size, registry.stamps('live', 'k')]).toEqual([0, undefined]);
+    expect(registry.report().maps[0]).toMatchObject({ size: 0, removed: { [reason]: 1 } });
+    registry.stop();
+  });
+
+  it('takes the claim back if it then throws', () => {
+    const { registry, live, told } = busy();
+    live.set('k', 'one');
+    live.first = () => {
+      registry.restore(snapshot());
+      throw new Error('not now');
+    };
+    expect(() => live.delete('k')).toThrow('not now');
+    expect([...told, registry.end('k')]).toEqual(['claimed']);
+    registry.stop();
+  });
+
+  it('ends the run that comes back by that', () => {
+    const ids: string[] = [];
+    const earlier = busy();
+    earlier.live.set('k', 'earlier');
+    earlier.registry.on('ended', ({ id }) => ids.push(id));
+    const { registry, live, told } = busy();
+    live.set('k', 'one');
+    live.first = () => registry.restore(earlier.registry.snapshot());
+    registry.on('ended', ({ id }) => ids.push(id));
+    live.delete('k');
+    earlier.live.delete('k');
+    expect(told).toEqual(['k=one deleted', 'k=one ended: deleted']);
+    expect(ids[0]).toBe(ids[1]);
+    registry.stop();
+  });
+
+  it('disposes of what it then overwrites', () => {
+    const { registry, live, told } = busy();
+    live.set('k', 'one');
+    live.first = () => registry.restore(snapshot());
+    live.set('k', 'two');
+    expect(told).toEqual(['k=one replaced']);
+    registry.stop();
+  });
+});
+
 describe('a dispose that sets its key again, beyond a cap', () => {
   it('lets time pass: its passes do not follow one another at one instant for ever', async () => {
     const clock = createManualClock();
