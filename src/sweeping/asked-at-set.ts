@@ -10,9 +10,12 @@ export interface AskedMap extends StampedMap {
   };
 }
 
+/** Whoever sets another value each time he is asked about one would never be through. */
+const mostQuestions = 8;
+
 /**
- * A question to the owner about what an entry belongs to, asked when it is registered or set. Whoever is asked may set the
- * same key, which asks nothing then, or remove the entry.
+ * A question to the owner about what an entry belongs to, asked when it is registered or set. Whoever is asked may remove the
+ * entry, or set the same key, which asks nothing then: the question is asked again about the value that is there.
  */
 export class AskedAtSet {
   readonly #map: AskedMap;
@@ -38,9 +41,13 @@ export class AskedAtSet {
     this.#expected = expected;
   }
 
-  /** Returns the answer; `FAILED` if there is none, or nobody needs it any more. What goes wrong is counted, and said once. */
-  ask(slot: number, key: unknown, value: unknown): unknown {
-    const { name, stamps, shared } = this.#map;
+  /**
+   * Returns the answer; `FAILED` if there is none, or nobody needs it any more. What goes wrong is counted, and said once.
+   *
+   * @param left how often the question may be asked
+   */
+  ask(slot: number, key: unknown, value: unknown, left = mostQuestions): unknown {
+    const { name, native, stamps, shared } = this.#map;
     const generation = stamps.generation[slot] as number;
     if (this.#asked.has(generation)) return FAILED;
     this.#asked.add(generation);
@@ -50,6 +57,9 @@ export class AskedAtSet {
       shared.failures.reportOnce(name, this.#name, key, error),
     );
     this.#asked.delete(generation);
-    return stamps.holds(slot, generation) ? answer : FAILED;
+    if (!stamps.holds(slot, generation)) return FAILED;
+    const present = native.get(key);
+    const isOvertaken = !Object.is(present, value) && left > 1 && native.has(key);
+    return isOvertaken ? this.ask(slot, key, present, left - 1) : answer;
   }
 }

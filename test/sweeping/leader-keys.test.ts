@@ -45,6 +45,23 @@ describe('companions whose value names the key of their leader', () => {
     },
   );
 
+  it('follow whom the value names that the question itself has set', () => {
+    const all = setup({
+      follows: {
+        map: 'sessions',
+        key: ({ session }, key) => {
+          if (session === 's') all.tokens.set(key, { session: 't' });
+          return session;
+        },
+      },
+    });
+    all.sessions.set('s', 1).set('t', 2);
+    all.tokens.set('token', { session: 's' });
+    all.sessions.delete('t');
+    expect(all.gone).toEqual(['t deleted', 'token companion']);
+    all.registry.stop();
+  });
+
   it('are found without a scan: of a hundred thousand, those of one session are asked', () => {
     const key = vi.fn(({ session }: Token, _: string) => session);
     const { sessions, tokens, registry } = setup({ follows: { map: 'sessions', key } });

@@ -66,6 +66,47 @@ describe('maxPerOwner', () => {
     end();
   });
 
+  it.each(['registered', 'set'])(
+    'goes by the value that the question itself has set (of one that is %s)',
+    (how) => {
+      const next = ['bob', 'cy'];
+      let isArmed = how === 'registered';
+      const { registry, sessions, end } = owned({
+        maxPerOwner: {
+          owner: ({ user }, key) => {
+            const other = isArmed ? next.shift() : undefined;
+            if (other !== undefined) sessions.set(key, { user: other });
+            return user;
+          },
+          max: 1,
+        },
+      });
+      sessions.set('a', { user: 'ann' });
+      isArmed = true;
+      if (how === 'set') sessions.set('a', { user: 'ann' });
+      const users = ['ann', 'bob', 'cy'];
+      expect(users.map((user) => registry.hasRoom('sessions', user))).toEqual([true, true, false]);
+      end();
+    },
+  );
+
+  it('asks no more than a few times where the question sets another value each time', () => {
+    let asked = 0;
+    const { registry, sessions, end } = owned({
+      maxPerOwner: {
+        owner: ({ user }, key) => {
+          asked += 1;
+          sessions.set(key, { user });
+          return user;
+        },
+        max: 1,
+      },
+    });
+    sessions.set('a', { user: 'ann' });
+    expect([asked, registry.hasRoom('sessions', 'ann')]).toEqual([8, false]);
+    end();
+  });
+
   it('counts as activity that a guard holds what was due a moment ago', async () => {
     const guarded = new Set<string>();
     const { clock, registry, evicted, open, end } = owned(
