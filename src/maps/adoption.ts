@@ -61,6 +61,8 @@ function stampUnstamped(engine: Engine, tracker: Tracker): void {
   const { stamps } = tracker;
   const { timeline } = engine;
   for (const [key, slot, generation] of stamps.present()) {
+    // What was asked before may have deleted it past the wrapper.
+    if (!tracker.native.has(key)) continue;
     const asked =
       typeof unstamped === 'function' ? askUnstamped(engine, tracker, unstamped, key) : timeline.epochStart;
     // What is asked may remove the entry.

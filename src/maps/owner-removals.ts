@@ -47,21 +47,12 @@ const deleteNatively = (tracker: Tracker, key: unknown): boolean =>
 export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () => Result): Result {
   const key = keptKey(tracker, given);
   const { native, stamps, expected } = tracker;
-  if (tracker.isBypassed) reconcileKey(tracker, key);
-  let slot = stamps.slotOf(key);
-  if (slot === undefined) {
-    if (!native.has(key)) return deleteAbsent(tracker, key, run);
-    reconcileKey(tracker, key);
-    slot = stamps.slotOf(key);
-    // Who was asked about it as it was registered has removed it.
-    if (slot === undefined) return deleteAbsent(tracker, key, run);
-  }
+  reconcileKey(tracker, key);
+  const slot = stamps.slotOf(key);
+  // Who was asked about it as it was registered may have removed it.
+  if (slot === undefined || !native.has(key)) return deleteAbsent(tracker, key, run);
   const generation = stamps.generation[slot] as number;
   const value = native.get(key);
-  if (value === undefined && !native.has(key)) {
-    leftPastWrapper(tracker, slot, key);
-    return deleteAbsent(tracker, key, run);
-  }
   // By generation too: the owner's delete may add a key, which gets the slot that has just become free.
   const isOurs = expected !== undefined && expected.slot === slot && expected.generation === generation;
   const removal = isOurs ? expected.removal : newRemoval();
@@ -77,8 +68,7 @@ export function deleteThrough<Result>(tracker: Tracker, given: unknown, run: () 
     }
     if (claim !== undefined) confirmOrWithdraw(tracker, claim, removal);
     // Gone before anybody is told, who may set the key again.
-    const isSame = call.generation === call.before;
-    const again = isSame ? undefined : leaveUnclaimed(tracker, key, call, 'deleted');
+    const again = leaveUnclaimed(tracker, key, call, 'deleted');
     if (!isOurs) announce(removal, tracker.shared);
     if (again !== undefined) tellOf(tracker, key, again);
   }

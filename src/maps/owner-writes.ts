@@ -10,14 +10,16 @@ import { keptKey, slotWritten } from './kept-keys.js';
 
 /** Sets a key of a Map whose class has no `set` of its own, or adds it to such a Set. */
 export function setKey(tracker: Tracker, key: unknown, value: unknown): void {
-  if (tracker.isBypassed) reconcileKey(tracker, key);
+  const isTold = tracker.policy.replaced !== undefined;
+  // What was deleted past the wrapper is not replaced, though the sizes may agree.
+  if (tracker.isBypassed || (isTold && !tracker.native.has(key))) reconcileKey(tracker, key);
   const slot = tracker.stamps.slotOf(key);
   if (slot === undefined) {
     tracker.native.put(key, value);
     tracker.register(key, value);
   } else {
     // It is looked up only for whoever is told of it.
-    const previous = tracker.policy.replaced === undefined ? undefined : tracker.native.get(key);
+    const previous = isTold ? tracker.native.get(key) : undefined;
     tracker.native.put(key, value);
     overwritten(tracker, slot, key, value, previous);
   }
@@ -27,7 +29,7 @@ export function setKey(tracker: Tracker, key: unknown, value: unknown): void {
 export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => Result): Result {
   const { native, stamps } = tracker;
   const key = keptKey(tracker, given);
-  if (tracker.isBypassed) reconcileKey(tracker, key);
+  reconcileKey(tracker, key);
   const before = stamps.slotOf(key);
   const call = tracker.beginCall(key, before, before === undefined ? undefined : native.get(key));
   try {
@@ -53,7 +55,7 @@ function isKeptElsewhere(tracker: Tracker, given: unknown): void {
 
 /** Runs a `getOrInsert` of the owner: it registers a key that was not there, and is a plain read of one that was. */
 export function insertThrough<Result>(tracker: Tracker, key: unknown, run: () => Result): Result {
-  if (tracker.isBypassed) reconcileKey(tracker, key);
+  reconcileKey(tracker, key);
   try {
     return run();
   } finally {
@@ -104,7 +106,7 @@ function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknow
   // This is the key as the map keeps it, which is 0 if -0 was given.
   const kept = tracker.stamps.keyOf(slot);
   const generation = tracker.stamps.generation[slot] as number;
-  if (tracker.owners !== undefined) tracker.askOwner(slot, key, value);
+  if (tracker.owners !== undefined) tracker.askOwner(slot, key);
   // Who was asked for its owner may have removed it.
   if (tracker.stamps.holds(slot, generation)) refresh(tracker, slot, key);
   if (replaced === undefined || Object.is(previous, value)) return;
@@ -118,7 +120,7 @@ function refresh(tracker: Tracker, slot: number, key: unknown): void {
   const { keys } = tracker.companions;
   if (keys !== undefined) {
     const generation = tracker.stamps.generation[slot] as number;
-    keys.ask(slot, key, tracker.native.get(key));
+    keys.ask(slot, key);
     // Who was asked for its leader may have removed it.
     if (!tracker.stamps.holds(slot, generation)) return;
     if (tracker.companions.hasJoinedOrParted(slot)) tracker.due.watch(slot);

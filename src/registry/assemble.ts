@@ -178,7 +178,8 @@ function settledBy({ ended }: CompiledRegistryOptions, { failures }: Engine) {
 function settleAnnounced(endings: Endings, isSettled: (value: unknown, key: unknown) => boolean): void {
   const { native, stamps } = endings.tracker;
   for (const [key, slot, generation] of stamps.present()) {
-    // `settled` may change the map.
+    // `settled` may change the map, past the wrapper too.
+    if (!native.has(key)) continue;
     if (isSettled(native.get(key), key) && stamps.holds(slot, generation)) endings.settleSilently(slot, key);
   }
 }

@@ -127,7 +127,10 @@ export class RecordEncoder {
     if (!stamps.hasFlag(slot, RECORDED)) return undefined;
     const key = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;
-    const value = this.#value(tracker, tracker.native.get(key), key);
+    const owned = tracker.native.get(key);
+    // Deleted past the wrapper, which nobody has noticed yet.
+    if (owned === undefined && !tracker.native.has(key)) return undefined;
+    const value = this.#value(tracker, owned, key);
     if (value === undefined || !stamps.holds(slot, generation)) return undefined;
     const sums = this.#sumsOf(tracker);
     const sum = crc32(value);

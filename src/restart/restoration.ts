@@ -105,7 +105,8 @@ export class Restoration {
     if (!this.#isExpecting(tracker)) return;
     tracker.onReturn = (slot, key, value) => this.#comeBack(tracker, slot, key, value, true);
     for (const [key, slot] of [...stamps.entries()]) {
-      if (stamps.slotOf(key) !== slot) continue;
+      // What has left, or was deleted past the wrapper, which nobody has noticed yet.
+      if (stamps.slotOf(key) !== slot || !native.has(key)) continue;
       if (this.#comeBack(tracker, slot, key, native.get(key), false) === 'back') tracker.due.refile(slot);
     }
   }

@@ -3,6 +3,7 @@ import type { HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
 import { isFree, look } from './look.js';
+import { reconcileKey } from './reconcile.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -41,7 +42,11 @@ export class BeforeSweepGate {
   constructor(shared: Shared) {
     this.#shared = shared;
     this.#calls = new HookCalls(shared, {
-      isWanted: (hook) => this.#isKnown(hook),
+      isWanted: (hook) => {
+        // It may have been deleted past the wrapper while it waited.
+        reconcileKey(hook.tracker, hook.tracker.stamps.keyOf(hook.slot));
+        return this.#isKnown(hook);
+      },
       isToGo: (hook) => this.#isToGo(hook),
       started: (call) => {
         for (const hook of call.entries) Object.assign(hook, { state: 'running', call });

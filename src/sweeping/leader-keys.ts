@@ -20,8 +20,8 @@ export class LeaderKeys {
   }
 
   /** Asks under which key the leader of an entry is. One about which nobody can say keeps the one that it had. */
-  ask(slot: number, key: unknown, value: unknown): void {
-    const answer = this.#question.ask(slot, key, value);
+  ask(slot: number, key: unknown): void {
+    const answer = this.#question.ask(slot, key);
     if (answer !== FAILED) this.#follow(slot, answer === undefined ? noLeader : answer);
   }
 

@@ -114,8 +114,8 @@ export class Owners {
   }
 
   /** Asks whose an entry is that was registered or set. One about which nobody can say stays whose it was. */
-  ask(slot: number, key: unknown, value: unknown): void {
-    const owner = this.#question.ask(slot, key, value);
+  ask(slot: number, key: unknown): void {
+    const owner = this.#question.ask(slot, key);
     if (owner !== FAILED) this.#give(slot, owner);
   }
 

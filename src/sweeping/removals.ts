@@ -193,13 +193,13 @@ export function takeCompanions(tracker: Tracker, key: unknown, removal: Removal)
 
 /** Takes along what names the key that has left, unless it has come to name another one. */
 function takeNamed(tracker: Tracker, keys: LeaderKeys, leaderKey: unknown, removal: Removal): void {
-  const { native, stamps, due } = tracker;
+  const { stamps, due } = tracker;
   const named = keys.naming(leaderKey).map((slot) => [slot, stamps.generation[slot] as number] as const);
   for (const [slot, generation] of named) {
     // Whatever runs for the others may have removed it.
     if (!stamps.holds(slot, generation)) continue;
     const key = stamps.keyOf(slot);
-    if (native.has(key)) keys.ask(slot, key, native.get(key));
+    keys.ask(slot, key);
     if (!stamps.holds(slot, generation)) continue;
     if (Object.is(keys.of(slot), leaderKey)) leaveWithLeader(tracker, slot, removal);
     else {

@@ -248,7 +248,7 @@ export class Tracker {
     // What has come back has the generation that it had.
     const registered = this.stamps.generation[slot] as number;
     if (keys !== undefined) {
-      keys.ask(slot, key, value);
+      keys.ask(slot, key);
       if (!this.stamps.holds(slot, registered)) return;
     }
     // Before anybody else is asked, who may remove it: its run is known then.
@@ -260,9 +260,7 @@ export class Tracker {
     if (isBack) this.due.refile(slot);
     else this.due.fileNew(slot, at);
     if (!this.stamps.holds(slot, registered)) return;
-    // Who was asked before may have set another value.
-    if (this.owners !== undefined)
-      this.askOwner(slot, key, this.native.has(key) ? this.native.get(key) : value);
+    this.askOwner(slot, key);
     if (this.stamps.size > this.policy.maxEntries) this.shared.capacity.request(this);
     this.shared.memory?.registered();
     // Who was asked may have removed it.
@@ -282,9 +280,9 @@ export class Tracker {
   }
 
   /** Asks whose an entry is that was registered or set, and has the excess of that owner evicted. */
-  askOwner(slot: number, key: unknown, value: unknown): void {
+  askOwner(slot: number, key: unknown): void {
     if (this.owners === undefined) return;
-    this.owners.ask(slot, key, value);
+    this.owners.ask(slot, key);
     if (this.owners.over.size > 0) this.shared.capacity.request(this);
   }
 

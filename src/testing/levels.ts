@@ -206,8 +206,9 @@ class WeightLevel implements Level {
   }
 
   #isThere(generation: number, key: unknown): boolean {
-    const slot = this.#tracker.stamps.slotOf(key);
-    return slot !== undefined && this.#tracker.stamps.generation[slot] === generation;
+    const { native, stamps } = this.#tracker;
+    const slot = stamps.slotOf(key);
+    return slot !== undefined && stamps.generation[slot] === generation && native.has(key);
   }
 
   #weigh(key: unknown): number | undefined {
