@@ -1,4 +1,5 @@
 import type { Engine } from '../sweeping/engine.js';
+import { reconcile } from '../sweeping/reconcile.js';
 import { closeOut } from '../sweeping/removals.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { isFulfilledBy } from '../time/by-deadline.js';
@@ -22,6 +23,11 @@ export async function disposeAll(engine: Engine, deadlineAt: number, isLeft: () 
   let undisposed = 0;
   const trackers = leadersFirst(engine.trackers).filter(({ observing }) => !observing);
   for (const tracker of trackers) {
+    // What was set past the wrapper too, though the sizes agree.
+    for (const _ of reconcile(tracker)) {
+      if (isLeft()) break;
+      if (slices.isOver()) await slices.giveWay();
+    }
     for (const [, slot, generation] of tracker.stamps.present()) {
       if (isLeft()) break;
       const isOver = timeline.now() >= deadlineAt;

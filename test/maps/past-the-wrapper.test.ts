@@ -187,6 +187,36 @@ describe('a function of (value, key) is not asked about what was deleted past th
   });
 });
 
+describe('an entry that was set past the wrapper while another was deleted so, which the sizes do not show', () => {
+  const disposing = () => {
+    const told: string[] = [];
+    const all = noting(() => ({
+      ttl: '5m',
+      dispose: (_: Item, key: string, reason: string) => void told.push(`${key} ${reason}`),
+    }));
+    all.map.set('a', {}).set('b', {});
+    all.swap('a');
+    return { ...all, told };
+  };
+
+  it('is disposed of by close({ dispose: true })', async () => {
+    const { registry, map, told } = disposing();
+    expect(await registry.close({ dispose: true })).toEqual({ undelivered: 0, undisposed: 0 });
+    expect([told, map.size]).toEqual([['b closed', 'in place of a closed'], 0]);
+  });
+
+  it('is found by the sweep after that which finds the other one due', async () => {
+    const { clock, registry, told } = disposing();
+    await clock.advance(5 * minute);
+    expect(registry.stamps('items', 'in place of a')).toBeUndefined();
+    await clock.advance(minute);
+    expect(registry.stamps('items', 'in place of a')?.registeredAt).toBe(clock.now());
+    await clock.advance(5 * minute);
+    expect(told).toEqual(['b swept', 'in place of a swept']);
+    registry.stop();
+  });
+});
+
 it('a value undefined that is there is asked about', async () => {
   const { clock, registry, map, asked } = noting((note) => ({
     maxEntries: 1,
