@@ -76,9 +76,10 @@ export class ExpiringCache<Key, Value extends Dated> {
 
   /** Forgets the oldest whose time is over, a few of them. Returns whether there may be more. */
   purgeSome(): boolean {
+    const now = this.#now();
     for (let left = purgedAtOnce; left > 0; left -= 1) {
       const oldest = this.#findOldest();
-      if (oldest === undefined || !this.#isOver(oldest[1])) return false;
+      if (oldest === undefined || !this.#isOver(oldest[1], now)) return false;
       this.delete(oldest[0]);
     }
     return true;
@@ -106,7 +107,7 @@ export class ExpiringCache<Key, Value extends Dated> {
     return this.#oldest;
   }
 
-  #isOver({ at }: Value): boolean {
-    return this.#now() >= at + this.#limits.ttlMs;
+  #isOver({ at }: Value, now = this.#now()): boolean {
+    return now >= at + this.#limits.ttlMs;
   }
 }
