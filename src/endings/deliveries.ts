@@ -151,8 +151,10 @@ function newRecipient(
     log,
     // The bus, the failures and the observers are guarded: nothing that a listener throws reaches the notifier.
     sink: {
-      delivered: (event, durationMs) => {
+      delivered: (event, startedAt) => {
         outcomes.delivered += 1;
+        if (engine.measurements.size === 0) return;
+        const durationMs = timeline.now() - startedAt;
         engine.measurements.tell((listener) => listener.delivered?.(durationMs, event, name));
       },
       attemptFailed: (failure) => {

@@ -33,8 +33,8 @@ export interface NotifierLimits {
  * changed, and may call back in. None may throw.
  */
 export interface NotifierSink {
-  /** Told once of each delivered event; `durationMs` is that of the attempt that succeeded, late or not. */
-  delivered(event: EndedEvent, durationMs: number, attempt: number): void;
+  /** Told once of each delivered event; `startedAt` is that of the attempt that succeeded, late or not, monotonic ms. */
+  delivered(event: EndedEvent, startedAt: number, attempt: number): void;
   /** `retryInMs` is also `undefined` while retries are paused. */
   attemptFailed(failure: DeliveryFailedEvent): void;
   /** `redeliver` takes a new letter at once, unless its timed-out attempt is still running. The letter is a copy. */

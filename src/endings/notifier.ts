@@ -407,7 +407,7 @@ export class Notifier<K, V> {
     obligation.isSettled = true;
     // What was dropped is owed no more, and another run may have its id.
     if (isOwed) this.#log?.done(id, this.#recipient);
-    this.#sink.delivered(event, this.#clock.monotonic() - startedAt, context.attempt);
+    this.#sink.delivered(event, startedAt, context.attempt);
     this.#pump();
   }
 

@@ -49,9 +49,9 @@ export function recordedNotifier(
   /** What a journal would be told. */
   const logged: string[] = [];
   const recorded: NotifierSink = {
-    delivered(event, durationMs, attempt) {
+    delivered(event, attemptedAt, attempt) {
       delivered.push(event.id);
-      told.push(`${event.id} delivered by attempt ${attempt} in ${durationMs} ms`);
+      told.push(`${event.id} delivered by attempt ${attempt} in ${clock.monotonic() - attemptedAt} ms`);
     },
     attemptFailed({ event, attempt, error, willRetry, retryInMs }) {
       told.push(
