@@ -20,6 +20,8 @@ export interface Obligation<K, V> {
   isHeld: boolean;
   /** It was delivered, or somebody else delivers it: what comes of its other attempts counts for nothing. */
   isSettled: boolean;
+  /** Where it is among those that are pending, if it is one of them. */
+  place: number;
   /** The dead letter that it has become. */
   record: LetterRecord<K, V> | undefined;
 }
@@ -56,6 +58,7 @@ export function newObligation<K, V>(
     unsettled: 0,
     isHeld,
     isSettled: false,
+    place: 0,
     record: undefined,
   };
 }

@@ -49,15 +49,16 @@ export class Pending<K, V> {
     this.#isInOrder = this.size === 0 || (this.#isInOrder && since >= this.#latest);
     this.#latest = since;
     const place = this.#free.pop() ?? this.#obligations.length;
+    obligation.place = place;
     this.#obligations[place] = obligation;
     this.#places.set(id, place);
   }
 
   /** Returns whether it was pending: not if only another one of its id is. */
   delete(obligation: Obligation<K, V>): boolean {
-    const place = this.#places.get(obligation.id);
-    if (place === undefined || this.#obligations[place] !== obligation) return false;
-    this.#places.delete(obligation.id);
+    const { id, place } = obligation;
+    if (this.#obligations[place] !== obligation) return false;
+    this.#places.delete(id);
     this.#obligations[place] = undefined;
     this.#free.push(place);
     const places = this.#obligations.length;
@@ -72,7 +73,8 @@ export class Pending<K, V> {
     this.#free.length = 0;
     for (const obligation of pending) {
       // Their order stays.
-      this.#places.set(obligation.id, this.#obligations.length);
+      obligation.place = this.#obligations.length;
+      this.#places.set(obligation.id, obligation.place);
       this.#obligations.push(obligation);
     }
   }
