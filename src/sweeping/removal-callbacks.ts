@@ -23,8 +23,10 @@ export interface Removal {
   ended: EndedEvent | undefined;
   /** Why companions leave with it. */
   readonly ofCompanions: 'companion' | 'closed';
-  /** The lifetime by which the library removed the entry, or the cap: `maxEntries`, `maxPerOwner` or `shed`. */
-  rule: string;
+  /** The lifetime by which the library removed the entry, or the cap: `maxEntries`, `maxPerOwner` or `shed`; else empty. */
+  readonly rule: string;
+  /** The entry had outstayed what its owner does, and so have its companions. */
+  readonly isByCeiling: boolean;
   /** What the audit is told of, in the order in which they left; `undefined` without one. */
   audited: AuditedRemoval[] | undefined;
 }
@@ -39,13 +41,17 @@ interface Told {
 }
 
 /** Returns a removal of which nothing is known yet. */
-export const newRemoval = (ofCompanions: Removal['ofCompanions'] = 'companion'): Removal => ({
+export const newRemoval = (rule = '', ofCompanions: Removal['ofCompanions'] = 'companion'): Removal => ({
   left: [],
   ended: undefined,
   ofCompanions,
-  rule: '',
+  rule,
+  isByCeiling: rule !== '' && ceilings.test(rule),
   audited: undefined,
 });
+
+/** What removes entries that nobody else has removed. A TTL is none. */
+const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner|shed)$/;
 
 /**
  * Tells of a removal, after all state has changed: the audit, each `dispose`, then `ended`, then `swept` and `evicted`.
