@@ -9,6 +9,9 @@ const modernEpoch = 1e12;
 /** 1973 in epoch ms, and in epoch seconds the year 5138: between the units nothing real lies on the wrong side. */
 const earliestInstant = 1e11;
 
+/** Of the same instant a clock of whole ms says so much more at most than a look that read its own a few entries before. */
+const readingsDifferMs = 2;
+
 /** The policy functions that answer with an instant. */
 export type InstantName = 'since' | 'expiresAt' | 'activeAt';
 
@@ -63,7 +66,8 @@ export class Answers<K, V> {
     const epoch = epochOf(answer);
     if (name === 'expiresAt') return this.#timeline.instantAt(epoch, now);
     const at = this.#timeline.instantRead(epoch, now);
-    return name === 'activeAt' && at > now ? this.#seenAt(slot, epoch, now) : at;
+    if (name !== 'activeAt' || at <= now) return at;
+    return at - now < readingsDifferMs ? now : this.#seenAt(slot, epoch, now);
   }
 
   /** Returns what a yes-or-no function answers. */

@@ -100,6 +100,19 @@ describe('Answers.instant', () => {
     expect(instant(ahead, 4)).toBe(3_000);
   });
 
+  it('takes activity less than 2 ms ahead for activity of now, since no two readings agree better', async () => {
+    const { clock, instant: asked } = asking();
+    const began = clock.monotonic();
+    const instant = (answer: number): number => Number(asked(answer, 1, 'activeAt')) - began;
+    const seen = [];
+    for (let ms = 0; ms < 5; ms += 1) {
+      seen.push(instant(startAt + 3));
+      await clock.advance(1);
+    }
+    // What lies further ahead is remembered.
+    expect(seen).toEqual([0, 0, 2, 3, 3]);
+  });
+
   it('names the function, what it answered and what it may answer', () => {
     const { instant, failures } = asking();
     expect(instant(1_800_000_000)).toBe(FAILED);
