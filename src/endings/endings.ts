@@ -350,8 +350,7 @@ export class Endings implements ClaimKeeper {
   #open(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): OpenClaim {
     const event = this.#eventOf(slot, given, value, reason, detail);
     const { key, generation } = event;
-    const replaced = this.#host.tombstones.get(key);
-    this.#write(slot, event);
+    const replaced = this.#write(slot, event);
     return { slot, generation, key, event, isOwners: false, replaced };
   }
 
@@ -370,18 +369,18 @@ export class Endings implements ClaimKeeper {
     return { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
   }
 
-  /** Claims the end of a registration: from here on, whoever comes is a duplicate. */
-  #write(slot: number, run: EndedRun): void {
+  /** Claims the end of a registration: from here on, whoever comes is a duplicate. Returns what was known of its key. */
+  #write(slot: number, run: EndedRun): Tombstone | undefined {
     this.#mark(slot);
     this.ids.close(slot);
-    this.#remember(run);
+    return this.#remember(run);
   }
 
-  #remember({ key, id, generation }: EndedRun): void {
+  #remember({ key, id, generation }: EndedRun): Tombstone | undefined {
     const { timeline, tombstones } = this.#host;
     // A second registration of one run ends at once, and the run itself is open.
     const endsRun = this.ids.areOwn && this.ids.openSlotOf(id) === undefined;
-    tombstones.set(key, { id, generation, at: timeline.now(), endsRun });
+    return tombstones.set(key, { id, generation, at: timeline.now(), endsRun });
   }
 
   #mark(slot: number): void {

@@ -47,15 +47,16 @@ export class Tombstones {
     return this.#byKey.get(this.#tokenOf(key));
   }
 
-  /** The end of a registration is claimed. One that is renewed becomes the youngest. */
-  set(key: unknown, tombstone: Tombstone): void {
+  /** The end of a registration is claimed. One that is renewed becomes the youngest. Returns what was known of the key. */
+  set(key: unknown, tombstone: Tombstone): Tombstone | undefined {
     const { id, generation, at, endsRun } = tombstone;
-    this.putBack(key, tombstone);
+    const before = this.putBack(key, tombstone);
     if (endsRun && id !== key) this.#byId.set(id, { key, generation, at });
+    return before;
   }
 
   /** Another ending of the key was claimed and taken back: this one is its last again, and becomes the youngest. */
-  putBack(key: unknown, tombstone: Tombstone): void {
+  putBack(key: unknown, tombstone: Tombstone): Tombstone | undefined {
     const token = this.#tokenOf(key, true);
     const before = this.#byKey.get(token);
     const isSameRun = tombstone.endsRun && tombstone.id === key;
@@ -63,6 +64,7 @@ export class Tombstones {
     const evicted = this.#byKey.set(token, tombstone);
     // A run that has ended is not to be forgotten for a registration that was none.
     if (evicted !== undefined) this.#keepRun(evicted[1], evicted[0]);
+    return before;
   }
 
   /** The registration that ended is known by another id or generation now. It stays as old as it was. */

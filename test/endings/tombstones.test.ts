@@ -48,7 +48,7 @@ describe('Tombstones', () => {
 
   it('remembers a run that ends again in one place, and forgets no other one for it', () => {
     const { kept } = tombstones({ max: 2 });
-    const end = (key: string, id: string, generation: number): void =>
+    const end = (key: string, id: string, generation: number) =>
       kept.set(key, { id, generation, at: 0, endsRun: true });
     // Both are remembered by their ids too, of which there is room for two.
     end('key of x', 'x', 1);

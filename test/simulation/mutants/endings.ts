@@ -5,7 +5,7 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'the tombstone is written after the delivery',
     file: 'endings/endings.ts',
-    find: '    tombstones.set(key, { id, generation, at: timeline.now(), endsRun });',
+    find: '    return tombstones.set(key, { id, generation, at: timeline.now(), endsRun });',
     replace: '    setImmediate(() => tombstones.set(key, { id, generation, at: timeline.now(), endsRun }));',
   },
   {
