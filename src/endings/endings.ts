@@ -61,6 +61,7 @@ interface OpenClaim extends Claim {
   event: EndedEvent;
   /** The owner has ended the run meanwhile, from inside of his `delete`: it has ended, whether the entry leaves or not. */
   isOwners: boolean;
+  isConfirmed: boolean;
   readonly replaced: Tombstone | undefined;
 }
 
@@ -79,9 +80,10 @@ export class Endings implements ClaimKeeper {
   readonly #ended = new Set<number>();
   // Slots of registrations whose run another one has, or had.
   readonly #duplicates = new Set<number>();
-  readonly #tentative = new Set<OpenClaim>();
-  /** Those of them whose entry is still there, by slot. */
-  readonly #underway = new Map<number, OpenClaim>();
+  /** The claims on entries that are to leave and are still there, by slot. */
+  readonly #underway: (OpenClaim | undefined)[] = [];
+  /** Those on entries that have left. The last one is confirmed first, unless the map was released in between. */
+  readonly #leaving: OpenClaim[] = [];
   readonly endedTotal: Record<string, number> = zeroFor(endedReasons);
   duplicatesTotal = 0;
 
@@ -99,7 +101,7 @@ export class Endings implements ClaimKeeper {
     const slot = stamps.slotOf(key);
     if (this.#isBeingAsked(slot)) return 'unknown';
     if (slot !== undefined && (generation === undefined || stamps.holds(slot, generation))) {
-      const underway = this.#underway.get(slot);
+      const underway = this.#underway[slot];
       // Inside of a `delete` nobody knows whether the entry will leave: as long as it is there, its owner may claim.
       const isOpen = underway !== undefined && !underway.isOwners && this.tracker.native.has(key);
       if (this.isClaimed(slot) && !isOpen) return this.#duplicate();
@@ -242,7 +244,7 @@ export class Endings implements ClaimKeeper {
     const key = this.tracker.stamps.keyOf(slot);
     const run = this.#runOf(slot, key);
     this.#host.tombstones.rename(key, run);
-    const underway = this.#underway.get(slot);
+    const underway = this.#underway[slot];
     if (underway === undefined) return;
     underway.generation = run.generation;
     underway.event = { ...underway.event, ...run };
@@ -254,13 +256,12 @@ export class Endings implements ClaimKeeper {
 
   /** The claim that is being made on a registration at this moment, and may yet be taken back. */
   tentativeAt(slot: number): EndedEvent | undefined {
-    return this.#underway.get(slot)?.event;
+    return this.#underway[slot]?.event;
   }
 
   /** Endings whose entry has left while its companions are still leaving: claimed, and not handed over yet. */
   endingNow(): EndedEvent[] {
-    const underway = new Set(this.#underway.values());
-    return [...this.#tentative].filter((claim) => !underway.has(claim)).map(({ event }) => event);
+    return this.#leaving.filter(({ isConfirmed }) => !isConfirmed).map(({ event }) => event);
   }
 
   /** Takes over a claimed ending: counts it, has it delivered, and tells the bus. */
@@ -291,15 +292,15 @@ export class Endings implements ClaimKeeper {
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
     if (this.isClaimed(slot)) return undefined;
     const claim = this.#open(slot, key, value, reason, undefined);
-    this.#tentative.add(claim);
-    this.#underway.set(slot, claim);
+    // An array with a hole in it would be slow for good.
+    while (this.#underway.length < slot) this.#underway.push(undefined);
+    this.#underway[slot] = claim;
     return claim;
   }
 
   withdraw(claim: Claim): EndedEvent | undefined {
     const open = claim as OpenClaim;
-    this.#tentative.delete(open);
-    this.#underway.delete(open.slot);
+    this.#underway[open.slot] = undefined;
     if (open.isOwners) {
       this.#handOver(open.event);
       return open.event;
@@ -316,25 +317,31 @@ export class Endings implements ClaimKeeper {
 
   confirm(claim: Claim): EndedEvent {
     const open = claim as OpenClaim;
-    this.#tentative.delete(open);
+    open.isConfirmed = true;
+    while (this.#leaving.at(-1)?.isConfirmed) this.#leaving.pop();
     this.#handOver(open.event);
     return open.event;
   }
 
   forget(slot: number): void {
-    this.#ended.delete(slot);
-    this.#underway.delete(slot);
-    this.#duplicates.delete(slot);
+    if (this.#ended.size > 0) this.#ended.delete(slot);
+    const underway = this.#underway[slot];
+    if (underway !== undefined) {
+      this.#underway[slot] = undefined;
+      this.#leaving.push(underway);
+    }
+    if (this.#duplicates.size > 0) this.#duplicates.delete(slot);
     this.ids.forget(slot);
   }
 
   shrink(capacity: number): void {
+    if (this.#underway.length > capacity) this.#underway.length = capacity;
     this.ids.shrink(capacity);
   }
 
   forgetAll(): void {
     this.#ended.clear();
-    this.#underway.clear();
+    for (const claim of this.#underway.splice(0)) if (claim !== undefined) this.#leaving.push(claim);
     this.#duplicates.clear();
     this.ids.clear();
   }
@@ -351,7 +358,7 @@ export class Endings implements ClaimKeeper {
     const event = this.#eventOf(slot, given, value, reason, detail);
     const { key, generation } = event;
     const replaced = this.#write(slot, event);
-    return { slot, generation, key, event, isOwners: false, replaced };
+    return { slot, generation, key, event, isOwners: false, isConfirmed: false, replaced };
   }
 
   // A million runs may end in one go: the wall clock is read once for each, and nothing is copied.

@@ -67,8 +67,8 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'an ending in the midst of its removal is in no snapshot',
     file: 'endings/endings.ts',
-    find: 'return [...this.#tentative].filter((claim) => !underway.has(claim)).map(({ event }) => event);',
-    replace: 'return [...underway].slice(0, 0).map(({ event }) => event);',
+    find: 'return this.#leaving.filter(({ isConfirmed }) => !isConfirmed).map(({ event }) => event);',
+    replace: 'return [];',
   },
   {
     name: 'an entry to which a run goes over is written as active now',
