@@ -1,7 +1,8 @@
 import { createRegistry } from 'mapsweep';
 import { describe, expect, test } from 'vitest';
+import { heapUsed } from '../heap-used.js';
 
-class OneByOne extends Map<string, number> {
+class OneByOne<V> extends Map<string, V> {
   override clear(): void {
     for (const key of [...this.keys()]) this.delete(key);
   }
@@ -26,11 +27,30 @@ describe('a clear of many runs', () => {
   // All of them are claimed at once: to look for each among all others takes 40 times as long for 8 times as many.
   test.each([
     ['of a Map', () => new Map<string, number>()],
-    ['of a class that deletes one by one', () => new OneByOne()],
+    ['of a class that deletes one by one', () => new OneByOne<number>()],
   ])('%s takes time in proportion', (_, make) => {
     took(make(), 8_000);
     const least = (count: number): number =>
       Math.min(...Array.from({ length: 3 }, () => took(make(), count)));
     expect(least(64_000)).toBeLessThan(least(8_000) * 24 + 100);
+  });
+
+  test('of a class that deletes one by one keeps none of their values', async () => {
+    const runs = new OneByOne<object>();
+    const registry = createRegistry({ maps: { runs: { adopt: runs } }, ended: { map: 'runs' } });
+    const setOne = (key: string): WeakRef<object> => {
+      const value = {};
+      runs.set(key, value);
+      return new WeakRef(value);
+    };
+    const references = ['a', 'b', 'c'].map(setOne);
+    runs.clear();
+    const kept = () => references.filter((reference) => reference.deref() !== undefined);
+    for (let turn = 0; turn < 20 && kept().length > 0; turn += 1) {
+      await new Promise(setImmediate);
+      heapUsed();
+    }
+    expect(kept()).toEqual([]);
+    registry.stop();
   });
 });

@@ -1,6 +1,7 @@
 import { createRegistry, type EndedEvent, type EndedPolicy, type PolicyOf } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/registry/internals.js';
 import { StubbornMap } from '../maps/owner-maps.js';
 import { slowClock } from '../time/slow-clock.js';
 
@@ -570,6 +571,47 @@ describe('a claim that is withdrawn', () => {
     expect([inside, told]).toEqual([['duplicate'], ['a swept']]);
     end();
   });
+});
+
+describe('an ending whose entry has left', () => {
+  it.each([false, true])(
+    'is known until it is handed over; the map is released meanwhile: %s',
+    (isReleased) => {
+      const seen: unknown[] = [];
+      class Clearing extends Map<string, Run> {
+        override clear(): void {
+          this.delete('a');
+          seen.push(endingNow());
+          super.clear();
+          if (isReleased) internalsOf(registry)?.endings?.tracker.release();
+          seen.push(endingNow());
+        }
+      }
+      class Following extends Map<string, Run> {
+        override delete(key: string): boolean {
+          seen.push(endingNow());
+          return super.delete(key);
+        }
+      }
+      const runs = new Clearing(['a', 'b', 'c', 'd'].map((key) => [key, {}]));
+      const contexts = new Following([['d', {}]]);
+      const registry = createRegistry<{ runs: Runs; contexts: Runs }>({
+        maps: { runs: { adopt: runs }, contexts: { adopt: contexts, follows: 'runs' } },
+        ended: { map: 'runs' },
+        clock: createManualClock(),
+      });
+      const endingNow = () =>
+        internalsOf(registry)
+          ?.endings?.endingNow()
+          .map(({ key }) => key);
+      runs.delete('d');
+      runs.clear();
+      seen.push(endingNow());
+      expect(seen).toEqual([['d'], ['a'], isReleased ? ['a', 'b', 'c'] : ['a'], []]);
+      expect(registry.report().endings?.ended.deleted).toBe(4);
+      registry.stop();
+    },
+  );
 });
 
 describe('calls out', () => {
