@@ -1,3 +1,4 @@
+import { ActivityTurns } from './activity-turns.js';
 import type { IdleOrder } from './idle-order.js';
 import type { StampStore } from './stamp-store.js';
 import { resized } from './typed-arrays.js';
@@ -9,13 +10,16 @@ import { resized } from './typed-arrays.js';
 export class Activity {
   readonly #stamps: StampStore<unknown>;
   readonly #order: IdleOrder | undefined;
+  readonly #turns: ActivityTurns | undefined;
   // Made when the first companion is active: most maps have none.
   #ofCompanions: Float64Array | undefined;
   #writes = 0;
 
-  constructor(stamps: StampStore<unknown>, order: IdleOrder | undefined) {
+  /** @param isRanked somebody asks who of several entries was active last */
+  constructor(stamps: StampStore<unknown>, order: IdleOrder | undefined, isRanked: boolean) {
     this.#stamps = stamps;
     this.#order = order;
+    this.#turns = isRanked ? new ActivityTurns() : undefined;
   }
 
   /** How many registrations, activities and changes of stamps there were. */
@@ -30,13 +34,17 @@ export class Activity {
     return ofCompanions !== undefined && ofCompanions > own ? ofCompanions : own;
   }
 
+  /** Returns what tells apart entries that were active at one instant: the greater was so later. */
+  turnOf(slot: number): number {
+    return this.#turns?.of(slot) ?? 0;
+  }
+
   /** A slot has a new entry; the companions of the one before it were none of its own. */
   begin(slot: number, at: number): void {
     this.#writes += 1;
     if (this.#ofCompanions !== undefined) this.#setOfCompanions(slot, at);
-    if (this.#order === undefined) return;
-    this.#order.touch(slot);
-    this.#order.place(slot, at);
+    this.#turns?.next(slot);
+    this.#order?.place(slot, at, this.turnOf(slot));
   }
 
   /** The entry is older than it looked, and the last activity of its companions is known from elsewhere. */
@@ -45,21 +53,21 @@ export class Activity {
     if (this.#ofCompanions !== undefined || companionAt > Number.NEGATIVE_INFINITY) {
       this.#setOfCompanions(slot, companionAt);
     }
-    this.#order?.place(slot, this.latest(slot));
+    this.#order?.place(slot, this.latest(slot), this.turnOf(slot));
   }
 
   /** The entry itself is set or touched now. */
   refresh(slot: number): void {
     this.#writes += 1;
     this.#stamps.times.refresh(slot);
-    this.#order?.touch(slot);
+    this.#turns?.next(slot);
   }
 
   /** The entry itself was set or touched at this instant, which is known already. */
   refreshAt(slot: number, at: number): void {
     this.#writes += 1;
     this.#stamps.times.refreshAt(slot, at);
-    this.#order?.touch(slot);
+    this.#turns?.next(slot);
   }
 
   /** A companion was registered, set or touched. */
@@ -68,7 +76,7 @@ export class Activity {
     if (at <= this.latest(slot)) return;
     this.#writes += 1;
     this.#setOfCompanions(slot, at);
-    this.#order?.touch(slot);
+    this.#turns?.next(slot);
   }
 
   /** There is room for so many slots now; no entry has a higher one. */
@@ -77,12 +85,14 @@ export class Activity {
       this.#ofCompanions = resized(this.#ofCompanions, new Float64Array(capacity));
     }
     this.#order?.shrink(capacity);
+    this.#turns?.shrink(capacity);
   }
 
   /** All entries have left. */
   clear(): void {
     this.#ofCompanions = undefined;
     this.#order?.clear();
+    this.#turns?.clear();
   }
 
   #setOfCompanions(slot: number, at: number): void {

@@ -20,8 +20,6 @@ export class IdleOrder {
   #size = 0;
   // By slot.
   #places = new Int32Array(initialCapacity).fill(none);
-  #latestTurn = new Uint32Array(initialCapacity);
-  #lastTurn = 0;
 
   /** The slot that has been idle longest, as far as is known; -1 if there is none. */
   get oldest(): number {
@@ -33,15 +31,13 @@ export class IdleOrder {
     return slot < this.#places.length && this.#places[slot] !== none;
   }
 
-  /** A slot is active: of those that are so at the same instant it is the last. */
-  touch(slot: number): void {
-    this.#lastTurn += 1;
-    if (slot >= this.#latestTurn.length) this.#growSlots(slot);
-    this.#latestTurn[slot] = this.#lastTurn;
-  }
-
-  /** Puts a slot where its activity belongs, monotonic ms. */
-  place(slot: number, activeAt: number): void {
+  /**
+   * Puts a slot where its activity belongs.
+   *
+   * @param activeAt monotonic ms
+   * @param turn tells apart what was active at one instant: the lesser goes first
+   */
+  place(slot: number, activeAt: number, turn: number): void {
     if (slot >= this.#places.length) this.#growSlots(slot);
     let place = this.#places[slot] as number;
     if (place === none) {
@@ -49,17 +45,17 @@ export class IdleOrder {
       place = this.#size;
       this.#size += 1;
     }
-    this.#put(place, slot, activeAt, this.#latestTurn[slot] as number);
+    this.#put(place, slot, activeAt, turn);
     this.#up(place);
     this.#down(this.#places[slot] as number);
   }
 
   /** Brings a slot up to date. Returns `false` if it was not: then another one may be the longest idle. */
-  isUpToDate(slot: number, activeAt: number): boolean {
+  isUpToDate(slot: number, activeAt: number, turn: number): boolean {
     const place = this.#places[slot] as number;
     if (place === none) return false;
-    if (this.#activeAt[place] === activeAt && this.#turn[place] === this.#latestTurn[slot]) return true;
-    this.place(slot, activeAt);
+    if (this.#activeAt[place] === activeAt && this.#turn[place] === turn) return true;
+    this.place(slot, activeAt, turn);
     return false;
   }
 
@@ -81,9 +77,7 @@ export class IdleOrder {
   shrink(capacity: number): void {
     if (this.#places.length <= capacity) return;
     const before = { size: this.#size, slots: this.#slots, activeAt: this.#activeAt, turn: this.#turn };
-    const latestTurn = this.#latestTurn.slice(0, capacity);
     this.clear();
-    this.#latestTurn = latestTurn;
     this.#places = new Int32Array(capacity).fill(none);
     for (let place = 0; place < before.size; place += 1) {
       const slot = before.slots[place] as number;
@@ -102,7 +96,6 @@ export class IdleOrder {
     this.#slots = new Int32Array(initialCapacity);
     this.#size = 0;
     this.#places = new Int32Array(initialCapacity).fill(none);
-    this.#latestTurn = new Uint32Array(initialCapacity);
   }
 
   #put(place: number, slot: number, activeAt: number, turn: number): void {
@@ -163,6 +156,5 @@ export class IdleOrder {
   #growSlots(slot: number): void {
     const capacity = capacityFor(slot, this.#places.length);
     this.#places = resized(this.#places, new Int32Array(capacity).fill(none));
-    this.#latestTurn = resized(this.#latestTurn, new Uint32Array(capacity));
   }
 }

@@ -218,7 +218,7 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
 
 /** Asks all entries of a map that is asked, and has those come up that are due. */
 function* rememberDue(tracker: Tracker): Generator<undefined> {
-  const { stamps, due, order, policy, shared } = tracker;
+  const { stamps, due, order, activity, policy, shared } = tracker;
   due.buckets.clear();
   const walk = new AskedWalk(tracker, (_, slot, _key, value, now) => {
     const generation = stamps.generation[slot] as number;
@@ -227,7 +227,7 @@ function* rememberDue(tracker: Tracker): Generator<undefined> {
     if (state === 'due') due.buckets.watch(slot);
     else if (state === 'guarded' || state === 'held') keep(tracker, slot, state);
     // It may have been known as active later than its value says now.
-    if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now));
+    if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now), activity.turnOf(slot));
   });
   walk.begin();
   while (walk.step(shared.timeline.now())) yield undefined;
@@ -249,7 +249,7 @@ function* firstEndedFirst({ claims, stamps }: Tracker): Generator<Candidate> {
  * @param passedOver gets all that came up, to be put back in the end: each comes up once
  */
 function* longestIdleFirst(tracker: Tracker, passedOver: number[]): Generator<Candidate | undefined> {
-  const { order, stamps, due, shared } = tracker;
+  const { order, stamps, activity, due, shared } = tracker;
   if (order === undefined) return;
   const last = stamps.lastGeneration;
   for (let slot = order.oldest; slot >= 0; slot = order.oldest) {
@@ -257,7 +257,7 @@ function* longestIdleFirst(tracker: Tracker, passedOver: number[]): Generator<Ca
     const activeAt = generation === 0 ? 0 : due.activeAt(slot, shared.timeline.now());
     // A slot that is free has been left behind by an entry that has gone.
     if (!stamps.holds(slot, generation) || generation === 0) order.remove(slot);
-    else if (order.isUpToDate(slot, activeAt)) {
+    else if (order.isUpToDate(slot, activeAt, activity.turnOf(slot))) {
       order.remove(slot);
       passedOver.push(slot);
       if (generation <= last) yield [slot, generation];
@@ -270,7 +270,8 @@ function* longestIdleFirst(tracker: Tracker, passedOver: number[]): Generator<Ca
 function* putBack({ order, stamps, activity }: Tracker, slots: readonly number[]): Generator<void> {
   for (const slot of slots) {
     const isThere = stamps.isUsed(slot);
-    if (isThere && order?.has(slot) === false) order.place(slot, activity.latest(slot));
+    if (isThere && order?.has(slot) === false)
+      order.place(slot, activity.latest(slot), activity.turnOf(slot));
     yield;
   }
 }

@@ -1,7 +1,7 @@
 import type { JudgedState } from './due-queue.js';
 import type { Eviction } from './eviction.js';
 import { keep } from './look.js';
-import { type Owned, type Ranked, Ranking } from './owners.js';
+import { type LastActive, type Owned, type Ranked, Ranking } from './owners.js';
 import type { Tracker } from './tracker.js';
 
 /**
@@ -53,9 +53,9 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
     while (isOver()) {
       const next = ranking.next();
       if (next === undefined) break;
-      const { slot, activeAt } = next;
+      const { slot } = next;
       // Whoever was active since is less idle than all that were not.
-      if (isHis(next) && due.activeAt(slot, shared.timeline.now()) === activeAt && isHis(next)) {
+      if (isHis(next) && !wasActiveSince(tracker, next) && isHis(next)) {
         counted(slot, () => eviction.takeUnlessKept(slot, 'maxPerOwner'));
       }
       yield;
@@ -66,7 +66,7 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
 
 /** Looks at all entries of an owner, and remembers what it finds. */
 function* rank(tracker: Tracker, owned: Owned): Generator<void> {
-  const { stamps, due, owners, shared } = tracker;
+  const { stamps, activity, due, owners, shared } = tracker;
   const ranking = new Ranking(due.passes, shared.timeline.now());
   let left = owned.slots.size;
   for (const slot of owned.slots) {
@@ -81,13 +81,17 @@ function* rank(tracker: Tracker, owned: Owned): Generator<void> {
     else if (state !== undefined) {
       if (state === 'live') ranking.nextDueAt = Math.min(ranking.nextDueAt, due.judge.deadline.at);
       const activeAt = due.activeAt(slot, now);
-      if (isHis()) ranking.add(slot, generation, activeAt);
+      if (isHis()) ranking.add({ slot, generation, activeAt, turn: activity.turnOf(slot) });
     }
     yield;
   }
   ranking.due.reverse();
   owned.ranking = ranking;
 }
+
+/** Returns whether an entry was active after this was. */
+const wasActiveSince = ({ activity, due, shared }: Tracker, { slot, activeAt, turn }: Ranked & LastActive) =>
+  due.activeAt(slot, shared.timeline.now()) !== activeAt || activity.turnOf(slot) !== turn;
 
 /**
  * Judges an entry of an owner. A guard that keeps it counts as activity.

@@ -22,6 +22,14 @@ export interface Ranked {
   readonly generation: number;
 }
 
+/** When an entry was active last. */
+export interface LastActive {
+  /** Monotonic ms. */
+  readonly activeAt: number;
+  /** Of those who were active at one instant, who has the lesser goes first. */
+  readonly turn: number;
+}
+
 /**
  * The entries of one owner as a look at all of them has found them: which are due, and who has been idle longest. It
  * serves many evictions: whoever has been active since, or come since, is less idle than all in it that have not.
@@ -35,7 +43,7 @@ export class Ranking {
   nextDueAt = Number.POSITIVE_INFINITY;
   /** What was found due, the last first. */
   readonly due: Ranked[] = [];
-  readonly #entries: (Ranked & { readonly activeAt: number })[] = [];
+  readonly #entries: (Ranked & LastActive)[] = [];
   readonly #order = new IdleOrder();
 
   constructor(pass: number, madeAt: number) {
@@ -43,15 +51,13 @@ export class Ranking {
     this.madeAt = madeAt;
   }
 
-  add(slot: number, generation: number, activeAt: number): void {
-    const place = this.#entries.push({ slot, generation, activeAt }) - 1;
-    // Of those who were active at one instant, who became his first goes first.
-    this.#order.touch(place);
-    this.#order.place(place, activeAt);
+  add(entry: Ranked & LastActive): void {
+    const place = this.#entries.push(entry) - 1;
+    this.#order.place(place, entry.activeAt, entry.turn);
   }
 
   /** Takes out who has been idle longest; `undefined` if there is nobody left. */
-  next(): (Ranked & { readonly activeAt: number }) | undefined {
+  next(): (Ranked & LastActive) | undefined {
     const place = this.#order.oldest;
     if (place < 0) return undefined;
     this.#order.remove(place);

@@ -165,7 +165,7 @@ export class Tracker {
     const cohortMs = cohortMsOf(policy, shared.cohortMs);
     this.#ages = new AgeTable(shared.grid.origin, cohortMs);
     this.stamps = new StampStore<unknown>(shared.timeline.clock, this.#ages);
-    this.activity = new Activity(this.stamps, this.order);
+    this.activity = new Activity(this.stamps, this.order, evicts || policy.maxPerOwner !== undefined);
     this.sizes = new SizeHistory(shared.grid.origin, cohortMs, true);
     const keys = policy.leaderKey && new LeaderKeys(this, policy.leaderKey);
     this.companions = new Companions<Tracker>(this, policy.follows, keys);

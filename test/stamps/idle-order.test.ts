@@ -3,10 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { IdleOrder } from '../../src/stamps/idle-order.js';
 
 /** Takes all out, the longest idle first; `activeAt` tells the activity of a slot as it is now. */
-function taken(order: IdleOrder, activeAt: (slot: number) => number): number[] {
+function taken(
+  order: IdleOrder,
+  activeAt: (slot: number) => number,
+  turn: (slot: number) => number = () => 0,
+): number[] {
   const slots: number[] = [];
   for (let slot = order.oldest; slot >= 0; slot = order.oldest) {
-    if (!order.isUpToDate(slot, activeAt(slot))) continue;
+    if (!order.isUpToDate(slot, activeAt(slot), turn(slot))) continue;
     slots.push(slot);
     order.remove(slot);
   }
@@ -17,27 +21,31 @@ describe('IdleOrder', () => {
   it('gives the longest idle first, though nothing but their registration was told', () => {
     const order = new IdleOrder();
     expect(order.oldest).toBe(-1);
-    for (const slot of [3, 1, 2]) order.place(slot, 0);
+    for (const slot of [3, 1, 2]) order.place(slot, 0, 0);
     const activeAt = [NaN, 50, 20, 40];
     expect(taken(order, (slot) => activeAt[slot] as number)).toEqual([2, 3, 1]);
   });
 
   it('gives those of one instant in the order of their activity', () => {
     const order = new IdleOrder();
-    for (const slot of [3, 1, 2]) {
-      order.touch(slot);
-      order.place(slot, 7);
-    }
-    order.touch(3);
-    expect(taken(order, () => 7)).toEqual([1, 2, 3]);
+    const turns = [NaN, 2, 3, 1];
+    for (const slot of [3, 1, 2]) order.place(slot, 7, turns[slot] as number);
+    turns[3] = 4;
+    expect(
+      taken(
+        order,
+        () => 7,
+        (slot) => turns[slot] as number,
+      ),
+    ).toEqual([1, 2, 3]);
   });
 
   it('puts a slot where its activity belongs, also if that is long ago', () => {
     const order = new IdleOrder();
-    for (const slot of [0, 5_000, 17]) order.place(slot, 10 + slot);
-    order.place(17, 3);
+    for (const slot of [0, 5_000, 17]) order.place(slot, 10 + slot, 0);
+    order.place(17, 3, 0);
     expect(order.oldest).toBe(17);
-    order.place(17, 11);
+    order.place(17, 11, 0);
     expect(order.oldest).toBe(0);
     order.remove(0);
     order.remove(0);
@@ -51,8 +59,7 @@ describe('IdleOrder', () => {
   it('keeps its order when it gives the room of higher slots back', () => {
     const order = new IdleOrder();
     for (let slot = 0; slot < 1_000; slot += 1) {
-      order.touch(slot);
-      order.place(slot, (slot * 7) % 100);
+      order.place(slot, (slot * 7) % 100, slot);
     }
     for (let slot = 20; slot < 1_000; slot += 1) if (slot % 2 === 0) order.remove(slot);
     order.shrink(32);
@@ -60,9 +67,14 @@ describe('IdleOrder', () => {
     const expected = Array.from({ length: 20 }, (_, slot) => slot).sort(
       (a, b) => ((a * 7) % 100) - ((b * 7) % 100),
     );
-    expect(taken(order, (slot) => (slot * 7) % 100)).toEqual(expected);
-    order.touch(500);
-    order.place(500, 1);
+    expect(
+      taken(
+        order,
+        (slot) => (slot * 7) % 100,
+        (slot) => slot,
+      ),
+    ).toEqual(expected);
+    order.place(500, 1, 0);
     expect(order.oldest).toBe(500);
   });
 
@@ -84,12 +96,11 @@ describe('IdleOrder', () => {
         for (const { act, slot, at } of steps) {
           now += at;
           if (act === 'place') {
-            order.place(slot, at);
+            order.place(slot, at, turns.get(slot) ?? 0);
             model.set(slot, { at, turn: turns.get(slot) ?? 0 });
           } else if (act === 'touch') {
             turn += 1;
             turns.set(slot, turn);
-            order.touch(slot);
             const known = model.get(slot);
             if (known !== undefined) model.set(slot, { at: now, turn });
           } else if (act === 'remove') {
@@ -100,7 +111,8 @@ describe('IdleOrder', () => {
             const first = () => {
               for (;;) {
                 const found = order.oldest;
-                if (found < 0 || order.isUpToDate(found, model.get(found)?.at ?? 0)) return found;
+                const { at: activeAt, turn: itsTurn } = model.get(found) ?? { at: 0, turn: 0 };
+                if (found < 0 || order.isUpToDate(found, activeAt, itsTurn)) return found;
               }
             };
             // Slots of one instant that were never touched come in any order.

@@ -44,6 +44,22 @@ describe('maxPerOwner', () => {
     end();
   });
 
+  it('goes by the order of activity where the clock stands still, also once it has looked at an owner', async () => {
+    const { clock, registry, sessions, evicted, open, end } = owned({
+      maxPerOwner: { owner: userOf, max: 3 },
+    });
+    open('alice:1', 'alice:2', 'alice:3');
+    registry.touch('sessions', 'alice:1');
+    open('alice:4');
+    await clock.advance(0);
+    expect(evicted).toEqual(['alice:2 by maxPerOwner']);
+    sessions.set('alice:3', {});
+    open('alice:5');
+    await clock.advance(0);
+    expect(evicted.slice(1)).toEqual(['alice:1 by maxPerOwner']);
+    end();
+  });
+
   it('goes by the value that is there, where whoever was asked before has set another one', () => {
     let isArmed = true;
     const { registry, sessions, end } = owned({
