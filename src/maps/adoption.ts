@@ -68,8 +68,9 @@ function stampUnstamped(engine: Engine, tracker: Tracker): void {
     // What is asked may remove the entry.
     if (asked === FAILED || !stamps.holds(slot, generation)) continue;
     const at = Math.min(asked, timeline.now());
-    tracker.ages.restamped(tracker.stamps.registeredAt(slot), at);
+    const foundAt = tracker.stamps.registeredAt(slot);
     tracker.restamp(slot, at, at);
+    tracker.ages.restamped(foundAt, tracker.stamps.registeredAt(slot));
     tracker.due.refile(slot);
   }
 }

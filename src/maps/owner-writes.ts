@@ -127,7 +127,7 @@ function refresh(tracker: Tracker, slot: number, key: unknown): void {
   }
   if (leader === undefined) activity.refresh(slot);
   else {
-    const at = shared.timeline.now();
+    const at = shared.timeline.stamp();
     activity.refreshAt(slot, at);
     tracker.leaderActive(slot, at, true);
   }

@@ -228,8 +228,7 @@ export class Restoration {
   #restamp(tracker: Tracker, slot: number, entry: PastEntry): void {
     const { stamps } = tracker;
     const before = stamps.generation[slot] as number;
-    stamps.raiseGeneration(entry.generation);
-    stamps.generation[slot] = entry.generation;
+    stamps.renumber(slot, entry.generation);
     tracker.renumbered(slot, before);
     tracker.ages.cameBack(stamps.registeredAt(slot));
     const now = this.#host.engine.timeline.now();

@@ -73,7 +73,7 @@ export class Activity {
   /** A companion was registered, set or touched. */
   companionActive(slot: number, at: number): void {
     // A companion that came back after a restart was active when it was, which may be long ago.
-    if (at <= this.latest(slot)) return;
+    if (at < this.latest(slot)) return;
     this.#writes += 1;
     this.#setOfCompanions(slot, at);
     this.#turns?.next(slot);

@@ -83,7 +83,7 @@ export class AgeTable {
   #countAt: number;
   #counts = 0;
 
-  /** @param originAt the present, monotonic ms: entries that are older are not counted */
+  /** @param originAt the present, as entries are stamped with it: entries that are older are not counted */
   constructor(originAt: number, cohortMs: number) {
     this.originAt = originAt;
     this.cohortMs = cohortMs;

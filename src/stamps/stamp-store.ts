@@ -1,7 +1,8 @@
-import { type Clock, systemClock } from '../time/clock.js';
+import type { Timeline } from '../time/timeline.js';
 import type { AgeTable } from './age-table.js';
 import { EarlyGrowth } from './early-growth.js';
 import { EntryTimes } from './entry-times.js';
+import { SlotKeys } from './slot-keys.js';
 import { take } from './take.js';
 import { capacityFor, resized } from './typed-arrays.js';
 
@@ -26,6 +27,7 @@ const initialCapacity = 16;
 const noSlot = -1;
 /** A store that has had more entries than this gives memory back when most have left. */
 const burstSize = 1_024;
+const mostIn32Bits = 2 ** 32 - 1;
 /** Most have left when fewer than one in so many slots is used. */
 const sparseness = 8;
 
@@ -39,7 +41,7 @@ export class StampStore<K> {
   readonly #slots = new Map<K, number>();
   // The owner's Map has the same keys.
   readonly #growth = new EarlyGrowth(this.#slots);
-  #keys: (K | undefined)[] = [];
+  readonly #keys = new SlotKeys<K>();
   // Free slots are a list: each has the next one where the instant of a registration would be.
   #firstFree = noSlot;
   #isLowestFirst = true;
@@ -49,17 +51,21 @@ export class StampStore<K> {
   // Keys stand in the order of their registration, as long as no entry has stamps from elsewhere.
   #isInOrder = true;
 
-  /** Indexed by slot. Replaced by larger ones when the store grows: do not keep a reference across a registration. */
-  generation = new Float64Array(initialCapacity);
+  /**
+   * Indexed by slot; in 32 bits each until they do not fit. Replaced by a larger array when the store grows: do not keep a
+   * reference across a registration. Nobody else writes to it.
+   */
+  generation: Uint32Array | Float64Array = new Uint32Array(initialCapacity);
+  /** As `generation` is, but for anybody to write to. */
   flags = new Uint8Array(initialCapacity);
   readonly times: EntryTimes;
 
   /**
-   * @param clock what stamps entries
+   * @param timeline what stamps entries
    * @param ages who counts registrations
    */
-  constructor(clock: Clock = systemClock, ages?: AgeTable) {
-    this.times = new EntryTimes(clock, initialCapacity, ages);
+  constructor(timeline: Pick<Timeline, 'clock' | 'epochStart'>, ages?: AgeTable) {
+    this.times = new EntryTimes(timeline, initialCapacity, (slot) => this.isUsed(slot), ages);
   }
 
   /** How many entries are stamped. */
@@ -84,13 +90,17 @@ export class StampStore<K> {
 
   /** Makes every later generation greater than `generation`. */
   raiseGeneration(generation: number): void {
-    if (generation > this.#lastGeneration) this.#lastGeneration = generation;
+    if (generation <= this.#lastGeneration) return;
+    this.#lastGeneration = generation;
+    if (generation > mostIn32Bits && this.generation instanceof Uint32Array) {
+      this.generation = Float64Array.from(this.generation);
+    }
   }
 
-  /** Gives a registration a new generation, greater than any before. */
-  renumber(slot: number): void {
-    this.#lastGeneration += 1;
-    this.generation[slot] = this.#lastGeneration;
+  /** Gives a registration another generation. Default: a new one, greater than any before. */
+  renumber(slot: number, generation = this.#lastGeneration + 1): void {
+    this.raiseGeneration(generation);
+    this.generation[slot] = generation;
   }
 
   /** Returns when the entry was registered. */
@@ -108,7 +118,7 @@ export class StampStore<K> {
   }
 
   keyOf(slot: number): K {
-    return this.#keys[slot] as K;
+    return this.#keys.get(slot) as K;
   }
 
   /** Returns whether `slot` still belongs to the registration that had this generation. */
@@ -162,9 +172,8 @@ export class StampStore<K> {
     this.#slots.set(key, slot);
     this.#growth.added();
     // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
-    this.#keys[slot] = key === 0 ? (0 as K) : key;
-    this.#lastGeneration += 1;
-    this.generation[slot] = this.#lastGeneration;
+    this.#keys.set(slot, key === 0 ? (0 as K) : key);
+    this.renumber(slot);
     this.flags[slot] = 0;
     return slot;
   }
@@ -172,9 +181,9 @@ export class StampStore<K> {
   /** Forgets the stamp of a slot, and returns whether it was the last. Its generation reads 0 until the slot is used again. */
   unregister(slot: number): boolean {
     this.times.forget(slot);
-    this.#slots.delete(this.#keys[slot] as K);
+    this.#slots.delete(this.#keys.get(slot) as K);
     this.#growth.deleted();
-    this.#keys[slot] = undefined;
+    this.#keys.delete(slot);
     this.generation[slot] = 0;
     this.flags[slot] = 0;
     if (this.#slots.size > 0) {
@@ -202,7 +211,7 @@ export class StampStore<K> {
     for (let slot = used - 1; slot >= 0; slot -= 1) if (!this.isUsed(slot)) this.#free(slot);
     this.#isLowestFirst = true;
     if (!isShrinking) return undefined;
-    this.#keys.length = used;
+    this.#keys.shrink(used);
     const capacity = capacityFor(2 * used - 1, initialCapacity);
     this.#resize(capacity);
     return capacity;
@@ -214,9 +223,8 @@ export class StampStore<K> {
       this.#firstFree = this.times.noteOf(slot);
       return slot;
     }
-    // A little early: Maps double too, in the call that finds them full, and the second one no less than 512 keys before.
-    if (this.#used === this.#capacity - Math.min(this.#capacity >> 4, 256)) {
-      this.#resize(this.#capacity * 2);
+    if (this.#used === this.#capacity) {
+      this.#resize(capacityFor(this.#used, this.#capacity));
       this.#isLowestFirst = false;
     }
     this.#used += 1;
@@ -237,13 +245,13 @@ export class StampStore<K> {
   /** Returns the keys that have been there longest, the oldest first. Looks at few of them, also after a restore. */
   oldestKeys(count: number): K[] {
     if (this.#isInOrder) return [...take(this.#slots.keys(), count)];
-    return this.times.oldestSlots(count, (slot) => this.isUsed(slot)).map((slot) => this.keyOf(slot));
+    return this.times.oldestSlots(count).map((slot) => this.keyOf(slot));
   }
 
   /** Returns the earliest registration; `undefined` if there is none. Looks at no entry as long as the oldest stays. */
   oldestRegisteredAt(): number | undefined {
     if (this.#slots.size === 0) return undefined;
-    return this.times.oldest((slot) => this.isUsed(slot));
+    return this.times.oldest();
   }
 
   /** Returns whether a slot has an entry. */
@@ -272,7 +280,7 @@ export class StampStore<K> {
   #reset(): void {
     this.#slots.clear();
     this.#growth.cleared();
-    this.#keys = [];
+    this.#keys.clear();
     this.#firstFree = noSlot;
     this.#isLowestFirst = true;
     this.#used = 0;
@@ -284,7 +292,8 @@ export class StampStore<K> {
 
   #resize(capacity: number): void {
     this.times.resize(capacity);
-    this.generation = resized(this.generation, new Float64Array(capacity));
+    const Generations = this.generation instanceof Uint32Array ? Uint32Array : Float64Array;
+    this.generation = resized(this.generation, new Generations(capacity));
     this.flags = resized(this.flags, new Uint8Array(capacity));
     this.#capacity = capacity;
   }

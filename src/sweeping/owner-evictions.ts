@@ -67,7 +67,7 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
 /** Looks at all entries of an owner, and remembers what it finds. */
 function* rank(tracker: Tracker, owned: Owned): Generator<void> {
   const { stamps, activity, due, owners, shared } = tracker;
-  const ranking = new Ranking(due.passes, shared.timeline.now());
+  const ranking = new Ranking(due.passes, shared.timeline.stamp());
   let left = owned.slots.size;
   for (const slot of owned.slots) {
     // What becomes his meanwhile is less idle.

@@ -163,8 +163,8 @@ export class Tracker {
     const evicts = policy.maxEntries < Number.POSITIVE_INFINITY || policy.shed;
     this.order = evicts ? new IdleOrder() : undefined;
     const cohortMs = cohortMsOf(policy, shared.cohortMs);
-    this.#ages = new AgeTable(shared.grid.origin, cohortMs);
-    this.stamps = new StampStore<unknown>(shared.timeline.clock, this.#ages);
+    this.#ages = new AgeTable(shared.timeline.stampOf(shared.grid.origin), cohortMs);
+    this.stamps = new StampStore<unknown>(shared.timeline, this.#ages);
     this.activity = new Activity(this.stamps, this.order, evicts || policy.maxPerOwner !== undefined);
     this.sizes = new SizeHistory(shared.grid.origin, cohortMs, true);
     const keys = policy.leaderKey && new LeaderKeys(this, policy.leaderKey);
@@ -235,7 +235,7 @@ export class Tracker {
 
   #registerWithOthers(key: unknown, value: unknown, isWritten: boolean): void {
     const { leader, keys } = this.companions;
-    const at = this.shared.timeline.now();
+    const at = this.shared.timeline.stamp();
     const slot = this.stamps.register(key, at);
     this.activity.begin(slot, at);
     if (this.underWay !== undefined) this.hasWritten(slot, value);
@@ -361,11 +361,11 @@ export class Tracker {
 
   /** An entry was in use until now, as a guard or the release of a hold says: that counts as activity, also of what it follows. */
   usedUntilNow(slot: number): void {
-    const now = this.shared.timeline.now();
-    this.activity.refreshAt(slot, now);
+    const at = this.shared.timeline.stamp();
+    this.activity.refreshAt(slot, at);
     this.recorder?.active(slot);
     if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
-    this.leaderActive(slot, now, true);
+    this.leaderActive(slot, at, true);
   }
 
   /**
@@ -380,7 +380,7 @@ export class Tracker {
     companionAt = Number.NEGATIVE_INFINITY,
   ): void {
     this.stamps.restamp(slot, registeredAt, Math.max(registeredAt, lastActiveAt));
-    this.activity.restore(slot, companionAt);
+    this.activity.restore(slot, this.shared.timeline.stampOf(companionAt));
     this.recorder?.restamped(slot);
     this.owners?.restamped(slot);
   }

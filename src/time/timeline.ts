@@ -55,6 +55,16 @@ export class Timeline {
     return this.clock.monotonic();
   }
 
+  /** Returns the present as entries are stamped with it, see `stampOf`. */
+  stamp(): number {
+    return this.stampOf(this.clock.monotonic());
+  }
+
+  /** Returns the monotonic instant at which the ms of the wall clock began that an instant lies in. */
+  stampOf(at: number): number {
+    return this.epochStart + Math.floor(at - this.epochStart);
+  }
+
   /** Compares both clocks. A difference that appeared at once is a jump and is told; one that crept in is followed. */
   compareClocks(): void {
     this.notice();

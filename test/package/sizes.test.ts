@@ -10,11 +10,11 @@ const peers = ['vitest', 'prom-client', '@prometheus-io/client', 'pg', 'bullmq']
 const budgets: Record<string, { source: string; mostKilobytes: number; withDependencies?: boolean }> = {
   'core with the folder journal': {
     source: `export { createRegistry, openJournal } from 'mapsweep'`,
-    mostKilobytes: 84.5,
+    mostKilobytes: 85.5,
   },
   'TrackedMap alone, with dependencies': {
     source: `export { TrackedMap } from 'mapsweep'`,
-    mostKilobytes: 34.5,
+    mostKilobytes: 35,
     withDependencies: true,
   },
   'mapsweep/prometheus': { source: `export * from 'mapsweep/prometheus'`, mostKilobytes: 9.5 },
