@@ -22,8 +22,8 @@ export const ownerMutants: readonly Mutant[] = [
   {
     name: 'an owner’s eviction takes whom it has known as the longest idle',
     file: 'sweeping/owner-evictions.ts',
-    find: 'due.activeAt(slot, shared.timeline.now()) === activeAt',
-    replace: 'due.activeAt(slot, shared.timeline.now()) >= activeAt',
+    find: '!wasActiveSince(tracker, next)',
+    replace: 'due.activeAt(slot, shared.timeline.now()) >= next.activeAt',
     rareSeed: 4_000_000_001_503,
     firstSeed,
   },
