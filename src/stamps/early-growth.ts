@@ -35,9 +35,13 @@ export class EarlyGrowth {
     return this.#room;
   }
 
-  /** Whether the table is rebuilt in the call that deletes the next key, and takes more than a millisecond for that. */
+  /**
+   * Whether the table is rebuilt in the call that deletes the next key, or that of a Map with one key less, and takes more than a
+   * millisecond for that.
+   */
   get isAboutToShrink(): boolean {
-    return this.#map.size === this.#capacity >> 2 && this.#capacity >= longCapacity;
+    const beyond = this.#map.size - (this.#capacity >> 2);
+    return (beyond === 0 || beyond === 1) && this.#capacity >= longCapacity;
   }
 
   /** A key that was not there was set. */
@@ -51,12 +55,6 @@ export class EarlyGrowth {
     if (this.#map.size >= this.#capacity >> 2) return;
     this.#capacity = Math.max(4, this.#capacity >> 1);
     this.#room = this.#capacity - this.#map.size;
-  }
-
-  /** All keys were deleted at once. */
-  cleared(): void {
-    this.#capacity = 4;
-    this.#room = 4;
   }
 
   #rebuilt(): void {

@@ -25,6 +25,11 @@ export const RECORDED = 128;
 
 const initialCapacity = 16;
 const noSlot = -1;
+/**
+ * A key of nobody's in front of all others. V8 shrinks the table of a Map in the call that leaves it a quarter full, which takes
+ * as long as it takes to grow: so the table here does that one call later than that of the owner's Map.
+ */
+const nobody: unknown = Symbol('nobody');
 /** A store that has had more entries than this gives memory back when most have left. */
 const burstSize = 1_024;
 const mostIn32Bits = 2 ** 32 - 1;
@@ -38,9 +43,9 @@ const sparseness = 8;
  * All instants are monotonic ms.
  */
 export class StampStore<K> {
-  readonly #slots = new Map<K, number>();
+  #slots = new Map<K, number>();
   // The owner's Map has the same keys.
-  readonly #growth = new EarlyGrowth(this.#slots);
+  #growth = new EarlyGrowth(this.#slots);
   readonly #keys = new SlotKeys<K>();
   // Free slots are a list: each has the next one where the instant of a registration would be.
   #firstFree = noSlot;
@@ -66,14 +71,15 @@ export class StampStore<K> {
    */
   constructor(timeline: Pick<Timeline, 'clock' | 'epochStart'>, ages?: AgeTable) {
     this.times = new EntryTimes(timeline, initialCapacity, (slot) => this.isUsed(slot), ages);
+    this.#begin();
   }
 
   /** How many entries are stamped. */
   get size(): number {
-    return this.#slots.size;
+    return this.#slots.size - 1;
   }
 
-  /** Whether two large tables are rebuilt when the next entry leaves: that of the owner's Map, and the one here. */
+  /** Whether a large table is rebuilt when the next entry leaves: that of the owner's Map, or the one here. */
   get isAboutToShrink(): boolean {
     return this.#growth.isAboutToShrink;
   }
@@ -145,7 +151,7 @@ export class StampStore<K> {
    */
   *present(): Generator<readonly [key: K, slot: number, generation: number]> {
     const last = this.#lastGeneration;
-    for (const [key, slot] of this.#slots) {
+    for (const [key, slot] of this.entries()) {
       const generation = this.generation[slot] as number;
       // What is registered stands behind all others.
       if (generation > last) return;
@@ -167,6 +173,11 @@ export class StampStore<K> {
     return slot;
   }
 
+  #begin(): void {
+    this.#slots.set(nobody as K, noSlot);
+    this.#growth.added();
+  }
+
   #occupy(key: K): number {
     const slot = this.#freeSlot();
     this.#slots.set(key, slot);
@@ -186,7 +197,7 @@ export class StampStore<K> {
     this.#keys.delete(slot);
     this.generation[slot] = 0;
     this.flags[slot] = 0;
-    if (this.#slots.size > 0) {
+    if (this.size > 0) {
       this.#free(slot);
       return false;
     }
@@ -201,7 +212,7 @@ export class StampStore<K> {
    * @returns how many slots there is room for now; `undefined` if that has not changed
    */
   shrink(): number | undefined {
-    if (this.#capacity <= burstSize || this.#slots.size * sparseness > this.#capacity) return undefined;
+    if (this.#capacity <= burstSize || this.size * sparseness > this.#capacity) return undefined;
     let used = this.#used;
     while (used > 0 && !this.isUsed(used - 1)) used -= 1;
     const isShrinking = used * 4 <= this.#capacity;
@@ -244,13 +255,13 @@ export class StampStore<K> {
 
   /** Returns the keys that have been there longest, the oldest first. Looks at few of them, also after a restore. */
   oldestKeys(count: number): K[] {
-    if (this.#isInOrder) return [...take(this.#slots.keys(), count)];
+    if (this.#isInOrder) return [...take(this.keys(), count)];
     return this.times.oldestSlots(count).map((slot) => this.keyOf(slot));
   }
 
   /** Returns the earliest registration; `undefined` if there is none. Looks at no entry as long as the oldest stays. */
   oldestRegisteredAt(): number | undefined {
-    if (this.#slots.size === 0) return undefined;
+    if (this.size === 0) return undefined;
     return this.times.oldest();
   }
 
@@ -261,16 +272,25 @@ export class StampStore<K> {
 
   /** Returns the keys in order of registration. */
   keys(): MapIterator<K> {
-    return this.#slots.keys();
+    const keys = this.#slots.keys();
+    keys.next();
+    return keys;
   }
 
   /** Returns keys and slots in order of registration. */
   entries(): MapIterator<[K, number]> {
-    return this.#slots.entries();
+    const entries = this.#slots.entries();
+    entries.next();
+    return entries;
   }
 
   /** Forgets all stamps at once. */
   clear(): void {
+    // Whoever walks along them is at the end.
+    this.#slots.clear();
+    this.#slots = new Map();
+    this.#growth = new EarlyGrowth(this.#slots);
+    this.#begin();
     this.#reset();
     this.generation.fill(0);
     this.flags.fill(0);
@@ -278,8 +298,6 @@ export class StampStore<K> {
 
   // An emptied store gives its memory back, so that one burst is not paid for ever.
   #reset(): void {
-    this.#slots.clear();
-    this.#growth.cleared();
     this.#keys.clear();
     this.#firstFree = noSlot;
     this.#isLowestFirst = true;

@@ -68,7 +68,7 @@ export class MapPass {
   }
 
   /**
-   * Whether the next step may take long by itself, since large tables are rebuilt in it: it should have a slice of its own.
+   * Whether the next step may take long by itself, since a large table is rebuilt in it: it should have a slice of its own.
    * Said once a size in a pass, for the step may be none that removes anything.
    */
   takeWarning(): boolean {

@@ -1,7 +1,13 @@
+import { getHeapSpaceStatistics } from 'node:v8';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StampStore } from '../../src/stamps/stamp-store.js';
 import { systemClock } from '../../src/time/clock.js';
+
+/** Bytes of what is too large for a page, as the tables of large Maps are. */
+const largeBytes = (): number =>
+  getHeapSpaceStatistics().find(({ space_name }) => space_name === 'large_object_space')?.space_used_size ??
+  0;
 
 describe('StampStore', () => {
   it('stamps a key with its instant, a slot and a generation', () => {
@@ -259,4 +265,57 @@ it('leaves an eighth of its room unused at most, once there is much', () => {
     store.register(count, count);
     if (count > 8_192) expect(store.capacity).toBeLessThanOrEqual(count * 1.125);
   }
+});
+
+it('has its table shrink in another call than that of a Map with its keys, and foretells both', () => {
+  // One that is made takes 8 bytes for the key, the value and the place in the chain of each.
+  const makesTable = (call: () => void): boolean => {
+    globalThis.gc?.();
+    const before = largeBytes();
+    call();
+    return largeBytes() - before > 32_768 * 20;
+  };
+  const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+  const map = new Map<number, number>();
+  for (let key = 0; key < 140_000; key += 1) {
+    map.set(key, key);
+    store.register(key, key);
+  }
+  const made: { of: string; left: number; isForetold: boolean }[] = [];
+  for (let left = 139_999; left > 60_000; left -= 1) {
+    const key = 139_999 - left;
+    const isForetold = store.isAboutToShrink;
+    if (left < 65_530 || left > 65_545) {
+      map.delete(key);
+      store.unregister(store.slotOf(key) as number);
+      expect(isForetold).toBe(false);
+      continue;
+    }
+    if (makesTable(() => map.delete(key))) made.push({ of: 'map', left, isForetold });
+    const slot = store.slotOf(key) as number;
+    if (makesTable(() => store.unregister(slot))) made.push({ of: 'store', left, isForetold });
+  }
+  expect(made).toEqual([
+    { of: 'map', left: 65_535, isForetold: true },
+    { of: 'store', left: 65_534, isForetold: true },
+  ]);
+});
+
+it('shows nobody a key that is nobody’s, whatever is registered, cleared and walked along meanwhile', () => {
+  const store = new StampStore<string>({ clock: systemClock, epochStart: 0 });
+  const shown = (): unknown[] => [store.size, [...store.keys()], [...store.entries()].map(([key]) => key)];
+  expect([...shown(), store.oldestKeys(3), store.oldestRegisteredAt()]).toEqual([0, [], [], [], undefined]);
+  const slot = store.register('a', 1);
+  const present = store.present();
+  expect(present.next().value?.[0]).toBe('a');
+  const walks = [store.keys(), store.entries(), present];
+  store.clear();
+  store.register('b', 2);
+  expect(walks.map((walk) => walk.next().done)).toEqual([true, true, true]);
+  expect(shown()).toEqual([1, ['b'], ['b']]);
+  expect(store.oldestKeys(3)).toEqual(['b']);
+  expect(store.unregister(store.slotOf('b') as number)).toBe(true);
+  expect(shown()).toEqual([0, [], []]);
+  expect(store.register('c', 3)).toBe(slot);
+  expect([...store.present()].map(([key]) => key)).toEqual(['c']);
 });
