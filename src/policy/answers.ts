@@ -66,8 +66,8 @@ export class Answers<K, V> {
     const epoch = epochOf(answer);
     if (name === 'expiresAt') return this.#timeline.instantAt(epoch, now);
     const at = this.#timeline.instantRead(epoch, now);
-    if (name !== 'activeAt' || at <= now) return at;
-    return at - now < readingsDifferMs ? now : this.#seenAt(slot, epoch, now);
+    // As it is, though a little ahead: `now` would be another one at each look, as if the entry had been active in between.
+    return name === 'activeAt' && at - now >= readingsDifferMs ? this.#seenAt(slot, epoch, now) : at;
   }
 
   /** Returns what a yes-or-no function answers. */
