@@ -212,8 +212,10 @@ export class Restart {
   }
 
   #takeEntries(past: Past, isRecorded: boolean): void {
-    const at = this.#host.engine.timeline.now();
-    const shift = at + past.end(presentClocks(this.#host.engine.timeline));
+    const { timeline } = this.#host.engine;
+    const at = timeline.now();
+    // Whole ms as entries are stamped here: else the stamp of an entry would be before the cohort that it was registered in.
+    const shift = timeline.stampOf(at + past.end(presentClocks(timeline)));
     this.#shift = shift;
     this.restoration.take(past, { at, shift, lateMs: past.everyMs, isRecorded });
     this.recorder?.nameMaps(this.restoration.mapNames);

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { trackedPartsOf } from '../../src/maps/tracked-mark.js';
 import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
 
 let machine: Machine;
@@ -230,6 +231,31 @@ describe('a leak verdict', () => {
     expect(records('life').length).toBeLessThan(8);
     await churn(life, 4);
     expect(verdictOf(life)?.state).toBe('leaking');
+  });
+});
+
+describe('a cohort of an earlier life', () => {
+  it('has left what was registered in its first ms, whatever fraction of one this life began at', async () => {
+    const first = machine.start(bare);
+    for (const key of ['a', 'b', 'c']) first.runs.set(key, {});
+    await machine.clock.advance(hours(2));
+    await first.registry.close();
+    await down(minutes(1));
+    let passed = 0;
+    const next = machine.start({
+      ...bare,
+      clock: (clock) => ({
+        ...clock,
+        monotonic: () => {
+          passed += 0.013;
+          return clock.monotonic() + passed;
+        },
+      }),
+    });
+    for (const key of ['a', 'b', 'c']) next.runs.set(key, {});
+    for (const key of ['a', 'b']) next.runs.delete(key);
+    const [cohort] = trackedPartsOf(next.runs)?.tracker.ages.cohorts ?? [];
+    expect(cohort).toMatchObject({ registered: 3, left: 2 });
   });
 });
 
