@@ -14,6 +14,15 @@ const jumpThresholdMs = 1_000;
 /** More remembered jumps than this and the oldest two become one: a bound, not a tuning knob. */
 const maxSegments = 64;
 
+/**
+ * Any clock of these days differs from the monotonic one by a multiple of it, as numbers of that size are. Of one that is
+ * near the epoch, as fake ones are, instants that are whole ms apart would not be in numbers, but a little more or less.
+ */
+const gridMs = 2 ** -12;
+
+/** Returns the first multiple of it that is not less. */
+const onGrid = (ms: number): number => Math.ceil(ms / gridMs) * gridMs;
+
 interface Segment {
   readonly from: number;
   /** It may have begun as early as this: the wall was last seen to follow the segment before. */
@@ -44,7 +53,7 @@ export class Timeline {
     this.#onJump = onJump;
     const monotonic = clock.monotonic();
     const always = Number.NEGATIVE_INFINITY;
-    this.#segments = [{ from: always, notBefore: always, offset: clock.now() - monotonic }];
+    this.#segments = [{ from: always, notBefore: always, offset: onGrid(clock.now() - monotonic) }];
     this.#comparedAt = monotonic;
     // So that its fields hold fractions from the start: an unused timeline has the shape of a used one then.
     this.notice();

@@ -20,6 +20,18 @@ describe('Timeline', () => {
     expect(line.instantAt(clock.now() + 500, line.now())).toBe(line.now() + 500);
   });
 
+  it('has stamps that are whole ms apart, also by a clock that is near the epoch', () => {
+    let passed = 0;
+    const began = 1_234.567_891;
+    const clock = { ...createManualClock(), now: () => 5 + passed, monotonic: () => began + passed };
+    const line = new Timeline(clock, () => {});
+    const first = line.stamp();
+    for (; passed < 5_000; passed += 1) {
+      expect(line.stamp() - first).toBe(passed);
+      expect(line.toEpoch(line.stamp())).toBe(clock.now());
+    }
+  });
+
   it('tells a jump of 1 s or more once, in either direction, and none of less', async () => {
     for (const byMs of [1_000, -1_000, 86_400_000, -86_400_000]) {
       const { clock, jumps, line } = timeline();
