@@ -157,8 +157,9 @@ export class EntryTimes {
   clear(): void {
     this.settle();
     this.#registrations.clear();
-    if (!this.#isWide) return;
+    // What comes next may come after months, and there is nothing to be far from.
     this.#base = Number.NaN;
+    if (!this.#isWide) return;
     this.#registeredAt = new Int32Array(this.#registeredAt.length);
     this.#lastActiveAt = new Int32Array(this.#lastActiveAt.length);
   }

@@ -329,6 +329,17 @@ describe('instants far apart', () => {
     expect(times.registeredAt(1)).toBe(50_000 * day + 3);
   });
 
+  it('take no more room for what was there before all had left', () => {
+    const { times, add, used } = withEntries(0);
+    used.clear();
+    times.clear();
+    add(0, 90 * day);
+    expect(times.registeredAt(0)).toBe(90 * day);
+    // Whatever is noted is kept in as many bits as instants are.
+    times.note(1, 2 ** 32 + 5);
+    expect(times.noteOf(1)).toBe(5);
+  });
+
   it('leave alone what is noted of slots without an entry', () => {
     const { times, add, used } = withEntries(0);
     used.delete(0);
