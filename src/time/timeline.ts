@@ -45,6 +45,8 @@ export class Timeline {
   readonly #untold: ClockJump[] = [];
   #lastDrift = 0;
   #comparedAt: number;
+  /** What the clocks differed by when that was last another whole ms. */
+  #followed: number;
   /** The offset to the ms that was read for this instant. */
   #offset = { at: Number.NaN, ms: 0 };
 
@@ -53,7 +55,8 @@ export class Timeline {
     this.#onJump = onJump;
     const monotonic = clock.monotonic();
     const always = Number.NEGATIVE_INFINITY;
-    this.#segments = [{ from: always, notBefore: always, offset: onGrid(clock.now() - monotonic) }];
+    this.#followed = onGrid(clock.now() - monotonic);
+    this.#segments = [{ from: always, notBefore: always, offset: this.#followed }];
     this.#comparedAt = monotonic;
     // So that its fields hold fractions from the start: an unused timeline has the shape of a used one then.
     this.notice();
@@ -91,7 +94,8 @@ export class Timeline {
     const sudden = drift - this.#lastDrift;
     this.#lastDrift = drift;
     if (Math.abs(drift) < jumpThresholdMs) return;
-    this.#segments.push({ from: monotonic, notBefore, offset: wall - monotonic });
+    this.#followed = wall - monotonic;
+    this.#segments.push({ from: monotonic, notBefore, offset: this.#followed });
     if (this.#segments.length > maxSegments) this.#segments.splice(1, 1);
     this.#lastDrift = 0;
     if (Math.abs(sudden) >= jumpThresholdMs) this.#untold.push({ byMs: Math.round(sudden), at: wall });
@@ -164,10 +168,11 @@ export class Timeline {
   }
 
   #offsetNow(): number {
-    const known = this.#current().offset;
     const exact = this.clock.now() - this.clock.monotonic();
-    // A wall clock of whole ms differs by up to one from reading to reading, and deadlines should not waver with it.
-    return Math.abs(exact - known) < 1 ? known : exact;
+    // A wall clock of whole ms differs by up to one from reading to reading, and deadlines should not waver with it, nor what
+    // is known of somebody's activity: not after a drift either.
+    if (Math.abs(exact - this.#followed) >= 1) this.#followed = exact;
+    return this.#followed;
   }
 
   #current(): Segment {

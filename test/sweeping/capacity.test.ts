@@ -539,3 +539,34 @@ describe('an eviction whose activeAt', () => {
     end();
   });
 });
+
+it('comes to an end though the clocks have drifted, and values say when they were active', async () => {
+  const manual = createManualClock({ startAt: 1_700_000_000_000.9 });
+  let passed = 0;
+  let driftMs = 0;
+  // The wall clock shows whole ms, and each look is a little later.
+  const clock = {
+    ...manual,
+    now: () => Math.floor(manual.now() + passed + driftMs),
+    monotonic: () => {
+      passed += 0.000_5;
+      return manual.monotonic() + passed;
+    },
+  };
+  const registry = createRegistry<{ sessions: Map<number, { at: number }> }>({
+    clock,
+    maps: { sessions: { maxEntries: 2, activeAt: ({ at }) => at } },
+  });
+  const { sessions } = registry.maps;
+  driftMs = 5;
+  for (let key = 0; key < 6; key += 1) {
+    const session = { at: 0 };
+    sessions.set(key, session);
+    passed += 3;
+    session.at = clock.now() + 1;
+  }
+  passed += 100;
+  await manual.advance(1);
+  expect([...sessions.keys()]).toEqual([4, 5]);
+  registry.stop();
+});
