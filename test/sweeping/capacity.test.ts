@@ -2,6 +2,7 @@ import { createRegistry, type PolicyOf, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { IndexedMap, StubbornMap } from '../maps/owner-maps.js';
+import { driftingClock } from '../time/drifting-clock.js';
 
 type Numbers = Map<string, number>;
 
@@ -541,31 +542,20 @@ describe('an eviction whose activeAt', () => {
 });
 
 it('comes to an end though the clocks have drifted, and values say when they were active', async () => {
-  const manual = createManualClock({ startAt: 1_700_000_000_000.9 });
-  let passed = 0;
-  let driftMs = 0;
-  // The wall clock shows whole ms, and each look is a little later.
-  const clock = {
-    ...manual,
-    now: () => Math.floor(manual.now() + passed + driftMs),
-    monotonic: () => {
-      passed += 0.000_5;
-      return manual.monotonic() + passed;
-    },
-  };
+  const { manual, clock, pass, drift } = driftingClock();
   const registry = createRegistry<{ sessions: Map<number, { at: number }> }>({
     clock,
     maps: { sessions: { maxEntries: 2, activeAt: ({ at }) => at } },
   });
   const { sessions } = registry.maps;
-  driftMs = 5;
+  drift(5);
   for (let key = 0; key < 6; key += 1) {
     const session = { at: 0 };
     sessions.set(key, session);
-    passed += 3;
+    pass(3);
     session.at = clock.now() + 1;
   }
-  passed += 100;
+  pass(100);
   await manual.advance(1);
   expect([...sessions.keys()]).toEqual([4, 5]);
   registry.stop();

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { createRegistry, type PolicyOf } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { driftingClock } from '../time/drifting-clock.js';
 
 interface Session {
   user?: unknown;
@@ -46,25 +47,14 @@ describe('maxPerOwner', () => {
 
   it.each([0, 5])(
     'goes by what values say, though each look is a little later and the clocks drift by %d ms',
-    async (drift) => {
-      let driftMs = 0;
-      const manual = createManualClock({ startAt: 1_700_000_000_000.9 });
-      let passed = 0;
-      // The wall clock shows whole ms.
-      const clock = {
-        ...manual,
-        now: () => Math.floor(manual.now() + passed + driftMs),
-        monotonic: () => {
-          passed += 0.000_5;
-          return manual.monotonic() + passed;
-        },
-      };
+    async (driftMs) => {
+      const { manual, clock, drift } = driftingClock();
       const registry = createRegistry<{ sessions: Map<number, { at: number }> }>({
         clock,
         maps: { sessions: { maxPerOwner: { owner: () => 'alice', max: 2 }, activeAt: ({ at }) => at } },
       });
       const { sessions } = registry.maps;
-      driftMs = drift;
+      drift(driftMs);
       await manual.advance(0.2);
       for (let key = 0; key < 6; key += 1) sessions.set(key, { at: clock.now() });
       await manual.advance(0.1);
