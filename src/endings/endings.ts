@@ -1,6 +1,7 @@
 import type { EndedEvent } from '../events/ended-event.js';
 import { endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
+import { setAt } from '../stamps/set-at.js';
 import { CLAIMED } from '../stamps/stamp-store.js';
 import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
@@ -292,9 +293,7 @@ export class Endings implements ClaimKeeper {
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {
     if (this.isClaimed(slot)) return undefined;
     const claim = this.#open(slot, key, value, reason, undefined);
-    // An array with a hole in it would be slow for good.
-    while (this.#underway.length < slot) this.#underway.push(undefined);
-    this.#underway[slot] = claim;
+    setAt(this.#underway, slot, claim, undefined);
     return claim;
   }
 

@@ -129,6 +129,6 @@ export class ActivityNotes {
 
   #longEnough(bySlot: Uint32Array<ArrayBuffer>, slot: number): Uint32Array<ArrayBuffer> {
     if (slot < bySlot.length) return bySlot;
-    return resized(bySlot, new Uint32Array(this.#tracker.stamps.capacity));
+    return resized(bySlot, this.#tracker.stamps.capacity);
   }
 }

@@ -7,6 +7,7 @@ import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import { describe } from '../events/shown.js';
 import { isThenable, swallowRejection } from '../events/unawaited.js';
+import { isMissing } from '../stamps/native-collection.js';
 import { RECORDED } from '../stamps/stamp-store.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { agesRecord } from './age-records.js';
@@ -128,8 +129,7 @@ export class RecordEncoder {
     const key = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;
     const owned = tracker.native.get(key);
-    // Deleted past the wrapper, which nobody has noticed yet.
-    if (owned === undefined && !tracker.native.has(key)) return undefined;
+    if (isMissing(tracker.native, key, owned)) return undefined;
     const value = this.#value(tracker, owned, key);
     if (value === undefined || !stamps.holds(slot, generation)) return undefined;
     const sums = this.#sumsOf(tracker);

@@ -11,7 +11,7 @@ export class ActivityTurns {
   next(slot: number): void {
     this.#last += 1;
     if (slot >= this.#latest.length) {
-      this.#latest = resized(this.#latest, new Uint32Array(capacityFor(slot, this.#latest.length)));
+      this.#latest = resized(this.#latest, capacityFor(slot, this.#latest.length));
     }
     this.#latest[slot] = this.#last;
   }
@@ -23,7 +23,7 @@ export class ActivityTurns {
 
   /** There is room for so many slots now; no entry has a higher one. */
   shrink(capacity: number): void {
-    if (this.#latest.length > capacity) this.#latest = this.#latest.slice(0, capacity);
+    if (this.#latest.length > capacity) this.#latest = resized(this.#latest, capacity);
   }
 
   /** Gives all memory back: all entries have left. */

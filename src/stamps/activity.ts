@@ -82,7 +82,7 @@ export class Activity {
   /** There is room for so many slots now; no entry has a higher one. */
   shrink(capacity: number): void {
     if (this.#ofCompanions !== undefined && this.#ofCompanions.length > capacity) {
-      this.#ofCompanions = resized(this.#ofCompanions, new Float64Array(capacity));
+      this.#ofCompanions = resized(this.#ofCompanions, capacity);
     }
     this.#order?.shrink(capacity);
     this.#turns?.shrink(capacity);
@@ -97,9 +97,9 @@ export class Activity {
 
   #setOfCompanions(slot: number, at: number): void {
     let times = this.#ofCompanions;
-    if (times === undefined || times.length < this.#stamps.capacity) {
-      const grown = new Float64Array(this.#stamps.capacity).fill(Number.NEGATIVE_INFINITY);
-      times = times === undefined ? grown : resized(times, grown);
+    const { capacity } = this.#stamps;
+    if (times === undefined || times.length < capacity) {
+      times = resized(times ?? new Float64Array(0), capacity, Number.NEGATIVE_INFINITY);
       this.#ofCompanions = times;
     }
     times[slot] = at;

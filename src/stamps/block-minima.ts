@@ -1,3 +1,5 @@
+import { resized } from './typed-arrays.js';
+
 const blockBits = 10;
 const blockSize = 1 << blockBits;
 
@@ -54,11 +56,7 @@ export class BlockMinima {
   }
 
   #grow(block: number): void {
-    const grown = new Float64Array(Math.max(block + 1, 2 * this.#least.length)).fill(
-      Number.POSITIVE_INFINITY,
-    );
-    grown.set(this.#least);
-    this.#least = grown;
+    this.#least = resized(this.#least, Math.max(block + 1, 2 * this.#least.length), Number.POSITIVE_INFINITY);
   }
 }
 

@@ -1,5 +1,7 @@
+/** That of an empty Map. */
+const leastCapacity = 4;
 /** Tables with room for fewer keys are rebuilt in less than a millisecond. */
-const leastCapacity = 1 << 16;
+const shortCapacity = 1 << 16;
 /** To rebuild one with room for so many keys takes more than that. */
 const longCapacity = 1 << 17;
 /** V8 has no larger ones: there the Map of the owner is to be full first. */
@@ -18,11 +20,13 @@ const earlierBy = 128;
  */
 export class EarlyGrowth {
   readonly #map: Map<unknown, unknown>;
-  #capacity = 4;
-  #room = 4;
+  #capacity = leastCapacity;
+  #room: number;
 
+  /** @param map one with a table of the least size, which has had no more keys than it has */
   constructor(map: Map<unknown, unknown>) {
     this.#map = map;
+    this.#room = leastCapacity - map.size;
   }
 
   /** How many keys the table has room for. */
@@ -53,7 +57,7 @@ export class EarlyGrowth {
   /** A key was deleted. */
   deleted(): void {
     if (this.#map.size >= this.#capacity >> 2) return;
-    this.#capacity = Math.max(4, this.#capacity >> 1);
+    this.#capacity = Math.max(leastCapacity, this.#capacity >> 1);
     this.#room = this.#capacity - this.#map.size;
   }
 
@@ -62,7 +66,7 @@ export class EarlyGrowth {
     const deleted = this.#capacity - before;
     if (deleted < this.#capacity >> 1) this.#capacity *= 2;
     this.#room = this.#capacity - before;
-    if (this.#capacity < leastCapacity || this.#capacity >= mostCapacity) return;
+    if (this.#capacity < shortCapacity || this.#capacity >= mostCapacity) return;
     const count = this.#capacity / earlierBy;
     for (let index = 0; index < count; index += 1) {
       // Another one each time: what is deleted stays in the chain of its hash until then.

@@ -17,6 +17,9 @@ const mostSpanMs = 2 ** 32 - 2 * 86_400_000;
 const realQueueMicrotask = queueMicrotask;
 const RealDate = Date;
 
+/** What entries are stamped by. */
+export type StampingTimeline = Pick<Timeline, 'clock' | 'stampOf'>;
+
 /**
  * When the entry of each slot was registered and was last active, monotonic ms.
  *
@@ -36,7 +39,7 @@ export class EntryTimes {
   // The beginning of a ms. Until the first instant there is none.
   #base = Number.NaN;
   readonly #registrations = new BlockMinima();
-  readonly #timeline: Pick<Timeline, 'clock' | 'epochStart'>;
+  readonly #timeline: StampingTimeline;
   readonly #isUsed: (slot: number) => boolean;
   readonly #ages: AgeTable | undefined;
   // Made at the first burst: most maps never see one. Of a registration it has the complement of the slot.
@@ -51,7 +54,7 @@ export class EntryTimes {
    * @param ages who counts registrations
    */
   constructor(
-    timeline: Pick<Timeline, 'clock' | 'epochStart'>,
+    timeline: StampingTimeline,
     capacity: number,
     isUsed: (slot: number) => boolean,
     ages?: AgeTable,
@@ -167,9 +170,8 @@ export class EntryTimes {
   /** Makes room, or gives it back: no entry has a higher slot. */
   resize(capacity: number): void {
     this.settle();
-    const Column = this.#isWide ? Float64Array : Int32Array;
-    this.#registeredAt = resized(this.#registeredAt, new Column(capacity));
-    this.#lastActiveAt = resized(this.#lastActiveAt, new Column(capacity));
+    this.#registeredAt = resized(this.#registeredAt, capacity);
+    this.#lastActiveAt = resized(this.#lastActiveAt, capacity);
   }
 
   #registeredWhereUsed = (slot: number): number =>
@@ -193,8 +195,7 @@ export class EntryTimes {
 
   /** Has the base in the middle of all instants, or wider columns if 32 bits are too few for them. */
   #makeRoom(at: number): number {
-    const { epochStart } = this.#timeline;
-    if (Number.isNaN(this.#base)) this.#base = epochStart + Math.floor(at - epochStart);
+    if (Number.isNaN(this.#base)) this.#base = this.#timeline.stampOf(at);
     else if (!this.#isWide) this.#moveBase(at);
     return Math.floor(at - this.#base);
   }
@@ -204,7 +205,8 @@ export class EntryTimes {
     const lastActiveAt = this.#lastActiveAt;
     let earliest = at;
     let latest = at;
-    // A slot that waits for its first stamp has what it was left with: an instant near the base, and an earlier activity.
+    // A slot that waits for its first stamp counts with what it was left with, and is stamped over: at most the base moves less far,
+    // or the columns are wider than they have to be.
     for (let slot = 0; slot < registeredAt.length; slot += 1) {
       if (!this.#isUsed(slot)) continue;
       earliest = Math.min(earliest, this.#base + (registeredAt[slot] as number));

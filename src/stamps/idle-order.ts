@@ -148,13 +148,13 @@ export class IdleOrder {
 
   #growHeap(): void {
     const capacity = 2 * this.#slots.length;
-    this.#activeAt = resized(this.#activeAt, new Float64Array(capacity));
-    this.#turn = resized(this.#turn, new Uint32Array(capacity));
-    this.#slots = resized(this.#slots, new Int32Array(capacity));
+    this.#activeAt = resized(this.#activeAt, capacity);
+    this.#turn = resized(this.#turn, capacity);
+    this.#slots = resized(this.#slots, capacity);
   }
 
   #growSlots(slot: number): void {
     const capacity = capacityFor(slot, this.#places.length);
-    this.#places = resized(this.#places, new Int32Array(capacity).fill(none));
+    this.#places = resized(this.#places, capacity, none);
   }
 }

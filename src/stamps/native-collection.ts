@@ -34,6 +34,13 @@ export interface NativeCollection<K, V> {
   empty(): void;
 }
 
+/** Returns whether an entry, whose value was read, is not there: deleted past the wrapper, which nobody has noticed yet. */
+export const isMissing = (
+  native: NativeCollection<unknown, unknown>,
+  key: unknown,
+  value: unknown,
+): boolean => value === undefined && !native.has(key);
+
 /** A Map, or an object of a class that extends it. */
 export class NativeMap<K, V> implements NativeCollection<K, V> {
   readonly kind = 'map';

@@ -1,7 +1,6 @@
-import type { Timeline } from '../time/timeline.js';
 import type { AgeTable } from './age-table.js';
 import { EarlyGrowth } from './early-growth.js';
-import { EntryTimes } from './entry-times.js';
+import { EntryTimes, type StampingTimeline } from './entry-times.js';
 import { SlotKeys } from './slot-keys.js';
 import { take } from './take.js';
 import { capacityFor, resized } from './typed-arrays.js';
@@ -26,10 +25,10 @@ export const RECORDED = 128;
 const initialCapacity = 16;
 const noSlot = -1;
 /**
- * A key of nobody's in front of all others. V8 shrinks the table of a Map in the call that leaves it a quarter full, which takes
- * as long as it takes to grow: so the table here does that one call later than that of the owner's Map.
+ * Returns the slots of no keys, behind a key of nobody's. V8 shrinks the table of a Map in the call that leaves it a quarter full,
+ * which takes as long as it takes to grow: with one key more it does that here one call later than in the owner's Map.
  */
-const nobody: unknown = Symbol('nobody');
+const noSlots = <K>(): Map<K, number> => new Map([[Symbol('nobody') as K, noSlot]]);
 /** A store that has had more entries than this gives memory back when most have left. */
 const burstSize = 1_024;
 const mostIn32Bits = 2 ** 32 - 1;
@@ -43,7 +42,7 @@ const sparseness = 8;
  * All instants are monotonic ms.
  */
 export class StampStore<K> {
-  #slots = new Map<K, number>();
+  #slots = noSlots<K>();
   // The owner's Map has the same keys.
   #growth = new EarlyGrowth(this.#slots);
   readonly #keys = new SlotKeys<K>();
@@ -69,9 +68,8 @@ export class StampStore<K> {
    * @param timeline what stamps entries
    * @param ages who counts registrations
    */
-  constructor(timeline: Pick<Timeline, 'clock' | 'epochStart'>, ages?: AgeTable) {
+  constructor(timeline: StampingTimeline, ages?: AgeTable) {
     this.times = new EntryTimes(timeline, initialCapacity, (slot) => this.isUsed(slot), ages);
-    this.#begin();
   }
 
   /** How many entries are stamped. */
@@ -171,11 +169,6 @@ export class StampStore<K> {
     const slot = this.#occupy(key);
     this.times.register(slot);
     return slot;
-  }
-
-  #begin(): void {
-    this.#slots.set(nobody as K, noSlot);
-    this.#growth.added();
   }
 
   #occupy(key: K): number {
@@ -288,9 +281,8 @@ export class StampStore<K> {
   clear(): void {
     // Whoever walks along them is at the end.
     this.#slots.clear();
-    this.#slots = new Map();
+    this.#slots = noSlots();
     this.#growth = new EarlyGrowth(this.#slots);
-    this.#begin();
     this.#reset();
     this.generation.fill(0);
     this.flags.fill(0);
@@ -310,9 +302,8 @@ export class StampStore<K> {
 
   #resize(capacity: number): void {
     this.times.resize(capacity);
-    const Generations = this.generation instanceof Uint32Array ? Uint32Array : Float64Array;
-    this.generation = resized(this.generation, new Generations(capacity));
-    this.flags = resized(this.flags, new Uint8Array(capacity));
+    this.generation = resized(this.generation, capacity);
+    this.flags = resized(this.flags, capacity);
     this.#capacity = capacity;
   }
 }

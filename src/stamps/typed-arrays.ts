@@ -11,8 +11,14 @@ export function capacityFor(slot: number, capacity: number): number {
   return enough;
 }
 
-/** Copies what fits of `from` into `to`, and returns that. */
-export function resized<A extends Float64Array | Int32Array | Uint32Array | Uint8Array>(from: A, to: A): A {
-  to.set(from.length > to.length ? (from.subarray(0, to.length) as A) : from);
+/** Returns an array of the same kind with this many elements: those of `from` that fit, and `filler` for what is new. */
+export function resized<A extends Float64Array | Int32Array | Uint32Array | Uint8Array>(
+  from: A,
+  capacity: number,
+  filler = 0,
+): A {
+  const to = new (from.constructor as new (length: number) => A)(capacity);
+  to.set(from.length > capacity ? from.subarray(0, capacity) : from);
+  if (filler !== 0) to.fill(filler, from.length);
   return to;
 }

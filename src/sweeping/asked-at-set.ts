@@ -1,6 +1,7 @@
 import { isThenable } from '../events/unawaited.js';
 import { ask, FAILED } from '../policy/ask.js';
 import type { StampedMap } from '../stamps/entry-stamps.js';
+import { isMissing } from '../stamps/native-collection.js';
 
 /** A map whose owner is asked about entries that are set. */
 export interface AskedMap extends StampedMap {
@@ -51,8 +52,7 @@ export class AskedAtSet {
     const generation = stamps.generation[slot] as number;
     if (this.#asked.has(generation)) return FAILED;
     const value = native.get(key);
-    // Deleted past the wrapper, which nobody has noticed yet.
-    if (value === undefined && !native.has(key)) return FAILED;
+    if (isMissing(native, key, value)) return FAILED;
     this.#asked.add(generation);
     const objection = (answer: unknown): string | undefined =>
       isThenable(answer) ? `${this.#expected}; got a promise` : undefined;

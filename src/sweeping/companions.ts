@@ -1,4 +1,5 @@
 import type { StampedMap } from '../stamps/entry-stamps.js';
+import { setAt } from '../stamps/set-at.js';
 import type { LeaderKeys } from './leader-keys.js';
 import { noLeader } from './leader-keys.js';
 
@@ -55,9 +56,7 @@ export class Companions<M extends StampedMap> {
     if (known !== undefined && leaderKey !== undefined && stamps.keyOf(known) === leaderKey) return known;
     const found = stamps.slotOf(leaderKey);
     if (found === undefined) return undefined;
-    // An array with a hole in it would be slow for good.
-    while (this.#leaderSlots.length < slot) this.#leaderSlots.push(noSlot);
-    this.#leaderSlots[slot] = found;
+    setAt(this.#leaderSlots, slot, found, noSlot);
     return found;
   }
 

@@ -4,6 +4,7 @@ import { Judge, type LifetimeState } from '../policy/judge.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { Activity } from '../stamps/activity.js';
 import type { StampedMap } from '../stamps/entry-stamps.js';
+import { isMissing } from '../stamps/native-collection.js';
 import { COMPLAINED, GUARDED, LEAVING, OVERDUE } from '../stamps/stamp-store.js';
 import type { TickGrid } from '../time/tick-grid.js';
 import type { Timeline } from '../time/timeline.js';
@@ -215,8 +216,8 @@ export class DueQueue {
     const flags = stamps.flags[slot] as number;
     const generation = stamps.generation[slot] as number;
     this.keeper = undefined;
-    // Deleted past the wrapper, which nobody has noticed yet: whoever removes it will.
-    if (value === undefined && this.judge.needsValue && !this.#map.native.has(key)) return 'due';
+    // Whoever removes it will notice.
+    if (this.judge.needsValue && isMissing(this.#map.native, key, value)) return 'due';
     if ((flags & LEAVING) !== 0) {
       if (!companions.hasLeader(slot)) return 'due';
       if (!isReading) stamps.setFlag(slot, LEAVING, false);
@@ -246,8 +247,7 @@ export class DueQueue {
     if (policy.activeAt === undefined) return stamped;
     const key = stamps.keyOf(slot);
     const value = native.get(key);
-    // Deleted past the wrapper, which nobody has noticed yet.
-    if (value === undefined && !native.has(key)) return stamped;
+    if (isMissing(native, key, value)) return stamped;
     this.#judging += 1;
     try {
       const answer = this.judge.activity(slot, key, value, stamped, now);
@@ -328,8 +328,7 @@ export class DueQueue {
   }
 
   #isHeldByOwn(slot: number, key: unknown, value: unknown, isReading: boolean): boolean {
-    // Deleted past the wrapper, which nobody has noticed yet.
-    if (value === undefined && !this.#map.native.has(key)) return false;
+    if (isMissing(this.#map.native, key, value)) return false;
     const wasReading = this.#answers.isReading;
     this.#answers.isReading = isReading;
     try {

@@ -1,4 +1,5 @@
 import { FAILED } from '../policy/ask.js';
+import { setAt } from '../stamps/set-at.js';
 import { AskedAtSet, type AskedMap } from './asked-at-set.js';
 
 /** Stands for the key of the leader of an entry that names none. No map has it. */
@@ -68,9 +69,7 @@ export class LeaderKeys {
     if (Object.is(this.of(slot), leaderKey)) return;
     this.forget(slot);
     if (leaderKey === noLeader) return;
-    // An array with a hole in it would be slow for good.
-    while (this.#bySlot.length < slot) this.#bySlot.push(undefined);
-    this.#bySlot[slot] = leaderKey;
+    setAt(this.#bySlot, slot, leaderKey, undefined);
     const slots = this.#byKey.get(leaderKey);
     if (slots === undefined) this.#byKey.set(leaderKey, slot);
     else if (typeof slots === 'object') slots.add(slot);

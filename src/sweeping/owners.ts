@@ -1,6 +1,7 @@
 import { FAILED } from '../policy/ask.js';
 import type { MaxPerOwner } from '../policy/policy.js';
 import { IdleOrder } from '../stamps/idle-order.js';
+import { setAt } from '../stamps/set-at.js';
 import { AskedAtSet, type AskedMap } from './asked-at-set.js';
 
 /** A map whose entries have owners. */
@@ -173,9 +174,7 @@ export class Owners {
       owned = { owner: owner === 0 ? 0 : owner, slots: new Set(), ended: new Set(), ranking: undefined };
       this.#byOwner.set(owner, owned);
     }
-    // An array with a hole in it would be slow for good.
-    while (this.#bySlot.length < slot) this.#bySlot.push(undefined);
-    this.#bySlot[slot] = owned;
+    setAt(this.#bySlot, slot, owned, undefined);
     owned.slots.add(slot);
     if (this.#map.claims?.isClaimed(slot)) owned.ended.add(slot);
     const { ranking } = owned;

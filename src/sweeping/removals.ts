@@ -16,6 +16,7 @@ import type { RemovedEvent } from '../events/event-bus.js';
 import type { LeavingReason, LibraryReason } from '../events/reasons.js';
 import { shownKey } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
+import { isMissing } from '../stamps/native-collection.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
 import type { LeaderKeys } from './leader-keys.js';
@@ -278,7 +279,7 @@ function removeThroughOwner(
   const key = stamps.keyOf(slot);
   const generation = stamps.generation[slot] as number;
   const value = native.get(key);
-  if (value === undefined && !native.has(key)) {
+  if (isMissing(native, key, value)) {
     leftPastWrapper(tracker, slot, key);
     return 'missed';
   }

@@ -52,7 +52,7 @@ export class RuleChoices {
 
   /** There is room for so many slots now; no entry has a higher one. */
   shrink(capacity: number): void {
-    if (this.#choices.length > capacity) this.#choices = resized(this.#choices, new Int32Array(capacity));
+    if (this.#choices.length > capacity) this.#choices = resized(this.#choices, capacity);
   }
 
   /** All entries have left: gives the memory back. */
@@ -79,6 +79,6 @@ export class RuleChoices {
   }
 
   #grow(slot: number): void {
-    this.#choices = resized(this.#choices, new Int32Array(capacityFor(slot, this.#choices.length)));
+    this.#choices = resized(this.#choices, capacityFor(slot, this.#choices.length));
   }
 }

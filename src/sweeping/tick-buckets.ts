@@ -63,8 +63,8 @@ export class TickBuckets {
   /** There is room for so many slots now; no entry has a higher one. */
   shrink(capacity: number): void {
     if (this.#previous.length <= capacity) return;
-    this.#next = resized(this.#next, new Int32Array(capacity));
-    this.#previous = resized(this.#previous, new Int32Array(capacity));
+    this.#next = resized(this.#next, capacity);
+    this.#previous = resized(this.#previous, capacity);
   }
 
   /** How many slots there is room for. */
@@ -184,7 +184,7 @@ export class TickBuckets {
 
   #grow(slot: number): void {
     const capacity = capacityFor(slot, this.#previous.length);
-    this.#next = resized(this.#next, new Int32Array(capacity));
-    this.#previous = resized(this.#previous, new Int32Array(capacity).fill(unfiled));
+    this.#next = resized(this.#next, capacity);
+    this.#previous = resized(this.#previous, capacity, unfiled);
   }
 }

@@ -208,7 +208,7 @@ class WeightLevel implements Level {
   #isThere(generation: number, key: unknown): boolean {
     const { native, stamps } = this.#tracker;
     const slot = stamps.slotOf(key);
-    return slot !== undefined && stamps.generation[slot] === generation && native.has(key);
+    return slot !== undefined && stamps.holds(slot, generation) && native.has(key);
   }
 
   #weigh(key: unknown): number | undefined {

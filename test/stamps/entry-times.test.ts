@@ -6,6 +6,7 @@ import { AgeTable } from '../../src/stamps/age-table.js';
 import { EntryTimes } from '../../src/stamps/entry-times.js';
 import { createManualClock } from '../../src/testing.js';
 import { type Clock, systemClock } from '../../src/time/clock.js';
+import { Timeline } from '../../src/time/timeline.js';
 
 const calls = 1_000;
 
@@ -33,7 +34,7 @@ function busyWait(ms: number): void {
 }
 
 function withRealTime(ages?: AgeTable, isUsed = (_: number): boolean => true): EntryTimes {
-  const times = new EntryTimes({ clock: systemClock, epochStart: 0 }, calls, isUsed, ages);
+  const times = new EntryTimes({ clock: systemClock, stampOf: Math.floor }, calls, isUsed, ages);
   // Compiled, or the first calls are too slow to be a burst.
   for (let round = 0; round < 20; round += 1) for (const call of bothCalls) burst(times, call);
   return times;
@@ -134,7 +135,7 @@ describe.each(bothCalls)('the stamps of %s', (call) => {
     let at = 0;
     // So fast that real calls would be a burst.
     const clock: Clock = { ...manual, monotonic: () => ++at / 1_000 };
-    const times = new EntryTimes({ clock, epochStart: 0 }, calls, () => true);
+    const times = new EntryTimes({ clock, stampOf: Math.floor }, calls, () => true);
     burst(times, call);
     expect(at).toBe(calls);
     expect(new Set(stampsOf(times, call))).toEqual(new Set([0, 1]));
@@ -275,7 +276,9 @@ describe('instants far apart', () => {
 
   function withEntries(at: number) {
     const used = new Set<number>();
-    const times = new EntryTimes({ clock: createManualClock(), epochStart: 0 }, 16, (slot) => used.has(slot));
+    const times = new EntryTimes({ clock: createManualClock(), stampOf: Math.floor }, 16, (slot) =>
+      used.has(slot),
+    );
     const add = (slot: number, registeredAt: number): void => {
       used.add(slot);
       times.registerAt(slot, registeredAt);
@@ -353,11 +356,12 @@ describe('instants far apart', () => {
 });
 
 it('stamps with the beginning of the ms that the wall clock showed', () => {
-  const epochStart = -1_234.25;
-  const times = new EntryTimes({ clock: createManualClock(), epochStart }, 16, () => true);
+  const clock = { ...createManualClock(), now: () => 1_234.25, monotonic: () => 0 };
+  const timeline = new Timeline(clock, () => {});
+  const times = new EntryTimes(timeline, 16, () => true);
   const stamps = [10, 10.5, 10.75, 11.7].map((at, slot) => {
     times.registerAt(slot, at);
-    return times.registeredAt(slot) - epochStart;
+    return times.registeredAt(slot) - timeline.epochStart;
   });
   expect(stamps).toEqual([1_244, 1_244, 1_245, 1_245]);
 });

@@ -1,17 +1,14 @@
-import { getHeapSpaceStatistics } from 'node:v8';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { StampStore } from '../../src/stamps/stamp-store.js';
 import { systemClock } from '../../src/time/clock.js';
+import { makesTable } from './large-tables.js';
 
-/** Bytes of what is too large for a page, as the tables of large Maps are. */
-const largeBytes = (): number =>
-  getHeapSpaceStatistics().find(({ space_name }) => space_name === 'large_object_space')?.space_used_size ??
-  0;
+const byWholeMs = { clock: systemClock, stampOf: Math.floor };
 
 describe('StampStore', () => {
   it('stamps a key with its instant, a slot and a generation', () => {
-    const store = new StampStore<string>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<string>(byWholeMs);
     const slot = store.register('a', 5);
     expect(store.slotOf('a')).toBe(slot);
     expect(store.keyOf(slot)).toBe('a');
@@ -22,7 +19,7 @@ describe('StampStore', () => {
   });
 
   it('yields what is there, and neither what has left meanwhile nor what has come, without going through all of it first', () => {
-    const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<number>(byWholeMs);
     for (let key = 0; key < 100_000; key += 1) store.register(key, 0);
     let copyMs = Number.POSITIVE_INFINITY;
     let firstMs = Number.POSITIVE_INFINITY;
@@ -46,7 +43,7 @@ describe('StampStore', () => {
   });
 
   it('forgets all of a slot: its key, its flags, its generation', () => {
-    const store = new StampStore<object>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<object>(byWholeMs);
     const key = {};
     const slot = store.register(key, 1);
     store.setFlag(slot, 4, true);
@@ -61,7 +58,7 @@ describe('StampStore', () => {
   });
 
   it('keeps 0 for -0, and NaN as one key', () => {
-    const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<number>(byWholeMs);
     const slot = store.register(-0, 1);
     expect(Object.is(store.keyOf(slot), 0)).toBe(true);
     expect(store.slotOf(0)).toBe(slot);
@@ -70,7 +67,7 @@ describe('StampStore', () => {
   });
 
   it('says whether a flag was changed', () => {
-    const store = new StampStore<string>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<string>(byWholeMs);
     const slot = store.register('a', 1);
     expect(store.setFlag(slot, 2, true)).toBe(true);
     expect(store.setFlag(slot, 2, true)).toBe(false);
@@ -81,7 +78,7 @@ describe('StampStore', () => {
 
   it('forgets all at once, and never gives a generation again', () => {
     for (const count of [5, 5_000]) {
-      const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+      const store = new StampStore<number>(byWholeMs);
       for (let n = 0; n < count; n += 1) store.setFlag(store.register(n, n), 4, true);
       store.clear();
       expect([store.size, store.slotOf(1), store.keyOf(1), store.oldestRegisteredAt()]).toEqual([
@@ -98,7 +95,7 @@ describe('StampStore', () => {
   });
 
   it('gives the memory of a burst of 100,000 back when it is empty', () => {
-    const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<number>(byWholeMs);
     for (let n = 0; n < 100_000; n += 1) store.register(n, n);
     expect(store.capacity).toBeGreaterThanOrEqual(100_000);
     for (let n = 0; n < 100_000; n += 1) store.unregister(store.slotOf(n) as number);
@@ -109,7 +106,7 @@ describe('StampStore', () => {
   });
 
   it('never gives a generation twice, also after it was raised', () => {
-    const store = new StampStore<string>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<string>(byWholeMs);
     store.register('a', 1);
     store.raiseGeneration(500);
     store.raiseGeneration(3);
@@ -130,7 +127,7 @@ describe('StampStore', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+        const store = new StampStore<number>(byWholeMs);
         const model = new Map<number, { at: number; generation: number; flags: number }>();
         let generation = 0;
         let now = 0;
@@ -173,7 +170,7 @@ describe('StampStore', () => {
 });
 
 it('keeps apart what is registered and what leaves in the same burst', () => {
-  const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+  const store = new StampStore<number>(byWholeMs);
   const began = new Map<number, number>();
   for (let key = 0; key < 100_000; key += 1) {
     began.set(key, performance.now());
@@ -199,7 +196,7 @@ it('keeps apart what is registered and what leaves in the same burst', () => {
 
 describe('StampStore.shrink', () => {
   it('gives back the slots above the last one in use when most of a burst have left, and no others', () => {
-    const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<number>(byWholeMs);
     for (let key = 0; key < 10_000; key += 1) store.register(key, key);
     expect(store.shrink()).toBe(undefined);
     for (let key = 10; key < 10_000; key += 1) store.unregister(store.slotOf(key) as number);
@@ -215,7 +212,7 @@ describe('StampStore.shrink', () => {
   });
 
   it('uses the lowest free slots first after a burst, so that a late one that stays does not keep it for ever', () => {
-    const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+    const store = new StampStore<number>(byWholeMs);
     for (let key = 0; key < 10_000; key += 1) store.register(key, key);
     for (let key = 0; key < 9_999; key += 1) store.unregister(store.slotOf(key) as number);
     expect(store.shrink()).toBe(undefined);
@@ -227,7 +224,7 @@ describe('StampStore.shrink', () => {
 });
 
 it('makes room in its arrays in other calls than those in which a Map of its keys or its own one grows', () => {
-  const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+  const store = new StampStore<number>(byWholeMs);
   const grown: number[] = [];
   for (let count = 1; count <= 140_000; count += 1) {
     const before = store.capacity;
@@ -244,7 +241,7 @@ it('makes room in its arrays in other calls than those in which a Map of its key
 });
 
 it('gives out generations without end', () => {
-  const store = new StampStore<string>({ clock: systemClock, epochStart: 0 });
+  const store = new StampStore<string>(byWholeMs);
   const first = store.register('first', 0);
   store.raiseGeneration(2 ** 32 - 3);
   const slots = ['a', 'b', 'c'].map((key) => store.register(key, 0));
@@ -260,7 +257,7 @@ it('gives out generations without end', () => {
 });
 
 it('leaves an eighth of its room unused at most, once there is much', () => {
-  const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+  const store = new StampStore<number>(byWholeMs);
   for (let count = 1; count <= 100_000; count += 1) {
     store.register(count, count);
     if (count > 8_192) expect(store.capacity).toBeLessThanOrEqual(count * 1.125);
@@ -268,14 +265,7 @@ it('leaves an eighth of its room unused at most, once there is much', () => {
 });
 
 it('has its table shrink in another call than that of a Map with its keys, and foretells both', () => {
-  // One that is made takes 8 bytes for the key, the value and the place in the chain of each.
-  const makesTable = (call: () => void): boolean => {
-    globalThis.gc?.();
-    const before = largeBytes();
-    call();
-    return largeBytes() - before > 32_768 * 20;
-  };
-  const store = new StampStore<number>({ clock: systemClock, epochStart: 0 });
+  const store = new StampStore<number>(byWholeMs);
   const map = new Map<number, number>();
   for (let key = 0; key < 140_000; key += 1) {
     map.set(key, key);
@@ -291,9 +281,9 @@ it('has its table shrink in another call than that of a Map with its keys, and f
       expect(isForetold).toBe(false);
       continue;
     }
-    if (makesTable(() => map.delete(key))) made.push({ of: 'map', left, isForetold });
+    if (makesTable(32_768, () => map.delete(key))) made.push({ of: 'map', left, isForetold });
     const slot = store.slotOf(key) as number;
-    if (makesTable(() => store.unregister(slot))) made.push({ of: 'store', left, isForetold });
+    if (makesTable(32_768, () => store.unregister(slot))) made.push({ of: 'store', left, isForetold });
   }
   expect(made).toEqual([
     { of: 'map', left: 65_535, isForetold: true },
@@ -302,7 +292,7 @@ it('has its table shrink in another call than that of a Map with its keys, and f
 });
 
 it('shows nobody a key that is nobody’s, whatever is registered, cleared and walked along meanwhile', () => {
-  const store = new StampStore<string>({ clock: systemClock, epochStart: 0 });
+  const store = new StampStore<string>(byWholeMs);
   const shown = (): unknown[] => [store.size, [...store.keys()], [...store.entries()].map(([key]) => key)];
   expect([...shown(), store.oldestKeys(3), store.oldestRegisteredAt()]).toEqual([0, [], [], [], undefined]);
   const slot = store.register('a', 1);
