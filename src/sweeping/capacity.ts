@@ -1,3 +1,4 @@
+import type { IdleOrder } from '../stamps/idle-order.js';
 import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { AskedWalk } from './asked-walk.js';
@@ -249,21 +250,43 @@ function* firstEndedFirst({ claims, stamps }: Tracker): Generator<Candidate> {
  * @param passedOver gets all that came up, to be put back in the end: each comes up once
  */
 function* longestIdleFirst(tracker: Tracker, passedOver: number[]): Generator<Candidate | undefined> {
-  const { order, stamps, activity, due, shared } = tracker;
+  const { order, stamps } = tracker;
   if (order === undefined) return;
   const last = stamps.lastGeneration;
+  const isUpToDate = bringingUpToDate(tracker, order);
   for (let slot = order.oldest; slot >= 0; slot = order.oldest) {
     const generation = stamps.generation[slot] as number;
-    const activeAt = generation === 0 ? 0 : due.activeAt(slot, shared.timeline.now());
     // A slot that is free has been left behind by an entry that has gone.
-    if (!stamps.holds(slot, generation) || generation === 0) order.remove(slot);
-    else if (order.isUpToDate(slot, activeAt, activity.turnOf(slot))) {
+    if (generation === 0) order.remove(slot);
+    else if (isUpToDate(slot, generation)) {
       order.remove(slot);
       passedOver.push(slot);
       if (generation <= last) yield [slot, generation];
     }
     yield undefined;
   }
+}
+
+/**
+ * Returns the question whether the place of a slot in the order is that of its activity, which puts it there. Where the value
+ * says when it was active it is asked once in a pass, unless the entry was set or touched since: one whose answer is the
+ * present, or fails, is another one each time, and would come up for ever.
+ */
+function bringingUpToDate(
+  { stamps, activity, due, policy, shared }: Tracker,
+  order: IdleOrder,
+): (slot: number, generation: number) => boolean {
+  const moved = new Map<number, number>();
+  return (slot, generation) => {
+    if (moved.get(slot) === activity.turnOf(slot)) return true;
+    const activeAt = due.activeAt(slot, shared.timeline.now());
+    // Whoever was asked may have removed it, and the slot be another's.
+    if (!stamps.holds(slot, generation)) return false;
+    const turn = activity.turnOf(slot);
+    if (order.isUpToDate(slot, activeAt, turn)) return true;
+    if (policy.activeAt !== undefined) moved.set(slot, turn);
+    return false;
+  };
 }
 
 /** Has entries that came up and are still there come up again. */

@@ -55,7 +55,7 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
       if (next === undefined) break;
       const { slot } = next;
       // Whoever was active since is less idle than all that were not.
-      if (isHis(next) && !wasActiveSince(tracker, next) && isHis(next)) {
+      if (isHis(next) && !wasActiveSince(tracker, next, isFresh) && isHis(next)) {
         counted(slot, () => eviction.takeUnlessKept(slot, 'maxPerOwner'));
       }
       yield;
@@ -70,9 +70,9 @@ function* rank(tracker: Tracker, owned: Owned): Generator<void> {
   const ranking = new Ranking(due.passes, shared.timeline.stamp());
   let left = owned.slots.size;
   for (const slot of owned.slots) {
-    // What becomes his meanwhile is less idle.
+    // What becomes his meanwhile is less idle; and the map may be released by now.
     left -= 1;
-    if (left < 0) break;
+    if (left < 0 || owners?.of(slot) !== owned) break;
     const generation = stamps.generation[slot] as number;
     const now = shared.timeline.now();
     const isHis = () => stamps.holds(slot, generation) && owners?.of(slot) === owned;
@@ -89,9 +89,19 @@ function* rank(tracker: Tracker, owned: Owned): Generator<void> {
   owned.ranking = ranking;
 }
 
-/** Returns whether an entry was active after this was. */
-const wasActiveSince = ({ activity, due, shared }: Tracker, { slot, activeAt, turn }: Ranked & LastActive) =>
-  due.activeAt(slot, shared.timeline.now()) !== activeAt || activity.turnOf(slot) !== turn;
+/**
+ * Returns whether an entry was active after this was.
+ *
+ * @param isFresh it was asked a moment ago: a value that answers the present, or fails, would say another instant now
+ */
+function wasActiveSince(
+  { activity, due, shared }: Tracker,
+  { slot, activeAt, turn }: Ranked & LastActive,
+  isFresh: boolean,
+): boolean {
+  if (activity.turnOf(slot) !== turn) return true;
+  return !isFresh && due.activeAt(slot, shared.timeline.now()) !== activeAt;
+}
 
 /**
  * Judges an entry of an owner. A guard that keeps it counts as activity.

@@ -560,3 +560,97 @@ it('comes to an end though the clocks have drifted, and values say when they wer
   expect([...sessions.keys()]).toEqual([4, 5]);
   registry.stop();
 });
+
+describe('an eviction comes to an end, and takes the first first, where activeAt', () => {
+  it.each<[string, (pass: (ms: number) => void, now: () => number) => number]>([
+    [
+      'fails',
+      () => {
+        throw new Error('who knows');
+      },
+    ],
+    [
+      'says the present each time, and takes long to say it',
+      (pass, now) => {
+        pass(2);
+        return now();
+      },
+    ],
+  ])('%s', async (_, answer) => {
+    const { manual, clock, pass } = driftingClock();
+    let asked = 0;
+    const registry = createRegistry<{ sessions: Numbers; others: Numbers }>({
+      clock,
+      maps: {
+        sessions: {
+          maxEntries: 2,
+          activeAt: () => {
+            asked += 1;
+            if (asked > 1_000) registry.stop();
+            return answer(pass, () => clock.now());
+          },
+        },
+        others: { maxEntries: 1 },
+      },
+    });
+    registry.on('callback-failed', () => {});
+    const { sessions, others } = registry.maps;
+    for (const key of ['a', 'b', 'c', 'd', 'e', 'f']) sessions.set(key, 1);
+    others.set('a', 1).set('b', 1);
+    await manual.advance(1);
+    expect([...sessions.keys()]).toEqual(['e', 'f']);
+    expect([...others.keys()]).toEqual(['b']);
+    registry.stop();
+  });
+
+  it('says the present, and one was touched meanwhile, which is asked again', async () => {
+    const { manual, clock, pass } = driftingClock();
+    let asked = 0;
+    const registry = createRegistry<{ sessions: Numbers }>({
+      clock,
+      maps: {
+        sessions: {
+          maxEntries: 3,
+          activeAt: (_, key) => {
+            asked += 1;
+            // Each is asked twice before, and has been moved by now: 'a' would come up next.
+            if (asked === 15 && key === 'e') registry.touch('sessions', 'a');
+            pass(2);
+            return clock.now();
+          },
+        },
+      },
+    });
+    const { sessions } = registry.maps;
+    for (const key of ['a', 'b', 'c', 'd', 'e']) sessions.set(key, 1);
+    await manual.advance(1);
+    expect([...sessions.keys()]).toEqual(['a', 'd', 'e']);
+    registry.stop();
+  });
+});
+
+it('evicts no entry for one in whose place it is since activeAt has removed that, and has it come up later on', async () => {
+  let asked = 0;
+  const { map, clock, registry, end } = capped({
+    maxEntries: 2,
+    activeAt: (_, key) => {
+      if (key !== 'a') return undefined;
+      asked += 1;
+      // Each of the two looks before that one asks too.
+      if (asked === 3) {
+        map.delete('a');
+        map.set('new', 1);
+      }
+      return undefined;
+    },
+  });
+  for (const key of ['a', 'b', 'c']) map.set(key, 1);
+  await clock.advance(0);
+  expect([...map.keys()]).toEqual(['c', 'new']);
+  await clock.advance(1_000);
+  registry.touch('map', 'c');
+  map.set('d', 1);
+  await clock.advance(1_000);
+  expect([...map.keys()]).toEqual(['c', 'd']);
+  end();
+});

@@ -63,6 +63,71 @@ describe('maxPerOwner', () => {
     },
   );
 
+  it.each([
+    [
+      'fails',
+      () => {
+        throw new Error('who knows');
+      },
+    ],
+    ['says the present', (now: () => number) => now()],
+  ])('evicts who comes first where activeAt %s each time', async (_, answer) => {
+    const { manual, clock, pass } = driftingClock();
+    const registry = createRegistry<{ sessions: Sessions }>({
+      clock,
+      maps: {
+        sessions: {
+          maxPerOwner: { owner: userOf, max: 2 },
+          activeAt: () => {
+            pass(2);
+            return answer(() => clock.now());
+          },
+        },
+      },
+    });
+    registry.on('callback-failed', () => {});
+    const { sessions } = registry.maps;
+    for (const key of ['alice:1', 'alice:2', 'alice:3', 'bob:1']) sessions.set(key, {});
+    await manual.advance(1);
+    expect([...sessions.keys()]).toEqual(['alice:2', 'alice:3', 'bob:1']);
+    registry.stop();
+  });
+
+  it('looks no further at the entries of a map that is released between two slices, and goes on with other maps', async () => {
+    const { manual, clock, pass } = driftingClock();
+    let isArmed = false;
+    const registry = createRegistry<{ others: Sessions }>({
+      clock: {
+        ...clock,
+        yield: async () => {
+          if (isArmed) handle.release();
+          isArmed = false;
+          await manual.yield();
+        },
+        monotonic: () => {
+          pass(1);
+          return clock.monotonic();
+        },
+      },
+      maps: { others: { maxEntries: 1 } },
+    });
+    const asked: unknown[] = [];
+    const live: Sessions = new Map();
+    const handle = registry.adopt('sessions', live, {
+      rules: [{ match: (key) => asked.push(key) > 0, ttl: '1h' }],
+      maxPerOwner: { owner: userOf, max: 2 },
+    });
+    for (let index = 0; index < 100; index += 1) live.set(`alice:${index}`, {});
+    for (const key of ['a', 'b']) registry.maps.others.set(key, {});
+    isArmed = true;
+    await manual.advance(1);
+    expect(isArmed).toBe(false);
+    expect(live.size).toBe(100);
+    expect(asked).not.toContain(undefined);
+    expect([...registry.maps.others.keys()]).toEqual(['b']);
+    registry.stop();
+  });
+
   it('goes by the order of activity where the clock stands still, also once it has looked at an owner', async () => {
     const { clock, registry, sessions, evicted, open, end } = owned({
       maxPerOwner: { owner: userOf, max: 3 },
