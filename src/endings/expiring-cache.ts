@@ -85,14 +85,18 @@ export class ExpiringCache<Key, Value extends Dated> {
     return true;
   }
 
-  /** Yields all that are remembered, the oldest first; whatever is done between two of them, all that stay come up. */
-  *entries(): Generator<readonly [key: Key, value: Value]> {
+  /**
+   * Yields all that are remembered, the oldest first; whatever is done between two of them, all that stay come up. One whose
+   * time was over at the start is `undefined`, so that a walk in slices can pause there too.
+   */
+  *entries(): Generator<readonly [key: Key, value: Value] | undefined> {
+    const now = this.#now();
     // What is added meanwhile comes last, and there may always be more of it.
     let left = this.#entries.size;
     for (const entry of this.#entries) {
       if (left === 0) return;
       left -= 1;
-      if (!this.#isOver(entry[1])) yield entry;
+      yield this.#isOver(entry[1], now) ? undefined : entry;
     }
   }
 

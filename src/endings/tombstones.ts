@@ -108,21 +108,24 @@ export class Tombstones {
     return this.#byKey.purgeSome() || this.#byId.purgeSome();
   }
 
-  /** Yields all runs that are remembered; whatever is done between two of them, all that stay come up. */
-  *runs(): Generator<readonly [id: string, ended: EndedId]> {
+  /**
+   * Yields all runs that are remembered; whatever is done between two of them, all that stay come up. Passes over one place a
+   * step: `undefined` is one that tells of no run.
+   */
+  *runs(): Generator<readonly [id: string, ended: EndedId] | undefined> {
     // By key first: what goes from there to the others meanwhile comes up there.
-    for (const [key, { id, generation, at, endsRun }] of this.#byKey.entries()) {
-      if (endsRun && id === key) yield [id, { key, generation, at }];
-    }
+    for (const entry of this.#byKey.entries()) yield entry && runOf(...entry);
     for (const run of this.#byId.entries()) {
-      const [id, { at }] = run;
-      if (at > (this.#ofRun(id)?.at ?? Number.NEGATIVE_INFINITY)) yield run;
+      const isLatest = run !== undefined && run[1].at > (this.#ofRun(run[0])?.at ?? Number.NEGATIVE_INFINITY);
+      yield isLatest ? run : undefined;
     }
   }
 
   /** Yields all that are remembered, the oldest first. A key that was collected meanwhile is left out. */
   *entries(): Generator<readonly [key: unknown, tombstone: Tombstone]> {
-    for (const [token, tombstone] of this.#byKey.entries()) {
+    for (const entry of this.#byKey.entries()) {
+      if (entry === undefined) continue;
+      const [token, tombstone] = entry;
       if (!(token instanceof Token)) yield [token, tombstone];
       else {
         const key = token.key.deref();
@@ -137,10 +140,11 @@ export class Tombstones {
   }
 
   /** The tombstone of a key is another's from now on, or nobody's. */
-  #keepRun({ id, generation, at, endsRun }: Tombstone, key: unknown): void {
-    if (!endsRun || id !== key) return;
-    const known = this.#byId.get(id);
-    if (known === undefined || known.at < at) this.#byId.set(id, { key, generation, at });
+  #keepRun(tombstone: Tombstone, key: unknown): void {
+    const run = runOf(key, tombstone);
+    if (run === undefined) return;
+    const known = this.#byId.get(run[0]);
+    if (known === undefined || known.at < run[1].at) this.#byId.set(...run);
   }
 
   /** Returns what a key is kept by: one that is an object and has no token yet is kept by nothing, unless it gets one. */
@@ -153,6 +157,11 @@ export class Tombstones {
     }
     return token ?? key;
   }
+}
+
+/** Returns the run that a tombstone is of, if its key is its id. */
+function runOf(key: unknown, { id, generation, at, endsRun }: Tombstone): [id: string, EndedId] | undefined {
+  return endsRun && id === key ? [id, { key, generation, at }] : undefined;
 }
 
 /** Stands for a key that is an object, so that a tombstone does not keep it alive. */

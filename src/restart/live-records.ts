@@ -48,7 +48,7 @@ export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
 }
 
 function* owedRecords({ endings, deliveries, encoder, carried }: LiveParts): Generator<string | undefined> {
-  for (const [id, ended] of endings?.tombstones.runs() ?? []) yield encoder.tombstone(id, ended);
+  for (const run of endings?.tombstones.runs() ?? []) yield run && encoder.tombstone(...run);
   for (const ending of carried) yield* carriedRecords(encoder, ending);
   if (endings === undefined || deliveries === undefined) return;
   const { tracker } = endings;

@@ -186,6 +186,8 @@ describe('Tombstones', () => {
 });
 
 describe('Tombstones of runs that their owner names', () => {
+  const ended = (kept: Tombstones): string[] => [...kept.runs()].flatMap((run) => run?.[0] ?? []);
+
   it('agree with a memory by id beside that by key, in any sequence of calls', () => {
     // Keys and ids are of one kind, so that the id of a run is often its key, or that of another.
     const name = fc.constantFrom('a', 'b', 'c', 'd');
@@ -228,7 +230,7 @@ describe('Tombstones of runs that their owner names', () => {
             expect(kept.get(of)?.id).toBe(tombstone && now < tombstone.at + 10 ? tombstone.id : undefined);
             expect(kept.hasRun(of)).toBe(now < (byId.get(of) ?? Number.NEGATIVE_INFINITY) + 10);
           }
-          expect(new Set([...kept.runs()].map(([of]) => of))).toEqual(
+          expect(new Set(ended(kept))).toEqual(
             new Set([...byId].filter(([, at]) => now < at + 10).map(([of]) => of)),
           );
         }
@@ -237,8 +239,6 @@ describe('Tombstones of runs that their owner names', () => {
     );
   });
 
-  const ended = (kept: Tombstones): string[] => [...kept.runs()].map(([id]) => id);
-
   it('remember a run once whose id is its key, however often it is set again', () => {
     let now = 0;
     const kept = new Tombstones({ max: 10, ttlMs: 1_000 }, () => now);
@@ -246,7 +246,7 @@ describe('Tombstones of runs that their owner names', () => {
       now += 1;
       kept.set(key, { id: key, generation: now, at: now, endsRun: true });
     }
-    expect([...kept.runs()]).toEqual([
+    expect([...kept.runs()].filter((run) => run !== undefined)).toEqual([
       ['b', { key: 'b', generation: 2, at: 2 }],
       ['a', { key: 'a', generation: 4, at: 4 }],
     ]);
@@ -281,8 +281,9 @@ describe('Tombstones of runs that their owner names', () => {
       const keys = Array.from({ length: 10 }, (_, index) => `run ${index}`);
       for (const key of keys) kept.set(key, { id: key, generation: 1, at: 0, endsRun: true });
       const seen = new Set<string>();
-      for (const [id] of kept.runs()) {
-        seen.add(id);
+      for (const run of kept.runs()) {
+        if (run === undefined) continue;
+        seen.add(run[0]);
         if (seen.size !== 4) continue;
         const key = where.startsWith('a key') ? 'run 7' : 'run 3';
         kept.set(key, {
@@ -295,6 +296,27 @@ describe('Tombstones of runs that their owner names', () => {
       for (const key of keys) expect(seen).toContain(key);
     },
   );
+
+  it.each([
+    { what: 'that are remembered by key alone', idOf: String, endsRun: false, ms: 0 },
+    { what: 'whose ids are not their keys', idOf: (key: number) => `id ${key}`, endsRun: true, ms: 0 },
+    { what: 'whose time is over', idOf: String, endsRun: true, ms: 100 },
+  ])('are walked along in steps, and without the clock, past those $what', ({ idOf, endsRun, ms }) => {
+    let now = 0;
+    let readings = 0;
+    const kept = new Tombstones({ max: 1_000, ttlMs: 100 }, () => {
+      readings += 1;
+      return now;
+    });
+    for (let key = 0; key < 1_000; key += 1) {
+      kept.set(`${key}`, { id: idOf(key), generation: key, at: 0, endsRun });
+    }
+    now = ms;
+    readings = 0;
+    const runs = kept.runs();
+    for (let steps = 0; steps < 1_000; steps += 1) expect(runs.next().done).toBe(false);
+    expect(readings).toBe(1);
+  });
 
   it('are forgotten from the oldest on, whatever has left before', () => {
     let now = 0;

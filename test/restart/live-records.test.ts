@@ -83,3 +83,16 @@ describe('the records of what is owed', () => {
     expect(next()).toBeUndefined();
   });
 });
+
+it('pass over no more than one tombstone a step, though none of them is to be written', () => {
+  const registry = createRegistry({ maps: { runs: {} }, ended: { map: 'runs' }, clock: createManualClock() });
+  for (let run = 0; run < 100; run += 1) {
+    registry.maps.runs.set(`run ${run}`, run);
+    registry.end(`run ${run}`);
+    registry.maps.runs.delete(`run ${run}`);
+  }
+  const { endings } = internalsOf(registry) as RegistryInternals;
+  expect(endings?.tombstones.size).toBe(100);
+  const parts = { recorders: [], absent: { entries: () => [] }, carried: [], endings, deliveries: undefined };
+  expect([...liveRecords(parts as unknown as LiveParts)]).toEqual(new Array(100).fill(undefined));
+});
