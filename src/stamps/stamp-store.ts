@@ -34,6 +34,8 @@ const burstSize = 1_024;
 const mostIn32Bits = 2 ** 32 - 1;
 /** Most have left when fewer than one in so many slots is used. */
 const sparseness = 8;
+/** No slot is as high as that: a Map has fewer keys. */
+const aboveAll = 2 ** 30;
 
 /**
  * The stamps of one map's entries: structure of arrays by *slot*, a small integer that an entry keeps while it is
@@ -48,7 +50,8 @@ export class StampStore<K> {
   readonly #keys = new SlotKeys<K>();
   // Free slots are a list: each has the next one where the instant of a registration would be.
   #firstFree = noSlot;
-  #isLowestFirst = true;
+  // From here on they are not in it: after a burst they are left free, for their memory to be given back, until there are no others.
+  #firstLeft = aboveAll;
   #used = 0;
   #lastGeneration = 0;
   #capacity = initialCapacity;
@@ -200,25 +203,29 @@ export class StampStore<K> {
 
   /**
    * Gives the memory of a burst back, when most of its entries have left: that of the slots above the last one in use. Those
-   * that are free below are used first from then on, the lowest first, so that the rest follows when its entries leave.
+   * that are free in the lowest quarter are used first from then on, so that the rest follows when its entries leave. Next to
+   * nothing is to be done until some have.
    *
    * @returns how many slots there is room for now; `undefined` if that has not changed
    */
   shrink(): number | undefined {
-    if (this.#capacity <= burstSize || this.size * sparseness > this.#capacity) return undefined;
-    let used = this.#used;
-    while (used > 0 && !this.isUsed(used - 1)) used -= 1;
+    if (!this.#isSparse) return undefined;
+    while (this.#used > 0 && !this.isUsed(this.#used - 1)) this.#used -= 1;
+    const used = this.#used;
     const isShrinking = used * 4 <= this.#capacity;
-    if (!isShrinking && this.#isLowestFirst) return undefined;
-    this.#used = used;
+    if (isShrinking) {
+      this.#keys.shrink(used);
+      this.#resize(capacityFor(2 * used - 1, initialCapacity));
+    } else if (this.#firstLeft <= this.#capacity >> 2) return undefined;
+    this.#firstLeft = this.#isSparse ? this.#capacity >> 2 : aboveAll;
     this.#firstFree = noSlot;
     for (let slot = used - 1; slot >= 0; slot -= 1) if (!this.isUsed(slot)) this.#free(slot);
-    this.#isLowestFirst = true;
-    if (!isShrinking) return undefined;
-    this.#keys.shrink(used);
-    const capacity = capacityFor(2 * used - 1, initialCapacity);
-    this.#resize(capacity);
-    return capacity;
+    return isShrinking ? this.#capacity : undefined;
+  }
+
+  /** A burst is over. */
+  get #isSparse(): boolean {
+    return this.#capacity > burstSize && this.size * sparseness <= this.#capacity;
   }
 
   #freeSlot(): number {
@@ -227,15 +234,18 @@ export class StampStore<K> {
       this.#firstFree = this.times.noteOf(slot);
       return slot;
     }
-    if (this.#used === this.#capacity) {
-      this.#resize(capacityFor(this.#used, this.#capacity));
-      this.#isLowestFirst = false;
+    while (this.#firstLeft < this.#used) {
+      this.#firstLeft += 1;
+      if (!this.isUsed(this.#firstLeft - 1)) return this.#firstLeft - 1;
     }
+    if (this.#used === this.#capacity) this.#resize(capacityFor(this.#used, this.#capacity));
     this.#used += 1;
     return this.#used - 1;
   }
 
   #free(slot: number): void {
+    // To be found by whoever needs one that is as high.
+    if (slot >= this.#firstLeft) return;
     this.times.note(slot, this.#firstFree);
     this.#firstFree = slot;
   }
@@ -292,7 +302,7 @@ export class StampStore<K> {
   #reset(): void {
     this.#keys.clear();
     this.#firstFree = noSlot;
-    this.#isLowestFirst = true;
+    this.#firstLeft = aboveAll;
     this.#used = 0;
     this.times.clear();
     this.#isInOrder = true;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { StampStore } from '../../src/stamps/stamp-store.js';
 import { systemClock } from '../../src/time/clock.js';
 import { makesTable } from './large-tables.js';
@@ -220,6 +220,100 @@ describe('StampStore.shrink', () => {
     store.unregister(store.slotOf(9_999) as number);
     expect(store.shrink()).toBeLessThan(64);
     expect(store.size).toBe(10);
+  });
+});
+
+describe('a StampStore that a burst has left nearly empty', () => {
+  const burst = 10_000;
+
+  /** A store of which those keys are left that the last of so many were, or the ones given. */
+  function leftOver({ staying }: { staying: readonly number[] }): StampStore<number> {
+    const store = new StampStore<number>(byWholeMs);
+    for (let key = 0; key < burst; key += 1) store.register(key, 0);
+    for (let key = 0; key < burst; key += 1) {
+      if (!staying.includes(key)) store.unregister(store.slotOf(key) as number);
+    }
+    store.shrink();
+    return store;
+  }
+
+  it('gives its memory back while its entries leave one after the other and others come', () => {
+    const late = Array.from({ length: 10 }, (_, index) => burst - 1 - index);
+    const store = leftOver({ staying: late });
+    expect(store.capacity).toBeGreaterThanOrEqual(burst);
+    for (const key of late) {
+      store.unregister(store.slotOf(key) as number);
+      store.register(key, 1);
+    }
+    expect(store.shrink()).toBeLessThan(64);
+    expect(store.shrink()).toBe(undefined);
+    expect(store.size).toBe(10);
+  });
+
+  it('gives it back in several goes, where some stay in the midst of it', () => {
+    const store = leftOver({ staying: [2_000, burst - 1] });
+    const turnOver = (key: number): void => {
+      store.unregister(store.slotOf(key) as number);
+      store.register(key, 1);
+    };
+    turnOver(burst - 1);
+    expect(store.shrink()).toBeLessThan(5_000);
+    turnOver(2_000);
+    expect(store.shrink()).toBeLessThan(64);
+  });
+
+  it.each([3_000, burst - 1])('looks at no slots pass after pass while the entry of slot %i stays', (key) => {
+    const store = leftOver({ staying: [key] });
+    const looks = vi.spyOn(store, 'isUsed');
+    for (let pass = 0; pass < 10; pass += 1) {
+      store.register(-1, 1);
+      store.unregister(store.slotOf(-1) as number);
+      expect(store.shrink()).toBe(undefined);
+    }
+    expect(looks.mock.calls.length).toBeLessThanOrEqual(10);
+  });
+
+  it('has a place for as many entries as before, in slots of their own', () => {
+    const store = leftOver({ staying: [1, 5_000, burst - 1] });
+    const { capacity } = store;
+    // What leaves up there is used again too, once there is no room below.
+    store.unregister(store.slotOf(5_000) as number);
+    for (let key = burst; store.size < burst; key += 1) store.register(key, 0);
+    expect(store.capacity).toBe(capacity);
+    const slots = Array.from(store.entries(), ([, slot]) => slot);
+    expect(new Set(slots).size).toBe(burst);
+    expect(Math.max(...slots)).toBe(burst - 1);
+  });
+
+  it('keeps a slot for each entry, whatever comes, leaves and is given back', () => {
+    const step = fc.record({
+      act: fc.constantFrom('come', 'leave', 'leave', 'shrink'),
+      count: fc.nat(1_500),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), fc.nat(), (steps, seed) => {
+        const store = new StampStore<number>(byWholeMs);
+        let next = 0;
+        const come = (count: number): void => {
+          for (let left = count; left > 0; left -= 1) store.register(next++, 0);
+        };
+        come(3_000);
+        for (const { act, count } of steps) {
+          if (act === 'come') come(count);
+          else if (act === 'shrink') expect([undefined, store.capacity]).toContain(store.shrink());
+          else {
+            const keys = [...store.keys()];
+            const leaving = keys.filter((key) => ((key * 7_919 + seed) % 3_000) / 2 < count);
+            for (const key of leaving) store.unregister(store.slotOf(key) as number);
+          }
+          const entries = [...store.entries()];
+          expect(entries.every(([key, slot]) => store.keyOf(slot) === key)).toBe(true);
+          expect(new Set(entries.map(([, slot]) => slot)).size).toBe(entries.length);
+          expect(entries.every(([, slot]) => slot < store.capacity)).toBe(true);
+        }
+      }),
+      { numRuns: 50 },
+    );
   });
 });
 
