@@ -24,11 +24,9 @@ export const RECORDED = 128;
 
 const initialCapacity = 16;
 const noSlot = -1;
-/**
- * Returns the slots of no keys, behind a key of nobody's. V8 shrinks the table of a Map in the call that leaves it a quarter full,
- * which takes as long as it takes to grow: with one key more it does that here one call later than in the owner's Map.
- */
-const noSlots = <K>(): Map<K, number> => new Map([[Symbol('nobody') as K, noSlot]]);
+/** The first key of all, so that the table of the keys shrinks in another call than that of the owner's Map. */
+const nobody = Symbol('nobody');
+const noSlots = <K>(): Map<K, number> => new Map([[nobody as K, noSlot]]);
 /** A store that has had more entries than this gives memory back when most have left. */
 const burstSize = 1_024;
 const mostIn32Bits = 2 ** 32 - 1;
@@ -46,7 +44,8 @@ const aboveAll = 2 ** 30;
 export class StampStore<K> {
   #slots = noSlots<K>();
   // The owner's Map has the same keys.
-  #growth = new EarlyGrowth(this.#slots);
+  #growth: EarlyGrowth;
+  readonly #mostKeys: number | undefined;
   readonly #keys = new SlotKeys<K>();
   // Free slots are a list: each has the next one where the instant of a registration would be.
   #firstFree = noSlot;
@@ -70,14 +69,17 @@ export class StampStore<K> {
   /**
    * @param timeline what stamps entries
    * @param ages who counts registrations
+   * @param mostKeys how many a Map has at most. Default: what V8 allows
    */
-  constructor(timeline: StampingTimeline, ages?: AgeTable) {
+  constructor(timeline: StampingTimeline, ages?: AgeTable, mostKeys?: number) {
+    this.#mostKeys = mostKeys;
+    this.#growth = new EarlyGrowth(this.#slots, nobody, mostKeys);
     this.times = new EntryTimes(timeline, initialCapacity, (slot) => this.isUsed(slot), ages);
   }
 
   /** How many entries are stamped. */
   get size(): number {
-    return this.#slots.size - 1;
+    return this.#growth.hasNobody ? this.#slots.size - 1 : this.#slots.size;
   }
 
   /** Whether a large table is rebuilt when the next entry leaves: that of the owner's Map, or the one here. */
@@ -276,14 +278,14 @@ export class StampStore<K> {
   /** Returns the keys in order of registration. */
   keys(): MapIterator<K> {
     const keys = this.#slots.keys();
-    keys.next();
+    if (this.#growth.hasNobody) keys.next();
     return keys;
   }
 
   /** Returns keys and slots in order of registration. */
   entries(): MapIterator<[K, number]> {
     const entries = this.#slots.entries();
-    entries.next();
+    if (this.#growth.hasNobody) entries.next();
     return entries;
   }
 
@@ -292,7 +294,7 @@ export class StampStore<K> {
     // Whoever walks along them is at the end.
     this.#slots.clear();
     this.#slots = noSlots();
-    this.#growth = new EarlyGrowth(this.#slots);
+    this.#growth = new EarlyGrowth(this.#slots, nobody, this.#mostKeys);
     this.#reset();
     this.generation.fill(0);
     this.flags.fill(0);

@@ -77,6 +77,20 @@ describe('the growth of a second Map', () => {
     }
   });
 
+  it('takes no place in the largest table from the keys of the first one', () => {
+    const largest = 64;
+    const nobody = Symbol('nobody');
+    const map = new Map<unknown, unknown>([[nobody, undefined]]);
+    const growth = new EarlyGrowth(map, nobody, largest);
+    for (let key = 1; key <= largest; key += 1) {
+      expect(growth.hasNobody).toBe(map.has(nobody));
+      map.set(key, key);
+      growth.added();
+    }
+    expect([growth.hasNobody, map.size]).toEqual([false, largest]);
+    expect([growth.capacity, growth.room]).toEqual([largest, 0]);
+  });
+
   it('is reckoned anew when the table shrinks', () => {
     const map = new Map<unknown, unknown>();
     const growth = new EarlyGrowth(map);

@@ -385,6 +385,28 @@ it('has its table shrink in another call than that of a Map with its keys, and f
   ]);
 });
 
+it('shows all its keys and no other one, also when there are as many as a Map can have', () => {
+  const mostKeys = 64;
+  const store = new StampStore<number>(byWholeMs, undefined, mostKeys);
+  for (const round of ['first', 'after they have left one by one', 'after a clear']) {
+    const walk = store.keys();
+    for (let key = 0; key < mostKeys; key += 1) {
+      store.register(key, key);
+      const keys = Array.from({ length: key + 1 }, (_, index) => index);
+      expect([...store.keys()], round).toEqual(keys);
+      expect([...store.entries()].map(([of]) => of)).toEqual(keys);
+      expect([store.size, store.oldestKeys(1)]).toEqual([key + 1, [0]]);
+      expect(walk.next().value).toBe(key);
+    }
+    if (round === 'first') {
+      for (let key = 0; key < mostKeys; key += 1) {
+        expect(store.unregister(store.slotOf(key) as number)).toBe(key === mostKeys - 1);
+      }
+    } else store.clear();
+    expect([store.size, [...store.keys()], store.oldestRegisteredAt()]).toEqual([0, [], undefined]);
+  }
+});
+
 it('shows nobody a key that is nobody’s, whatever is registered, cleared and walked along meanwhile', () => {
   const store = new StampStore<string>(byWholeMs);
   const shown = (): unknown[] => [store.size, [...store.keys()], [...store.entries()].map(([key]) => key)];
