@@ -111,16 +111,19 @@ export class LeakMonitor {
     const size = tracker.native.size() + this.#awaitedIn(tracker);
     const bytes = this.#weights.estimatedBytes(tracker) ?? 0;
     const now = { at, watchedMs: this.#engine.watched.ms, stay: stayOf(tracker) };
+    const bound = boundOf(tracker);
     const ofEntries = entries.judge({
       ...now,
       size,
-      bound: boundOf(tracker),
+      bound,
       // What an entry weighs is known where there is a `weigh`.
       heapRoom: () => (bytes > 0 ? (heapRoom() * tracker.native.size()) / bytes : undefined),
     });
     if (weight === undefined) return ofEntries;
-    const ofWeight = weight.judge({ ...now, size: bytes, heapRoom });
-    // More entries weigh more: that says nothing new.
+    // More entries weigh more, and where their number is bounded so is that: there the question is what as many as may be weigh.
+    const entriesThere = tracker.native.size();
+    const weighed = bound === undefined ? bytes : entriesThere && (bytes / entriesThere) * bound.max;
+    const ofWeight = weight.judge({ ...now, size: weighed, heapRoom });
     return ofEntries.state === 'filling' ? ofEntries : worse(ofEntries, ofWeight);
   }
 
@@ -162,13 +165,12 @@ function boundOf({ policy: { maxEntries, expectedMax } }: Tracker): LeakInstant[
     : { max: maxEntries, name: 'maxEntries' };
 }
 
-/** For how long an entry stays: a companion stays with its leader. */
-function stayOf({ policy, companions: { leader } }: Tracker): UsualStay {
+/** For how long an entry stays: until its `expiresAt`, where that is what says so, and a companion with its leader. */
+function stayOf({ policy, due, companions: { leader } }: Tracker): UsualStay {
   const own = usualStay(policy);
-  if (leader === undefined) return own;
-  const ofLeader = stayOf(leader);
+  const ofLeader = leader === undefined ? undefined : stayOf(leader);
   return {
-    ttlMs: Math.max(own.ttlMs, ofLeader.ttlMs),
-    longestMs: Math.max(own.longestMs, ofLeader.longestMs),
+    ttlMs: Math.max(own.ttlMs, due.judge.longestAheadMs, ofLeader?.ttlMs ?? 0),
+    longestMs: Math.max(own.longestMs, due.judge.longestAheadMs, ofLeader?.longestMs ?? 0),
   };
 }

@@ -10,6 +10,9 @@ import type { CompiledLifetimes, CompiledPolicy } from './policy.js';
  */
 export type LifetimeState = 'live' | 'due' | 'failed';
 
+/** Nobody means an entry to stay for longer: a year, and a day for a leap. */
+const oneYearMs = 366 * 24 * 60 * 60_000;
+
 /**
  * Decides about one entry at one instant. Everything it finds stands in its fields until the next call, because a sweep
  * judges a million entries and an object for each would be most of the cost.
@@ -18,6 +21,7 @@ export class Judge<K, V> {
   readonly #policy: CompiledPolicy<K, V>;
   readonly #answers: Answers<K, V>;
   readonly #needsValue: boolean;
+  #longestAheadMs = 0;
 
   /** Monotonic instant of the deadline, `Infinity` for never, and the lifetime it comes from. */
   readonly deadline: Deadline = { at: Number.POSITIVE_INFINITY, by: undefined };
@@ -36,6 +40,11 @@ export class Judge<K, V> {
     this.#answers = answers;
     this.lifetimes = policy.own;
     this.#needsValue = policy.keepWhile !== undefined || asksInstants(policy);
+  }
+
+  /** How far ahead `expiresAt` has ever been, ms: by the values, that is how long entries stay. Beyond a year it is a mistake. */
+  get longestAheadMs(): number {
+    return this.#longestAheadMs;
   }
 
   /** True if the value of an entry has to be read to judge it. */
@@ -71,6 +80,7 @@ export class Judge<K, V> {
     const ttlStartedAt = this.#ttlStart(lifetimes, slot, key, value, now, registeredAt, activeAt);
     const expiresAt =
       lifetimes.expiresAt && this.#answers.instant('expiresAt', lifetimes.expiresAt, slot, value, key, now);
+    if (typeof expiresAt === 'number') this.#noteAhead(expiresAt - now);
     if (activeAt === FAILED || ttlStartedAt === FAILED || expiresAt === FAILED) {
       return this.#onlyCeiling(lifetimes, now, registeredAt + lifetimes.maxAgeMs);
     }
@@ -86,6 +96,10 @@ export class Judge<K, V> {
       expiresAt === undefined && lifetimes.expiresAt !== undefined,
     );
     return now < this.deadline.at ? 'live' : 'due';
+  }
+
+  #noteAhead(aheadMs: number): void {
+    if (aheadMs > this.#longestAheadMs && aheadMs <= oneYearMs) this.#longestAheadMs = aheadMs;
   }
 
   /** Returns whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */

@@ -1,4 +1,5 @@
 import { span } from '../diagnosis/explain.js';
+import { shownError } from '../events/shown.js';
 import { type Asked, type BaselineMap, isToBlame, type JudgedMap } from './baseline-outcome.js';
 import type { BaselineWalk } from './baseline-walk.js';
 import { observedLines } from './drained.js';
@@ -177,8 +178,4 @@ function shownRate(perRun: number): string {
 
 function shown(value: number): string {
   return String(Number(value.toPrecision(3)));
-}
-
-function shownError(error: unknown): string {
-  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
 }

@@ -32,6 +32,7 @@ export class Levels {
     const { registry } = subject;
     if (registry === undefined) return;
     this.#sizes.push(new SizeLevel('the number of tracked maps', () => subject.trackers().length));
+    this.#sizes.push(new SizeLevel('the number of watched sizes', () => registry.watched.all().length));
     for (const watched of registry.watched.all()) {
       this.#sizes.push(new SizeLevel(`the watched size ${shownKey(watched.name)}`, () => watched.ask()));
     }

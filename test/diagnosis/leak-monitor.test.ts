@@ -309,3 +309,65 @@ describe('the gateway preset', () => {
     await registry.close();
   });
 });
+
+describe('of healthy maps', () => {
+  // Logins of a week: half log out soon, the others stay until they expire.
+  it.each([7, 1])('one whose values say that they expire after %d days does not leak', async (days) => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ sessions: Map<number, { until: number }> }>({
+      clock,
+      sweepEvery: '15m',
+      maps: { sessions: { expiresAt: ({ until }) => until } },
+    });
+    const { sessions } = registry.maps;
+    const suspected: string[] = [];
+    registry.on('leak-suspected', ({ reason }) => suspected.push(reason));
+    for (let hour = 0; hour < 24 * days + 48; hour += 1) {
+      const until = clock.now() + days * 24 * hourMs;
+      for (let key = 0; key < 20; key += 1) sessions.set(100 * hour + key, { until });
+      await clock.advance(25 * minuteMs);
+      for (let key = 0; key < 10; key += 1) sessions.delete(100 * hour + key);
+      await clock.advance(35 * minuteMs);
+    }
+    expect(suspected).toEqual([]);
+    registry.stop();
+  });
+
+  it('a cache that fills in a day up to its cap does not leak, though all entries are weighed', async () => {
+    const { clock, runs, events, verdict } = setup({ maxEntries: 1_000, weigh: () => 1_000 });
+    for (let hour = 0; hour < 40; hour += 1) {
+      for (let key = 0; key < 50; key += 1) runs.set(`${hour} ${key}`, 1);
+      await clock.advance(hourMs);
+    }
+    expect(events).toEqual([]);
+    expect(verdict()?.state).toBe('ok');
+  });
+});
+
+it('finds values that swell in a cache that is full', async () => {
+  let bytes = 1_000;
+  const { clock, runs, verdict } = setup({ maxEntries: 100, weigh: () => bytes });
+  for (let key = 0; key < 100; key += 1) runs.set(`${key}`, 1);
+  for (let hour = 0; hour < 30; hour += 1) {
+    await clock.advance(hourMs);
+    bytes += 200;
+  }
+  expect(verdict()).toMatchObject({ state: 'leaking', by: 'weight' });
+});
+
+it('finds entries that stay beside those that expire', async () => {
+  const clock = createManualClock();
+  const registry = createRegistry<{ sessions: Map<number, { until: number | undefined }> }>({
+    clock,
+    maps: { sessions: { expiresAt: ({ until }) => until } },
+  });
+  const { sessions } = registry.maps;
+  for (let hour = 0; hour < 48; hour += 1) {
+    const until = clock.now() + 2 * hourMs;
+    for (let key = 0; key < 20; key += 1)
+      sessions.set(100 * hour + key, { until: key < 3 ? undefined : until });
+    await clock.advance(hourMs);
+  }
+  expect(registry.report().maps[0]?.leak.state).toBe('leaking');
+  registry.stop();
+});

@@ -115,3 +115,26 @@ describe('returnToBaseline(scenario, options)', () => {
     expect(clock.monotonic() - before).toBe(7 * 24 * 60 * 60_000);
   });
 });
+
+it('finds sizes that are watched anew in each run', async () => {
+  const { registry, runs } = setUp();
+  const scenario = (run: number) => {
+    runs.set('a', {});
+    runs.delete('a');
+    registry.watch(`size-${run}`, () => 1);
+  };
+  const { held, message } = await returnToBaseline(scenario, { registry });
+  expect(held).toBe(false);
+  expect(message).toContain('the number of watched sizes');
+});
+
+it('tells of a leak though a later run throws what nobody can print', async () => {
+  const { registry, leaky } = setUp();
+  const scenario = (run: number) => {
+    leaky.set(`run-${run}`, {});
+    if (run > 150) throw Object.create(null);
+  };
+  const { held, message } = await returnToBaseline(scenario, { registry });
+  expect(held).toBe(false);
+  expect(message).toMatch(/leaky: .*\n.*Run 151, which would have told whether that goes on, failed: /s);
+});
