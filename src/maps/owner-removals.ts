@@ -1,5 +1,5 @@
 import { reconcileKey, reconcileNow } from '../sweeping/reconcile.js';
-import { announce, newRemoval, type Removal } from '../sweeping/removal-callbacks.js';
+import { type Abort, announce, newRemoval, type Removal } from '../sweeping/removal-callbacks.js';
 import {
   confirmOrWithdraw,
   isUntold,
@@ -133,10 +133,13 @@ function clearUntold<Result>(tracker: Tracker, run: () => Result): Result {
     return run();
   } finally {
     tracker.isClearing = false;
+    const aborts: Abort[] = [];
     for (const [key, slot] of tracker.stamps.entries()) {
       if (tracker.native.has(key)) continue;
-      tracker.forget(slot);
+      const abort = tracker.forget(slot);
       tracker.removedTotal.cleared += 1;
+      if (abort !== undefined) aborts.push(abort);
     }
+    for (const abort of aborts) abort();
   }
 }

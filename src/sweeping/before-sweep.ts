@@ -4,6 +4,7 @@ import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
 import { isFree, look } from './look.js';
 import { reconcileKey } from './reconcile.js';
+import type { Abort } from './removal-callbacks.js';
 import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -109,24 +110,30 @@ export class BeforeSweepGate {
     this.#calls.add(hook);
   }
 
-  /** The entry was touched, replaced or removed: what runs is told to stop, and what it answers will not count. */
+  /** The entry was touched or replaced: what runs is told to stop, and what it answers will not count. */
   cancel(tracker: Tracker, slot: number): void {
-    const hook = this.#hooks.get(tracker)?.get(slot);
-    if (hook !== undefined) this.#cancel(hook);
+    this.leaves(tracker, slot)?.();
   }
 
-  #cancel(hook: Hook): void {
-    if (hook.isCancelled) return;
+  /** Does the same for an entry that leaves, and returns what tells it: whoever listens is to find the entry gone. */
+  leaves(tracker: Tracker, slot: number): Abort | undefined {
+    const hook = this.#hooks.get(tracker)?.get(slot);
+    return hook && this.#cancel(hook);
+  }
+
+  /** What the hook answers will not count. Returns what tells its call to stop; `undefined` if that goes on, or none runs. */
+  #cancel(hook: Hook): Abort | undefined {
+    if (hook.isCancelled) return undefined;
     hook.isCancelled = true;
     this.#calls.delete(hook);
     // One that runs stays known until it has ended, so that no second one runs for the same entry.
     if (hook.state !== 'running' || !hook.tracker.stamps.holds(hook.slot, hook.generation))
       this.#forget(hook);
     // A batch goes on for the others.
-    if (!hook.call?.entries.every(({ isCancelled }) => isCancelled)) return;
-    hook.call.controller.abort(
-      new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'),
-    );
+    const { call } = hook;
+    if (!call?.entries.every(({ isCancelled }) => isCancelled)) return undefined;
+    return () =>
+      call.controller.abort(new MapsweepError('ERR_CALLBACK_OBSOLETE', 'the entry was touched or has left'));
   }
 
   /** Tells every hook of a map that runs to stop, and forgets the others: the map is tracked or swept no more. */
@@ -143,7 +150,7 @@ export class BeforeSweepGate {
 
   #abandon(hook: Hook): void {
     hook.isAbandoned = true;
-    this.#cancel(hook);
+    this.#cancel(hook)?.();
   }
 
   /**

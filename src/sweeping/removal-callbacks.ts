@@ -17,9 +17,14 @@ interface LeftValue {
   readonly removed: RemovedEvent | undefined;
 }
 
+/** Tells a `beforeSweep` that runs to stop, and with it whoever listens to its signal. */
+export type Abort = () => void;
+
 /** What one removal has to tell: the entry itself first, then its companions, then the end of the run. */
 export interface Removal {
   readonly left: LeftValue[];
+  /** The calls of `beforeSweep` that run for entries which have left; `undefined`: none. */
+  aborts: Abort[] | undefined;
   ended: EndedEvent | undefined;
   /** Why companions leave with it. */
   readonly ofCompanions: 'companion' | 'closed';
@@ -43,6 +48,7 @@ interface Told {
 /** Returns a removal of which nothing is known yet. */
 export const newRemoval = (rule = '', ofCompanions: Removal['ofCompanions'] = 'companion'): Removal => ({
   left: [],
+  aborts: undefined,
   ended: undefined,
   ofCompanions,
   rule,
@@ -54,12 +60,13 @@ export const newRemoval = (rule = '', ofCompanions: Removal['ofCompanions'] = 'c
 const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner|shed)$/;
 
 /**
- * Tells of a removal, after all state has changed: the audit, each `dispose`, then `ended`, then `swept` and `evicted`.
+ * Tells of a removal, after all state has changed: the audit, each `beforeSweep` that runs, each `dispose`, then `ended`, then `swept` and `evicted`.
  * Whatever the callbacks do or throw, all of them are called.
  */
 export function announce(removal: Removal, told: Told): void {
   const { bus, audit } = told;
   if (removal.audited !== undefined) for (const audited of removal.audited) audit?.removed(audited);
+  if (removal.aborts !== undefined) for (const abort of removal.aborts) abort();
   for (const value of removal.left) callDispose(value, told);
   if (removal.ended !== undefined) bus.emit('ended', removal.ended);
   for (const { removed, reason } of removal.left) {

@@ -104,8 +104,9 @@ export function leaveUntold(
 ): void {
   const { name: map, policy, shared, stamps } = tracker;
   const key = stamps.keyOf(slot);
-  tracker.forget(slot);
+  const abort = tracker.forget(slot);
   count(tracker, reason);
+  abort?.();
   if (policy.dispose !== undefined) callDispose({ map, key, value, reason, dispose: policy.dispose }, shared);
 }
 
@@ -240,7 +241,11 @@ function takeOut(tracker: Tracker, slot: number, reason: LeavingReason, removal:
     removal.audited.push({ map: name, key: stamps.keyOf(slot), reason, rule, leader: policy.follows, ageMs });
   }
   if (removal.isByCeiling) tracker.ages.byCeiling(registeredAt);
-  tracker.forget(slot);
+  const abort = tracker.forget(slot);
+  if (abort !== undefined) {
+    removal.aborts ??= [];
+    removal.aborts.push(abort);
+  }
   count(tracker, reason);
 }
 

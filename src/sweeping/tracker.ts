@@ -20,7 +20,7 @@ import type { EntryRecorder } from './entry-recorder.js';
 import { type Hold, Holds, holdOfNothing } from './holds.js';
 import { LeaderKeys } from './leader-keys.js';
 import { Owners } from './owners.js';
-import type { Removal } from './removal-callbacks.js';
+import type { Abort, Removal } from './removal-callbacks.js';
 import type { Shared } from './shared.js';
 
 /** What a map asks of the engine that it belongs to. */
@@ -29,8 +29,10 @@ export interface MapServices extends Shared {
   readonly hooks: {
     /** Starts that of an entry, or its next attempt if that is due; else does nothing. */
     request(tracker: Tracker, slot: number, reason: HookCause, isLast?: boolean): void;
-    /** Says that the entry was touched, replaced or removed. */
+    /** Says that the entry was touched or replaced. */
     cancel(tracker: Tracker, slot: number): void;
+    /** Says that the entry leaves. Returns what tells the call that runs to stop; `undefined` if there is none to tell. */
+    leaves(tracker: Tracker, slot: number): Abort | undefined;
   };
   readonly capacity: {
     /** Has a map brought down to its caps after the current macrotask, unless it is within them. */
@@ -393,13 +395,17 @@ export class Tracker {
     }
   }
 
-  /** Drops everything that is kept about an entry. */
-  forget(slot: number): void {
+  /**
+   * Drops everything that is kept about an entry. Returns what aborts its `beforeSweep`, if one is to be: that is for the
+   * time when all has left, since whoever listens may do anything.
+   */
+  forget(slot: number): Abort | undefined {
     const { stamps, companions } = this;
     const registeredAt = stamps.registeredAt(slot);
     this.recorder?.left(slot);
     this.ages.left(registeredAt);
-    if (((stamps.flags[slot] as number) & HOOKED) !== 0) this.shared.hooks.cancel(this, slot);
+    const isHooked = ((stamps.flags[slot] as number) & HOOKED) !== 0;
+    const abort = isHooked ? this.shared.hooks.leaves(this, slot) : undefined;
     this.due.forget(slot);
     this.holds?.forget(slot);
     this.owners?.forget(slot);
@@ -408,6 +414,7 @@ export class Tracker {
     const wasBurst = stamps.capacity > burstSize;
     if (stamps.unregister(slot) && wasBurst) this.forgetAll();
     if (this.shared.measurements.size > 0) this.tellAge(this.shared.timeline.now() - registeredAt);
+    return abort;
   }
 
   /** Tells those who measure it at what age an entry has left. */

@@ -455,6 +455,111 @@ describe('while a beforeSweep runs', () => {
     });
   });
 
+  describe('whoever hears of the abort as the entry leaves', () => {
+    type Leaving = ReturnType<typeof leaving>;
+
+    /** Due entries whose hooks never settle, and what is done as the signal of `a` is aborted. */
+    function leaving(isTold: boolean, onAbort: (all: Leaving) => void) {
+      const clock = createManualClock();
+      const disposed: unknown[] = [];
+      const ended: unknown[] = [];
+      const registry = createRegistry<{ map: Numbers }>({
+        maps: {
+          map: {
+            ttl: '1m',
+            beforeSweep: (_value, key, { signal }) => {
+              if (key === 'a') signal.addEventListener('abort', () => onAbort(all));
+              return new Promise<void>(() => {});
+            },
+            ...(isTold && { dispose: (value, key) => void disposed.push([key, value]) }),
+          },
+        },
+        clock,
+        ...(isTold && { ended: { map: 'map', deliver: ({ key, value }) => void ended.push([key, value]) } }),
+      });
+      const all = { clock, registry, map: registry.maps.map, disposed, ended };
+      return all;
+    }
+
+    const removals: [string, (all: Leaving) => unknown][] = [
+      ['delete', ({ map }) => map.delete('a')],
+      ['clear', ({ map }) => map.clear()],
+      [
+        'delete past the wrapper',
+        ({ map, registry }) => {
+          Map.prototype.delete.call(map, 'a');
+          return registry.sweep();
+        },
+      ],
+    ];
+    const acts: [string, (all: Leaving) => unknown][] = [
+      ['deletes it', ({ map }) => map.delete('a')],
+      ['ends it', ({ registry }) => registry.end('a')],
+      ['clears the map', ({ map }) => map.clear()],
+      ['sets it', ({ map }) => map.set('a', 2)],
+      ['sets another', ({ map }) => map.set('b', 2)],
+    ];
+    const cases = removals.flatMap(([by, remove]) =>
+      acts.flatMap(([what, act]) => [
+        { by, remove, what, act, isTold: false, others: [] },
+        { by, remove, what, act, isTold: false, others: ['other'] },
+        { by, remove, what, act, isTold: true, others: ['other'] },
+      ]),
+    );
+
+    it.each(cases)(
+      'finds it gone after a $by, and $what: it leaves once (told: $isTold, besides: $others)',
+      async ({ by, remove, act, isTold, others }) => {
+        const all = leaving(isTold, (now) => {
+          expect(now.map.has('a')).toBe(false);
+          expect(now.registry.stamps('map', 'a')).toBeUndefined();
+          act(now);
+        });
+        const { clock, registry, map, disposed, ended } = all;
+        for (const key of [...others, 'a']) map.set(key, 1);
+        await clock.advance(60_000);
+        await remove(all);
+        await clock.advance(0);
+        const of = (key: string, list: unknown[]) => list.filter((told) => (told as unknown[])[0] === key);
+        expect(of('a', ended).length).toBe(isTold ? 1 : 0);
+        // Of what was deleted past the wrapper nobody knows the value.
+        expect(of('a', disposed).length).toBe(isTold && by !== 'delete past the wrapper' ? 1 : 0);
+        const { registered = 0, removed } = registry.report().maps[0] ?? {};
+        expect((removed?.deleted ?? 0) + (removed?.cleared ?? 0)).toBe(registered - map.size);
+        // Each entry has stamps of its own.
+        for (const key of ['c', 'd', 'e']) map.set(key, 3);
+        const generations = [...map.keys()].map((key) => registry.stamps('map', key)?.generation);
+        expect(generations).not.toContain(undefined);
+        expect(new Set(generations).size).toBe(map.size);
+        map.clear();
+        expect(registry.report().maps[0]).toMatchObject({ size: 0, overdue: 0, waiting: 0 });
+        registry.stop();
+        expect(clock.pendingTimers).toBe(0);
+      },
+    );
+
+    it.each([
+      ['delete', ['a']],
+      ['clear', ['a', 'b']],
+    ] as const)('finds all gone that a %s removes, and what it sets then stays', async (by, keys) => {
+      const all = leaving(true, (now) => {
+        expect([now.map.size, companions.map.size]).toEqual([0, 0]);
+        for (const map of [now.map, companions.map]) for (const key of keys) map.set(key, 2);
+      });
+      const { clock, registry, map, disposed, ended } = all;
+      const companions = registry.adopt('companions', new Map<string, number>(), { follows: 'map' });
+      for (const each of [map, companions.map]) for (const key of keys) each.set(key, 1);
+      await clock.advance(60_000);
+      if (by === 'delete') map.delete('a');
+      else map.clear();
+      await clock.advance(0);
+      expect([...map.values(), ...companions.map.values()]).toEqual([...keys, ...keys].map(() => 2));
+      expect(ended).toEqual(keys.map((key) => [key, 1]));
+      expect(disposed).toEqual(ended);
+      registry.stop();
+    });
+  });
+
   it('an entry that has left, or is due no more, is not said to wait for a call that has not stopped yet', async () => {
     const { clock, registry, map, calls, report, end } = hooked({ ttl: false, maxIdle: '5m' });
     for (const key of ['deleted', 'touched', 'waits', 'cleared']) map.set(key, 1);
