@@ -106,16 +106,21 @@ export class Judge<K, V> {
   isGuarded(slot: number, key: K, value: V): boolean {
     const { keepWhile } = this.#policy;
     if (keepWhile === undefined) return false;
-    // The deadline stands in fields that a guard which calls back into the map would overwrite.
+    const held = this.#answers.decide('keepWhile', keepWhile, slot, value, key);
+    return held !== false;
+  }
+
+  /** Returns what `ask` does, which may have other entries judged: the fields still say what they said before. */
+  undisturbed<Answer>(ask: () => Answer): Answer {
     const { at, by } = this.deadline;
     const { lifetimes, unanswered, isBeyondMaxAge } = this;
-    const held = this.#answers.decide('keepWhile', keepWhile, slot, value, key);
+    const answer = ask();
     this.deadline.at = at;
     this.deadline.by = by;
     this.lifetimes = lifetimes;
     this.unanswered = unanswered;
     this.isBeyondMaxAge = isBeyondMaxAge;
-    return held !== false;
+    return answer;
   }
 
   /** Returns the activity that counts: what is stamped, or what the value records if that is later. Monotonic ms. */

@@ -269,10 +269,15 @@ export class DueQueue {
     return this.#keepingOf(slot, this.#map.stamps.keyOf(slot), now, false);
   }
 
-  // The guards are asked though there is a hold: an entry is idle from the end of its guard, which every sweep looks for.
   #keepingOf(slot: number, key: unknown, now: number, isReading: boolean): Keeping | undefined {
     this.keeper = undefined;
     if (!this.#mayKeep) return undefined;
+    // Also a guard of a companion may call back into this map.
+    return this.judge.undisturbed(() => this.#askKeepers(slot, key, now, isReading));
+  }
+
+  // The guards are asked though there is a hold: an entry is idle from the end of its guard, which every sweep looks for.
+  #askKeepers(slot: number, key: unknown, now: number, isReading: boolean): Keeping | undefined {
     const { stamps } = this.#map;
     const generation = stamps.generation[slot] as number;
     this.keeper = this.#guardOf(slot, key, now, isReading);

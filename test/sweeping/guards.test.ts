@@ -156,6 +156,65 @@ describe('a guard of a companion', () => {
     end();
   });
 
+  describe('may ask about another entry of the leader, which says nothing of the one that is judged', () => {
+    type Asking = { sessions: Map<string, number>; streams: Map<string, number> };
+
+    /** Sessions of which one has other lifetimes, and streams whose guard asks about that one. */
+    function asking(policy: PolicyOf<Map<string, number>>, isBusy: () => boolean) {
+      const clock = createManualClock();
+      const registry = createRegistry<Asking>({
+        maps: {
+          sessions: policy,
+          streams: {
+            follows: 'sessions',
+            keepWhile: () => {
+              registry.isDue('sessions', 'pinned');
+              return isBusy();
+            },
+          },
+        },
+        clock,
+      });
+      const swept: string[] = [];
+      registry.on('swept', ({ key, rule }) => swept.push(`${String(key)} ${rule}`));
+      const { sessions, streams } = registry.maps;
+      sessions.set('pinned', 1).set('s', 1);
+      streams.set('s', 1);
+      const end = (): void => {
+        registry.stop();
+        expect(clock.pendingTimers).toBe(0);
+      };
+      return { clock, registry, sessions, swept, end };
+    }
+    const pinned = { match: (key: string) => key === 'pinned' };
+
+    it('while it holds: that one is overdue, and leaves after the guard has let go', async () => {
+      let isBusy = true;
+      const { clock, registry, sessions, swept, end } = asking(
+        { maxIdle: '10m', rules: [pinned] },
+        () => isBusy,
+      );
+      await clock.advance(10 * minute);
+      expect(registry.report().maps[0]).toMatchObject({ guarded: 1, overdue: 1 });
+      isBusy = false;
+      await clock.advance(11 * minute);
+      expect([...sessions.keys()]).toEqual(['pinned']);
+      expect(swept).toEqual(['s maxIdle']);
+      end();
+    });
+
+    it('when it does not hold: that one is told as due by a lifetime of its own', async () => {
+      const { clock, sessions, swept, end } = asking(
+        { maxIdle: '10m', rules: [{ ...pinned, ttl: '1h' }] },
+        () => false,
+      );
+      await clock.advance(10 * minute);
+      expect([...sessions.keys()]).toEqual(['pinned']);
+      expect(swept).toEqual(['s maxIdle']);
+      end();
+    });
+  });
+
   it('is not asked about an entry that another function of the policy has just removed', async () => {
     const asked: unknown[] = [];
     const { clock, sessions, end } = guarded({
