@@ -24,7 +24,8 @@ export class Companions<M extends StampedMap> {
   readonly keys: LeaderKeys | undefined;
   /** The map that this one follows, while there is one of that name. */
   leader: M | undefined;
-  readonly followers: M[] = [];
+  /** Another list when one comes or goes: whoever walks along it calls out, and whatever is released there, no other is skipped. */
+  followers: readonly M[] = [];
   // Slots. Most maps have none, so that a flag for each entry would be waste.
   readonly #orphans = new Set<number>();
   // By slot, as they were last found: whether it is so still, the key there says. An entry is set more often than its leader
@@ -138,27 +139,27 @@ export class Followings<
     const { companions } = map;
     const changed = [...(this.#byLeader.get(map.name) ?? [])];
     for (const follower of changed) follower.companions.leader = map;
-    companions.followers.push(...changed);
+    if (changed.length > 0) companions.followers = [...companions.followers, ...changed];
     if (companions.follows === undefined) return changed;
     const siblings = this.#byLeader.get(companions.follows);
     if (siblings === undefined) this.#byLeader.set(companions.follows, new Set([map]));
     else siblings.add(map);
     if (leader === undefined) return changed;
     companions.leader = leader;
-    leader.companions.followers.push(map);
+    leader.companions.followers = [...leader.companions.followers, map];
     return [...changed, map];
   }
 
   /** Parts a map that is tracked no more from its neighbours. Returns the maps that have no leader now. */
-  remove(map: M): M[] {
+  remove(map: M): readonly M[] {
     const { follows, leader, followers } = map.companions;
-    const changed = [...followers];
-    for (const follower of changed) follower.companions.leader = undefined;
-    if (leader !== undefined) leader.companions.followers.splice(leader.companions.followers.indexOf(map), 1);
-    if (follows === undefined) return changed;
+    for (const follower of followers) follower.companions.leader = undefined;
+    if (leader !== undefined)
+      leader.companions.followers = leader.companions.followers.filter((follower) => follower !== map);
+    if (follows === undefined) return followers;
     const siblings = this.#byLeader.get(follows);
     siblings?.delete(map);
     if (siblings?.size === 0) this.#byLeader.delete(follows);
-    return changed;
+    return followers;
   }
 }

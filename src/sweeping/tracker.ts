@@ -486,7 +486,7 @@ export class Tracker {
     this.forgetAll();
     this.holds?.end();
     this.companions.leader = undefined;
-    this.companions.followers.length = 0;
+    this.companions.followers = [];
   }
 }
 

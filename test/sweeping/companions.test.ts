@@ -674,6 +674,54 @@ describe('maps that come and go', () => {
     registry.stop();
   });
 
+  describe('where one is released from inside of what is asked or told of each', () => {
+    /** A leader, followers of it in this order, and the entry `a` in all of them. The first is made by the test. */
+    function followed(first: (release: () => void) => [Strings, object], rest: object = {}) {
+      const clock = createManualClock();
+      const registry = createRegistry<{ leader: Strings }>({ maps: { leader: { maxIdle: '5m' } }, clock });
+      const [map, policy] = first(() => released.release());
+      const released = registry.adopt('first', map, { follows: 'leader', ...policy });
+      const next = registry.adopt('next', new Map<string, number>(), { follows: 'leader', ...rest });
+      const { leader } = registry.maps;
+      for (const each of [leader, released.map, next.map]) each.set('a', 1);
+      return { clock, registry, leader, next: next.map };
+    }
+
+    it('the companion in the next one leaves all the same', () => {
+      const { registry, leader, next } = followed((release) => [
+        new (class extends Map<string, number> {
+          override delete(key: string): boolean {
+            const had = super.delete(key);
+            if (this.size === 0) release();
+            return had;
+          }
+        })(),
+        {},
+      ]);
+      leader.delete('a');
+      expect(next.has('a')).toBe(false);
+      registry.stop();
+    });
+
+    it('the guard in the next one is asked all the same', async () => {
+      const { clock, registry, leader } = followed(
+        (release) => [
+          new Map(),
+          {
+            keepWhile: () => {
+              release();
+              return false;
+            },
+          },
+        ],
+        { keepWhile: () => true },
+      );
+      await clock.advance(300_000);
+      expect(leader.has('a')).toBe(true);
+      registry.stop();
+    });
+  });
+
   it('look at no map that has nothing to do with them, so that ten thousand take no longer each than ten', () => {
     const registry = createRegistry({ maps: { bystander: {} }, clock: createManualClock() });
     const bystander = internalsOf(registry)?.engine.trackers.get('bystander');
