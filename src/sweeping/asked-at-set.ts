@@ -47,8 +47,9 @@ export class AskedAtSet {
    *
    * @param left how often the question may be asked
    */
-  ask(slot: number, key: unknown, left = mostQuestions): unknown {
+  ask(slot: number, given: unknown, left = mostQuestions): unknown {
     const { name, native, stamps, shared } = this.#map;
+    const key = given === 0 ? 0 : given; // A Map keeps -0 as 0.
     const generation = stamps.generation[slot] as number;
     if (this.#asked.has(generation)) return FAILED;
     const value = native.get(key);

@@ -32,6 +32,12 @@ export class LeaderKeys {
     return leaderKey === undefined ? noLeader : leaderKey;
   }
 
+  /** Returns whether an entry names a key, as a Map compares keys: 0 is -0 too. */
+  names(slot: number, leaderKey: unknown): boolean {
+    const named = this.of(slot);
+    return named === leaderKey || Object.is(named, leaderKey);
+  }
+
   /** Returns the slots of the entries that name a key, as they are now, in the order in which they came to. */
   naming(leaderKey: unknown): readonly number[] {
     const slots = this.#byKey.get(leaderKey);

@@ -199,7 +199,7 @@ function takeNamed(tracker: Tracker, keys: LeaderKeys, leaderKey: unknown, remov
     const key = stamps.keyOf(slot);
     keys.ask(slot, key);
     if (!stamps.holds(slot, generation)) continue;
-    if (Object.is(keys.of(slot), leaderKey)) leaveWithLeader(tracker, slot, removal);
+    if (keys.names(slot, leaderKey)) leaveWithLeader(tracker, slot, removal);
     else {
       tracker.companions.hasJoinedOrParted(slot);
       due.watch(slot);

@@ -235,10 +235,12 @@ export class Tracker {
     );
   }
 
-  #registerWithOthers(key: unknown, value: unknown, isWritten: boolean): void {
+  #registerWithOthers(given: unknown, value: unknown, isWritten: boolean): void {
     const { leader, keys } = this.companions;
     const at = this.shared.timeline.stamp();
-    const slot = this.stamps.register(key, at);
+    const slot = this.stamps.register(given, at);
+    // This is the key as the map keeps it, which is 0 if -0 was given.
+    const key = this.stamps.keyOf(slot);
     this.activity.begin(slot, at);
     if (this.underWay !== undefined) this.hasWritten(slot, value);
     // Said first, since whatever is said of the entry below has to come after it.

@@ -203,3 +203,61 @@ describe('a TrackedMap alone', () => {
     expect(map.size).toBe(0);
   });
 });
+
+describe('a key that was given as -0', () => {
+  class OwnMap extends Map<number, number> {
+    override set(key: number, value: number): this {
+      return super.set(key, value);
+    }
+    override delete(key: number): boolean {
+      return super.delete(key);
+    }
+  }
+
+  it.each([
+    ['a plain Map', () => new Map<number, number>()],
+    ['a class with methods of its own', () => new OwnMap()],
+  ])('is told and asked about as 0, as the Map keeps it: %s', async (_, newMap) => {
+    const clock = createManualClock();
+    const given: [string, unknown][] = [];
+    const note = <Answer>(callback: string, key: unknown, answer: Answer): Answer => {
+      given.push([callback, key]);
+      return answer;
+    };
+    const registry = createRegistry<{ map: Map<number, number>; companions: Map<number, number> }>({
+      maps: {
+        map: {
+          adopt: newMap(),
+          maxIdle: '1m',
+          maxPerOwner: { owner: (_value, key) => note('owner', key, 'one'), max: 2 },
+          rules: [{ match: (key) => note('match', key, false) }],
+          keepWhile: (_value, key) => note('keepWhile', key, false),
+          replaced: (_value, key) => note('replaced', key, undefined),
+          dispose: (_value, key) => note('dispose', key, undefined),
+        },
+        companions: {
+          adopt: newMap(),
+          follows: { map: 'map', key: (_value, key) => note('follows.key', key, key) },
+          dispose: (_value, key) => note('companion', key, undefined),
+        },
+      },
+      ended: {
+        map: 'map',
+        id: (_value, key) => note('id', key, 'run'),
+        deliver: ({ key }) => note('deliver', key, undefined),
+      },
+      clock,
+    });
+    const { map, companions } = registry.maps;
+    map.set(-0, 1).set(-0, 2);
+    companions.set(-0, 1).set(-0, 2);
+    registry.touch('companions', -0);
+    registry.isDue('map', -0);
+    map.delete(-0);
+    map.set(-0, 3);
+    await clock.advance(60_000);
+    expect(new Set(given.map(([callback]) => callback)).size).toBe(9);
+    expect(given.filter(([, key]) => !Object.is(key, 0))).toEqual([]);
+    registry.stop();
+  });
+});

@@ -287,6 +287,18 @@ describe('companions whose value names the key of their leader', () => {
     registry.stop();
   });
 
+  it.each([0, -0])('leave with the key 0, which a Map also has as -0, when %o is deleted', (given) => {
+    const registry = createRegistry<{ rooms: Map<number, string>; seats: Map<string, { room: number }> }>({
+      maps: { rooms: {}, seats: { follows: { map: 'rooms', key: ({ room }) => room } } },
+    });
+    const { rooms, seats } = registry.maps;
+    rooms.set(0, 'x');
+    seats.set('s', { room: 0 }).set('t', { room: -0 }).set('u', { room: 1 });
+    rooms.delete(given);
+    expect([...seats.keys()]).toEqual(['u']);
+    registry.stop();
+  });
+
   it('leaves nothing behind about what has left, and slots that are used again name nobody by chance', () => {
     const { sessions, tokens, gone, registry } = setup();
     sessions.set('s', 1);
