@@ -298,9 +298,14 @@ export class DueQueue {
   // The own guard, or that of a companion, which is in use together with its leader's entry. One that is beyond its own
   // `maxAge` holds nothing.
   #guardOf(slot: number, key: unknown, now: number, isReading: boolean): Keeper | undefined {
-    const { native, policy } = this.#map;
-    if (policy.keepWhile !== undefined && this.#isHeldByOwn(slot, key, native.get(key), isReading))
-      return { map: this.#map, slot };
+    const { native, policy, stamps } = this.#map;
+    if (policy.keepWhile !== undefined) {
+      const generation = stamps.generation[slot] as number;
+      const isHeld = this.#isHeldByOwn(slot, key, native.get(key), isReading);
+      // One that has removed its entry keeps nothing, whatever it says.
+      if (!stamps.holds(slot, generation)) return undefined;
+      if (isHeld) return { map: this.#map, slot };
+    }
     return this.#amongCompanions(key, now, (due, companion, companionKey) =>
       due.#guardOf(companion, companionKey, now, isReading),
     );

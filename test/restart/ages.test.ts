@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
+import { hours, type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 
 let machine: Machine;
 
@@ -216,6 +216,23 @@ describe('the last activity', () => {
     await machine.clock.advance(minutes(2) + 1);
     await next.registry.sweep();
     expect(next.runs.has('a')).toBe(false);
+  });
+
+  it('is not written of an entry that its own guard has removed, as the last of a burst', async () => {
+    const life = machine.start({
+      maps: {
+        runs: { maxIdle: '10m' },
+        contexts: { keepWhile: (_: Run, key: unknown) => life.contexts.delete(key) },
+      },
+    });
+    const { runs, contexts } = life;
+    runs.set(1_999, {});
+    for (let key = 0; key < 2_000; key += 1) contexts.set(key, {});
+    for (let key = 0; key < 1_999; key += 1) contexts.delete(key);
+    await machine.clock.advance(minutes(10));
+    expect(contexts.size).toBe(0);
+    const next = await machine.restart(life);
+    expect(next.journalFailures).toEqual([]);
   });
 
   it('is never later than the present', async () => {

@@ -215,6 +215,25 @@ describe('a guard of a companion', () => {
     });
   });
 
+  it.each(['swept', 'evicted'])(
+    'keeps nothing if it removes its own entry, and the leader is %s',
+    async (by) => {
+      const { clock, registry, sessions, streams, row, end } = guarded(
+        by === 'swept' ? { maxIdle: '10m' } : { maxEntries: 1 },
+        { keepWhile: (_stream, key) => streams.delete(key) },
+      );
+      sessions.set('s', {});
+      streams.set('s', {});
+      await clock.advance(10 * minute - 1);
+      if (by === 'evicted') sessions.set('new', {});
+      await clock.advance(1);
+      expect([sessions.has('s'), streams.has('s')]).toEqual([false, false]);
+      expect(row()).toMatchObject({ guarded: 0, overdue: 0, removed: { [by]: 1 } });
+      expect(registry.report().maps[1]).toMatchObject({ removed: { deleted: 1 } });
+      end();
+    },
+  );
+
   it('is not asked about an entry that another function of the policy has just removed', async () => {
     const asked: unknown[] = [];
     const { clock, sessions, end } = guarded({
