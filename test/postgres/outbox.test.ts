@@ -199,6 +199,39 @@ describe('drainOutbox', () => {
     expect(effects()).toEqual(['run-0001']);
   });
 
+  it('undoes and postpones what a handler did that catches the error of a statement, and goes on', async () => {
+    await fill(3);
+    const outcome = await drainOutbox(pool, async (message, client: pg.PoolClient) => {
+      await effect(message, client);
+      if (message.id === 'run-0001') await effect(message, client).catch(() => {});
+    });
+    expect(outcome).toEqual({ handled: 2, failed: 1 });
+    expect(effects()).toEqual(['run-0000', 'run-0002']);
+    expect(
+      server.sql('select attempts, due_at > now(), error from mapsweep.outbox where handled_at is null'),
+    ).toMatch(/^1\|t\|a statement of the handler failed, whose error it caught/);
+  });
+
+  it('keeps what a handler did that goes back to a savepoint of its own', async () => {
+    await fill(1);
+    const outcome = await drainOutbox(pool, async (message, client: pg.PoolClient) => {
+      await effect(message, client);
+      await client.query('savepoint own');
+      await effect(message, client).catch(() => client.query('rollback to savepoint own'));
+    });
+    expect(outcome).toEqual({ handled: 1, failed: 0 });
+    expect(effects()).toEqual(['run-0000']);
+  });
+
+  it('rejects, and has counted no attempt, when the connection is lost while a handler has it', async () => {
+    await fill(2);
+    const drained = drainOutbox(pool, async (_, client: pg.PoolClient) => {
+      await client.query('select pg_terminate_backend(pg_backend_pid())').catch(() => {});
+    });
+    await expect(drained).rejects.toMatchObject({ code: 'ERR_OUTBOX_IO' });
+    expect(server.sql('select sum(attempts) from mapsweep.outbox')).toBe('0');
+  });
+
   it('refuses options that it does not know, and no function', async () => {
     await expect(drainOutbox(pool, effect, { bach: 1 } as never)).rejects.toThrow(/batch/);
     await expect(drainOutbox(pool, 'x' as never)).rejects.toThrow(/handle must be a function/);

@@ -14,7 +14,8 @@ export interface OutboxAttempt {
 
 /**
  * Has the effect of an ending, through `client`: whatever it does there is committed together with the mark that says
- * so. A throw or a rejection undoes it, and it is tried again later. It must not end the transaction.
+ * so. A throw or a rejection undoes it, and it is tried again later; so does a statement that fails, though its error is
+ * caught, unless that is undone to a savepoint of the handler's own. It must not end the transaction.
  */
 export type HandleEnding<Client extends PostgresClient = PostgresClient> = (
   event: EndingMessage,
@@ -122,6 +123,10 @@ function pauseUnless(signal: AbortSignal | undefined, ms: number): Promise<void>
   });
 }
 
+/** Whether PostgreSQL takes nothing more in this transaction, since a statement of it has failed. */
+const isAborted = (error: unknown): boolean =>
+  ((error as Error).cause as { code?: unknown } | undefined)?.code === '25P02';
+
 interface DrainLimits {
   readonly table: string;
   readonly batch: number;
@@ -156,7 +161,6 @@ class Drain {
         await this.#database.ask(client, 'savepoint ending');
         const error = await this.#failureOf(row, client);
         if (error === undefined) {
-          await this.#database.ask(client, 'release savepoint ending');
           handled.push(row.id);
         } else {
           await this.#database.ask(client, 'rollback to savepoint ending');
@@ -173,14 +177,20 @@ class Drain {
     });
   }
 
-  /** What the handler threw, as a text; `undefined` if it has done its work. */
+  /** Why an attempt has failed, as a text; `undefined` if the handler has done its work, and that is kept. */
   async #failureOf({ event, attempts }: Row, client: PostgresClient): Promise<string | undefined> {
     try {
       const message = JSON.parse(String(event)) as EndingMessage;
       await this.#handle(message, client, { attempt: Number(attempts) + 1 });
-      return undefined;
     } catch (error) {
       return error instanceof Error ? shownError(error) : describe(error);
+    }
+    try {
+      await this.#database.ask(client, 'release savepoint ending');
+      return undefined;
+    } catch (error) {
+      if (!isAborted(error)) throw error;
+      return 'a statement of the handler failed, whose error it caught: PostgreSQL has aborted the transaction';
     }
   }
 
