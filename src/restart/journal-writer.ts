@@ -91,6 +91,8 @@ export class JournalWriter {
   #isBehind = false;
   // A checkpoint writes what was dropped: until its end, nothing said before its beginning counts as written.
   #isCatchingUp = false;
+  // Something is live that was never said: nothing counts as written until a checkpoint has ended that began after that.
+  #hasUnsaid = false;
   #isLost = false;
   #isReleased = false;
   #error: unknown;
@@ -153,6 +155,14 @@ export class JournalWriter {
     this.#start();
   }
 
+  /** The same where something is live that was never said: one that is under way may have passed it, and is begun anew. */
+  checkpointUnsaid(): void {
+    if (this.#isLost || this.#isReleased) return;
+    this.#hasUnsaid = true;
+    this.#wantsCheckpoint = true;
+    this.#start();
+  }
+
   /**
    * Has something done to the journal between two of the writer's own calls. Rejects as it does, or if the journal is
    * given back or lost before its turn.
@@ -168,7 +178,7 @@ export class JournalWriter {
   /** Resolves when all that has been said by now is written; rejects with the error if it cannot be at present. */
   flushed(): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    if (this.#writtenCount >= this.#said) return Promise.resolve();
+    if (this.#writtenCount >= this.#said && !this.#hasUnsaid) return Promise.resolve();
     if (this.#isReleased) return Promise.reject(this.#givenBack());
     return this.#waits.until(this.#said);
   }
@@ -186,13 +196,15 @@ export class JournalWriter {
   #appendNow(): void {
     // What the journal is writing at the moment it writes itself.
     const records = this.#isHandedOver ? [] : this.#batch;
-    // What a checkpoint repeats is there already, but for what had been dropped.
-    if (!this.#isCatchingUp) this.#live = undefined;
+    // What a checkpoint repeats is there already, but for what had been dropped, or was never said.
+    if (this.#hasUnsaid && this.#wantsCheckpoint) this.#live = this.#host.liveRecords();
+    else if (!this.#isCatchingUp && !this.#hasUnsaid) this.#live = undefined;
     for (let record = this.#next(); record !== done; record = this.#next()) {
       if (record !== undefined) records.push(record);
     }
     if (records.length > 0 || this.#isHandedOver) this.#journal.appendNow(records);
     this.#writtenCount = this.#said;
+    this.#hasUnsaid = false;
   }
 
   /** Gives the journal back; what is not written stays unwritten. */
@@ -205,7 +217,7 @@ export class JournalWriter {
     this.#batch = [];
     this.#live = undefined;
     this.#journal.release();
-    this.#waits.written(this.#writtenCount);
+    if (!this.#hasUnsaid) this.#waits.written(this.#writtenCount);
     this.#waits.reject(this.#error ?? this.#givenBack());
     this.#refuseErrands();
   }
@@ -296,7 +308,7 @@ export class JournalWriter {
       await this.#journal.beginCheckpoint();
       this.#wantsCheckpoint = false;
       if (this.#isBehind) this.#queueNumber += 1;
-      this.#isCatchingUp = this.#isBehind;
+      this.#isCatchingUp ||= this.#isBehind;
       this.#isBehind = false;
       this.#live = this.#host.liveRecords();
     });
@@ -307,6 +319,8 @@ export class JournalWriter {
       await this.#journal.endCheckpoint();
       this.#live = undefined;
       this.#isCatchingUp = false;
+      // Unless it came after the beginning.
+      if (!this.#wantsCheckpoint) this.#hasUnsaid = false;
       this.#host.checkpointed();
     });
   }
@@ -401,7 +415,7 @@ export class JournalWriter {
   }
 
   #settle(count: number): void {
-    if (this.#isBehind || this.#isCatchingUp) return;
+    if (this.#isBehind || this.#isCatchingUp || this.#hasUnsaid) return;
     this.#writtenCount = count;
     this.#waitingSince = this.#queue.size > 0 ? this.#host.clock.monotonic() : undefined;
     this.#host.written(count);

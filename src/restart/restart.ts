@@ -191,7 +191,7 @@ export class Restart {
     this.#host.engine.timeline.compareClocks();
     this.#takeEntries(past, false);
     // The journal knows nothing of it: what comes back at once is written in full.
-    this.recorder?.writer.checkpoint();
+    this.recorder?.writer.checkpointUnsaid();
     for (const tracker of this.#host.engine.trackers.values()) this.expect(tracker);
     this.#inheritance.take(past.endings.values(), this.#shift);
   }

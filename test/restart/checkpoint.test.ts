@@ -1,3 +1,4 @@
+import type { RegistrySnapshot } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import { Past } from '../../src/restart/past.js';
@@ -305,6 +306,71 @@ describe('a journal that is written anew', () => {
 });
 
 describe('a snapshot that is restored beside a journal', () => {
+  /** One run that is open, one whose end could not be told, and one whose end is pending. */
+  const owing = async (): Promise<RegistrySnapshot> => {
+    const other = new Machine();
+    const donor = other.start({
+      ended: { attempts: 2, minDelay: 60_000, maxDelay: 60_000 },
+      deliver: () => Promise.reject(new Error('down')),
+    });
+    donor.runs.set('open', {}).set('dead', {}).set('pending', {});
+    donor.registry.end('dead');
+    await other.clock.advance(minutes(3));
+    donor.registry.end('pending');
+    await other.clock.advance(0);
+    const snapshot = JSON.parse(JSON.stringify(donor.registry.snapshot()));
+    other.powerOff();
+    return snapshot;
+  };
+  const down = () => new Promise<never>(() => {});
+  const knowsAll = async (next: Life): Promise<void> => {
+    expect(next.registry.deadLetters()).toMatchObject([{ event: { key: 'dead' } }]);
+    await settled();
+    expect(next.told).toMatchObject([{ key: 'pending', reason: 'completed' }]);
+    expect(await lostIn(next)).toEqual(['open']);
+  };
+
+  it('is there once flushed() says so, though the journal was being written anew', async () => {
+    const snapshot = await owing();
+    const first = start({ deliver: down });
+    fill(first);
+    await settled();
+    const midst = await inTheMidst(first);
+    first.registry.restore(snapshot);
+    const killed = first.registry.flushed().then(() => first.kill());
+    await midst.end();
+    await killed;
+    await knowsAll(start());
+  });
+
+  it('is there once flushed() says so, and nothing else was said', async () => {
+    const first = start({ deliver: down });
+    await settled();
+    first.registry.restore(await owing());
+    const killed = first.registry.flushed().then(() => first.kill());
+    await settled();
+    await killed;
+    await knowsAll(start());
+  });
+
+  it.each(['at once', 'while the journal was being written anew'])(
+    'is there after a detach() that follows %s',
+    async (when) => {
+      const snapshot = await owing();
+      const first = start({ deliver: down });
+      if (when !== 'at once') {
+        fill(first);
+        await settled();
+        await inTheMidst(first);
+      }
+      first.registry.restore(snapshot);
+      first.registry.detach();
+      first.kill();
+      machine.volume.beforeWrite = () => {};
+      await knowsAll(start());
+    },
+  );
+
   it('is in the journal from then on, with ids and generations of its own', async () => {
     const other = new Machine();
     const donor = other.start();
