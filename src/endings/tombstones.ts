@@ -27,8 +27,11 @@ export class Tombstones {
   // Runs that no tombstone is of whose key is their id.
   readonly #byId: ExpiringCache<string, EndedId>;
   readonly #tokens = new WeakMap<object, Token>();
+  /** How long each is remembered. */
+  readonly ttlMs: number;
 
   constructor(limits: MemoryLimits, now: () => number) {
+    this.ttlMs = limits.ttlMs;
     this.#byKey = new ExpiringCache(limits, now);
     this.#byId = new ExpiringCache(limits, now);
   }

@@ -245,10 +245,13 @@ export class Past implements Left {
     }
   }
 
-  /** The youngest comes last; one that is only repeated stays where it is. */
+  /** The youngest comes last; one that is only repeated stays where it is. Of two ends of an id the later one counts. */
   #remember(tombstone: PastTombstone): void {
-    const { id, generation } = tombstone;
-    if (this.tombstones.get(id)?.generation !== generation) this.tombstones.delete(id);
+    const { id, generation, at } = tombstone;
+    const known = this.tombstones.get(id);
+    // A checkpoint may repeat an older one, of which somebody has not been told.
+    if (known !== undefined && known.at > at) return;
+    if (known?.generation !== generation) this.tombstones.delete(id);
     this.tombstones.set(id, tombstone);
   }
 

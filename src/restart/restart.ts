@@ -248,6 +248,7 @@ export class Restart {
         endings,
         deliveries,
         mayConclude: () => this.#mayConclude(),
+        tombstoneMs: this.#host.tombstones?.ttlMs ?? 0,
         inheritance: this.#inheritance,
         failed: (error) => this.#failed(error, false),
       }),

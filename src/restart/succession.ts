@@ -30,6 +30,8 @@ export interface SuccessionHost {
   deliveries(): Deliveries | undefined;
   /** Whether runs may be ended here that nobody ends: not so if this life only observes, or has nobody to tell. */
   mayConclude(): boolean;
+  /** How long it is remembered that a run has ended, ms. */
+  readonly tombstoneMs: number;
   failed(error: unknown): void;
 }
 
@@ -148,9 +150,9 @@ export class Succession implements Successor {
     };
   }
 
-  /** Endings first: of a run that has one, no other is made. */
+  /** Endings first: of an id under which one is owed, no other is made. */
   *#owed(past: Past, endedMap: string): Generator<Owed> {
-    const over = new Set(past.tombstones.keys());
+    const over = new Set<string>();
     const instants = this.#instantsOf(past);
     for (const ending of past.endings.values()) {
       over.add(ending.id);
@@ -169,12 +171,19 @@ export class Succession implements Successor {
     const recipients = this.#host.deliveries()?.recipients ?? [];
     for (const entry of past.maps.get(endedMap)?.entries.values() ?? []) {
       const { id, claimed } = entry;
-      if (claimed || id === undefined || over.has(id)) continue;
+      if (claimed || id === undefined || over.has(id) || this.#hasEnded(past, id, entry)) continue;
       over.add(id);
       for (const { name } of recipients) {
         yield { ending: lostEnding(entry, id, name, instants), generation: entry.generation };
       }
     }
+  }
+
+  /** Whether a registration is of a run that has ended: under its id another one may have begun, once that was forgotten. */
+  #hasEnded({ tombstones }: Past, id: string, { generation, registeredAt }: PastEntry): boolean {
+    const ended = tombstones.get(id);
+    if (ended === undefined) return false;
+    return generation === ended.generation || registeredAt < ended.at + this.#host.tombstoneMs;
   }
 
   /** Makes instants of this life of those of a past that ends now. */

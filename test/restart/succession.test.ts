@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/registry/internals.js';
 import type { Journal, JournalRecord, Portion, Successor } from '../../src/restart/journal.js';
 import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
@@ -182,6 +183,72 @@ describe('what a dead owner owed', () => {
     expect(heir.life.told.map(({ id, reason }) => [id, reason])).toEqual([['one', 'lost']]);
     heir.life.runs.set('x', { id: 'one' });
     expect(heir.life.registry.end('x')).toBe('claimed');
+  });
+
+  describe('under an id that was used before', () => {
+    const ended = { id: (run: { id?: unknown }) => run.id, attempts: 1, tombstones: { ttl: '1h' } };
+    let isDown = false;
+    const deliver = (): void => {
+      if (isDown) throw new Error('down');
+    };
+
+    afterEach(() => {
+      isDown = false;
+    });
+
+    const end = async ({ life, machine }: Peer): Promise<void> => {
+      life.runs.set('a', { id: 'one' });
+      expect(life.registry.end('a')).toBe('claimed');
+      await machine.clock.advance(0);
+      life.runs.delete('a');
+    };
+    /** It begins once more, and its owner is killed before it is written that this is no run, if it is none. */
+    const beginAndDie = async (dead: Peer): Promise<void> => {
+      dead.life.runs.set('a', { id: 'one' });
+      await dead.die();
+      const { records } = dead.machine.volume;
+      const last = records.findIndex((record) => record.startsWith('["quiet"'));
+      dead.machine.volume = new MemoryVolume(records.slice(0, last < 0 ? undefined : last));
+    };
+    const toldOf = async (dead: Peer): Promise<unknown[]> => {
+      const heir = new Peer({ ended });
+      await heir.machine.clock.advance(dead.machine.clock.now() - heir.machine.clock.now());
+      await takeOver(heir, dead);
+      await heir.machine.clock.advance(minutes(2));
+      await takeOver(heir, dead);
+      return heir.life.told.map(({ id, reason }) => [id, reason]);
+    };
+
+    it('is told once of a run that began when the one before was forgotten', async () => {
+      const dead = new Peer({ ended });
+      await end(dead);
+      await dead.machine.clock.advance(hours(1));
+      await beginAndDie(dead);
+      expect(await toldOf(dead)).toEqual([['one', 'lost']]);
+    });
+
+    it('is not told of a registration that came before that', async () => {
+      const dead = new Peer({ ended });
+      await end(dead);
+      await dead.machine.clock.advance(hours(1) - 1_000);
+      await beginAndDie(dead);
+      expect(await toldOf(dead)).toEqual([]);
+    });
+
+    it('goes by the latest of several ends, though an older one was told of later', async () => {
+      const dead = new Peer({ ended, deliver });
+      isDown = true;
+      await end(dead);
+      await dead.machine.clock.advance(hours(2));
+      await end(dead);
+      internalsOf(dead.life.registry)?.restart.recorder?.writer.checkpoint();
+      await dead.settle();
+      isDown = false;
+      expect(dead.life.registry.redeliver('one')).toBe(true);
+      await dead.settle();
+      await beginAndDie(dead);
+      expect(await toldOf(dead)).toEqual([]);
+    });
   });
 
   it('is not for a registry whose runs are of another map, that only observes, or that has nobody to tell', async () => {
