@@ -21,7 +21,7 @@ const realSetImmediate = setImmediate;
  * waiting for ever.
  */
 export class DeliveryGate {
-  readonly #held = new Fifo<Held>();
+  #held = new Fifo<Held>();
   readonly #timers: TimerQueue;
   readonly #now: () => number;
   readonly #maxWaitMs: number;
@@ -48,6 +48,7 @@ export class DeliveryGate {
 
   /** Holds an ending until so many utterances are written. */
   hold(id: string, count: number): void {
+    if (this.#isShut) return;
     const held = { id, count, since: this.#now() };
     if (this.#head === undefined) this.#head = held;
     else this.#held.push(held);
@@ -60,9 +61,11 @@ export class DeliveryGate {
     if (!this.#isLettingGo) this.#letGo();
   }
 
-  /** The journal belongs to somebody else, who delivers what is in it: nothing is let go any more. */
+  /** The journal belongs to somebody else, who delivers what is in it: nothing is let go, or held, any more. */
   shut(): void {
     this.#isShut = true;
+    this.#head = undefined;
+    this.#held = new Fifo();
     this.#unwatch();
   }
 
@@ -70,7 +73,7 @@ export class DeliveryGate {
     this.#isLettingGo = false;
     const overdue = this.#now() - this.#maxWaitMs;
     let left = mostAtOnce;
-    while (this.#head !== undefined && !this.#isShut) {
+    while (this.#head !== undefined) {
       const { id, count, since } = this.#head;
       if (count > this.#written && since > overdue) break;
       if (left-- === 0) {
@@ -86,7 +89,7 @@ export class DeliveryGate {
   }
 
   #watch(): void {
-    if (this.#ticket !== undefined || this.#head === undefined || this.#isShut) return;
+    if (this.#ticket !== undefined || this.#head === undefined) return;
     this.#ticket = this.#timers.schedule(this.#head.since + this.#maxWaitMs, () => {
       this.#ticket = undefined;
       if (!this.#isLettingGo) this.#letGo();

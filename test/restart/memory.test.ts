@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DeliveryGate } from '../../src/restart/delivery-gate.js';
+import { TimerQueue } from '../../src/time/timer-queue.js';
 import { scratchFolder } from './folder/folder-medium.js';
 
 let scratch: string;
@@ -74,5 +76,27 @@ describe('a registry with ended', () => {
     }
     expect((megabytes() - before) / 10).toBeLessThan(0.5);
     expect(registries).toHaveLength(10);
+  });
+});
+
+describe('a gate that is shut', () => {
+  it('holds nothing, neither what waited nor what comes, and lets nothing go any more', async () => {
+    const clock = createManualClock();
+    const timers = new TimerQueue(clock, { onError: () => {} });
+    const released: string[] = [];
+    const gate = new DeliveryGate(
+      timers,
+      () => clock.monotonic(),
+      5_000,
+      (id) => released.push(id),
+    );
+    const before = megabytes();
+    for (let n = 0; n < count; n += 1) gate.hold(`before ${n}`, n + 1);
+    gate.shut();
+    for (let n = 0; n < count; n += 1) gate.hold(`after ${n}`, n + 1);
+    expect(megabytes() - before).toBeLessThan(1);
+    gate.written(count);
+    await clock.advance(10_000);
+    expect([released, gate.hasOverdue, clock.pendingTimers]).toEqual([[], false, 0]);
   });
 });

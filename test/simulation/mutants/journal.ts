@@ -11,7 +11,7 @@ export const journalMutants: readonly Mutant[] = [
   {
     name: 'an ending waits for its claim for ever',
     file: 'restart/delivery-gate.ts',
-    find: 'if (this.#ticket !== undefined || this.#head === undefined || this.#isShut) return;',
+    find: 'if (this.#ticket !== undefined || this.#head === undefined) return;',
     replace: 'if (this.#now !== undefined) return;',
   },
   {
