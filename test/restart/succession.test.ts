@@ -196,8 +196,8 @@ describe('what a dead owner owed', () => {
       isDown = false;
     });
 
-    const end = async ({ life, machine }: Peer): Promise<void> => {
-      life.runs.set('a', { id: 'one' });
+    const end = async ({ life, machine }: Peer, id = 'one'): Promise<void> => {
+      life.runs.set('a', { id });
       expect(life.registry.end('a')).toBe('claimed');
       await machine.clock.advance(0);
       life.runs.delete('a');
@@ -239,14 +239,17 @@ describe('what a dead owner owed', () => {
       const dead = new Peer({ ended, deliver });
       isDown = true;
       await end(dead);
+      isDown = false;
       await dead.machine.clock.advance(hours(2));
-      await end(dead);
+      await end(dead, 'two');
       internalsOf(dead.life.registry)?.restart.recorder?.writer.checkpoint();
       await dead.settle();
-      isDown = false;
       expect(dead.life.registry.redeliver('one')).toBe(true);
       await dead.settle();
       await beginAndDie(dead);
+      // A life of an earlier version took an id that it still owed for that of another run.
+      const records = dead.machine.volume.records.map((record) => record.replaceAll('"two"', '"one"'));
+      dead.machine.volume = new MemoryVolume(records);
       expect(await toldOf(dead)).toEqual([]);
     });
   });
