@@ -22,7 +22,7 @@ export const ownerMutants: readonly Mutant[] = [
   {
     name: 'an owner’s eviction takes whom it has known as the longest idle',
     file: 'sweeping/owner-evictions.ts',
-    find: '!wasActiveSince(tracker, next)',
+    find: '!wasActiveSince(tracker, next, isFresh)',
     replace: 'due.activeAt(slot, shared.timeline.now()) >= next.activeAt',
     rareSeed: 4_000_000_001_503,
     firstSeed,

@@ -128,8 +128,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'an eviction takes whom it has known as the longest idle',
     file: 'sweeping/capacity.ts',
-    find: 'else if (order.isUpToDate(slot, activeAt, activity.turnOf(slot))) {',
-    replace: 'else if (activeAt >= 0) {',
+    find: 'if (order.isUpToDate(slot, activeAt, turn)) return true;',
+    replace: 'if (activeAt >= 0) return true;',
     // An earlier one finds no end with it.
     rareSeed: 76,
   },
