@@ -62,8 +62,6 @@ export class Restoration {
     const isKnown = this.#knownEntries();
     const waitedMs = Math.ceil(this.#window.runningMs);
     const seconds: PastEntry[] = [];
-    const owed = new Set<string>();
-    if (this.#host.hasOwnIds) for (const { id } of left.endings.values()) owed.add(id);
     for (const [map, { lastGeneration, ages, entries }] of left.maps) {
       const tracker = engine.trackers.get(map);
       const stamped = tracker?.stamps.lastGeneration ?? 0;
@@ -73,8 +71,7 @@ export class Restoration {
       if (known === 0 && stamped > 0) this.#unnumbered.add(map);
       this.#lastGenerations.set(map, offset + lastGeneration);
       if (ages !== undefined) this.#ages.set(map, agesNow(ages, taking));
-      if (this.#host.hasOwnIds)
-        for (const second of claimSeconds(entries.values(), owed)) seconds.push(second);
+      if (this.#host.hasOwnIds) for (const second of claimSeconds(entries.values())) seconds.push(second);
       for (const entry of entries.values()) {
         if (isKnown(map, entry)) continue;
         entry.take(taking, offset);
@@ -255,18 +252,12 @@ export class Restoration {
 
 /**
  * A registration of a run that another one has is written as open, and then as ended. Where records end between the two,
- * the first of them is the run: claims the others, and yields them. So it is where the run has ended, and somebody is still to
- * be told.
+ * the first of them is the run: claims the others, and yields them.
  */
-function* claimSeconds(entries: Iterable<PastEntry>, owed: ReadonlySet<string>): Generator<PastEntry> {
+function* claimSeconds(entries: Iterable<PastEntry>): Generator<PastEntry> {
   const runs = new Map<string, PastEntry>();
   for (const entry of entries) {
     if (entry.id === undefined || entry.claimed) continue;
-    if (owed.has(entry.id)) {
-      entry.claimed = true;
-      yield entry;
-      continue;
-    }
     const known = runs.get(entry.id);
     const isFirst = known === undefined || entry.generation < known.generation;
     if (isFirst) runs.set(entry.id, entry);

@@ -343,20 +343,3 @@ it.each([
     expect(next.told).toMatchObject([{ key: 'a' }]);
   },
 );
-
-it('an entry that was written as open where the records end, beside the owed ending of its run, is that run', async () => {
-  const ended = { id: () => 'run', attempts: 1, tombstones: { ttl: '1m' } };
-  const first = start({ ended, deliver: down });
-  first.runs.set('a', {});
-  first.runs.delete('a');
-  await machine.clock.advance(minutes(60));
-  first.runs.set('b', {});
-  await machine.clock.advance(0);
-  const { records } = machine.volume;
-  const open = records.findIndex((record) => record.startsWith('["set"') && record.includes('"b"'));
-  expect(open).toBeGreaterThan(0);
-  first.kill();
-  const maps = { runs: { adopt: new Map([['b', {}]]) } };
-  const next = start({ ended, maps, journal: new LoggedJournal(records.slice(0, open + 1)) });
-  expect(next.registry.end('b')).toBe('duplicate');
-});

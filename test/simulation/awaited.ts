@@ -38,9 +38,8 @@ export class Awaited {
     this.#intervalMs = intervalMs;
   }
 
-  take({ entries, endings, ofAudit }: Legacy, hasOwnIds: boolean, facts: Facts): void {
-    const owed = [...endings, ...ofAudit].map(({ id }) => id);
-    if (hasOwnIds) claimSeconds(entries.get('runs') ?? [], owed, facts);
+  take({ entries }: Legacy, hasOwnIds: boolean, facts: Facts): void {
+    if (hasOwnIds) claimSeconds(entries.get('runs') ?? [], facts);
     for (const [map, left] of entries) {
       const awaited: AwaitedMap = { byKey: new Map(), others: new Set() };
       for (const entry of left) {
@@ -165,8 +164,8 @@ export class Awaited {
 }
 
 /** Of several registrations of one name the first is the run, also where a crash came before the others were known as such. */
-function claimSeconds(runs: readonly LeftEntry[], owed: readonly string[], facts: Facts): void {
-  const open = new Set<string | undefined>(owed);
+function claimSeconds(runs: readonly LeftEntry[], facts: Facts): void {
+  const open = new Set<string | undefined>();
   for (const entry of runs.toSorted((one, other) => one.generation - other.generation)) {
     if (entry.claimed) continue;
     if (open.has(entry.id)) Object.assign(entry, { claimed: true, claimedBy: facts.next() });
