@@ -47,11 +47,6 @@ export class Deliveries {
     return this.recipients.filter(({ notifier }) => notifier.owes(id)).map(({ name }) => name);
   }
 
-  /** Returns whether an ending is owed to anybody, as a dead letter too. */
-  owes(id: string): boolean {
-    return this.recipients.some(({ notifier }) => notifier.owes(id));
-  }
-
   /** As `Notifier.push`, for each recipient; the same of those below. */
   push(event: EndedEvent, isHeld: boolean): void {
     for (const { notifier } of this.recipients) notifier.push(event, isHeld);

@@ -33,10 +33,9 @@ export interface EndedPolicy<K, V, Name extends string = string> {
   idempotent?: boolean;
   /**
    * The owner's own identity of a run, such as the id of a job: the id of its ending. Asked once, when an entry is
-   * registered. A registration with the id of a run that is open, or has ended and is remembered or still owed to a
-   * recipient, is that run: it opens no obligation, and its `end` is a duplicate. Answers a string or a finite number of
-   * at most 256 characters; any other answer, and a throw, takes the default, counted and said once. Default: unique to
-   * each registration.
+   * registered. A registration with the id of a run that is open, or has ended and is remembered, is that run: it opens
+   * no obligation, and its `end` is a duplicate. Answers a string or a finite number of at most 256 characters; any
+   * other answer, and a throw, takes the default, counted and said once. Default: unique to each registration.
    */
   id?: (value: V, key: K) => string | number;
   /**

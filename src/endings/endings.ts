@@ -39,8 +39,6 @@ export interface EndingsHost {
   settledSilently(run: EndedRun): void;
   /** The ending is claimed and all state has changed: it has to be delivered. */
   obliged(event: EndedEvent): void;
-  /** Whether somebody is still to be told that the run of an id has ended. */
-  isOwed(id: string): boolean;
   /** Tells the bus. */
   announce(event: EndedEvent): void;
   /** Runs of an earlier life of the process that have not come back. */
@@ -287,13 +285,9 @@ export class Endings implements ClaimKeeper {
     if (this.isClaimed(slot)) return;
     const open = this.ids.openSlotOf(id);
     // Another entry has that run, or had it: its end is not the end of the run.
-    if ((open !== undefined && open !== slot) || this.#hasEnded(id)) this.#settleDuplicate(slot, key);
+    if ((open !== undefined && open !== slot) || this.#host.tombstones.hasRun(id))
+      this.#settleDuplicate(slot, key);
     else this.ids.open(slot);
-  }
-
-  /** Whether the run of an id has ended, as far as is known: an ending that is owed is of that run, and outlives its tombstone. */
-  #hasEnded(id: string): boolean {
-    return this.#host.tombstones.hasRun(id) || this.#host.isOwed(id);
   }
 
   claim(slot: number, key: unknown, value: unknown, reason: string): Claim | undefined {

@@ -122,7 +122,6 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
         lifeId: restart.lifeId,
         ownIdOf,
         obliged: (event) => restart.obliged(event),
-        isOwed: (id) => restart.owes(id),
         settledSilently: (run) => restart.recorder?.endings.quiet(run),
         announce: (event) => engine.bus.emit('ended', event),
         absent: restart.restoration.absences,

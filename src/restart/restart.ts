@@ -9,7 +9,7 @@ import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { Inheritance } from './inheritance.js';
 import type { Journal } from './journal.js';
-import { type Left, obligationKey } from './left.js';
+import type { Left } from './left.js';
 import type { LiveParts } from './live-records.js';
 import { MapNames } from './map-names.js';
 import { assertSameMap, type OpenJournal, type TakenJournal } from './open-journal.js';
@@ -125,16 +125,6 @@ export class Restart {
   obliged(event: EndedEvent): void {
     this.recorder?.endings.ended(event);
     this.#host.deliveries()?.push(event, this.recorder !== undefined);
-  }
-
-  /** Returns whether somebody is still to be told that the run of an id has ended, in this life. */
-  owes(id: string): boolean {
-    const deliveries = this.#host.deliveries();
-    if (deliveries === undefined) return false;
-    if (deliveries.owes(id)) return true;
-    const coming = this.#past?.endings;
-    if (coming === undefined || coming.size === 0) return false;
-    return deliveries.recipients.some(({ name }) => coming.has(obligationKey(id, name)));
   }
 
   /** All maps are there: sets the entries that can be decoded, and goes on with what was not delivered. */

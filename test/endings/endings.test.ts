@@ -843,55 +843,6 @@ describe('a rule that removes the entry whose key it is asked about', () => {
   });
 });
 
-describe('a registration with the id of a run whose ending is owed', () => {
-  const gone = { tombstones: { ttl: '1m' }, id: () => 'run' } as const;
-
-  it('is that run while that is a dead letter, however long its tombstone is gone, and a new run afterwards', async () => {
-    let isAway = true;
-    const delivered: string[] = [];
-    const deliver = ({ reason }: EndedEvent) => {
-      if (isAway) throw new Error('away');
-      delivered.push(reason);
-    };
-    const { clock, registry, runs, endings, end } = runsRegistry({}, { ...gone, attempts: 1, deliver });
-    runs.set('a', {});
-    expect(registry.end('a', { reason: 'first' })).toBe('claimed');
-    runs.delete('a');
-    await clock.advance(3_600_000);
-    expect(endings()).toMatchObject({ deadLetters: 1 });
-    isAway = false;
-    runs.set('a', {});
-    expect(registry.end('a', { reason: 'second' })).toBe('duplicate');
-    runs.delete('a');
-    registry.redeliver();
-    await clock.advance(3_600_000);
-    expect(delivered).toEqual(['first']);
-    runs.set('a', {});
-    expect(registry.end('a', { reason: 'third' })).toBe('claimed');
-    await clock.advance(0);
-    expect(delivered).toEqual(['first', 'third']);
-    end();
-  });
-
-  it('is that run while it is pending for one of the recipients', async () => {
-    const told: string[] = [];
-    const deliver = {
-      first: ({ reason }: EndedEvent) => void told.push(reason),
-      second: () => Promise.reject(new Error('away')),
-    };
-    const { clock, registry, runs, endings, end } = runsRegistry({}, { ...gone, deliver });
-    runs.set('a', {});
-    runs.delete('a');
-    await clock.advance(3_600_000);
-    expect(endings()).toMatchObject({ pending: 1 });
-    runs.set('b', {});
-    expect(registry.end('b')).toBe('duplicate');
-    await clock.advance(0);
-    expect(told).toEqual(['deleted']);
-    end();
-  });
-});
-
 describe('observe', () => {
   it('claims nothing by itself, while the owner’s end, delete and clear work as usual', async () => {
     for (const observing of [{ mode: 'observe' }, {}]) {

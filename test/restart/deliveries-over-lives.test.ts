@@ -322,24 +322,3 @@ it('dead letters stand in the order of their deaths, though a checkpoint that wa
   const next = start(options);
   expect(next.registry.deadLetters().map(({ event }) => event.key)).toEqual(['b']);
 });
-
-it.each([
-  ['found in an adopted Map', { adopt: new Map([['b', {}]]) }],
-  ['set', {}],
-])(
-  'an entry with the id of a run that an earlier life still owes is that run, though its tombstone is gone: %s',
-  async (how, runs) => {
-    const ended = { id: () => 'run', attempts: 1, tombstones: { ttl: '1m' } };
-    const first = start({ ended, deliver: down });
-    first.runs.set('a', {});
-    first.runs.delete('a');
-    await machine.clock.advance(minutes(60));
-    expect(first.registry.deadLetters()).toHaveLength(1);
-    const next = await restart(first, { ended, maps: { runs } });
-    if (how === 'set') next.runs.set('b', {});
-    expect(next.registry.end('b')).toBe('duplicate');
-    next.registry.redeliver();
-    await machine.clock.advance(0);
-    expect(next.told).toMatchObject([{ key: 'a' }]);
-  },
-);

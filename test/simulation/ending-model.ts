@@ -69,7 +69,7 @@ export class EndingModel {
     if (!this.#scenario.hasOwnIds || of.isClaimed) return;
     const id = this.#nameOf(of);
     const open = this.#openIds.get(id);
-    if ((open !== undefined && open !== of) || this.endedIds.has(id) || this.deliveries.isKnown(id)) {
+    if ((open !== undefined && open !== of) || this.endedIds.has(id)) {
       this.#claimDuplicate(of);
       return;
     }

@@ -72,8 +72,8 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'two registrations of one run are two runs',
     file: 'endings/endings.ts',
-    find: 'if ((open !== undefined && open !== slot) || this.#hasEnded(id))',
-    replace: 'if (this.#hasEnded(id))',
+    find: 'if ((open !== undefined && open !== slot) || this.#host.tombstones.hasRun(id))',
+    replace: 'if (this.#host.tombstones.hasRun(id))',
   },
   {
     name: 'a registration under the id of an open run ends that run',
