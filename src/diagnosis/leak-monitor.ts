@@ -108,7 +108,8 @@ export class LeakMonitor {
 
   #judge(tracker: Tracker, { entries, weight }: Judges, at: number): LeakVerdict {
     // What an earlier life left, and is not back yet, has not left the map.
-    const size = tracker.native.size() + this.#awaitedIn(tracker);
+    const count = tracker.native.size();
+    const size = count + this.#awaitedIn(tracker);
     const bytes = this.#weights.estimatedBytes(tracker) ?? 0;
     const now = { at, watchedMs: this.#engine.watched.ms, stay: stayOf(tracker) };
     const bound = boundOf(tracker);
@@ -117,12 +118,11 @@ export class LeakMonitor {
       size,
       bound,
       // What an entry weighs is known where there is a `weigh`.
-      heapRoom: () => (bytes > 0 ? (heapRoom() * tracker.native.size()) / bytes : undefined),
+      heapRoom: () => (bytes > 0 ? (heapRoom() * count) / bytes : undefined),
     });
     if (weight === undefined) return ofEntries;
     // More entries weigh more, and where their number is bounded so is that: there the question is what as many as may be weigh.
-    const entriesThere = tracker.native.size();
-    const weighed = bound === undefined ? bytes : entriesThere && (bytes / entriesThere) * bound.max;
+    const weighed = bound === undefined ? bytes : count && (bytes / count) * bound.max;
     const ofWeight = weight.judge({ ...now, size: weighed, heapRoom });
     return ofEntries.state === 'filling' ? ofEntries : worse(ofEntries, ofWeight);
   }

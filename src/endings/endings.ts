@@ -1,6 +1,7 @@
 import type { EndedEvent } from '../events/ended-event.js';
 import { endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
+import { mapKey } from '../stamps/map-key.js';
 import { setAt } from '../stamps/set-at.js';
 import { CLAIMED } from '../stamps/stamp-store.js';
 import type { Claim, ClaimKeeper } from '../sweeping/claims.js';
@@ -370,7 +371,7 @@ export class Endings implements ClaimKeeper {
       slot,
       endedAt,
     );
-    const key = given === 0 ? 0 : given; // A Map keeps -0 as 0.
+    const key = mapKey(given);
     const id = this.ids.of(slot);
     return { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
   }

@@ -4,6 +4,7 @@ import { compilePolicy } from '../policy/compile-policy.js';
 import type { CompiledPolicy, Policy } from '../policy/policy.js';
 import { readName, readOptions } from '../policy/read-options.js';
 import type { EntryStamps } from '../stamps/entry-stamps.js';
+import { mapKey } from '../stamps/map-key.js';
 import { nativeOf } from '../stamps/native-collection.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -148,7 +149,7 @@ function addInsertMethods(prototype: TrackedMap<unknown, unknown>): void {
       if (typeof compute !== 'function' || Map.prototype.has.call(this, key)) {
         return getOrInsertComputed.call(this, key, compute);
       }
-      const value: unknown = compute.call(undefined, key === 0 ? 0 : key);
+      const value: unknown = compute.call(undefined, mapKey(key));
       TrackedMap.prototype.set.call(this, key, value);
       return value;
     },

@@ -21,7 +21,6 @@ export class Judge<K, V> {
   readonly #policy: CompiledPolicy<K, V>;
   readonly #answers: Answers<K, V>;
   readonly #needsValue: boolean;
-  #longestAheadMs = 0;
 
   /** Monotonic instant of the deadline, `Infinity` for never, and the lifetime it comes from. */
   readonly deadline: Deadline = { at: Number.POSITIVE_INFINITY, by: undefined };
@@ -34,17 +33,14 @@ export class Judge<K, V> {
   lifetimes: CompiledLifetimes<K, V>;
   /** `maxAge` is over, which no guard outlasts. */
   isBeyondMaxAge = false;
+  /** How far ahead `expiresAt` has ever been, ms: by the values, that is how long entries stay. Beyond a year it is a mistake. */
+  longestAheadMs = 0;
 
   constructor(policy: CompiledPolicy<K, V>, answers: Answers<K, V>) {
     this.#policy = policy;
     this.#answers = answers;
     this.lifetimes = policy.own;
     this.#needsValue = policy.keepWhile !== undefined || asksInstants(policy);
-  }
-
-  /** How far ahead `expiresAt` has ever been, ms: by the values, that is how long entries stay. Beyond a year it is a mistake. */
-  get longestAheadMs(): number {
-    return this.#longestAheadMs;
   }
 
   /** True if the value of an entry has to be read to judge it. */
@@ -98,10 +94,6 @@ export class Judge<K, V> {
     return now < this.deadline.at ? 'live' : 'due';
   }
 
-  #noteAhead(aheadMs: number): void {
-    if (aheadMs > this.#longestAheadMs && aheadMs <= oneYearMs) this.#longestAheadMs = aheadMs;
-  }
-
   /** Returns whether `keepWhile` holds an entry. One that fails holds it too: nothing is removed on a doubt. */
   isGuarded(slot: number, key: K, value: V): boolean {
     const { keepWhile } = this.#policy;
@@ -144,6 +136,10 @@ export class Judge<K, V> {
     if (lifetimes.since === 'registeredAt') return registeredAt;
     if (lifetimes.since === 'lastActiveAt') return activeAt;
     return this.#answers.instant('since', lifetimes.since, slot, value, key, now);
+  }
+
+  #noteAhead(aheadMs: number): void {
+    if (aheadMs > this.longestAheadMs && aheadMs <= oneYearMs) this.longestAheadMs = aheadMs;
   }
 
   #onlyCeiling(lifetimes: CompiledLifetimes<K, V>, now: number, ceilingAt: number): LifetimeState {

@@ -1,6 +1,7 @@
 import type { AgeTable } from './age-table.js';
 import { EarlyGrowth } from './early-growth.js';
 import { EntryTimes, type StampingTimeline } from './entry-times.js';
+import { mapKey } from './map-key.js';
 import { SlotKeys } from './slot-keys.js';
 import { take } from './take.js';
 import { capacityFor, resized } from './typed-arrays.js';
@@ -180,8 +181,7 @@ export class StampStore<K> {
     const slot = this.#freeSlot();
     this.#slots.set(key, slot);
     this.#growth.added();
-    // A Map keeps -0 as 0, and callbacks should be told the key that is in the map.
-    this.#keys.set(slot, key === 0 ? (0 as K) : key);
+    this.#keys.set(slot, mapKey(key));
     this.renumber(slot);
     this.flags[slot] = 0;
     return slot;

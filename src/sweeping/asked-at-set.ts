@@ -1,6 +1,7 @@
 import { isThenable } from '../events/unawaited.js';
 import { ask, FAILED } from '../policy/ask.js';
 import type { StampedMap } from '../stamps/entry-stamps.js';
+import { mapKey } from '../stamps/map-key.js';
 import { isMissing } from '../stamps/native-collection.js';
 
 /** A map whose owner is asked about entries that are set. */
@@ -49,7 +50,7 @@ export class AskedAtSet {
    */
   ask(slot: number, given: unknown, left = mostQuestions): unknown {
     const { name, native, stamps, shared } = this.#map;
-    const key = given === 0 ? 0 : given; // A Map keeps -0 as 0.
+    const key = mapKey(given);
     const generation = stamps.generation[slot] as number;
     if (this.#asked.has(generation)) return FAILED;
     const value = native.get(key);

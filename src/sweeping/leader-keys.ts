@@ -1,4 +1,5 @@
 import { FAILED } from '../policy/ask.js';
+import { mapKey } from '../stamps/map-key.js';
 import { setAt } from '../stamps/set-at.js';
 import { AskedAtSet, type AskedMap } from './asked-at-set.js';
 
@@ -30,12 +31,6 @@ export class LeaderKeys {
   of(slot: number): unknown {
     const leaderKey = this.#bySlot[slot];
     return leaderKey === undefined ? noLeader : leaderKey;
-  }
-
-  /** Returns whether an entry names a key, as a Map compares keys: 0 is -0 too. */
-  names(slot: number, leaderKey: unknown): boolean {
-    const named = this.of(slot);
-    return named === leaderKey || Object.is(named, leaderKey);
   }
 
   /** Returns the slots of the entries that name a key, as they are now, in the order in which they came to. */
@@ -70,8 +65,7 @@ export class LeaderKeys {
   }
 
   #follow(slot: number, answer: unknown): void {
-    // As a Map keeps it.
-    const leaderKey = answer === 0 ? 0 : answer;
+    const leaderKey = mapKey(answer);
     if (Object.is(this.of(slot), leaderKey)) return;
     this.forget(slot);
     if (leaderKey === noLeader) return;

@@ -1,6 +1,7 @@
 import { FAILED } from '../policy/ask.js';
 import type { MaxPerOwner } from '../policy/policy.js';
 import { IdleOrder } from '../stamps/idle-order.js';
+import { mapKey } from '../stamps/map-key.js';
 import { setAt } from '../stamps/set-at.js';
 import { AskedAtSet, type AskedMap } from './asked-at-set.js';
 
@@ -164,14 +165,15 @@ export class Owners {
     this.#bySlot = [];
   }
 
-  #give(slot: number, owner: unknown): void {
+  #give(slot: number, answer: unknown): void {
+    const owner = mapKey(answer);
     const before = this.#bySlot[slot];
-    if (before !== undefined && before.owner === (owner === 0 ? 0 : owner)) return;
+    if (before !== undefined && before.owner === owner) return;
     this.forget(slot);
     if (owner === undefined) return;
     let owned = this.#byOwner.get(owner);
     if (owned === undefined) {
-      owned = { owner: owner === 0 ? 0 : owner, slots: new Set(), ended: new Set(), ranking: undefined };
+      owned = { owner, slots: new Set(), ended: new Set(), ranking: undefined };
       this.#byOwner.set(owner, owned);
     }
     setAt(this.#bySlot, slot, owned, undefined);

@@ -60,8 +60,8 @@ export const newRemoval = (rule = '', ofCompanions: Removal['ofCompanions'] = 'c
 const ceilings = /(^|\.)(maxIdle|maxAge|orphanAfter|maxEntries|maxPerOwner|shed)$/;
 
 /**
- * Tells of a removal, after all state has changed: the audit, each `beforeSweep` that runs, each `dispose`, then `ended`, then `swept` and `evicted`.
- * Whatever the callbacks do or throw, all of them are called.
+ * Tells of a removal, after all state has changed: the audit, each `beforeSweep` that runs, each `dispose`, then `ended`, then
+ * `swept` and `evicted`. Whatever the callbacks do or throw, all of them are called.
  */
 export function announce(removal: Removal, told: Told): void {
   const { bus, audit } = told;

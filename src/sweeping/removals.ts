@@ -16,6 +16,7 @@ import type { RemovedEvent } from '../events/event-bus.js';
 import type { LeavingReason, LibraryReason } from '../events/reasons.js';
 import { shownKey } from '../events/shown.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
+import { mapKey } from '../stamps/map-key.js';
 import { isMissing } from '../stamps/native-collection.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import type { Claim } from './claims.js';
@@ -199,7 +200,7 @@ function takeNamed(tracker: Tracker, keys: LeaderKeys, leaderKey: unknown, remov
     const key = stamps.keyOf(slot);
     keys.ask(slot, key);
     if (!stamps.holds(slot, generation)) continue;
-    if (keys.names(slot, leaderKey)) leaveWithLeader(tracker, slot, removal);
+    if (Object.is(keys.of(slot), mapKey(leaderKey))) leaveWithLeader(tracker, slot, removal);
     else {
       tracker.companions.hasJoinedOrParted(slot);
       due.watch(slot);

@@ -15,7 +15,7 @@ export const ownerMutants: readonly Mutant[] = [
   {
     name: 'a set that gives an entry to another owner leaves it with the first',
     file: 'sweeping/owners.ts',
-    find: 'if (before !== undefined && before.owner === (owner === 0 ? 0 : owner)) return;',
+    find: 'if (before !== undefined && before.owner === owner) return;',
     replace: 'if (before !== undefined) return;',
     firstSeed,
   },
