@@ -51,12 +51,12 @@ export class DeadLetters<K, V> {
   }
 
   has(id: string): boolean {
-    // Mostly there are none, and to look an id up it has to be hashed.
-    return this.#records.size > 0 && this.#records.has(id);
+    return this.get(id) !== undefined;
   }
 
   get(id: string): LetterRecord<K, V> | undefined {
-    return this.#records.peek(id);
+    // Mostly there are none, and to look an id up it has to be hashed.
+    return this.#records.size > 0 ? this.#records.peek(id) : undefined;
   }
 
   /** Adds a new letter, whose id is not there, to be told. If there are too many, the oldest is dropped for it. */

@@ -129,13 +129,16 @@ export class Notifier<K, V> {
 
   /**
    * Takes over an ending. Its first attempt starts in a microtask, outside the async context of the caller, as soon
-   * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. An id that is pending or a dead letter
-   * is ignored; once `finish` is over, an ending is kept for `export` and not tried.
+   * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. A later run of an id takes the place of an
+   * earlier one whose ending is a dead letter, if that could be tried again, and is ignored while it is pending. Once
+   * `finish` is over, an ending is kept for `export` and not tried.
    *
    * @param isHeld it is not tried before {@link Notifier.start}
    */
   push(event: EndedEvent<K, V>, isHeld = false): void {
-    this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
+    const earlier = this.#letters.get(event.id);
+    if (earlier !== undefined && this.#mayRetry(earlier)) this.#retry(earlier, event, isHeld);
+    else this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
   }
 
   /** Has an ending tried that was held so far. */
@@ -169,7 +172,9 @@ export class Notifier<K, V> {
    */
   redeliver(id: string): boolean {
     const record = this.#letters.get(id);
-    return record !== undefined && this.#retry(record);
+    if (record === undefined || !this.#mayRetry(record)) return false;
+    this.#retry(record);
+    return true;
   }
 
   /**
@@ -514,27 +519,29 @@ export class Notifier<K, V> {
     return this.#limits.isIdempotent || obligation === undefined || obligation.unsettled === 0;
   }
 
-  /** Starts a new round for a dead letter that is kept, if one may start. */
-  #retry(record: LetterRecord<K, V>): boolean {
+  /** Whether a new round may start for a dead letter. */
+  #mayRetry(record: LetterRecord<K, V>): boolean {
     if (this.#isClosed || this.#isHalted || !this.#isOver(record)) return false;
-    if (this.#pending.size >= this.#limits.maxPending) return false;
-    const { event } = record.letter;
+    return this.#pending.size < this.#limits.maxPending;
+  }
+
+  /** Starts a new round for a dead letter that is kept, of its own event or of that of a later run of its id. */
+  #retry(record: LetterRecord<K, V>, event = record.letter.event, isHeld = false): void {
     this.#letters.withdraw(record);
     this.#log?.retried(event as EndedEvent, this.#recipient);
     const since = this.#clock.monotonic();
-    const again = newObligation({ event, attempts: 0, triedAt: undefined }, since, false);
+    const again = newObligation({ event, attempts: 0, triedAt: undefined }, since, isHeld);
     // The same object for its attempts that still run: the success of any of them counts.
     this.#enqueue(
       Object.assign(record.obligation ?? again, again, { unsettled: record.obligation?.unsettled ?? 0 }),
     );
-    return true;
   }
 
   /** Starts new rounds for dead letters that wait for theirs, as far as there is time in this turn. */
   #retryLetters(): void {
     while (this.#redelivered.length > 0 && !this.#isClosed && !this.#isHalted && this.#turn.hasTime()) {
       const record = this.#redelivered.pop()!;
-      if (this.#letters.keeps(record)) this.#retry(record);
+      if (this.#letters.keeps(record) && this.#mayRetry(record)) this.#retry(record);
     }
   }
 

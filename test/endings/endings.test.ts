@@ -1,4 +1,4 @@
-import { createRegistry, type EndedEvent, type EndedPolicy, type PolicyOf } from 'mapsweep';
+import { createRegistry, type DeliveryContext, type EndedEvent, type EndedPolicy, type PolicyOf } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
@@ -839,6 +839,71 @@ describe('a rule that removes the entry whose key it is asked about', () => {
     expect(registry.end('again')).toBe('duplicate');
     expect(told).toEqual(['gone deleted']);
     expect(delivered.map(({ id }) => id)).toEqual(['run']);
+    end();
+  });
+});
+
+describe('a run whose id is that of an earlier one whose ending is still owed', () => {
+  const gone = { tombstones: { ttl: '1m' }, id: () => 'run' } as const;
+
+  it('takes the place of its dead letter, with a new round', async () => {
+    let isAway = true;
+    const told: unknown[] = [];
+    const deliver = ({ reason }: EndedEvent, { attempt }: DeliveryContext) => {
+      if (isAway) throw new Error('away');
+      told.push([reason, attempt]);
+    };
+    const { clock, registry, runs, endings, end } = runsRegistry({}, { ...gone, attempts: 1, deliver });
+    runs.set('a', {});
+    expect(registry.end('a', { reason: 'first' })).toBe('claimed');
+    runs.delete('a');
+    await clock.advance(3_600_000);
+    expect(endings()).toMatchObject({ deadLetters: 1 });
+    isAway = false;
+    runs.set('a', {});
+    expect(registry.end('a', { reason: 'second' })).toBe('claimed');
+    await clock.advance(0);
+    expect(told).toEqual([['second', 1]]);
+    expect(endings()).toMatchObject({ deadLetters: 0, pending: 0 });
+    end();
+  });
+
+  it('leaves the dead letter alone while its attempt, which has timed out, still runs', async () => {
+    const fails: ((error: Error) => void)[] = [];
+    const deliver = () => new Promise<void>((_, reject) => void fails.push(reject));
+    const { clock, registry, runs, end } = runsRegistry({}, { ...gone, deliver });
+    runs.set('a', {});
+    registry.end('a', { reason: 'first' });
+    runs.delete('a');
+    await clock.advance(3_600_000);
+    runs.set('a', {});
+    registry.end('a', { reason: 'second' });
+    await clock.advance(0);
+    expect(fails).toHaveLength(1);
+    expect(registry.deadLetters()).toMatchObject([{ event: { reason: 'first' }, ambiguous: true }]);
+    end();
+  });
+
+  it('is told as the earlier one to whom that is still pending', async () => {
+    const told: string[] = [];
+    let isAway = true;
+    const deliver = {
+      first: ({ reason }: EndedEvent) => void told.push(`first ${reason}`),
+      second: ({ reason }: EndedEvent) => {
+        if (isAway) throw new Error('away');
+        told.push(`second ${reason}`);
+      },
+    };
+    const { clock, registry, runs, end } = runsRegistry({}, { ...gone, deliver });
+    runs.set('a', {});
+    registry.end('a', { reason: 'early' });
+    runs.delete('a');
+    await clock.advance(3_600_000);
+    runs.set('a', {});
+    registry.end('a', { reason: 'late' });
+    isAway = false;
+    await clock.advance(3_600_000);
+    expect(told).toEqual(['first early', 'first late', 'second early']);
     end();
   });
 });

@@ -35,14 +35,30 @@ describe('a delivery', () => {
     expect(seen).toEqual([undefined, undefined, undefined, undefined]);
   });
 
-  test('of an id that is pending or a dead letter already is not begun twice', async () => {
+  test('of an id that is pending is not begun twice, and of one that is a dead letter it is a new round', async () => {
     const { notifier, calls, push } = recordedNotifier({ limits: { attempts: 1 } });
     await push('a', 'a');
     expect([calls.length, notifier.pendingCount]).toEqual([1, 1]);
     calls[0]!.fail('no');
     await push();
     await push('a');
-    expect([calls.length, notifier.pendingCount, notifier.deadLetterCount]).toEqual([1, 0, 1]);
+    expect([calls.length, notifier.pendingCount, notifier.deadLetterCount]).toEqual([2, 1, 0]);
+  });
+
+  test('of an id that is a dead letter leaves that alone where nothing may be tried any more, or for want of room', async () => {
+    for (const [limits, isClosed] of [
+      [{}, true],
+      [{ maxPending: 1 }, false],
+    ] as const) {
+      const { notifier, calls, push } = recordedNotifier({ limits: { attempts: 1, ...limits } });
+      await push('a');
+      calls[0]!.fail('no');
+      await push();
+      if (isClosed) await notifier.finish(Number.NEGATIVE_INFINITY);
+      else await push('b');
+      await push('a');
+      expect(notifier.deadLetters().map(({ id }) => id)).toEqual(['a']);
+    }
   });
 
   test('counts for the id at push, whatever the handler writes to its event', async () => {

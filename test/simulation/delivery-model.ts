@@ -143,6 +143,11 @@ export class DeliveryModel {
    */
   push(id: string, untold: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
+    if (this.redeliver(id, this.#time.now)) {
+      // It takes the place of an earlier one.
+      this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: true });
+      return;
+    }
     const obligation = this.#newObligation(id, untold);
     if (this.isKnown(id)) {
       this.#seconds.set(id, { obligation, claimedBy });
@@ -434,7 +439,7 @@ export class DeliveryModel {
   }
 
   /** What `redeliver(id)` has to answer; true starts a new round. */
-  redeliver(id: string): boolean {
+  redeliver(id: string, claimedAt = Number.NEGATIVE_INFINITY): boolean {
     const isPossible =
       this.letters.some((letter) => letter.id === id) &&
       (!this.late.has(id) || this.#scenario.isIdempotent) &&
@@ -449,7 +454,7 @@ export class DeliveryModel {
       certainAttempts: 0,
       retriedBy: this.#facts.next(),
     });
-    this.pending.set(id, this.#newObligation(id, 0, Number.NEGATIVE_INFINITY));
+    this.pending.set(id, this.#newObligation(id, 0, claimedAt));
     return true;
   }
 
