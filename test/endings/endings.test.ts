@@ -1,4 +1,10 @@
-import { createRegistry, type DeliveryContext, type EndedEvent, type EndedPolicy, type PolicyOf } from 'mapsweep';
+import {
+  createRegistry,
+  type DeliveryContext,
+  type EndedEvent,
+  type EndedPolicy,
+  type PolicyOf,
+} from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';

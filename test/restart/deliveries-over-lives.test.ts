@@ -326,20 +326,23 @@ it('dead letters stand in the order of their deaths, though a checkpoint that wa
 it.each([
   ['as it was written', async () => {}],
   ['written anew', checkpoint],
-] as const)('a later run of an id whose ending is a dead letter is told, with a journal %s', async (_how, prepare) => {
-  const ended = { id: () => 'run', attempts: 1, tombstones: { ttl: '1m' } };
-  const first = start({ ended, deliver: down });
-  first.runs.set('a', {});
-  first.runs.delete('a');
-  await machine.clock.advance(minutes(60));
-  expect(first.registry.deadLetters()).toHaveLength(1);
-  const next = await restart(first, { ended, deliver: silence });
-  next.runs.set('b', {});
-  expect(next.registry.end('b', { reason: 'later' })).toBe('claimed');
-  await machine.clock.advance(0);
-  await prepare(next);
-  const third = await restart(next, { ended: { ...ended, attempts: 2 } });
-  await machine.clock.advance(0);
-  expect(third.registry.deadLetters()).toEqual([]);
-  expect(third.told).toMatchObject([{ id: 'run', key: 'b', reason: 'later' }]);
-});
+] as const)(
+  'a later run of an id whose ending is a dead letter is told, with a journal %s',
+  async (_how, prepare) => {
+    const ended = { id: () => 'run', attempts: 1, tombstones: { ttl: '1m' } };
+    const first = start({ ended, deliver: down });
+    first.runs.set('a', {});
+    first.runs.delete('a');
+    await machine.clock.advance(minutes(60));
+    expect(first.registry.deadLetters()).toHaveLength(1);
+    const next = await restart(first, { ended, deliver: silence });
+    next.runs.set('b', {});
+    expect(next.registry.end('b', { reason: 'later' })).toBe('claimed');
+    await machine.clock.advance(0);
+    await prepare(next);
+    const third = await restart(next, { ended: { ...ended, attempts: 2 } });
+    await machine.clock.advance(0);
+    expect(third.registry.deadLetters()).toEqual([]);
+    expect(third.told).toMatchObject([{ id: 'run', key: 'b', reason: 'later' }]);
+  },
+);
