@@ -24,11 +24,25 @@ export class EndingRecorder implements ObligationLog {
   readonly #gate: DeliveryGate;
   // Claimed endings that were written before their entry, and have not been handed over yet.
   readonly #concluded = new Set<EndedEvent>();
+  readonly #claimedMeanwhile = new Set<number>();
 
   constructor(host: EndingRecorderHost, writer: JournalWriter, gate: DeliveryGate) {
     this.#host = host;
     this.#writer = writer;
     this.#gate = gate;
+  }
+
+  /**
+   * Whether the claim of a registration was said while a checkpoint is written that goes before what is said: its own record
+   * is to come, and says who has to be told.
+   */
+  isToCome(generation: number): boolean {
+    return this.#claimedMeanwhile.has(generation);
+  }
+
+  /** What is to come of claims is written now, or dropped. */
+  nothingToCome(): void {
+    this.#claimedMeanwhile.clear();
   }
 
   /** Writes down a claimed ending before its entry leaves, if it does. */
@@ -54,6 +68,7 @@ export class EndingRecorder implements ObligationLog {
 
   /** A registration is no run of its own any more, and there is nothing else to be known of it. */
   settled(generation: number): void {
+    this.#claimed(generation);
     this.#writer.say(records.quietRecord(generation));
   }
 
@@ -86,7 +101,15 @@ export class EndingRecorder implements ObligationLog {
   }
 
   #say(event: EndedEvent): void {
-    if (this.#host.deliveries() !== undefined) this.#writer.say(event);
-    else this.quiet(event);
+    if (this.#host.deliveries() === undefined) {
+      this.quiet(event);
+      return;
+    }
+    this.#claimed(event.generation);
+    this.#writer.say(event);
+  }
+
+  #claimed(generation: number): void {
+    if (this.#writer.isCatchingUp) this.#claimedMeanwhile.add(generation);
   }
 }

@@ -134,6 +134,11 @@ export class JournalWriter {
     return this.#queueNumber;
   }
 
+  /** Whether a checkpoint is under way that goes before what is said meanwhile. */
+  get isCatchingUp(): boolean {
+    return this.#isCatchingUp && this.#live !== undefined;
+  }
+
   /** Whether a checkpoint is wanted or under way. */
   get isCheckpointing(): boolean {
     return this.#wantsCheckpoint || this.#live !== undefined;

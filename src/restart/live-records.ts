@@ -2,6 +2,7 @@ import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import type { EndingRecorder } from './ending-recorder.js';
 import type { PastEnding, PastEntry } from './left.js';
 import type { RecordEncoder } from './record-encoder.js';
 import { deadRecord, endRecord, keyText, setRecord } from './records.js';
@@ -25,26 +26,32 @@ export interface LiveParts {
   readonly carried: Iterable<PastEnding>;
   /** Of a map that has a record already. */
   indexOf(map: string): number;
+  /** Of a journal: what it is told meanwhile. */
+  readonly said?: EndingRecorder | undefined;
 }
 
 /**
  * All of it as records, one a step, so that whoever writes them can pause between any two. What changes meanwhile is
  * said in its own records, beside these.
  *
- * Endings come first: a reader that finds an entry with a claim has read who is to be told of it.
+ * Endings come first: a reader that finds an entry with a claim has read who is to be told of it. What is claimed from then on
+ * is an open entry, where its ending comes behind all of these.
  */
 export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
   yield* owedRecords(parts);
+  parts.said?.nothingToCome();
+  const isToCome = (generation: number): boolean => parts.said?.isToCome(generation) ?? false;
   for (const { tracker, index } of parts.recorders) {
     // What is added meanwhile says so itself; and a map to which somebody adds for ever has an end all the same.
     let left = tracker.stamps.size;
     for (const [, slot] of tracker.stamps.entries()) {
       if (left-- <= 0) break;
-      yield parts.encoder.entry(tracker, index, slot, false);
+      yield parts.encoder.entry(tracker, index, slot, isToCome(tracker.stamps.generation[slot] as number));
     }
     yield parts.encoder.ages(tracker, index);
   }
-  for (const [map, entry] of parts.absent.entries()) yield absentRecord(parts, parts.indexOf(map), entry);
+  for (const [map, entry] of parts.absent.entries())
+    yield absentRecord(parts, parts.indexOf(map), entry, entry.claimed && !isToCome(entry.generation));
 }
 
 function* owedRecords({ endings, deliveries, encoder, carried }: LiveParts): Generator<string | undefined> {
@@ -92,7 +99,12 @@ export function* carriedRecords(encoder: RecordEncoder, ending: PastEnding): Gen
   if (letter !== undefined) yield deadRecord({ ...ending, ...letter }, encoder.instant(letter.diedAt));
 }
 
-function absentRecord({ encoder }: LiveParts, index: number, entry: PastEntry): string | undefined {
+function absentRecord(
+  { encoder }: LiveParts,
+  index: number,
+  entry: PastEntry,
+  isClaimed: boolean,
+): string | undefined {
   const key = keyText(entry.key);
   if (key === undefined) return undefined;
   const registeredAt = encoder.instant(entry.registeredAt);
@@ -104,7 +116,7 @@ function absentRecord({ encoder }: LiveParts, index: number, entry: PastEntry): 
   if (lastActiveAt > registeredAt) more += `,"a":${lastActiveAt}`;
   if (entry.usedAt > Number.NEGATIVE_INFINITY) more += `,"u":${active(entry.usedAt)}`;
   if (entry.id !== undefined) more += `,"i":${JSON.stringify(entry.id)}`;
-  if (entry.claimed) more += ',"c":1';
+  if (isClaimed) more += ',"c":1';
   if (entry.value !== undefined) more += `,"v":${JSON.stringify(entry.value)}`;
   return setRecord(index, key, entry.generation, registeredAt, more);
 }

@@ -24,7 +24,7 @@ export interface RecorderHost extends EndingRecorderHost {
   readonly use: JournalUse;
   /** The map whose runs end, in this life or else in the one before. */
   readonly endedMap: string | undefined;
-  liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'>;
+  liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf' | 'said'>;
   /** How long what earlier lives left has been awaited in this one, ms of running time; `undefined` if nothing is. */
   windowMs(): number | undefined;
   /** The highest generation that was ever given out in a map. */
@@ -82,7 +82,10 @@ export class Recorder {
       },
       appended: (durationMs) =>
         engine.measurements.tell((listener) => listener.journalAppended?.(durationMs)),
-      checkpointed: () => this.#compaction.done(),
+      checkpointed: () => {
+        this.#compaction.done();
+        this.endings.nothingToCome();
+      },
       failed: (error, isFinal) => {
         if (isFinal) this.#lose();
         host.failed(error, isFinal);
@@ -250,6 +253,7 @@ export class Recorder {
       recorders: [...this.#recorders.values()],
       encoder: this.encoder,
       indexOf: (map) => this.#names.indexOf(map),
+      said: this.endings,
     };
   }
 

@@ -243,6 +243,73 @@ describe('a disk that fails', () => {
     120_000,
   );
 
+  describe('that is caught up with, and dies in the midst of that,', () => {
+    const ended = { id: (_run: unknown, key: unknown) => `${key}${'-'.repeat(240)}` };
+    /** Some batches of records. */
+    const count = 3_000;
+    /** Of the third one. */
+    const late = 2_000;
+
+    /** A life whose journal has fallen behind, and takes one batch of what is live each time the returned function is called. */
+    async function catchingUp(before: (life: Life) => void) {
+      const life = start({ ended, mostUnwrittenBytes: 2_000 });
+      for (let n = 0; n < count; n += 1) life.runs.set(n, {});
+      before(life);
+      await machine.clock.advance(2_000);
+      const back = fail();
+      for (let n = 0; n < 200; n += 1) life.contexts.set(n, {});
+      await machine.clock.advance(2_000);
+      expect(writerOf(life.registry)?.state).toMatchObject({ isBehind: true });
+      const waiting: (() => void)[] = [];
+      back();
+      machine.volume.beforeWrite = () => new Promise((resolve) => void waiting.push(resolve));
+      await machine.clock.advance(30_000);
+      const takeOne = async (): Promise<void> => {
+        waiting.shift()?.();
+        await settled();
+      };
+      await takeOne();
+      return { life, takeOne };
+    }
+
+    /** What the next life tells of, if this one has told nobody. */
+    async function toldNext(life: Life): Promise<unknown[]> {
+      const told = life.told.map(({ key }) => key);
+      machine.volume.beforeWrite = () => {};
+      life.kill();
+      const next = start({ ended });
+      await machine.clock.advance(minutes(11));
+      return [...told, ...next.told.map(({ key }) => key)];
+    }
+
+    it.each([1, 2, 3])('has a run told that ended meanwhile, after %i more batches', async (batches) => {
+      const { life, takeOne } = await catchingUp(() => {});
+      expect(life.registry.end(late)).toBe('claimed');
+      for (let batch = 0; batch < batches; batch += 1) await takeOne();
+      expect(await toldNext(life)).toContain(late);
+    });
+
+    it.each([1, 2])(
+      'has a run told that went on under a new key meanwhile, after %i more batches',
+      async (batches) => {
+        const { life, takeOne } = await catchingUp(() => {});
+        life.runs.set('to', {});
+        expect(life.registry.transfer(late, 'to')).toBe('transferred');
+        for (let batch = 0; batch < batches; batch += 1) await takeOne();
+        const told = await toldNext(life);
+        expect(told.includes('to') || told.includes(late)).toBe(true);
+      },
+    );
+
+    it('has each run told once that had ended before, though its entry stays', async () => {
+      const { life, takeOne } = await catchingUp(({ registry }) => registry.end(late));
+      for (let batch = 0; batch < 2; batch += 1) await takeOne();
+      const told = await toldNext(life);
+      expect(told.filter((key) => key === late)).toHaveLength(1);
+      expect(told).toHaveLength(count);
+    });
+  });
+
   it('never comes between two lives while it hangs, however much was said: what was acknowledged is known', async () => {
     const life = start();
     for (let n = 0; n < 10; n += 1) life.runs.set(n, {});

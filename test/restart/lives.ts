@@ -29,6 +29,8 @@ export interface LifeOptions {
   /** The machine's clocks as this life sees them. */
   clock?: (clock: Clock) => Clock;
   maxWaitMs?: number;
+  /** Beyond this the records of a journal that takes nothing are dropped. */
+  mostUnwrittenBytes?: number;
   /** Default: the machine's volume. */
   journal?: Journal;
 }
@@ -63,7 +65,7 @@ export class Machine {
   }
 
   start(options: LifeOptions = {}): Life {
-    const { maps, ended = {}, deliver, maxWaitMs = 5_000 } = options;
+    const { maps, ended = {}, deliver, maxWaitMs = 5_000, mostUnwrittenBytes } = options;
     const [told, bus, failures]: [Told[], unknown[][], string[]] = [[], [], []];
     const journalFailures: Life['journalFailures'] = [];
     const { clock, die } = this.#lifeClock(options.clock?.(this.clock) ?? this.clock);
@@ -83,7 +85,7 @@ export class Machine {
       ...(ended !== false && {
         ended: { map: 'runs', ...(deliver !== 'none' && { deliver: deliverOr }), ...ended },
       }),
-      persistTo: openNow(options.journal ?? this.volume.open(), { maxWaitMs }),
+      persistTo: openNow(options.journal ?? this.volume.open(), { maxWaitMs, mostUnwrittenBytes }),
       ...options.registry,
     } as RegistryOptions<Maps>);
     registry.on('subagent-ended', ({ key, reason }) => bus.push([key, reason]));
