@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { encodeFrame, frameKind } from './frame.js';
 import { systemFailure } from './journal-failures.js';
 import { ObsoleteFiles } from './obsolete-files.js';
@@ -136,7 +136,12 @@ export class SegmentChain {
         yield* segment.writeHead(
           Buffer.concat([encodeFrame(frameKind.segment, head), ...recordFrames(preamble())]),
         );
-        if (isFlushed) yield* flushFolder(this.#ownership.folder);
+        if (isFlushed) {
+          const { folder } = this.#ownership;
+          yield* flushFolder(folder);
+          // The folder itself may be new.
+          yield* flushFolder(dirname(folder));
+        }
       } catch (cause) {
         segment.close();
         this.#empty.push({ name, bytes: segment.bytes });
@@ -190,7 +195,7 @@ export class SegmentChain {
   }
 
   *#flush(name: string): Steps<void> {
-    const descriptor = yield* openFile(this.#pathOf(name), openFor.reading);
+    const descriptor = yield* openFile(this.#pathOf(name), openFor.flushing);
     try {
       yield* flushData(descriptor);
     } finally {

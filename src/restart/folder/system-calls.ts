@@ -25,6 +25,8 @@ const careful = O_NOFOLLOW | O_NONBLOCK;
 /** Ways to open a file, none of which follows a link at its name or waits for the other end of a pipe. */
 export const openFor = {
   reading: O_RDONLY | careful,
+  /** Windows flushes nothing that cannot be written to. */
+  flushing: O_RDWR | careful,
   /** It must not be there yet; all that is written goes to its end. */
   creating: O_WRONLY | O_CREAT | O_EXCL | O_APPEND | careful,
   /** It is made where it is missing. */
