@@ -221,6 +221,7 @@ export class JournalWriter {
     this.#queue.clear();
     this.#batch = [];
     this.#live = undefined;
+    this.#waitingSince = undefined;
     this.#journal.release();
     if (!this.#hasUnsaid) this.#waits.written(this.#writtenCount);
     this.#waits.reject(this.#error ?? this.#givenBack());

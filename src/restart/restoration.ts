@@ -59,7 +59,7 @@ export class Restoration {
   /** Takes over the entries that earlier lives left. To be called before the maps are filled, or after. */
   take(left: Left, taking: Taking): void {
     const { engine, restoreWindowMs } = this.#host;
-    const isKnown = this.#knownEntries();
+    const isKnown = taking.isRecorded ? () => false : this.#knownEntries();
     const waitedMs = Math.ceil(this.#window.runningMs);
     const seconds: PastEntry[] = [];
     for (const [map, { lastGeneration, ages, entries }] of left.maps) {
@@ -131,17 +131,20 @@ export class Restoration {
     this.#window.stop();
   }
 
-  /** Returns the question whether an entry is known already, by an earlier take: that is asked about snapshots alone. */
+  /** Returns the question whether an entry of a snapshot is known already: by an earlier take, or since its run has ended and left. */
   #knownEntries(): (map: string, entry: PastEntry) => boolean {
-    if (this.#lastGenerations.size === 0) return () => false;
     const { engine, endings: current } = this.#host;
     const endings = current();
+    const hasEnded = (id: string): boolean => endings?.tombstones.hasRun(id) ?? false;
     const ids = new Set<string>();
     for (const [, { id }] of this.absences.entries()) if (id !== undefined) ids.add(id);
     for (const [, slot] of endings?.tracker.stamps.entries() ?? [])
       ids.add((endings as Endings).ids.of(slot));
+    // What is there takes its stamps, though it has ended.
+    if (this.#lastGenerations.size === 0)
+      return (_map, { id }) => id !== undefined && hasEnded(id) && !ids.has(id);
     return (map, { id, key }) => {
-      if (id !== undefined) return ids.has(id);
+      if (id !== undefined) return ids.has(id) || hasEnded(id);
       const isThere = engine.trackers.get(map)?.stamps.slotOf(key) !== undefined;
       return this.absences.of(map)?.at(key) !== undefined || (this.lastGenerationOf(map) > 0 && isThere);
     };

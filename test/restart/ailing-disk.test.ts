@@ -407,6 +407,15 @@ describe('close()', () => {
   });
 });
 
+it.each(['close', 'detach'] as const)('a journal that %s() gave back is not ill', async (how) => {
+  const life = start();
+  life.runs.set('a', {});
+  await machine.clock.advance(1_000);
+  await life.registry[how]();
+  await machine.clock.advance(minutes(5));
+  expect(life.registry.health()).toMatchObject({ status: 'warning', reasons: ['the registry is closed'] });
+});
+
 describe('flushed()', () => {
   it('resolves when all that was said is written, and not before', async () => {
     const life = start();

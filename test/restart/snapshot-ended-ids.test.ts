@@ -45,3 +45,20 @@ it.each(['run', 'a'])('an older snapshot does not take back when a run ended, wh
   expect(told).toEqual([id]);
   await second.close();
 });
+
+it('a snapshot that is restored late does not have a run told again as lost that has ended in this life', async () => {
+  const clock = createManualClock();
+  const told: string[] = [];
+  const first = life(clock, told, [['a', { id: 'run', announced: false }]]);
+  const snapshot = first.snapshot();
+  first.stop();
+  const second = life(clock, told, [['b', { id: 'run', announced: false }]]);
+  second.end('b');
+  second.maps.runs.delete('b');
+  await clock.advance(100);
+  expect(told).toEqual(['run']);
+  second.restore(snapshot);
+  await clock.advance(3_600_000);
+  await second.close();
+  expect(told).toEqual(['run']);
+});

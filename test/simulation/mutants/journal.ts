@@ -135,8 +135,8 @@ export const journalMutants: readonly Mutant[] = [
   {
     name: 'a checkpoint forgets what has not come back',
     file: 'restart/live-records.ts',
-    find: 'of parts.absent.entries()) yield',
-    replace: 'of [...parts.absent.entries()].slice(1)) yield',
+    find: 'of parts.absent.entries())\n    yield',
+    replace: 'of [...parts.absent.entries()].slice(1))\n    yield',
   },
   {
     name: 'a checkpoint forgets what is left open',
