@@ -11,13 +11,13 @@ export interface Taken {
   readonly limitBytes: number;
 }
 
-/** How full the memory of the process is. */
+/** How full the memory of the process is. None of these throws: a look may be in the midst of somebody's `set`. */
 export interface MemoryReadings {
   /** How many major collections there have been since it was started. */
   readonly collections: number;
   /** What the last one left of the heap, of what V8 lets it grow to; `undefined` before the first. Costs nothing. */
   heap(): Taken | undefined;
-  /** The resident set, of what the cgroup allows; `undefined` where it allows all. Takes some 10 µs. */
+  /** The resident set, of what the cgroup allows; `undefined` where it allows all, or nobody can say. Takes some 10 µs. */
   resident(): Taken | undefined;
   /** Looks again for what is allowed: a container's limit may be changed while it runs. */
   readLimits(): void;
@@ -56,7 +56,12 @@ export class ProcessReadings implements MemoryReadings {
 
   resident(): Taken | undefined {
     if (this.#residentLimitBytes === Number.POSITIVE_INFINITY) return undefined;
-    return { usedBytes: process.memoryUsage.rss(), limitBytes: this.#residentLimitBytes };
+    try {
+      return { usedBytes: process.memoryUsage.rss(), limitBytes: this.#residentLimitBytes };
+    } catch {
+      // Node reads it from a file, and a process may have as many open as it may.
+      return undefined;
+    }
   }
 
   readLimits(): void {

@@ -6,7 +6,7 @@ import { giveWay } from '../time/clock.js';
 import type { RegistryInternals } from './internals.js';
 import type { CompiledMemory } from './memory-options.js';
 import { type MemoryReadings, ProcessReadings, type Taken } from './memory-readings.js';
-import { memoryReportOf, printedMemoryReport } from './memory-report.js';
+import { memoryReportOf, printedMemoryReport, type ReportFacts } from './memory-report.js';
 import { newReportPath, writeReport } from './memory-report-files.js';
 
 /** After so many registrations it is looked again. */
@@ -17,6 +17,7 @@ const releaseShare = 0.05;
 const growthMs = 3_600_000;
 
 type Kind = MemoryPressureEvent['kind'];
+type MemoryPressure = ReportFacts['pressure'];
 
 interface Sizes {
   /** Monotonic ms. */
@@ -80,7 +81,7 @@ export class MemoryWatch {
     engine.memory = this;
     engine.afterPass.add(this.#afterPass);
     subscribe('worker_threads', this.#workerStarted);
-    this.#readings.start(() => this.#tellAll(this.#crossings(), 0));
+    this.#readings.start(() => this.#tellAll(0));
   }
 
   /** Watches no more. Idempotent. */
@@ -122,7 +123,7 @@ export class MemoryWatch {
     const lookedAt = timeline.now();
     void detached(() => giveWay(timeline.clock)).then(() => {
       this.#isTelling = false;
-      this.#tellAll(this.#crossings(), timeline.now() - lookedAt);
+      this.#tellAll(timeline.now() - lookedAt);
     });
   }
 
@@ -133,9 +134,9 @@ export class MemoryWatch {
     ].filter((crossing) => crossing !== undefined);
   }
 
-  #tellAll(crossings: readonly Crossing[], delayMs: number): void {
+  #tellAll(delayMs: number): void {
     try {
-      for (const crossing of crossings) this.#tell(crossing, delayMs);
+      for (const crossing of this.#crossings()) this.#tell(crossing, delayMs);
     } catch (error) {
       this.#parts.engine.failures.report('', 'memory', undefined, error);
     }
@@ -181,9 +182,19 @@ export class MemoryWatch {
   }
 
   /** Begins to write a report, unless one is being written. Returns its path. */
-  #report(pressure: Omit<MemoryPressureEvent, 'report' | 'shedding'>, delayMs: number): string | undefined {
+  #report(pressure: MemoryPressure, delayMs: number): string | undefined {
     const { reportTo } = this.#options;
     if (reportTo === undefined || this.#isWriting) return undefined;
+    try {
+      return this.#beginReport(reportTo, pressure, delayMs);
+    } catch (error) {
+      // What says how full the memory is has to be said without it.
+      this.#parts.engine.failures.report('', 'reportTo', undefined, error);
+      return undefined;
+    }
+  }
+
+  #beginReport(reportTo: string, pressure: MemoryPressure, delayMs: number): string {
     const { timeline, failures } = this.#parts.engine;
     const { at, sizes } = this.#past;
     const hours = Math.max(timeline.now() - at, 1_000) / 3_600_000;

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createRegistry, type MemoryPressureEvent, type PolicyOf, type RegistryOptions } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { internalsOf, type RegistryInternals } from '../../src/registry/internals.js';
 import { type CompiledMemory, readMemory } from '../../src/registry/memory-options.js';
-import type { MemoryReadings, Taken } from '../../src/registry/memory-readings.js';
+import { type MemoryReadings, ProcessReadings, type Taken } from '../../src/registry/memory-readings.js';
 import { writeReport } from '../../src/registry/memory-report-files.js';
 import { MemoryWatch } from '../../src/registry/memory-watch.js';
 
@@ -138,6 +138,22 @@ describe('pressure', () => {
     expect(told.length).toBe(1);
     expect(cache.size).toBe(0);
     expect(registry.report().callbackErrors).toEqual([{ map: '', callback: 'listener', count: 1 }]);
+  });
+});
+
+describe('the readings of the process', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it('have no resident set where it cannot be read, though the container has a limit', () => {
+    vi.spyOn(process, 'constrainedMemory').mockReturnValue(2 ** 30);
+    const readings = new ProcessReadings();
+    expect(readings.resident()?.limitBytes).toBe(2 ** 30);
+    vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => {
+      throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    });
+    expect(readings.resident()).toBeUndefined();
   });
 });
 
@@ -276,6 +292,20 @@ describe('the report', () => {
     expect(await failed).toMatchObject({ map: '', callback: 'reportTo', error: { code: 'ENOTDIR' } });
     expect(told.length).toBe(1);
     expect(readdirSync(folder)).toEqual(['a-file']);
+    registry.stop();
+  });
+
+  it('that cannot be made is a failed callback too, and the event comes without it', () => {
+    const { readings, registry, told } = watched({}, { reportTo: newFolder() });
+    const failed: unknown[] = [];
+    registry.on('callback-failed', ({ callback }) => failed.push(callback));
+    const usage = vi.spyOn(process, 'memoryUsage').mockImplementation(() => {
+      throw Object.assign(new Error('too many open files'), { code: 'EMFILE' });
+    });
+    readings.collect(0.85);
+    usage.mockRestore();
+    expect(failed).toEqual(['reportTo']);
+    expect(told).toMatchObject([{ level: 'warn', report: undefined }]);
     registry.stop();
   });
 });
