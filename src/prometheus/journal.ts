@@ -1,3 +1,4 @@
+import type { RegistryInternals } from '../registry/internals.js';
 import { only, type PulledMetric } from './pulled.js';
 
 /** How the journal is doing. A registry without one has none of these. */
@@ -14,4 +15,25 @@ export const metricsOfJournal: readonly PulledMetric[] = [
     help: 'Appends to the journal, checkpoints and time-outs of the disk that failed; each is tried again.',
     read: ({ restart }) => only(restart.recorder?.writer.failuresTotal ?? 0),
   },
+  {
+    type: 'gauge',
+    name: 'journal_waiting_seconds',
+    help: 'For how long something has waited to be written into the journal; 0 if nothing waits, or the journal is lost.',
+    aggregator: 'max',
+    read: (parts) => only(waitedMs(parts) / 1_000),
+  },
+  {
+    type: 'gauge',
+    name: 'journal_lost',
+    help: '1 if the journal was removed or belongs to another process now: nothing more is written or delivered; else 0.',
+    aggregator: 'max',
+    read: ({ restart }) => only(restart.recorder?.writer.state.isLost ? 1 : 0),
+  },
 ];
+
+function waitedMs({ engine, restart }: RegistryInternals): number {
+  const state = restart.recorder?.writer.state;
+  // What waits for a journal that is lost waits for ever.
+  if (state?.waitingSince === undefined || state.isLost) return 0;
+  return engine.timeline.now() - state.waitingSince;
+}

@@ -120,13 +120,24 @@ const scenarios: readonly Scenario[] = [
     ],
   },
   {
-    name: 'the journal fails again and again; one error that was caught up with is none',
+    name: 'the journal takes nothing, though its disk may hang with a single error; one that was slow is none',
     alert: 'MapsweepJournalFails',
     series: [
-      ['journal_errors_total', a, '0x9 1+1x30 31x30'],
-      ['journal_errors_total', on('once'), '0x9 1x60'],
+      ['journal_waiting_seconds', a, '0x9 0+60x30 0x30'],
+      ['journal_errors_total', a, '0x9 1x60'],
+      ['journal_waiting_seconds', on('slow'), '0x9 0+60x7 0x50'],
+      ['journal_waiting_seconds', on('healthy'), '0 1 0 2 0x60'],
     ],
-    expected: [{ at: '15m' }, { at: '25m', firing: [{ labels: a }] }, { at: '55m' }],
+    expected: [{ at: '20m' }, { at: '25m', firing: [{ labels: a, value: '15m 0s' }] }, { at: '55m' }],
+  },
+  {
+    name: 'the journal is lost, until the process is started anew',
+    alert: 'MapsweepJournalLost',
+    series: [
+      ['journal_lost', a, '0x9 1x30 0x10'],
+      ['journal_lost', on('healthy'), '0x60'],
+    ],
+    expected: [{ at: '9m' }, { at: '10m', firing: [{ labels: a }] }, { at: '45m' }],
   },
   {
     name: 'a registry leaks',

@@ -164,11 +164,13 @@ describe('registerMetrics', () => {
     ]);
   });
 
-  it('has three metrics more with a journal, as zero from the first scrape on, and none of them without', async () => {
+  it('has five metrics more with a journal, as zero from the first scrape on, and none of them without', async () => {
     const own = {
       journal_bytes: 'gauge',
       journal_append_seconds: 'histogram',
       journal_errors_total: 'counter',
+      journal_waiting_seconds: 'gauge',
+      journal_lost: 'gauge',
     };
     const register = new Register();
     const registry = createRegistry({
@@ -188,6 +190,34 @@ describe('registerMetrics', () => {
     expect(Object.fromEntries(types(register))).toEqual(own);
     expect(types(setup().register)).toEqual([]);
     await registry.close();
+  });
+
+  it('shows for how long a disk that hangs has taken nothing, once it answers 0, and a journal that was lost', async () => {
+    const clock = createManualClock();
+    const register = new Register();
+    const volume = new MemoryVolume();
+    const persistTo = openNow(volume.open(), { maxWaitMs: 5_000 });
+    const registry = createRegistry({ maps: { runs: { persist: true } }, persistTo, clock });
+    registerMetrics(registry, { register });
+    const journal = async () => {
+      await clock.advance(0);
+      const series = await scrape(register);
+      return ['waiting_seconds', 'lost'].map((name) => series.get(`journal_${name}`));
+    };
+    expect(await journal()).toEqual([0, 0]);
+    let answer = () => {};
+    volume.beforeWrite = () => new Promise((resolve) => (answer = resolve));
+    registry.maps.runs?.set('a', 1);
+    await clock.advance(120_000);
+    expect(await journal()).toEqual([120, 0]);
+    volume.beforeWrite = () => {};
+    answer();
+    expect(await journal()).toEqual([0, 0]);
+    volume.takeAway();
+    registry.maps.runs?.set('b', 1);
+    await clock.advance(120_000);
+    expect(await journal()).toEqual([0, 1]);
+    registry.detach();
   });
 
   it('has no metric of an option that is not set, nor of endings without `ended`', async () => {

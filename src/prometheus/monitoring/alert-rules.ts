@@ -84,15 +84,28 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepJournalFails',
-      expr: `increase(${prefix}journal_errors_total[5m]) > 0`,
-      for: '10m',
+      // Not the counter of errors: a disk that hangs is one of them, however long it does.
+      expr: `${prefix}journal_waiting_seconds > 300`,
+      for: '5m',
       labels: { severity: 'critical' },
       annotations: {
-        summary: `The journal of ${registry} cannot be written`,
+        summary: `The journal of ${registry} has taken nothing for {{ $value | humanizeDuration }}`,
         description:
           'A kill or a crash now loses what has happened since: endings may be told again, or never.',
         runbook:
-          'registry.health() has the error of the disk. Make room or mend the mount; what is unwritten is caught up with by itself. Do not restart the process before.',
+          'registry.health() has the error of the disk, or none if it hangs. Make room or mend the mount; what is unwritten is caught up with by itself. Do not restart the process before.',
+      },
+    },
+    {
+      alert: 'MapsweepJournalLost',
+      expr: `${prefix}journal_lost == 1`,
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: `The journal of ${registry} is lost`,
+        description:
+          'It was removed, or another process owns it by now: this process writes nothing more, and delivers no ending.',
+        runbook:
+          'The error ERR_JOURNAL_LOST of the event journal-failed says which of the two. Find out who removed the folder or took it over, then restart this process: nothing else gives it a journal again.',
       },
     },
     {

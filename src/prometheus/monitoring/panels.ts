@@ -305,7 +305,7 @@ export function panelRows(prefix: string): PanelRow[] {
         {
           title: 'Size on disk',
           description: 'What the journal takes.',
-          width: 8,
+          width: 6,
           unit: 'bytes',
           queries: [ofInstance('journal_bytes')],
           noValue: withoutJournal,
@@ -313,7 +313,7 @@ export function panelRows(prefix: string): PanelRow[] {
         {
           title: 'Appends',
           description: '95 % of the appends took no longer.',
-          width: 8,
+          width: 6,
           unit: 's',
           queries: [
             { expr: quantile(0.95, 'le', ofRegistry('journal_append_seconds_bucket')), legend: 'append' },
@@ -321,9 +321,17 @@ export function panelRows(prefix: string): PanelRow[] {
           noValue: withoutJournal,
         },
         {
+          title: 'Waits to be written',
+          description: 'For how long the journal has taken nothing, though there was something.',
+          width: 6,
+          unit: 's',
+          queries: [ofInstance('journal_waiting_seconds')],
+          noValue: withoutJournal,
+        },
+        {
           title: 'Journal errors',
           description: 'What failed and is tried again, a second.',
-          width: 8,
+          width: 6,
           unit: 'ops',
           queries: [
             rateBy('instance, registry', ofRegistry('journal_errors_total'), '{{instance}} {{registry}}'),
