@@ -7,10 +7,13 @@ const labelNames = ['map'];
 
 const isLeaking = ({ state }: LeakVerdict): number => (state === 'leaking' ? 1 : 0);
 
-/** Returns them while something fills or grows; `Infinity` if nobody knows. */
+/** What is served where nobody knows a limit: in JSON, by which workers reach the primary of a cluster, `Infinity` is `null`. */
+const unknownHours = 1e9;
+
+/** Returns them while something fills or grows. */
 function hoursToLimit({ state, hoursToLimit: hours }: LeakVerdict): number | undefined {
   if (state !== 'filling' && state !== 'growing') return undefined;
-  return hours ?? Number.POSITIVE_INFINITY;
+  return hours ?? unknownHours;
 }
 
 /** What is in each map, and how it came and went. */
@@ -77,7 +80,7 @@ export const metricsOfMaps: readonly PulledMetric[] = [
   {
     type: 'gauge',
     name: 'hours_to_limit',
-    help: 'Hours until the bound of the map, or the heap limit, is reached, for maps that fill or grow; +Inf if nobody knows.',
+    help: 'Hours until the bound of the map, or the heap limit, is reached, for maps that fill or grow; 1e9 if nobody knows.',
     labelNames,
     aggregator: 'min',
     read: (parts) => [

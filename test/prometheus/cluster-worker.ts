@@ -24,4 +24,17 @@ for (let run = 0; run < 1 + 2 * worker; run += 1) runs.set(`run-${run}`, {});
 await clock.advance(worker * 600_000);
 registry.end('run-0');
 await clock.advance(0);
+
+// Another registry of each worker, whose map grows for five hours without a bound.
+const later = createManualClock();
+const grown = createRegistry<{ seqs: Map<number, number> }>({
+  name: 'grown',
+  maps: { seqs: {} },
+  clock: later,
+});
+registerMetrics(grown, { register });
+for (let minute = 0; minute < 300; minute += 1) {
+  grown.maps.seqs.set(minute, minute);
+  await later.advance(60_000);
+}
 process.send?.('ready');

@@ -89,6 +89,11 @@ describe('an AggregatorRegistry over 2 worker processes', () => {
     expect(text).toContain(`\nmapsweep_last_sweep_timestamp_seconds ${1_700_000_000 + 3_600 + 600}\n`);
   });
 
+  it('knows no limit of a map of which no worker knows one', async () => {
+    const text = await register.clusterMetrics();
+    expect(text).toContain('\nmapsweep_hours_to_limit{map="seqs",registry="grown"} 1000000000\n');
+  });
+
   it('is what metricsHandler serves in the primary', async () => {
     const server = createServer(metricsHandler(register));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

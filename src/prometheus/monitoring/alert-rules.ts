@@ -138,8 +138,8 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepRegistryGrows',
-      // A map that grows without a known bound, or reaches its bound within a day. There is no series for any other.
-      expr: `${prefix}hours_to_limit < 24 or ${prefix}hours_to_limit == +Inf`,
+      // A map that reaches its bound within a day, or grows without a known one, which is 1e9. There is no series for any other.
+      expr: `${prefix}hours_to_limit < 24 or +Inf * (${prefix}hours_to_limit == 1000000000)`,
       for: '1h',
       labels: { severity: 'info' },
       annotations: {
