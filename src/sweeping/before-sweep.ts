@@ -9,7 +9,7 @@ import { evict } from './removals.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
 
-/** However often a hook fails, its entry is tried again at least this often. */
+/** However often a hook fails, the first sweep after this tries again. */
 const longestPauseMs = 60 * 60_000;
 
 /** What a hook does: it waits for a free place, runs, or waits for its next attempt. */

@@ -210,13 +210,22 @@ const scenarios: readonly Scenario[] = [
     name: 'entries wait for a beforeSweep that fails; one that only takes its time is none',
     alert: 'MapsweepBeforeSweepFails',
     series: [
-      ['waiting_entries', runs, '0x9 7x60 0x20'],
-      ['before_sweep_total', { ...runs, outcome: 'failed' }, '0x9 0+1x60 60x20'],
-      ['waiting_entries', on('a', { map: 'slow' }), '7x90'],
-      ['before_sweep_total', on('a', { map: 'slow', outcome: 'failed' }), '0x90'],
-      ['before_sweep_total', on('a', { map: 'slow', outcome: 'succeeded' }), '0+1x90'],
+      ['waiting_entries', runs, '0x9 7x200 0x20'],
+      // Tried again after an hour, by the next sweep, and not within the hour.
+      ['before_sweep_total', { ...runs, outcome: 'failed' }, '0x9 1x60 2x60 3x60 4x60'],
+      ['waiting_entries', on('a', { map: 'slow' }), '7x250'],
+      ['before_sweep_total', on('a', { map: 'slow', outcome: 'failed' }), '0x250'],
+      ['before_sweep_total', on('a', { map: 'slow', outcome: 'succeeded' }), '0+1x250'],
     ],
-    expected: [{ at: '39m' }, { at: '42m', firing: [{ labels: runs, value: '7' }] }, { at: '75m' }],
+    expected: [
+      { at: '39m' },
+      { at: '42m', firing: [{ labels: runs, value: '7' }] },
+      // Half an hour and less after each of the next attempts.
+      { at: '90m', firing: [{ labels: runs, value: '7' }] },
+      { at: '140m', firing: [{ labels: runs, value: '7' }] },
+      { at: '200m', firing: [{ labels: runs, value: '7' }] },
+      { at: '215m' },
+    ],
   },
   {
     name: 'tombstones are evicted early',

@@ -95,6 +95,17 @@ describe('npx mapsweep prometheus alerts --sweep-every', () => {
       /changes\(mapsweep_last_sweep_timestamp_seconds\[180m\]\) == 0"\n\s+for: "120m"/,
     );
   });
+
+  it.each([
+    ['60s', '180m'],
+    ['1h', '240m'],
+    ['6h', '1140m'],
+  ])(
+    'counts failures of beforeSweep, at %s, over %s: an attempt, an hour, two intervals, the next one',
+    (every, window) => {
+      expect(command('alerts', '--sweep-every', every)).toContain(`{outcome=\\"failed\\"}[${window}]) > 0`);
+    },
+  );
 });
 
 describe('npx mapsweep prometheus dashboard', () => {

@@ -30,6 +30,8 @@ const minutes = (ms: number): string => `${Math.ceil(ms / 60_000)}m`;
 /** Returns the rules, the most urgent first. */
 export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRule[] {
   const stalledMs = Math.max(600_000, 3 * sweepEveryMs);
+  // beforeSweep is tried again by the first sweep after a pause of up to an hour, which spreads its calls over an interval.
+  const retriedMs = Math.max(3 * 3_600_000, 3_600_000 + 3 * sweepEveryMs);
   return [
     {
       alert: 'MapsweepProcessSilent',
@@ -189,14 +191,14 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       alert: 'MapsweepBeforeSweepFails',
       expr:
         `${prefix}waiting_entries > 0 ` +
-        `and on (job, instance, registry, map) increase(${prefix}before_sweep_total{outcome="failed"}[1h]) > 0`,
+        `and on (job, instance, registry, map) increase(${prefix}before_sweep_total{outcome="failed"}[${minutes(retriedMs)}]) > 0`,
       for: '30m',
       labels: { severity: 'warning' },
       annotations: {
         summary: `{{ $value }} entries of ${map} wait for their beforeSweep, which fails`,
         description: 'They are due and stay until it succeeds, or until their maxAge.',
         runbook:
-          'The event callback-failed has what it fails with. Mend what it calls; it is tried again by itself, at least once an hour.',
+          'The event callback-failed has what it fails with. Mend what it calls; it is tried again by itself, by the first sweep after an hour at most.',
       },
     },
     {
