@@ -10,7 +10,7 @@ import { runPrometheusCommand } from '../../src/prometheus/monitoring/prometheus
 import { registerMetrics } from '../../src/prometheus.ts';
 import { createManualClock } from '../../src/testing.ts';
 import { scenariosFile, testedBothWays } from './alert-scenarios.ts';
-import { exampleFile, withoutFilters } from './expressions.ts';
+import { exampleFile, type Named, panelExpressions, withoutFilters } from './expressions.ts';
 import { run } from './tool.ts';
 
 const command = (...args: string[]) => {
@@ -109,6 +109,19 @@ describe('npx mapsweep prometheus alerts --sweep-every', () => {
 });
 
 describe('npx mapsweep prometheus dashboard', () => {
+  it.each([
+    ['60s', 180, 600],
+    ['1h', 7_200, 10_800],
+  ])(
+    'warns of sweeps that are --sweep-every %s apart after %d s, and is red after %d s',
+    (every, orange, red) => {
+      const { panels } = JSON.parse(command('dashboard', '--sweep-every', every));
+      const { fieldConfig } = panels.find(({ title }: { title: string }) => title === 'Since the last sweep');
+      const steps = fieldConfig.defaults.thresholds.steps as { value: number | null }[];
+      expect(steps.map(({ value }) => value)).toEqual([null, orange, red]);
+    },
+  );
+
   it('says in each panel of an option what is not set, and selects by registry everywhere', () => {
     const { panels } = JSON.parse(command('dashboard')) as {
       panels: {
@@ -126,6 +139,32 @@ describe('npx mapsweep prometheus dashboard', () => {
         expect([title, fieldConfig?.defaults.noValue]).toEqual([title, expect.any(String)]);
       }
     }
+  });
+});
+
+describe('the panel Net growth', () => {
+  it('has a line for a map from which nothing was ever removed, and so no series of removals', () => {
+    const { expression } = panelExpressions().find(({ from }) => from.startsWith('Net growth')) as Named;
+    const of = (map: string) => `{job="gateway", instance="a", registry="default", map="${map}"}`;
+    const series = [
+      { series: `mapsweep_registered_total${of('kept')}`, values: '0+1x20' },
+      { series: `mapsweep_registered_total${of('swept')}`, values: '0+2x20' },
+      { series: `mapsweep_removed_total${of('swept')}`, values: '0+1x20' },
+    ];
+    const samples = ['kept', 'swept'].map((map) => ({
+      labels: `{registry="default", map="${map}"}`,
+      value: 12,
+    }));
+    const test = {
+      interval: '5s',
+      input_series: series,
+      promql_expr_test: [{ expr: expression, eval_time: '60s', exp_samples: samples }],
+    };
+    const directory = mkdtempSync(join(tmpdir(), 'mapsweep-panel-'));
+    writeFileSync(join(directory, 'panel.test.yml'), JSON.stringify({ rule_files: [], tests: [test] }));
+    const { status, stdout, stderr } = run('promtool', ['test', 'rules', join(directory, 'panel.test.yml')]);
+    rmSync(directory, { recursive: true });
+    expect([status, stdout + stderr]).toEqual([0, expect.stringContaining('SUCCESS')]);
   });
 });
 

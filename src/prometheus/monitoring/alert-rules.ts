@@ -27,9 +27,12 @@ const registry = '{{ $labels.registry }} of {{ $labels.instance }}';
 const map = `{{ $labels.map }} (registry ${registry})`;
 const minutes = (ms: number): string => `${Math.ceil(ms / 60_000)}m`;
 
+/** So long after the last sweep the sweeper counts as stalled. */
+export const stalledAfterMs = (sweepEveryMs: number): number => Math.max(600_000, 3 * sweepEveryMs);
+
 /** Returns the rules, the most urgent first. */
 export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRule[] {
-  const stalledMs = Math.max(600_000, 3 * sweepEveryMs);
+  const stalledMs = stalledAfterMs(sweepEveryMs);
   // beforeSweep is tried again by the first sweep after a pause of up to an hour, which spreads its calls over an interval.
   const retriedMs = Math.max(3 * 3_600_000, 3_600_000 + 3 * sweepEveryMs);
   return [

@@ -1,3 +1,4 @@
+import type { MonitoringOptions } from './alert-rules.js';
 import { type Panel, panelRows } from './panels.js';
 
 const datasource = { type: 'prometheus', uid: '$' + '{datasource}' };
@@ -5,7 +6,8 @@ const columns = 24;
 const heights = { stat: 6, timeseries: 8, row: 1 };
 
 /** Writes the dashboard as a file that Grafana imports. */
-export function dashboardFile(prefix: string): string {
+export function dashboardFile(options: MonitoringOptions): string {
+  const { prefix } = options;
   const isDefault = prefix === 'mapsweep_';
   const dashboard = {
     title: isDefault ? 'mapsweep' : `mapsweep (${prefix})`,
@@ -19,7 +21,7 @@ export function dashboardFile(prefix: string): string {
     refresh: '30s',
     time: { from: 'now-6h', to: 'now' },
     templating: { list: variables(prefix) },
-    panels: placed(prefix),
+    panels: placed(options),
   };
   return `${JSON.stringify(dashboard, undefined, 2)}\n`;
 }
@@ -52,7 +54,7 @@ function variables(prefix: string): object[] {
 }
 
 /** The panels from left to right, and below each other where a line is full. */
-function placed(prefix: string): object[] {
+function placed(options: MonitoringOptions): object[] {
   const panels: object[] = [];
   let x = 0;
   let y = 0;
@@ -68,7 +70,7 @@ function placed(prefix: string): object[] {
     height = Math.max(height, h);
     return { id: panels.length + 1, gridPos };
   };
-  for (const { title, panels: ofRow } of panelRows(prefix)) {
+  for (const { title, panels: ofRow } of panelRows(options)) {
     panels.push({ type: 'row', title, collapsed: false, panels: [], ...place(columns, heights.row) });
     for (const panel of ofRow) {
       const type = panel.kind ?? 'timeseries';

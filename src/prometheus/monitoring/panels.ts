@@ -1,3 +1,5 @@
+import { type MonitoringOptions, stalledAfterMs } from './alert-rules.js';
+
 /** A line of a panel. */
 interface Query {
   readonly expr: string;
@@ -35,7 +37,7 @@ const withoutEnded = 'ended is not set';
 const withoutJournal = 'no journal: persistTo is not set';
 
 /** Returns the panels, in order. */
-export function panelRows(prefix: string): PanelRow[] {
+export function panelRows({ prefix, sweepEveryMs }: MonitoringOptions): PanelRow[] {
   const ofRegistry = (name: string, more = ''): string =>
     `${prefix}${name}{job=~"$job", instance=~"$instance", registry=~"$registry"${more}}`;
   const ofMap = (name: string): string => ofRegistry(name, ', map=~"$map"');
@@ -55,6 +57,7 @@ export function panelRows(prefix: string): PanelRow[] {
     expr: `sum by (${by}) (${rate(series)})`,
     legend,
   });
+  const came = `sum by (registry, map) (${rate(ofMap('registered_total'))})`;
   return [
     {
       title: 'Which map leaks',
@@ -82,8 +85,8 @@ export function panelRows(prefix: string): PanelRow[] {
           ],
           noValue: 'no sweep yet',
           thresholds: [
-            [180, 'orange'],
-            [600, 'red'],
+            [Math.max(180_000, 2 * sweepEveryMs) / 1_000, 'orange'],
+            [stalledAfterMs(sweepEveryMs) / 1_000, 'red'],
           ],
         },
         {
@@ -109,9 +112,8 @@ export function panelRows(prefix: string): PanelRow[] {
           unit: 'short',
           queries: [
             {
-              expr:
-                `60 * (sum by (registry, map) (${rate(ofMap('registered_total'))}) ` +
-                `- sum by (registry, map) (${rate(ofMap('removed_total'))}))`,
+              // Of a map that has lost nothing yet there may be no series of what it has lost.
+              expr: `60 * (${came} - (sum by (registry, map) (${rate(ofMap('removed_total'))}) or 0 * ${came}))`,
               legend: '{{registry}} {{map}}',
             },
           ],

@@ -6,7 +6,7 @@ import { alertsFile } from './alert-rules.js';
 import { dashboardFile } from './dashboard.js';
 
 const usage = `Usage: mapsweep prometheus alerts [--prefix mapsweep_] [--sweep-every 60s]
-       mapsweep prometheus dashboard [--prefix mapsweep_]
+       mapsweep prometheus dashboard [--prefix mapsweep_] [--sweep-every 60s]
 
 Writes alert rules for Prometheus, or a dashboard for Grafana, to the standard output. Both are for any number of
 registries, services and instances.
@@ -29,8 +29,9 @@ export function runPrometheusCommand(args: readonly string[]): CommandResult {
     if (others.length > 0) return misused('Too much is named.');
     const prefix = readPrefix(values.prefix ?? 'mapsweep_', '--prefix');
     const sweepEveryMs = durationMs(values['sweep-every'] ?? '60s', '--sweep-every', { min: 1 });
-    if (what === 'alerts') return { status: 0, output: alertsFile({ prefix, sweepEveryMs }), error: '' };
-    if (what === 'dashboard') return { status: 0, output: dashboardFile(prefix), error: '' };
+    const options = { prefix, sweepEveryMs };
+    if (what === 'alerts') return { status: 0, output: alertsFile(options), error: '' };
+    if (what === 'dashboard') return { status: 0, output: dashboardFile(options), error: '' };
     return misused(what === undefined ? 'Name alerts or dashboard.' : `No such thing: ${what}`);
   } catch (error) {
     return misused((error as Error).message);
