@@ -14,8 +14,8 @@ const openMetricsFormat = /^application\/openmetrics-text\b/;
  * `fastify.get('/metrics', handler)`.
  *
  * The format is that of the register. One that speaks OpenMetrics answers in the older text format where the client
- * accepts that and not OpenMetrics. In the primary of a cluster, an `AggregatorRegistry` (`ClusterRegistry`) gives the
- * metrics of all workers.
+ * accepts that and not OpenMetrics. In a process that has cluster workers, an `AggregatorRegistry`
+ * (`ClusterRegistry`) gives the metrics of all of them.
  * Methods other than GET and HEAD are answered with 405, and failing metrics with a plain 500. No answer is to be stored,
  * and HEAD has none of the body.
  *
@@ -43,7 +43,7 @@ async function answerTo({ headers }: HandlerRequest, register: MetricsRegister):
 async function rendered(register: MetricsRegister, accept?: string): Promise<{ body: string; type: string }> {
   const { clusterMetrics } = register as { clusterMetrics?: () => Promise<string> };
   // What workers send is put together in the text format, whatever the format of the register.
-  if (clusterMetrics !== undefined && cluster.isPrimary) {
+  if (clusterMetrics !== undefined && Object.keys(cluster.workers ?? {}).length > 0) {
     return { body: await clusterMetrics.call(register), type: textFormat };
   }
   const type = register.contentType;

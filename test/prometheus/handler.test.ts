@@ -5,7 +5,7 @@ import { createRegistry } from '../../src/index.ts';
 import { type MetricsHandler, metricsHandler, registerMetrics } from '../../src/prometheus.ts';
 import { createManualClock } from '../../src/testing.ts';
 import { ask as askFor, fastifyListening, listening, type Reply } from '../http/serving.ts';
-import { Gauge, Register } from './client.ts';
+import { AggregatorRegistry, Gauge, Register } from './client.ts';
 
 const text = 'text/plain; version=0.0.4; charset=utf-8';
 const openMetrics = 'application/openmetrics-text; version=1.0.0; charset=utf-8';
@@ -192,6 +192,14 @@ describe('metricsHandler', () => {
       response.end('too late');
     });
     expect((await ask(await listening(server))).body).toBe('too late');
+  });
+
+  it('serves an AggregatorRegistry as the register that it is where there are no workers', async () => {
+    const register = new AggregatorRegistry();
+    registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), { register });
+    const { status, body } = await ask(await listening(createServer(metricsHandler(register))));
+    expect(status).toBe(200);
+    expect(body).toContain('mapsweep_entries{map="runs",registry="default"} 0');
   });
 
   it('refuses what is no register', () => {
