@@ -1,7 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import { shownKey } from '../events/shown.js';
 import type { RegistryInternals } from '../registry/internals.js';
-import { metricNames } from './catalogue.js';
+import { metricNames, type RegistryMetric } from './catalogue.js';
 import { Member } from './member.js';
 import type { MetricsRegister } from './peer.js';
 import { ServedMetric } from './served-metric.js';
@@ -52,7 +52,7 @@ export class MetricsSet {
     const known = this.#registrations.find(({ member }) => member.isOf(parts));
     this.#assertFree(parts, known);
     if (known !== undefined) {
-      this.#sync();
+      this.#sync(true);
       return known.undo;
     }
     const member = new Member(parts, { changed: () => this.#sync(), left: () => this.#leave(member) });
@@ -63,7 +63,7 @@ export class MetricsSet {
   #join(member: Member): () => void {
     const undo = () => this.#leave(member);
     this.#registrations.push({ member, undo });
-    this.#sync();
+    this.#sync(true);
     return undo;
   }
 
@@ -94,16 +94,17 @@ export class MetricsSet {
     );
   }
 
-  /** Brings the register in step with what the registries have. */
-  #sync(): void {
+  /**
+   * Brings the register in step with what the registries have.
+   *
+   * @param restores whether what `register.clear()` has taken away is to come back
+   */
+  #sync(restores = false): void {
     const needed = new Set<string>();
     for (const { member } of this.#registrations) {
       for (const metric of member.metrics()) {
         needed.add(metric.name);
-        const served =
-          this.#metrics.get(metric.name) ?? new ServedMetric(this.#prefix, metric, () => this.#present());
-        this.#metrics.set(metric.name, served);
-        this.#put(this.#prefix + metric.name, served, member);
+        if (restores || !this.#metrics.has(metric.name)) this.#put(metric, member);
       }
     }
     for (const [name, metric] of this.#metrics) {
@@ -115,12 +116,18 @@ export class MetricsSet {
     }
   }
 
-  #put(name: string, metric: ServedMetric, member: Member): void {
-    const there = this.#register.getSingleMetric(name);
-    if (there === metric) return;
+  #put(metric: RegistryMetric, member: Member): void {
+    const { name } = metric;
+    const there = this.#register.getSingleMetric(this.#prefix + name);
+    const served = this.#metrics.get(name) ?? new ServedMetric(this.#prefix, metric, () => this.#present());
+    if (there === served) return;
     // A map that was adopted later has brought a metric, and meanwhile somebody else has taken its name.
-    if (there !== undefined) member.failed();
-    else this.#register.registerMetric(metric as never);
+    if (there !== undefined) {
+      member.failed();
+      return;
+    }
+    this.#metrics.set(name, served);
+    this.#register.registerMetric(served as never);
   }
 
   /** Returns the registries that are there, of which some may have been collected since the last scrape. */

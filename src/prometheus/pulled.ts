@@ -29,12 +29,18 @@ export interface PulledMetric extends MetricDescription {
 
 /**
  * The label of whatever has a name: that name, in which nothing can move a cursor or reverse a line, whatever the name is.
- * A line break stays: of that one character the format has an escape of its own, which the client writes.
+ * A line break stays: of that one character the format has an escape of its own, which the client writes. No two names have
+ * one label: what looks like an escape already has its backslash escaped.
  */
 export const nameLabel = (name: string): string =>
   name
     .split('\n')
-    .map((line) => shownText(line))
+    .map((line) =>
+      line
+        .split('\\u{')
+        .map((part) => shownText(part))
+        .join('\\u{5c}u{'),
+    )
     .join('\n');
 
 const labelsOfMaps = new WeakMap<Tracker, string>();

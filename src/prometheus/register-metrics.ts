@@ -1,3 +1,4 @@
+import { MapsweepError } from '../errors.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
 import { invalidRange, invalidType, type Reader, readName, readOptions } from '../policy/read-options.js';
 import { internalsOf } from '../registry/internals.js';
@@ -40,9 +41,10 @@ const mostReasons = 50;
  * `register.clear()` has taken away. When the registry is closed its series leave.
  *
  * @returns takes the metrics away again; the same function for the same registration
- * @throws MapsweepTypeError or MapsweepRangeError if an argument is wrong; MapsweepError `ERR_METRICS_CONFLICT` if
- *   another registry has the same name there, or another metric one of the names, `ERR_MISSING_PEER` without a client,
- *   and `ERR_AMBIGUOUS_PEER` with both and no option that says which. Nothing has been registered then
+ * @throws MapsweepTypeError or MapsweepRangeError if an argument is wrong; MapsweepError `ERR_CLOSED` if the registry is
+ *   closed, `ERR_METRICS_CONFLICT` if another registry has the same name there, or another metric one of the names,
+ *   `ERR_MISSING_PEER` without a client, and `ERR_AMBIGUOUS_PEER` with both and no option that says which. Nothing has
+ *   been registered then
  */
 export function registerMetrics<M extends RegistryMaps>(
   registry: Registry<M>,
@@ -60,6 +62,8 @@ export function registerMetrics<M extends RegistryMaps>(
     prefix: readPrefix,
     reasons: readReasons,
   });
+  // They leave when it is closed, which comes once.
+  if (parts.isClosed) throw new MapsweepError('ERR_CLOSED', 'registerMetrics: the registry is closed');
   const undo = MetricsSet.of(read.register ?? read.client?.register ?? installedRegister(), prefix).add(
     parts,
   );

@@ -590,6 +590,19 @@ describe('registerMetrics', () => {
     );
   });
 
+  it('tells apart two names that would print alike, be they of maps or of registries', async () => {
+    const long = '\\u{'.repeat(42);
+    const names = ['a\u200bb', 'a\\u{200b}b', 'a\\\\u{200b}b', `${long}a`, `${long}b`];
+    const clock = createManualClock();
+    const register = new Register();
+    const maps = Object.fromEntries(names.map((name) => [name, {}]));
+    for (const name of names) registerMetrics(createRegistry({ name, maps, clock }), { register });
+    const lines = (await register.metrics()).match(/^mapsweep_entries\{.*$/gm) ?? [];
+    expect(new Set(lines).size).toBe(names.length ** 2);
+    expect(lines[0]).toBe('mapsweep_entries{map="a\\\\u{200b}b",registry="a\\\\u{200b}b"} 0');
+    expect(lines[1]).toContain('{map="a\\\\u{5c}u{200b}b",');
+  });
+
   it('escapes in a map name what would move the cursor of a terminal or reverse a line', async () => {
     const register = new Register();
     const clock = createManualClock();
@@ -707,6 +720,17 @@ describe('the register', () => {
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
   });
 
+  it('takes no registry that is closed, whose series would never leave, nor one that is about to be', async () => {
+    const register = new Register();
+    const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    const closing = registry.close();
+    const refused = expect.objectContaining({ code: 'ERR_CLOSED' });
+    expect(() => registerMetrics(registry, { register })).toThrow(refused);
+    await closing;
+    expect(() => registerMetrics(registry, { register })).toThrow(refused);
+    expect(register.getMetricsAsArray()).toEqual([]);
+  });
+
   it('may be named by the module that it is the default one of', async () => {
     const undo = registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), {
       client,
@@ -758,6 +782,23 @@ describe('the register', () => {
     expect(register.getMetricsAsArray()).toHaveLength(31);
     expect(registry[internals].engine.measurements.size).toBe(size);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
+  });
+
+  it('stays cleared whatever the registries do, until one is registered', async () => {
+    const { register, registry, runs } = setup();
+    const second = createRegistry({ name: 'orders', maps: { others: {} }, clock: createManualClock() });
+    registerMetrics(second, { register });
+    register.clear();
+    registry.adopt('later', new Map([['a', 1]]), {});
+    runs.set('a', {});
+    registry.hold('runs', 'a').release();
+    await second.close();
+    // What is new in the meantime is not among what was cleared.
+    const found = register.getMetricsAsArray().map(({ name }) => name);
+    expect(found).toEqual(['mapsweep_held_entries']);
+    registerMetrics(registry, { register });
+    expect(register.getMetricsAsArray()).toHaveLength(32);
+    expect((await scrape(register)).get('entries{map="runs"}')).toBe(1);
   });
 
   it('has every series again after resetMetrics, with totals that the registry keeps', async () => {
