@@ -161,12 +161,12 @@ export const metricsOfWeights: readonly PulledMetric[] = [
   },
 ];
 
-/** What maps have with `maxEntries`. */
+/** What maps have with `maxEntries`, unless they are only observed. */
 export const metricsOfLimits: readonly PulledMetric[] = [
   {
     type: 'gauge',
     name: 'entry_limit',
-    help: 'The maxEntries of the map.',
+    help: 'The maxEntries of the map, unless it is only observed.',
     labelNames,
     read: (parts) => eachMap(parts, (tracker) => tracker.policy.maxEntries, hasLimit),
   },
@@ -177,7 +177,9 @@ export const hasGuard = ({ policy }: Tracker): boolean => policy.keepWhile !== u
 export const wasHeld = ({ holds }: Tracker): boolean => holds !== undefined;
 export const hasHook = ({ policy }: Tracker): boolean => policy.beforeSweep !== undefined;
 export const hasWeigh = ({ policy }: Tracker): boolean => policy.weigh !== undefined;
-export const hasLimit = ({ policy }: Tracker): boolean => Number.isFinite(policy.maxEntries);
+// Of a map that is only observed nothing is evicted: to be beyond it is no fault there.
+export const hasLimit = ({ policy, observing }: Tracker): boolean =>
+  Number.isFinite(policy.maxEntries) && !observing;
 
 function oldestAges(parts: RegistryInternals): Sample[] {
   const now = parts.engine.timeline.now();

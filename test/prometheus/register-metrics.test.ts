@@ -229,6 +229,17 @@ describe('registerMetrics', () => {
     expect(found).toEqual(names.filter((name) => !ofOptions.test(name)));
   });
 
+  it('shows the limit of a map that evicts what is beyond it, and of one that is only observed none', async () => {
+    const limits = async (maps: object, mode: 'sweep' | 'observe') => {
+      const register = new Register();
+      registerMetrics(createRegistry({ maps, mode, clock: createManualClock() } as never), { register });
+      return Object.keys(seriesOf(await scrape(register), 'entry_limit'));
+    };
+    const maps = { runs: { maxEntries: 2 }, seen: { maxEntries: 2, mode: 'observe' } };
+    expect(await limits(maps, 'sweep')).toEqual(['entry_limit{map="runs"}']);
+    expect(await limits(maps, 'observe')).toEqual([]);
+  });
+
   it('gains the metrics of an option with the first map that has it, and they are in the next scrape', async () => {
     const register = new Register();
     const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
