@@ -1,4 +1,4 @@
-import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import { constants, type PerformanceEntry, PerformanceObserver, performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
 import { isMainThread, resourceLimits } from 'node:worker_threads';
 
@@ -21,8 +21,8 @@ export interface MemoryReadings {
   resident(): Taken | undefined;
   /** Looks again for what is allowed: a container's limit may be changed while it runs. */
   readLimits(): void;
-  /** Measures from now on, and calls `collected` after each major collection, in a turn of its own. */
-  start(collected: () => void): void;
+  /** Measures from now on, and calls `collected` after each major collection, in a turn of its own, so many ms later. */
+  start(collected: (delayMs: number) => void): void;
   /** Measures no more. */
   stop(): void;
 }
@@ -70,15 +70,16 @@ export class ProcessReadings implements MemoryReadings {
     this.#residentLimitBytes = bytes > 0 && bytes < noLimitBytes ? bytes : Number.POSITIVE_INFINITY;
   }
 
-  start(collected: () => void): void {
+  start(collected: (delayMs: number) => void): void {
     this.#observer ??= new PerformanceObserver((list) => {
       const isMajor = (entry: PerformanceEntry) =>
         (entry as { detail?: { kind?: number } }).detail?.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
-      const count = list.getEntries().filter(isMajor).length;
-      if (count === 0) return;
-      this.#collections += count;
+      const majors = list.getEntries().filter(isMajor);
+      const last = majors.at(-1);
+      if (last === undefined) return;
+      this.#collections += majors.length;
       this.#leftBytes = oldSpacesBytes();
-      collected();
+      collected(performance.now() - last.startTime - last.duration);
     });
     this.#observer.observe({ entryTypes: ['gc'] });
   }

@@ -1,5 +1,5 @@
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 /** So many reports are kept in a folder. */
 const mostReports = 5;
@@ -13,16 +13,18 @@ export function newReportPath(folder: string, atEpochMs: number): string {
 }
 
 /**
- * Writes a report in two files, whole or not at all, readable by the owner of the process alone, and removes the oldest ones
- * beyond five. Rejects with what the file system says; nothing half written is left then, where that can be had.
+ * Writes a report in two files, whole or not at all, readable by the owner of the process alone, and removes the oldest others
+ * beyond five in all. Rejects with what the file system says; nothing half written is left then, where that can be had.
  */
 export async function writeReport(folder: string, path: string, text: string, json: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await writeWhole(`${path}.json`, json);
   await writeWhole(`${path}.txt`, text);
   const names = (await readdir(folder)).filter((name) => ours.test(name)).sort();
-  const reports = [...new Set(names.map(reportOf))];
-  const kept = new Set(reports.slice(-mostReports));
+  const written = basename(path);
+  const others = [...new Set(names.map(reportOf))].filter((report) => report !== written);
+  // By name it may come before them: a wall clock can be set back.
+  const kept = new Set([written, ...others.slice(1 - mostReports)]);
   for (const name of names) if (!kept.has(reportOf(name))) await rm(join(folder, name), { force: true });
 }
 

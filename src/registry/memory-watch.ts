@@ -81,7 +81,7 @@ export class MemoryWatch {
     engine.memory = this;
     engine.afterPass.add(this.#afterPass);
     subscribe('worker_threads', this.#workerStarted);
-    this.#readings.start(() => this.#tellAll(0));
+    this.#readings.start((delayMs) => this.#tellAll(delayMs));
   }
 
   /** Watches no more. Idempotent. */
@@ -127,6 +127,11 @@ export class MemoryWatch {
     });
   }
 
+  /** There was a major collection since something was shed. */
+  get #mayShed(): boolean {
+    return this.#readings.collections > this.#shedAfter;
+  }
+
   #crossings(): Crossing[] {
     return [
       this.#crossing('heap', this.#readings.heap()),
@@ -148,7 +153,7 @@ export class MemoryWatch {
     const ratio = taken.usedBytes / taken.limitBytes;
     if (ratio < warnAt - releaseShare) this.#warned.delete(kind);
     const isWarning = ratio >= warnAt && !this.#warned.has(kind);
-    const isToShed = ratio >= shedAt && this.#readings.collections > this.#shedAfter;
+    const isToShed = ratio >= shedAt && this.#mayShed;
     return isWarning || isToShed ? { ...taken, kind, isWarning, isToShed } : undefined;
   }
 
@@ -173,6 +178,8 @@ export class MemoryWatch {
   /** Has the maps that may shed evict a tenth. Returns which, and how many entries at most. */
   #shed(): MemoryPressureEvent['shedding'] {
     const { engine } = this.#parts;
+    // What the heap has had shed need not be shed again for the resident set.
+    if (!this.#mayShed) return [];
     this.#shedAfter = this.#readings.collections;
     if (engine.isStopped) return [];
     return [...engine.trackers.values()].flatMap((tracker) => {

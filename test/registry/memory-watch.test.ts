@@ -31,7 +31,7 @@ class ToldReadings implements MemoryReadings {
   residentShare: number | undefined;
   looks = 0;
   isStarted = false;
-  #collected = (): void => {};
+  #collected: (delayMs: number) => void = () => {};
 
   heap = (): Taken | undefined => taken(this.heapShare);
   resident = (): Taken | undefined => {
@@ -39,7 +39,7 @@ class ToldReadings implements MemoryReadings {
     return taken(this.residentShare);
   };
   readLimits = (): void => {};
-  start = (collected: () => void): void => {
+  start = (collected: (delayMs: number) => void): void => {
     this.isStarted = true;
     this.#collected = collected;
   };
@@ -47,11 +47,11 @@ class ToldReadings implements MemoryReadings {
     this.isStarted = false;
     this.#collected = () => {};
   };
-  /** A major collection has left so much. */
-  collect(share: number): void {
+  /** A major collection has left so much, and was told of after so many ms. */
+  collect(share: number, delayMs = 0): void {
     this.collections += 1;
     this.heapShare = share;
-    this.#collected();
+    this.#collected(delayMs);
   }
 }
 
@@ -185,6 +185,20 @@ describe('shed', () => {
     registry.stop();
   });
 
+  it('sheds once where heap and resident set are both that full', async () => {
+    const { clock, readings, told, registry, cache, fill } = watched({ shed: true });
+    fill(100);
+    readings.residentShare = 0.95;
+    readings.collect(0.95);
+    await clock.advance(60_000);
+    expect(told.map(({ kind, level, shedding }) => [kind, level, shedding])).toEqual([
+      ['heap', 'shed', [{ map: 'cache', entries: 10 }]],
+      ['rss', 'shed', []],
+    ]);
+    expect(cache.size).toBe(90);
+    registry.stop();
+  });
+
   it.each([
     ['of a map without shed', {}, {}],
     ['in observe', { shed: true }, { mode: 'observe' }],
@@ -269,6 +283,27 @@ describe('the report', () => {
     registry.stop();
   });
 
+  it('says how long the turn took after which V8 has told of the collection', async () => {
+    const { readings, told, registry } = watched({}, { reportTo: newFolder() });
+    readings.collect(0.85, 42.5);
+    const path = told[0]?.report as string;
+    const says = () => expect(readFileSync(path, 'utf8')).toContain('event loop: a turn took 42.5 ms,');
+    await vi.waitFor(says, 10_000);
+    registry.stop();
+  });
+
+  it('is kept though a clock that was set back has older ones come after it by name', async () => {
+    const folder = newFolder();
+    const pathOf = (n: number) => join(folder, `mapsweep-memory-2026010${n}T000000000Z-1-a`);
+    for (const n of [3, 4, 5, 6, 7, 1]) await writeReport(folder, pathOf(n), 'text', '{}');
+    const kept = [1, 4, 5, 6, 7].flatMap((n) => [`${pathOf(n)}.json`, `${pathOf(n)}.txt`]);
+    expect(
+      readdirSync(folder)
+        .sort()
+        .map((name) => join(folder, name)),
+    ).toEqual(kept);
+  });
+
   it('leaves files alone that are not its own', async () => {
     const folder = newFolder();
     writeFileSync(join(folder, 'mapsweep-memory-of-mine.txt'), 'mine');
@@ -329,15 +364,21 @@ describe('the option memory', () => {
     await registry.close();
   });
 
-  it('keeps no process alive, and watches a real heap: a collection is told of', () => {
+  it('keeps no process alive, and watches a real heap: a collection is told of, and how late', () => {
     const code = `
       const { createRegistry } = await import('./src/index.ts');
+      const { ProcessReadings } = await import('./src/registry/memory-readings.ts');
+      new ProcessReadings().start((delayMs) => console.log('told of later:', delayMs >= 100));
       const registry = createRegistry({ maps: { a: { shed: true } }, memory: { warnAt: 0.0001 } });
       registry.on('memory-pressure', ({ kind, level }) => console.log(kind, level));
-      setTimeout(() => gc(), 10);
+      setTimeout(() => {
+        gc();
+        for (const began = performance.now(); performance.now() - began < 150; );
+      }, 10);
       setTimeout(() => {}, 1_000);`;
     const args = ['--expose-gc', '--import', 'tsx', '--input-type=module', '-e', code];
     const output = execFileSync(process.execPath, args, { encoding: 'utf8', timeout: 60_000 });
     expect(output).toContain('heap ');
+    expect(output).toContain('told of later: true');
   }, 60_000);
 });

@@ -128,7 +128,7 @@ export function panelRows({ prefix, sweepEveryMs }: MonitoringOptions): PanelRow
               legend: '{{registry}} {{map}}',
             },
           ],
-          noValue: 'no map has maxEntries',
+          noValue: 'no map evicts by maxEntries',
         },
         {
           title: 'Estimated weight',
