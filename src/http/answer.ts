@@ -6,6 +6,8 @@ export interface HandlerRequest {
   readonly method?: string | undefined;
   /** The path and the query. */
   readonly url?: string | undefined;
+  /** The same as it was before it was mounted, in Express and Fastify. */
+  readonly originalUrl?: string | undefined;
   /** By their names in lower case. */
   readonly headers: IncomingHttpHeaders;
 }

@@ -11,7 +11,8 @@ type View = (typeof views)[number];
 /** The options of `healthHandler`. */
 export interface HealthHandlerOptions {
   /**
-   * What is answered. Default: by the last part of the path, `/live`, `/ready`, and `detail` for any other.
+   * What is answered. Default: by the last part of the path, `/live`, `/ready`, and `detail` for any other; in any case, and
+   * also if the handler is mounted there.
    *
    * - `live`: 503 if the process should be restarted: the sweeper stands still. Nothing else that goes wrong here is mended by
    *   a restart, and a leak, dead letters or a full disk least of all
@@ -38,9 +39,12 @@ export function healthHandler<M extends RegistryMaps>(
   const parts = internalsOf(registry);
   if (parts === undefined) throw invalidType('registry', 'a registry, made by createRegistry', registry);
   const { show } = readOptions('', options, { show: (value, option) => readOneOf(value, option, views) });
-  return handlerOf(async ({ url }) => {
+  return handlerOf(async ({ url, originalUrl }) => {
     await untilTicked(parts);
-    return answers[show ?? viewOf(url)](registry as Pick<Registry, 'health'>, parts);
+    return answers[show ?? viewOf(url) ?? viewOf(originalUrl) ?? 'detail'](
+      registry as Pick<Registry, 'health'>,
+      parts,
+    );
   });
 }
 
@@ -62,10 +66,11 @@ const word = (status: string): Answer => ({
   body: `${status}\n`,
 });
 
-function viewOf(url = ''): View {
+/** The view that the last part of a path names. */
+function viewOf(url = ''): View | undefined {
   const [path = ''] = url.split('?');
-  const last = path.split('/').at(-1);
-  return views.find((view) => view === last) ?? 'detail';
+  const last = path.split('/').findLast((part) => part !== '');
+  return views.find((view) => view === last?.toLowerCase());
 }
 
 // That of the process, also in a test whose timers stand still: the request that waits for it is a real one.

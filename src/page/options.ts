@@ -7,8 +7,6 @@ import type { FormRequest } from './form.js';
 
 /** What the page reads of a request; that of `node:http`, Express and Fastify have it. */
 export interface PageRequest extends HandlerRequest, FormRequest {
-  /** The address as it was before it was mounted, in Express and Fastify. */
-  readonly originalUrl?: string | undefined;
   /** The connection. */
   readonly socket?:
     | {

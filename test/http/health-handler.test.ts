@@ -159,6 +159,29 @@ describe('healthHandler', () => {
     expect(response.statusCode).toBe(200);
   });
 
+  it.each([
+    ['/live', '/live'],
+    ['/live', '/live?full=1'],
+    ['/health/live', '/health/live/'],
+    ['/health', '/health/live/'],
+    ['/health', '/health/LIVE'],
+  ])('answers live where it is mounted at %s in Express and asked for %s', async (mount, path) => {
+    const { registry } = setup();
+    registry.stop();
+    const port = await listening(createServer(express().use(mount, healthHandler(registry))));
+    expect((await ask(port, path)).body).toBe('ok\n');
+  });
+
+  it('goes by an address that was rewritten', async () => {
+    const { registry } = setup();
+    const rewritten = express().use((request, _, next) => {
+      request.url = '/live';
+      next();
+    });
+    const port = await listening(createServer(rewritten.use(healthHandler(registry))));
+    expect((await ask(port, '/alive')).body).toBe('ok\n');
+  });
+
   it.each(['live', 'ready', 'detail'] as const)('answers %s on any path with that option', async (show) => {
     const { registry } = setup();
     const port = await serve(healthHandler(registry, { show }));
