@@ -27,9 +27,7 @@ export const maskedKeys: KeyWords = {
   id: () => '(masked)',
   reason: () => '(masked)',
   error: (error) =>
-    types.isNativeError(error)
-      ? (/^[A-Za-z]{1,64}(?=:|$)/.exec(shownError(error))?.[0] ?? 'Error')
-      : '(masked)',
+    types.isNativeError(error) ? (/^[\w$]{1,64}(?=:|$)/.exec(shownError(error))?.[0] ?? 'Error') : '(masked)',
 };
 
 /**

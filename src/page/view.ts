@@ -1,5 +1,5 @@
 import { getHeapStatistics } from 'node:v8';
-import { shownError, shownText } from '../events/shown.js';
+import { shownText } from '../events/shown.js';
 import {
   type CallbackErrors,
   callbackErrorsOf,
@@ -23,7 +23,7 @@ export interface JournalView {
   readonly waitingMs: number | undefined;
   /** Records were dropped, and what is live is not written anew yet. */
   readonly isBehind: boolean;
-  /** It belongs to somebody else now. */
+  /** It is no longer this process's: somebody else has taken it, or it was removed. */
   readonly isLost: boolean;
   /** The last failure, while nothing has been taken since. */
   readonly error: string | undefined;
@@ -73,8 +73,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
   const maps = listMaps(parts, query);
   const tracker = query.map === undefined ? undefined : engine.trackers.get(query.map);
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
-  const journal = viewJournal(parts, keys);
-  const health = shortened(healthOf(parts), journal?.told);
+  const health = shortened(healthOf(parts, keys.error));
   const lastSweepAt = engine.sweeper.lastFinishedAt;
   const heapShare = used / limit;
   const deadLetters = deliveries?.deadLetterCount ?? 0;
@@ -106,7 +105,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
       watched: Math.max(0, sizes.length - mostShown),
       callbackErrors: Math.max(0, failures.length - mostShown),
     },
-    journal: journal?.view,
+    journal: viewJournal(parts, keys),
   };
 }
 
@@ -116,34 +115,23 @@ const mostShown = 200;
 /** So many reasons are shown: of ten thousand maps, each may have one. */
 const mostReasons = 20;
 
-function shortened({ status, reasons }: Health, told: Told | undefined): Health {
+function shortened({ status, reasons }: Health): Health {
   const more = reasons.length - mostReasons;
-  const shown = reasons
-    .slice(0, mostReasons)
-    .map((reason) => (told === undefined ? reason : reason.replaceAll(told.asItIs, () => told.asShown)));
-  return { status, reasons: more > 0 ? [...shown, `and ${more} more`] : shown };
-}
-
-/** A failure that the reasons tell of, and what is shown of it here. */
-interface Told {
-  readonly asItIs: string;
-  readonly asShown: string;
+  return { status, reasons: more > 0 ? [...reasons.slice(0, mostReasons), `and ${more} more`] : reasons };
 }
 
 function viewJournal(
   { engine, restart: { recorder } }: RegistryInternals,
   keys: KeyWords,
-): { readonly view: JournalView; readonly told: Told | undefined } | undefined {
+): JournalView | undefined {
   if (recorder === undefined) return undefined;
   const { error, waitingSince, isBehind, isLost } = recorder.writer.state;
-  const told = error === undefined ? undefined : { asItIs: shownError(error), asShown: keys.error(error) };
-  const view = {
+  return {
     name: shownText(recorder.journalName),
     bytes: recorder.journalBytes,
     waitingMs: waitingSince === undefined ? undefined : engine.timeline.now() - waitingSince,
     isBehind,
     isLost,
-    error: told?.asShown,
+    error: error === undefined ? undefined : keys.error(error),
   };
-  return { view, told };
 }

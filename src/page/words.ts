@@ -69,7 +69,7 @@ export const lettersLeftOut = ({ letters, deadLetters }: EndingsView): string | 
 /** Says how the journal is doing. */
 export function journalWords({ bytes: size, waitingMs, isBehind, isLost, error }: JournalView): string {
   const waiting = isLost
-    ? 'It belongs to somebody else now: nothing more is written.'
+    ? "It is no longer this process's: nothing more is written."
     : waitingMs === undefined
       ? 'Nothing waits to be written.'
       : `Something has waited to be written for ${span(waitingMs)}.`;

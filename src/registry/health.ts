@@ -20,9 +20,13 @@ const mostMissedTicks = 3;
 /** A journal that has taken nothing for so long, though there was something, does not work. */
 const longestSilenceMs = 30_000;
 
-/** Says how a registry is doing. Costs a little for each map. A leak never makes it fail: a restart would not mend it. */
-export function healthOf(parts: RegistryInternals): Health {
-  const failing = [...sweeperFailures(parts), ...journalFailures(parts)];
+/**
+ * Says how a registry is doing. Costs a little for each map. A leak never makes it fail: a restart would not mend it.
+ *
+ * @param shown how the failure of the journal is shown
+ */
+export function healthOf(parts: RegistryInternals, shown: (error: unknown) => string = shownError): Health {
+  const failing = [...sweeperFailures(parts), ...journalFailures(parts, shown)];
   const warnings = warningsOf(parts);
   const status = failing.length > 0 ? 'failing' : warnings.length > 0 ? 'warning' : 'ok';
   return { status, reasons: [...failing, ...warnings] };
@@ -38,18 +42,21 @@ function* sweeperFailures({ engine }: RegistryInternals): Generator<string> {
   yield `the sweeper has not ticked for ${span(silentMs)}: the event loop is blocked, or a timer was lost`;
 }
 
-function* journalFailures({ engine, restart }: RegistryInternals): Generator<string> {
+function* journalFailures(
+  { engine, restart }: RegistryInternals,
+  shown: (error: unknown) => string,
+): Generator<string> {
   const { recorder } = restart;
   if (recorder === undefined) return;
   const { isLost, waitingSince, error } = recorder.writer.state;
+  const why = error === undefined ? '' : `: ${shown(error)}`;
   if (isLost) {
-    yield `the journal ${shownKey(recorder.journalName)} is somebody else's: this process writes and delivers nothing more`;
+    yield `the journal ${shownKey(recorder.journalName)} is no longer this process's, which writes and delivers nothing more${why}`;
     return;
   }
   const waitedMs = waitingSince === undefined ? 0 : engine.timeline.now() - waitingSince;
   const hasOverdue = recorder.gate.hasOverdue;
   if (waitedMs <= longestSilenceMs && !hasOverdue) return;
-  const why = error === undefined ? '' : `: ${shownError(error)}`;
   const what = hasOverdue ? ', and endings are delivered before it has their claims' : '';
   yield `the journal ${shownKey(recorder.journalName)} has taken nothing for ${span(waitedMs)}${what}${why}`;
 }

@@ -440,7 +440,7 @@ describe('what is secret', () => {
         deliver: ({ key }) => {
           // Whoever throws a text may name a key as well.
           if (key === 'key-0') throw `no ${key}`;
-          throw new TypeError(`no ${key}`);
+          throw Object.assign(new TypeError(`no ${key}`), { name: 'HTTP_404$' });
         },
       },
       clock,
@@ -458,7 +458,7 @@ describe('what is secret', () => {
     const text = await everything(masked);
     expect(text).not.toContain('key-');
     expect(text).toContain('(masked)');
-    expect(text).toContain('TypeError');
+    expect(text).toContain('HTTP_404$');
     // A reason of our own may name a key; one that we know does not.
     expect(text).toContain('(masked); attempts-exhausted');
     expect(text).toContain('completed; attempts-exhausted');
@@ -485,7 +485,14 @@ describe('what is secret', () => {
 
 describe('a journal that fails', () => {
   /** All that the page says while the journal does not take a record. */
-  const everything = async (options: { keys?: 'masked' }) => {
+  const everything = async (
+    options: { keys?: 'masked' },
+    fail = (volume: MemoryVolume) => {
+      volume.beforeWrite = () => {
+        throw new RangeError('there is a key-1 already');
+      };
+    },
+  ) => {
     const volume = new MemoryVolume();
     const clock = createManualClock();
     const registry = createRegistry<{ runs: Map<string, number> }>({
@@ -494,9 +501,7 @@ describe('a journal that fails', () => {
       clock,
     });
     const address = await served(registry, options);
-    volume.beforeWrite = () => {
-      throw new RangeError('there is a key-1 already');
-    };
+    fail(volume);
     registry.maps.runs.set('key-1', 1);
     await clock.advance(120_000);
     const told = await Promise.all(
@@ -512,6 +517,26 @@ describe('a journal that fails', () => {
     expect(masked).toMatch(/has taken nothing for 2m: RangeError</);
     expect(masked).toContain('The last attempt failed: RangeError');
     expect(masked).not.toContain('key-1');
+  });
+
+  it('is told of with `masked` by its figures as they are, whatever it throws', async () => {
+    const masked = await everything({ keys: 'masked' }, (volume) => {
+      volume.beforeWrite = () => {
+        throw 2;
+      };
+    });
+    expect(masked).toMatch(/has taken nothing for 2m: \(masked\)</);
+  });
+
+  it('is no longer of this process, and why, when it is lost; of which `masked` says the name of the error', async () => {
+    const lose = (volume: MemoryVolume) => volume.takeAway();
+    const shown = wordsOf(await everything({}, lose));
+    expect(shown).toContain(
+      "is no longer this process's, which writes and delivers nothing more: MapsweepError: the",
+    );
+    expect(shown).toContain("It is no longer this process's: nothing more is written.");
+    const masked = wordsOf(await everything({ keys: 'masked' }, lose));
+    expect(masked).toMatch(/which writes and delivers nothing more: MapsweepError\n/);
   });
 });
 

@@ -1,6 +1,8 @@
 import { createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { MemoryVolume } from '../../src/restart/memory-journal.ts';
+import { openNow } from '../../src/restart/open-journal.ts';
 
 describe('registry.health()', () => {
   it('is ok while it sweeps and nothing is wrong', async () => {
@@ -37,6 +39,25 @@ describe('registry.health()', () => {
     expect(registry.health()).toEqual({ status: 'warning', reasons: ['sweeping was stopped by hand'] });
     await registry.close();
     expect(registry.health()).toEqual({ status: 'warning', reasons: ['the registry is closed'] });
+  });
+
+  it('fails once the journal is no longer of this process, with what the journal says of that', async () => {
+    const volume = new MemoryVolume();
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: { persist: true } },
+      persistTo: openNow(volume.open(), { maxWaitMs: 5_000 }),
+      clock: createManualClock(),
+    });
+    volume.takeAway();
+    registry.maps.runs.set('a', 1);
+    await registry.flushed().catch(() => {});
+    expect(registry.health()).toEqual({
+      status: 'failing',
+      reasons: [
+        "the journal 'a memory volume' is no longer this process's, which writes and delivers nothing more: MapsweepError: the memory volume is no longer this journal's",
+      ],
+    });
+    registry.stop();
   });
 
   it('warns of dead letters, and is ok once they are delivered', async () => {
