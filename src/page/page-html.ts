@@ -52,7 +52,7 @@ ${mayAct && actionForm(`${base}sweep${same}`, 'sweep', 'now', 'Sweep now')}
 ${view.health.reasons.length > 0 && html`<ul>${view.health.reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}</section>
 ${done && html`<p class="done">${done}</p>`}
 ${opened && findForm(base, opened.name, query)}
-${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<p>${noSuchMap}</p>`}
+${opened ? openedSection(base, view.at, opened, query) : query.map !== undefined && html`<section id="opened" aria-label="The map that was asked for"><p>${noSuchMap}</p></section>`}
 ${filterForm(base, query)}
 ${mapsSection(base, view, query)}
 ${view.watched.length > 0 && watchedSection(view)}

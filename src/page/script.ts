@@ -46,8 +46,9 @@ export const script = `'use strict';
       }
     }
     document.title = fresh.title;
-    if (toneIn(document) !== tone) live.textContent = document.querySelector('.sentence').textContent;
-    else if (live.dataset.silent) live.textContent = '';
+    // What was done, and what was said when the tone changed, is of a moment that is over.
+    document.querySelector('.done')?.remove();
+    live.textContent = toneIn(document) === tone ? '' : document.querySelector('.sentence').textContent;
     delete live.dataset.silent;
   };
 
@@ -59,10 +60,14 @@ export const script = `'use strict';
       address.searchParams.delete('done');
       // A process that is blocked takes the request and never answers it.
       const signal = AbortSignal.timeout(Math.max(10000, 2 * refreshMs));
-      const answer = await fetch(address, { cache: 'no-store', credentials: 'same-origin', signal });
-      if (answer.status === 401 || answer.status === 403) return location.reload();
+      const answer = await fetch(address, { cache: 'no-store', credentials: 'same-origin', redirect: 'manual', signal });
+      // Whoever has to log in again is led there by the address itself.
+      if (answer.type === 'opaqueredirect' || answer.status === 401 || answer.status === 403) return location.reload();
       if (!answer.ok) throw new Error(String(answer.status));
-      put(new DOMParser().parseFromString(await answer.text(), 'text/html'));
+      const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
+      // A proxy may answer with a page of its own.
+      if (toneIn(fresh) === undefined) throw new Error('another page');
+      put(fresh);
       answeredAt = new Date();
     } catch {
       if (!live.dataset.silent) live.textContent = 'No answer since ' + answeredAt.toLocaleTimeString() + '.';

@@ -1,9 +1,12 @@
+import { createServer } from 'node:http';
 import { createRegistry, type MapReport } from 'mapsweep';
+import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
+import { listening } from '../http/serving.ts';
 import { distinct, gateway, leaking, served } from '../page/setting.ts';
 import { browsing, isTooWide, violations } from './browser.ts';
 
@@ -202,11 +205,13 @@ describe('the page in a browser', () => {
     added.release();
     registry.watch('listeners', () => 7);
     await page.waitForSelector('#watched:has-text("listeners")');
-    expect(await page.locator('#opened').count()).toBe(0);
+    expect(await page.textContent('#opened')).toBe('There is no such map any more.');
     const order = "[...document.querySelectorAll('main > section[id]')].map(({ id }) => id).join()";
     const live = await page.evaluate(order);
     await page.reload();
     expect(await page.evaluate(order)).toBe(live);
+    registry.adopt('added', new Map([['a', 1]]));
+    await page.waitForSelector('#opened:has-text("The map added")');
     await page.context().close();
   });
 
@@ -248,6 +253,50 @@ describe('the page in a browser', () => {
     (registry.maps.sockets as Map<string, number>).set('new', 1);
     await page.waitForSelector('#maps tr:has-text("sockets") >> td.number:text-is("1")');
     expect(await page.textContent('#live')).toBe('');
+    await page.context().close();
+  });
+
+  it('says that its tone has changed, and what was done, no longer than until it asks again', async () => {
+    const { registry, held } = await busy();
+    const { page } = await open(`${await served(registry, { refresh: 1_000 })}/?done=swept`);
+    held.isDown = false;
+    expect(await page.locator('.done').count()).toBe(1);
+    registry.redeliver();
+    await page.waitForSelector('#live:has-text("All is well")');
+    await page.waitForSelector('#live:empty', { state: 'attached' });
+    expect(await page.locator('.done').count()).toBe(0);
+    await page.context().close();
+  });
+
+  it('stays as it is while another page answers in its place, says so, and goes on', async () => {
+    const { registry } = await busy();
+    const { page, wrongs } = await open(await served(registry, { refresh: 1_000 }));
+    const sections = "[...document.querySelectorAll('main > section[id]')].map(({ id }) => id).join()";
+    const before = await page.evaluate(sections);
+    await page.route('**/*', (route) => route.fulfill({ contentType: 'text/html', body: '<main>Back soon' }));
+    await page.waitForSelector('#live:text-matches("No answer since .*\\\\d")');
+    expect(await page.evaluate(sections)).toBe(before);
+    await page.unroute('**/*');
+    await page.waitForSelector('#live:empty', { state: 'attached' });
+    expect(await page.evaluate(sections)).toBe(before);
+    expect(wrongs).toEqual([]);
+    await page.context().close();
+  });
+
+  it('leads to where one has to log in', async () => {
+    const { registry } = await busy();
+    let isLoggedIn = true;
+    const handler = statusPage(registry as never, { refresh: 1_000 });
+    const port = await listening(
+      createServer((request, response) => {
+        if (isLoggedIn) return void handler(request, response);
+        if (request.url === '/login') return void response.end('Log in');
+        response.writeHead(302, { location: '/login' }).end();
+      }),
+    );
+    const { page } = await open(`http://127.0.0.1:${port}/`);
+    isLoggedIn = false;
+    await page.waitForURL(/login$/);
     await page.context().close();
   });
 
