@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import ms from 'ms';
 import { plainKey, shownKey, shownName } from '../events/shown.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
+import { take } from '../stamps/take.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { ShownHold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -240,14 +241,17 @@ class Explainer {
     return isOwn ? '' : ` of its companion in ${shownKey(map.name)}`;
   }
 
-  /** Who uses the entry, or a companion of it; the hold that was taken first. Empty if nobody does. */
+  /** Who uses the entry, or a companion of it; the hold of each that was taken first. Empty if nobody does. */
   #holds(slot: number): string {
-    const parts: string[] = [];
-    for (const [tracker, held] of heldWith(this.#tracker, slot, this.#key)) {
-      const { takenAt, site } = held;
+    const looks = { left: mostCompanions };
+    const held = [...take(heldWith(this.#tracker, slot, this.#key, looks), mostHolds + 1)];
+    const parts = held.slice(0, mostHolds).map(([tracker, { takenAt, site }]) => {
       const where = site === undefined ? '' : ` at ${site}`;
-      parts.push(`, a hold${this.#ofCompanion(tracker)} taken ${span(this.#now - takenAt)} ago${where}`);
-    }
+      return `, a hold${this.#ofCompanion(tracker)} taken ${span(this.#now - takenAt)} ago${where}`;
+    });
+    if (held.length > mostHolds) parts.push(', and others');
+    else if (looks.left < 0)
+      parts.push(`, and no more than ${mostCompanions} of its companions were looked at for holds`);
     return parts.join('');
   }
 
@@ -295,16 +299,33 @@ class Explainer {
   }
 }
 
-/** Yields the longest hold of an entry, and those of its companions, down the chain. */
-function* heldWith(tracker: Tracker, slot: number, key: unknown): Generator<[Tracker, ShownHold]> {
+/** So many holds of an entry and its companions are named. */
+const mostHolds = 3;
+/** So many companions are looked at for that. */
+const mostCompanions = 1_000;
+
+/** Yields the longest hold of an entry, and those of its companions, down the chain, as long as there are looks left. */
+function* heldWith(
+  tracker: Tracker,
+  slot: number,
+  key: unknown,
+  looks: { left: number },
+): Generator<[Tracker, ShownHold]> {
   const longest = tracker.holds?.longestOf(slot);
   if (longest !== undefined) yield [tracker, longest];
   for (const follower of tracker.companions.followers) {
+    if (!hasHolds(follower)) continue;
     for (const companion of follower.companions.accompanying(key)) {
-      yield* heldWith(follower, companion, follower.stamps.keyOf(companion));
+      looks.left -= 1;
+      if (looks.left < 0) return;
+      yield* heldWith(follower, companion, follower.stamps.keyOf(companion), looks);
     }
   }
 }
+
+/** Whether there is a hold in a map, or in one that follows it, down the chain. */
+const hasHolds = ({ holds, companions }: Tracker): boolean =>
+  (holds?.size ?? 0) > 0 || companions.followers.some(hasHolds);
 
 interface LiveFacts {
   readonly at: number;

@@ -625,4 +625,25 @@ describe('explain()', () => {
     expect(registry.explain('old', 'a')).toMatchObject({ state: 'due', deadline: 300_000, rule: 'ttl' });
     registry.stop();
   });
+
+  it('names three holds of many, and looks at no more than 1000 companions for them', () => {
+    const registry = createRegistry({
+      maps: { sessions: {}, chunks: { follows: { map: 'sessions', key: () => 's' } } },
+      clock: createManualClock(),
+    });
+    const { sessions, chunks } = registry.maps as unknown as Record<string, Map<unknown, number>>;
+    sessions?.set('s', 1);
+    for (let chunk = 0; chunk < 1_002; chunk += 1) chunks?.set(chunk, 1);
+    const why = () => registry.explain('sessions', 's' as never).why;
+    const one = ", a hold of its companion in 'chunks' taken 0ms ago";
+    registry.hold('chunks', 1_001 as never);
+    expect(why()).toBe(
+      "'sessions' has no lifetime: it stays until its owner deletes it; age 0ms, idle 0ms, and no more than 1000 of its companions were looked at for holds",
+    );
+    for (const chunk of [0, 1, 2]) registry.hold('chunks', chunk as never);
+    expect(why()).toMatch(new RegExp(`idle 0ms(${one}){3}, and no more than 1000`));
+    registry.hold('chunks', 3 as never);
+    expect(why()).toMatch(new RegExp(`idle 0ms(${one}){3}, and others$`));
+    registry.stop();
+  });
 });
