@@ -30,6 +30,19 @@ export const maskedKeys: KeyWords = {
     types.isNativeError(error) ? (/^[\w$]{1,64}(?=:|$)/.exec(shownError(error))?.[0] ?? 'Error') : '(masked)',
 };
 
+const words = new Map<string, unknown>([
+  ['true', true],
+  ['false', false],
+  ['null', null],
+  ['undefined', undefined],
+]);
+
+/** An escape of a text that is shown, as JSON has it, which knows none by code point. */
+const jsonEscape = (given: string, codePoint: string | undefined): string =>
+  codePoint === undefined
+    ? given
+    : JSON.stringify(String.fromCodePoint(Number.parseInt(codePoint, 16))).slice(1, -1);
+
 /**
  * Returns the keys that somebody may mean who has typed this, the likeliest first: what is shown like it, quotes and all,
  * and the text itself.
@@ -37,12 +50,13 @@ export const maskedKeys: KeyWords = {
 export function keysTyped(typed: string): unknown[] {
   const keys: unknown[] = [];
   if (typed !== '' && String(Number(typed)) === typed) keys.push(Number(typed));
-  if (typed === 'true' || typed === 'false') keys.push(typed === 'true');
+  if (words.has(typed)) keys.push(words.get(typed));
+  if (/^-?\d+n$/.test(typed)) keys.push(BigInt(typed.slice(0, -1)));
   const [, inner] = /^'(.*)'$/s.exec(typed) ?? [];
   const quoted = inner === undefined ? typed : `"${inner.replaceAll('"', '\\"')}"`;
   if (quoted.startsWith('"')) {
     try {
-      keys.push(JSON.parse(quoted));
+      keys.push(JSON.parse(quoted.replace(/\\(?:u\{([\da-f]+)\}|.)/gs, jsonEscape)));
     } catch {
       // It only looks as if it had been copied from here.
     }

@@ -43,8 +43,8 @@ ${oldest.length === 0 ? html`<p>It is empty.</p>` : entries(base, oldest, query)
 const entries = (base: string, lines: readonly EntryLine[], query: PageQuery): Markup =>
   html`<dl>${lines.map((line) => entryLine(base, line, query))}</dl>`;
 
-function entryLine(base: string, { key, generation, state, why }: EntryLine, query: PageQuery): Markup {
-  const address = `${base}${searchOf({ ...query, entry: generation, done: undefined })}`;
+function entryLine(base: string, { key, handle, state, why }: EntryLine, query: PageQuery): Markup {
+  const address = `${base}${searchOf({ ...query, entry: handle, done: undefined })}`;
   const shown = html`<bdi>${key}</bdi>`;
-  return html`<dt>${generation === undefined ? shown : html`<a href="${address}">${shown}</a>`}</dt><dd>${state}: ${why}</dd>`;
+  return html`<dt>${handle === undefined ? shown : html`<a href="${address}">${shown}</a>`}</dt><dd>${state}: ${why}</dd>`;
 }

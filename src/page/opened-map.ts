@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { explain } from '../diagnosis/explain.js';
 import type { LeavingReason } from '../events/reasons.js';
+import { keptKey } from '../maps/kept-keys.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type KeyWords, keysTyped } from './keys.js';
@@ -17,8 +19,8 @@ const mostHolds = 10;
 export interface EntryLine {
   /** As it is shown: escaped and cut, or masked. */
   readonly key: string;
-  /** What addresses it: the key may be a secret. `undefined` of what is not tracked. */
-  readonly generation: number | undefined;
+  /** What addresses it on the page: the key may be a secret. `undefined` of what is not tracked. */
+  readonly handle: string | undefined;
   readonly state: string;
   readonly why: string;
 }
@@ -55,12 +57,12 @@ export function openMap(
   parts: RegistryInternals,
   tracker: Tracker,
   keys: KeyWords,
-  generation: number | undefined,
+  handle: string | undefined,
 ): OpenedMap {
   const line = (key: unknown): EntryLine => entryLine(parts, tracker, keys, key);
   const sites = parts.sites.of(tracker);
   const sampled = sites.reduce((sum, { count }) => sum + count, 0);
-  const asked = generation === undefined ? undefined : keyOf(tracker, generation);
+  const asked = handle === undefined ? undefined : keyOf(tracker, handle);
   return {
     ...mapRow(parts, tracker),
     policy: policyInWords(tracker),
@@ -81,25 +83,38 @@ export function openMap(
 /**
  * Finds the entry whose key somebody has typed.
  *
- * @returns its generation; `undefined` if there is none, or if it is not tracked yet
+ * @returns its handle; `undefined` if there is none, or if it is not tracked yet
  */
-export function findEntry({ stamps }: Tracker, typed: string): number | undefined {
+export function findEntry(tracker: Tracker, typed: string): string | undefined {
   for (const key of keysTyped(typed)) {
-    const slot = stamps.slotOf(key);
-    if (slot !== undefined) return stamps.generation[slot];
+    const handle = handleOf(tracker, keptKey(tracker, key));
+    if (handle !== undefined) return handle;
   }
   return undefined;
 }
 
 function entryLine({ engine }: RegistryInternals, tracker: Tracker, keys: KeyWords, key: unknown): EntryLine {
   const { state, why } = explain(engine, tracker, key, keys.key);
+  return { key: keys.key(key), handle: handleOf(tracker, key), state, why };
+}
+
+// A map that is adopted anew, and that of the next process, counts its generations from 1 again.
+const tags = new WeakMap<Tracker, string>();
+
+/** What addresses the entry of a key, of this tracking of its map alone; `undefined` if it is not tracked. */
+function handleOf(tracker: Tracker, key: unknown): string | undefined {
   const slot = tracker.stamps.slotOf(key);
-  const generation = slot === undefined ? undefined : tracker.stamps.generation[slot];
-  return { key: keys.key(key), generation, state, why };
+  if (slot === undefined) return undefined;
+  const tag = tags.get(tracker) ?? randomBytes(6).toString('base64url');
+  tags.set(tracker, tag);
+  return `${tracker.stamps.generation[slot]}-${tag}`;
 }
 
 /** In a box, for the key may be `undefined` itself. By a scan, which takes 0.4 ms in a million entries. */
-function keyOf({ stamps }: Tracker, generation: number): { readonly key: unknown } | undefined {
-  const slot = stamps.generation.indexOf(generation);
-  return slot < 0 ? undefined : { key: stamps.keyOf(slot) };
+function keyOf(tracker: Tracker, handle: string): { readonly key: unknown } | undefined {
+  const { stamps } = tracker;
+  const slot = stamps.generation.indexOf(Number.parseInt(handle, 10));
+  if (slot < 0) return undefined;
+  const key = stamps.keyOf(slot);
+  return handleOf(tracker, key) === handle ? { key } : undefined;
 }

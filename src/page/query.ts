@@ -13,25 +13,25 @@ export interface PageQuery {
   readonly page: number;
   /** The map that is opened. */
   readonly map: string | undefined;
-  /** The entry of it that is explained, by its generation. */
-  readonly entry: number | undefined;
+  /** The entry of it that is explained, by its handle. */
+  readonly entry: string | undefined;
   /** What has just been done: the name of a sentence. */
   readonly done: string | undefined;
 }
 
 const longestFilter = 128;
+const longestHandle = 32;
 
 /** Reads the query of an address. What makes no sense in it counts as left out: it may be anybody's. */
 export function readQuery(search: string): PageQuery {
   const given = new URLSearchParams(search);
-  const entry = positive(given.get('entry'));
   return {
     filter: (given.get('filter') ?? '').trim().slice(0, longestFilter),
     state: oneOf(states, given.get('state')),
     sort: oneOf(orders, given.get('sort')),
     page: positive(given.get('page')) ?? 1,
     map: given.get('map') ?? undefined,
-    entry,
+    entry: given.get('entry')?.slice(0, longestHandle),
     done: given.get('done') ?? undefined,
   };
 }

@@ -366,7 +366,7 @@ describe('a map that is opened', () => {
     expect(await textAt(address)).toContain('Nothing is swept by itself any more.');
   });
 
-  it('explains its ten oldest entries as explain() does, and each by its generation', async () => {
+  it('explains its ten oldest entries as explain() does, and each by its handle', async () => {
     const { registry } = gateway();
     for (let index = 0; index < 12; index += 1) registry.maps.runs.set(`run-${index}`, {});
     const address = await served(registry);
@@ -374,11 +374,11 @@ describe('a map that is opened', () => {
     expect(opened.oldest).toHaveLength(10);
     expect(opened.oldest[9]).toMatchObject({ key: "'run-9'", state: 'live' });
     expect(opened.oldest[9].why).toContain(registry.explain('runs', 'run-9').why.split(';')[0]);
-    const { generation } = opened.oldest[9];
-    const one = await dataAt(`${address}/report.json?map=runs&entry=${generation}`);
+    const { handle } = opened.oldest[9];
+    const one = await dataAt(`${address}/report.json?map=runs&entry=${handle}`);
     expect(one.opened.entry.key).toBe("'run-9'");
     registry.maps.runs.delete('run-9');
-    expect(await textAt(`${address}/?map=runs&entry=${generation}`)).toContain(
+    expect(await textAt(`${address}/?map=runs&entry=${handle}`)).toContain(
       'The entry that was asked for has left',
     );
   });
@@ -391,7 +391,7 @@ describe('a map that is opened', () => {
     const found = await send(`${address}/find?map=runs`, { key: 'a=b' });
     expect([found.status, found.headers.get('location')]).toEqual([
       303,
-      expect.stringMatching(/^\.\/\?map=runs&entry=\d+$/),
+      expect.stringMatching(/^\.\/\?map=runs&entry=\d+-[\w-]+$/),
     ]);
     expect(
       wordsOf(await textAt(new URL(found.headers.get('location') as string, `${address}/find`).href)),
@@ -407,6 +407,15 @@ describe('a map that is opened', () => {
     ['42', 42],
     ["'42'", '42'],
     ['true', true],
+    ['5n', 5n],
+    ['-5n', -5n],
+    ['null', null],
+    ['undefined', undefined],
+    ["'null'", 'null'],
+    ["'a\\u{200d}b'", 'a\u200db'],
+    ["'a\\\\u{200d}b'", 'a\\u{200d}b'],
+    ["'\\u{e0001}\\n\\u001b'", '\u{e0001}\n\u001b'],
+    ["'\\u{fffffff}'", "'\\u{fffffff}'"],
     ["'k'", 'k'],
     ['k', 'k'],
     [`"it's"`, "it's"],
@@ -418,13 +427,62 @@ describe('a map that is opened', () => {
   ])('finds what is typed as it is shown, quotes and all, and else as it is: %s', async (typed, key) => {
     const { registry } = gateway();
     const sockets = registry.maps.sockets as Map<unknown, unknown>;
-    for (const of of [42, '42', true, 'true', 'k', "'k'", "it's", 'say "a\\b"', ' sp ', '"'])
+    for (const of of [
+      42,
+      '42',
+      true,
+      'true',
+      5n,
+      -5n,
+      null,
+      undefined,
+      'null',
+      'a\u200db',
+      'a\\u{200d}b',
+      '\u{e0001}\n\u001b',
+      "'\\u{fffffff}'",
+      'k',
+      "'k'",
+      "it's",
+      'say "a\\b"',
+      ' sp ',
+      '"',
+    ])
       sockets.set(of, 1);
     const address = await served(registry);
     const found = await send(`${address}/find?map=sockets`, { key: typed });
-    const entry = /entry=(\d+)$/.exec(found.headers.get('location') as string)?.[1];
+    const entry = /entry=(.+)$/.exec(found.headers.get('location') as string)?.[1];
     const { opened } = await dataAt(`${address}/report.json?map=sockets&entry=${entry}`);
     expect(opened.entry.key).toBe(shownKey(key));
+  });
+
+  it('finds an entry by the key that its class was given, though it keeps it under another', async () => {
+    class LowerCase extends Map<string, number> {
+      override set(key: string, value: number): this {
+        return super.set(key.toLowerCase(), value);
+      }
+    }
+    const live = new LowerCase();
+    const registry = createRegistry({ maps: { live: { adopt: live } }, clock: createManualClock() });
+    live.set('Run-1', 1);
+    const address = await served(registry);
+    const found = await send(`${address}/find?map=live`, { key: 'Run-1' });
+    const to = found.headers.get('location')?.replace('./', '/report.json');
+    expect((await dataAt(`${address}${to}`)).opened.entry.key).toBe("'run-1'");
+    registry.stop();
+  });
+
+  it('does not show another entry for one of a map that was released since', async () => {
+    const registry = createRegistry({ maps: {}, clock: createManualClock() });
+    const runs = registry.adopt('runs', new Map([['a', 1]]));
+    const address = await served(registry);
+    const { opened } = await dataAt(`${address}/report.json?map=runs`);
+    runs.release();
+    registry.adopt('runs', new Map([['b', 1]]));
+    const page = wordsOf(await textAt(`${address}/?map=runs&entry=${opened.oldest[0].handle}`));
+    expect(page).toContain('The entry that was asked for has left.');
+    expect(page).not.toContain("asked for'b'");
+    registry.stop();
   });
 
   it('stays open, and the maps filtered and sorted, when a key is looked up', async () => {
@@ -435,7 +493,7 @@ describe('a map that is opened', () => {
     const [, action] = page.match(/action="([^"]*find[^"]*)"/) as RegExpMatchArray;
     const to = new URL((action as string).replaceAll('&amp;', '&'), `${address}/`).href;
     const found = await send(to, { key: 'a' });
-    expect(found.headers.get('location')).toMatch(/^\.\/\?filter=run&sort=size&map=runs&entry=1$/);
+    expect(found.headers.get('location')).toMatch(/^\.\/\?filter=run&sort=size&map=runs&entry=1-[\w-]+$/);
     const absent = await send(to, { key: 'b' });
     expect(absent.headers.get('location')).toBe('./?filter=run&sort=size&map=runs&done=absent');
   });
