@@ -40,7 +40,12 @@ async function textOf(stream: Readable): Promise<string | undefined> {
   for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
     chunks.push(chunk as Buffer);
     length += (chunk as Buffer).length;
-    if (length > longestFormBytes) return undefined;
+    if (length > longestFormBytes) break;
+  }
+  if (length > longestFormBytes) {
+    // What is left of it stands before the next request of the connection.
+    stream.resume();
+    return undefined;
   }
   return Buffer.concat(chunks).toString('utf8');
 }

@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
@@ -203,6 +204,21 @@ describe('with a token', () => {
     expect((await send(`${address}/redeliver`, { letter: 'all' }, { cookie: cookie as string })).status).toBe(
       303,
     );
+  });
+
+  it('answers the next request of the connection on which a form was too long', async () => {
+    const port = portOf(await served(gateway().registry, { token }));
+    const socket = connect(port, '127.0.0.1');
+    const body = 'x'.repeat(1_000_000);
+    const host = `host: 127.0.0.1:${port}`;
+    const origin = `origin: http://127.0.0.1:${port}`;
+    socket.write(
+      `POST /token HTTP/1.1\r\n${host}\r\n${origin}\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+    );
+    socket.write(`GET /page.css HTTP/1.1\r\n${host}\r\nconnection: close\r\n\r\n`);
+    let answers = '';
+    for await (const chunk of socket) answers += chunk;
+    expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
   });
 
   it('reads a form of 8 kB and no longer one', async () => {
