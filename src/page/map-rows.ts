@@ -20,8 +20,6 @@ export interface MapRow extends MapFigures {
   readonly held: number;
   /** The hours until its cap or the heap is full, also of a map that leaks; `undefined` if nobody knows. */
   readonly hoursToLimit: number | undefined;
-  /** Its class keeps entries where they cannot be seen. */
-  readonly isKeptElsewhere: boolean;
   /** Its smallest size in each of even steps, oldest first; the last is that of now. */
   readonly sizes: readonly number[];
   /** The time from the first of them until now, ms. */
@@ -69,7 +67,6 @@ export function mapRow(parts: RegistryInternals, tracker: Tracker): MapRow {
     excessOfOwners: tracker.owners?.excess ?? 0,
     held: tracker.holds?.size ?? 0,
     hoursToLimit: hoursToLimit(tracker.policy, figures),
-    isKeptElsewhere: tracker.isKeptElsewhere,
     sizes: [...thinned(floors), figures.size],
     sizesOverMs: Math.max(0, parts.engine.timeline.now() - sinceAt),
   };

@@ -33,6 +33,8 @@ export interface MapFigures {
   readonly waiting: number;
   /** Whether it leaks, as of the last sweep; its `since` is epoch ms. */
   readonly leak: LeakVerdict;
+  /** Its class keeps entries where they cannot be seen. */
+  readonly isKeptElsewhere: boolean;
   /** What a sample of its entries weighs, times their number; 0 before the first sweep, `undefined` without `weigh`. */
   readonly estimatedBytes: number | undefined;
 }
@@ -55,6 +57,7 @@ export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracke
     orphaned: tracker.companions.orphanCount,
     waiting: hooks.countOf(tracker),
     leak: shownVerdict(engine, leaks.verdictOf(tracker)),
+    isKeptElsewhere: tracker.isKeptElsewhere,
     estimatedBytes: weights.estimatedBytes(tracker),
   };
 }

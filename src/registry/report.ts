@@ -200,13 +200,15 @@ function mapRow(map: MapReport): string[] {
   const verdict =
     map.leak.state !== 'ok'
       ? leakCell(map.leak)
-      : map.mode === 'observe'
-        ? 'observed'
-        : map.excess > 0
-          ? `${map.excess} beyond maxEntries`
-          : map.excessOfOwners > 0
-            ? `${map.excessOfOwners} beyond maxPerOwner`
-            : 'ok';
+      : map.isKeptElsewhere
+        ? 'keeps entries where they cannot be seen'
+        : map.mode === 'observe'
+          ? 'observed'
+          : map.excess > 0
+            ? `${map.excess} beyond maxEntries`
+            : map.excessOfOwners > 0
+              ? `${map.excessOfOwners} beyond maxPerOwner`
+              : 'ok';
   return [
     shownText(map.name),
     String(map.size),

@@ -131,6 +131,7 @@ describe('a class that keeps its entries elsewhere', () => {
       status: 'warning',
       reasons: ["the map 'memo' keeps entries where they cannot be seen: they are not tracked"],
     });
+    expect(String(registry.report())).toMatch(/^memo .* keeps entries where they cannot be seen$/m);
     registry.stop();
   });
 
