@@ -15,8 +15,8 @@ export interface Origin {
 
 /** Returns why a request does not come from this machine, as far as it can tell; `undefined` if it does. */
 export function whyNotLocal({ remoteAddress, headers }: Origin): string | undefined {
-  if (remoteAddress === undefined || !isLoopbackAddress(remoteAddress))
-    return 'the peer is not on this machine';
+  if (remoteAddress === undefined) return 'the peer has no address, as on a Unix socket';
+  if (!isLoopbackAddress(remoteAddress)) return 'the peer is not on this machine';
   const forwarded = Object.keys(headers).find(isForwarding);
   if (forwarded !== undefined) return `the request was forwarded: it bears ${forwarded}`;
   // Another name may be that of a site which has it point to this machine.

@@ -1,4 +1,6 @@
 import type { Registry } from '../registry/registry.js';
+import { take } from '../stamps/take.js';
+import { mostLetters } from './endings.js';
 import type { Form } from './form.js';
 import { findEntry } from './opened-map.js';
 import type { PageQuery } from './query.js';
@@ -20,10 +22,10 @@ export async function act(
 ): Promise<Partial<PageQuery>> {
   if (what === 'find') return find(viewer, map, form.get('key') ?? '');
   if (viewer.parts.isClosed) return { done: 'closed' };
-  if (what === 'redeliver')
-    return { done: redeliver(registry, viewer, form) ? 'redelivered' : 'not-redelivered' };
-  await registry.sweep();
-  return { done: 'swept' };
+  if (what === 'redeliver') return { done: redeliver(registry, viewer, form.get('letter')) };
+  const { skipped } = await registry.sweep();
+  if (skipped !== undefined) return { done: 'not-swept' };
+  return { done: viewer.parts.engine.observing ? 'observed' : 'swept' };
 }
 
 function find({ parts }: Viewer, map: string | undefined, typed: string): Partial<PageQuery> {
@@ -32,13 +34,19 @@ function find({ parts }: Viewer, map: string | undefined, typed: string): Partia
   return { entry, done: entry === undefined ? 'absent' : undefined };
 }
 
-function redeliver(registry: Registry, { parts, handleOf }: Viewer, form: Form): boolean {
-  const letter = form.get('letter');
-  if (letter === 'all') return registry.redeliver() > 0;
-  for (const { notifier } of parts.deliveries?.recipients ?? []) {
-    for (const { letter: dead } of notifier.letters()) {
-      if (handleOf(dead.id) === letter) return registry.redeliver(dead.id);
+/** Returns what has come of it, as the page says it. */
+function redeliver(registry: Registry, { parts, handleOf }: Viewer, chosen: string | undefined): string {
+  const { deliveries } = parts;
+  if (chosen === 'all') {
+    const known = deliveries?.deadLetterCount ?? 0;
+    const count = registry.redeliver();
+    if (count > 0) return count < known ? 'partly-redelivered' : 'redelivered';
+  }
+  // What is shown stays among the oldest: only what is older leaves before it.
+  for (const { notifier } of deliveries?.recipients ?? []) {
+    for (const { letter } of take(notifier.letters(), mostLetters)) {
+      if (handleOf(letter) === chosen && notifier.redeliver(letter.id)) return 'redelivered';
     }
   }
-  return false;
+  return 'not-redelivered';
 }

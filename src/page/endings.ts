@@ -5,11 +5,11 @@ import { take } from '../stamps/take.js';
 import type { KeyWords } from './keys.js';
 
 /** So many dead letters of a recipient are shown, the oldest first. */
-const mostLetters = 50;
+export const mostLetters = 50;
 
 /** An ending that is not delivered by itself any more. Of the value of its entry nothing is shown. */
 export interface LetterLine {
-  /** What addresses it on the page: made of its id, which may be as long as it likes. */
+  /** What addresses it on the page: made of its recipient and its id, which may be as long as it likes. */
   readonly handle: string;
   readonly id: string;
   readonly key: string;
@@ -40,16 +40,16 @@ export interface EndingsView {
 /**
  * Describes the endings.
  *
- * @param handleOf what addresses a dead letter by its id
+ * @param handleOf what addresses a dead letter
  */
 export function viewEndings(
   { engine, endings, deliveries }: RegistryInternals,
   keys: KeyWords,
-  handleOf: (id: string) => string,
+  handleOf: (letter: DeadLetter) => string,
 ): EndingsView | undefined {
   if (endings === undefined) return undefined;
   const line = (letter: DeadLetter): LetterLine => ({
-    handle: handleOf(letter.id),
+    handle: handleOf(letter),
     id: keys.id(letter.id),
     key: keys.key(letter.event.key),
     recipient: letter.recipient,

@@ -25,7 +25,11 @@ export interface Frame {
 /** What is said of what has just been done. */
 const doneWords: Readonly<Record<string, string>> = {
   swept: 'Swept.',
+  observed: 'A sweep went through, which only observes: nothing was removed.',
+  'not-swept': 'The sweep was broken off.',
   redelivered: 'Given a new round of attempts.',
+  'partly-redelivered':
+    'Some were given a new round of attempts; the others are being tried, or there is no room.',
   'not-redelivered': 'Nothing was redelivered: it is gone, it is being tried, or there is no room.',
   closed: 'The registry is closed: nothing is swept or delivered any more.',
   absent: 'There is no such key, or it is not tracked yet.',

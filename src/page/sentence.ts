@@ -25,6 +25,8 @@ export interface Facts {
   readonly watched: Verdicts;
   /** Epoch ms. */
   readonly lastSweepAt: number | undefined;
+  /** Endings that are not delivered yet, and no dead letters. */
+  readonly pending: number;
   readonly deadLetters: number;
   /** From 0 to 1. */
   readonly heapShare: number;
@@ -37,15 +39,19 @@ const fullHeap = 0.85;
 
 /** Says how a registry is doing. */
 export function sentenceOf(facts: Facts): Sentence {
-  const { at, maps, watched, lastSweepAt, deadLetters, heapShare, closed } = facts;
-  if (closed) return { tone: 'doubtful', text: 'The registry is closed: nothing is tracked any more.' };
+  const { at, maps, watched, lastSweepAt, pending, deadLetters, heapShare, closed } = facts;
+  const letters = deadLetters === 0 ? 'no dead letters' : counted(deadLetters, 'dead letter');
+  if (closed) {
+    const what = 'nothing is swept or delivered by itself any more';
+    const undelivered = `${counted(pending, 'ending')} undelivered`;
+    return { tone: 'doubtful', text: `The registry is closed: ${what}; ${undelivered}; ${letters}.` };
+  }
   const leaking = maps.leaking + watched.leaking;
   const growing = maps.growing + watched.growing;
   const sizes = watched.total === 0 ? '' : ` and ${counted(watched.total, 'watched size')}`;
   const leaks = `${leaking === 0 ? 'none' : leaking} of ${counted(maps.total, 'map')}${sizes} ${leaking > 1 ? 'leak' : 'leaks'}`;
   const grows = growing === 0 ? '' : `, ${growing} may`;
   const swept = lastSweepAt === undefined ? 'no sweep yet' : `last sweep ${span(at - lastSweepAt)} ago`;
-  const letters = deadLetters === 0 ? 'no dead letters' : counted(deadLetters, 'dead letter');
   const heap = `heap at ${Math.round(heapShare * 100)} % of its limit`;
   const tone = toneOf(facts);
   return { tone, text: `${openings[tone]}: ${leaks}${grows}; ${swept}; ${letters}; ${heap}.` };

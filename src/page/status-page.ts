@@ -40,7 +40,12 @@ export function statusPage<M extends RegistryMaps>(
   const viewer: Viewer = {
     parts,
     keys: read.isMasked ? maskedKeys : shownKeys,
-    handleOf: (id) => createHash('sha256').update(salt).update(id).digest('base64url'),
+    // As JSON, in which no two texts are the same, also such as have halves of a pair in them.
+    handleOf: ({ recipient, id }) =>
+      createHash('sha256')
+        .update(salt)
+        .update(JSON.stringify([recipient, id]))
+        .digest('base64url'),
   };
   const page = new StatusPage(registry as unknown as Registry, viewer, read);
   return handlerOf((request) => page.answer(request), [...toLook, 'POST']);

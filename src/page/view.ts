@@ -1,4 +1,5 @@
 import { getHeapStatistics } from 'node:v8';
+import type { DeadLetter } from '../events/dead-letter.js';
 import { shownText } from '../events/shown.js';
 import {
   type CallbackErrors,
@@ -61,8 +62,8 @@ export interface PageView {
 export interface Viewer {
   readonly parts: RegistryInternals;
   readonly keys: KeyWords;
-  /** What addresses a dead letter by its id. */
-  readonly handleOf: (id: string) => string;
+  /** What addresses a dead letter. */
+  readonly handleOf: (letter: Pick<DeadLetter, 'id' | 'recipient'>) => string;
 }
 
 /** Looks at a registry. Costs a glance at each map, and more only for what is shown. */
@@ -76,6 +77,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
   const health = shortened(healthOf(parts, keys.error));
   const lastSweepAt = engine.sweeper.lastFinishedAt;
   const heapShare = used / limit;
+  const pending = deliveries?.pendingCount ?? 0;
   const deadLetters = deliveries?.deadLetterCount ?? 0;
   const sizes = watchedFigures(parts).sort(
     (one, other) => badness[other.leak.state] - badness[one.leak.state],
@@ -88,7 +90,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
   return {
     at,
     registry: shownText(parts.name),
-    sentence: sentenceOf({ at, maps, watched, lastSweepAt, deadLetters, heapShare, health, closed }),
+    sentence: sentenceOf({ at, maps, watched, lastSweepAt, pending, deadLetters, heapShare, health, closed }),
     health,
     mode: engine.observing ? 'observe' : 'sweep',
     sweepEveryMs: engine.sweepEveryMs,

@@ -1,7 +1,7 @@
 import { span } from '../diagnosis/explain.js';
 import { shownText } from '../events/shown.js';
 import { bytes, growthInWords, type RecipientReport, type WatchedFigures } from '../registry/figures.js';
-import type { EndingsView, LetterLine } from './endings.js';
+import { type EndingsView, type LetterLine, mostLetters } from './endings.js';
 import type { MapRow } from './map-rows.js';
 import type { HeldLine } from './opened-map.js';
 import type { JournalView, PageView } from './view.js';
@@ -63,8 +63,10 @@ export const noSuchMap = 'There is no such map any more.';
 export const hasLeft = 'The entry that was asked for has left.';
 
 /** Says that only the oldest of the dead letters are shown; `undefined` if all are. */
-export const lettersLeftOut = ({ letters, deadLetters }: EndingsView): string | undefined =>
-  letters.length < deadLetters ? `The oldest ${letters.length} are shown.` : undefined;
+export function lettersLeftOut({ letters, deadLetters, recipients }: EndingsView): string | undefined {
+  if (letters.length >= deadLetters) return undefined;
+  return `The oldest ${mostLetters}${recipients.length > 1 ? ' of each recipient' : ''} are shown.`;
+}
 
 /** Says how the journal is doing. */
 export function journalWords({ bytes: size, waitingMs, isBehind, isLost, error }: JournalView): string {

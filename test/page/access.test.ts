@@ -30,7 +30,7 @@ describe('whyNotLocal', () => {
   );
 
   it('refuses a peer without an address, as on a Unix socket', () => {
-    expect(whyNotLocal({ remoteAddress: undefined, headers: { host: 'localhost' } })).toMatch(/peer/);
+    expect(whyNotLocal({ remoteAddress: undefined, headers: { host: 'localhost' } })).toMatch(/Unix socket/);
   });
 
   it.each([

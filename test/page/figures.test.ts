@@ -135,6 +135,7 @@ describe('the figures of the process and of the endings', () => {
         maps: none,
         watched: none,
         lastSweepAt: undefined,
+        pending: 0,
         deadLetters: 0,
         heapShare,
         health: { status: 'ok' },

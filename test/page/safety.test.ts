@@ -298,6 +298,83 @@ describe('actions', () => {
     expect(await textAt(`${address}/?done=swept`)).toContain('Swept.');
   });
 
+  it('sweep now, and say that nothing is removed where a registry only observes', async () => {
+    const registry = createRegistry({ maps: { runs: {} }, mode: 'observe', clock: createManualClock() });
+    const address = await served(registry, { allow: 'actions' });
+    const swept = await send(`${address}/sweep`, { sweep: 'now' });
+    expect(swept.headers.get('location')).toBe('./?done=observed');
+    expect(await textAt(`${address}/?done=observed`)).toContain('nothing was removed');
+    registry.stop();
+  });
+
+  it('redeliver to the one recipient beside which the button is, the ending that it says', async () => {
+    const clock = createManualClock();
+    const told: string[] = [];
+    let isDown = true;
+    const to = (name: string) => (event: { id: string }) => {
+      if (isDown) throw new Error('down');
+      told.push(`${name} ${JSON.stringify(event.id)}`);
+    };
+    const registry = createRegistry({
+      maps: { runs: {} },
+      ended: {
+        map: 'runs',
+        attempts: 1,
+        id: (_: unknown, key: unknown) => String(key),
+        deliver: { queue: to('queue'), log: to('log') },
+      },
+      clock,
+    });
+    const runs = registry.maps.runs as Map<unknown, unknown>;
+    for (const key of ['\ud800', '\ud801']) {
+      runs.set(key, 1);
+      registry.end(key as never);
+    }
+    await clock.advance(0);
+    isDown = false;
+    const address = await served(registry, { allow: 'actions' });
+    const page = await textAt(address);
+    const handles = [...page.matchAll(/name="letter" value="([^"]+)">Redeliver</g)].map(
+      ([, handle]) => handle,
+    );
+    expect(new Set(handles).size).toBe(4);
+    const [first] = page.match(/to <bdi>(queue|log)<\/bdi>/) as RegExpMatchArray;
+    await send(`${address}/redeliver`, { letter: handles[0] as string });
+    await clock.advance(0);
+    expect(told).toEqual([`${first.includes('queue') ? 'queue' : 'log'} "\\ud800"`]);
+    expect(registry.deadLetters()).toHaveLength(3);
+    registry.stop();
+  });
+
+  it('say so when there was not room for all that were to be redelivered', async () => {
+    const clock = createManualClock();
+    let isDown = true;
+    const registry = createRegistry({
+      maps: { runs: {} },
+      ended: {
+        map: 'runs',
+        attempts: 1,
+        maxPending: 1,
+        deliver: () => {
+          if (isDown) throw new Error('down');
+          return new Promise<void>(() => {});
+        },
+      },
+      clock,
+    });
+    for (const key of ['a', 'b']) {
+      (registry.maps.runs as Map<unknown, unknown>).set(key, 1);
+      registry.end(key as never);
+      await clock.advance(0);
+    }
+    isDown = false;
+    const address = await served(registry, { allow: 'actions' });
+    const sent = await send(`${address}/redeliver`, { letter: 'all' });
+    expect(sent.headers.get('location')).toBe('./?done=partly-redelivered');
+    expect(await textAt(`${address}/?done=partly-redelivered`)).toContain('Some were given a new round');
+    registry.stop();
+  });
+
   it('leave the map open and the maps filtered', async () => {
     const { registry, die, held } = gateway();
     await die('a');

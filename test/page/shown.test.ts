@@ -65,7 +65,9 @@ describe('the sentence', () => {
     await die('a');
     expect(await textAt(address)).toMatch(/"sentence doubtful"[^>]*>Worth a look.* 1 dead letter;/);
     await registry.close();
-    expect(await textAt(address)).toContain('The registry is closed');
+    expect(await textAt(address)).toContain(
+      'The registry is closed: nothing is swept or delivered by itself any more; 0 endings undelivered; 1 dead letter.',
+    );
   });
 });
 
@@ -85,7 +87,7 @@ describe('the maps', () => {
     ]);
     expect(maps.rows[0]).toMatchObject({ overdue: 5, guarded: 5 });
     for (const row of maps.rows) {
-      const { sizes, sizesOverMs, hoursToLimit, isKeptElsewhere, ...told } = row;
+      const { sizes, sizesOverMs, hoursToLimit, ...told } = row;
       expect(reported.find(({ name }) => name === row.name)).toMatchObject(told);
       expect(sizes.at(-1)).toBe(row.size);
     }
@@ -632,5 +634,20 @@ describe('the text', () => {
     );
     expect(await textAt(`${address}/report.txt`)).toContain('51 dead letters. The oldest 50 are shown.');
     expect(wordsOf(await textAt(address))).toContain('The oldest 50 are shown.');
+  });
+
+  it('says that the oldest of each recipient are shown where there are several', async () => {
+    const clock = createManualClock();
+    const fail = () => Promise.reject(new Error('down'));
+    const ended = { map: 'runs', attempts: 1, deliver: { queue: fail, log: fail } } as const;
+    const registry = createRegistry({ maps: { runs: {} }, ended, clock });
+    for (let run = 0; run < 51; run += 1) {
+      (registry.maps.runs as Map<unknown, unknown>).set(run, 1);
+      registry.end(run as never);
+      await clock.advance(0);
+    }
+    const text = await textAt(`${await served(registry)}/report.txt`);
+    expect(text).toContain('102 dead letters. The oldest 50 of each recipient are shown.');
+    registry.stop();
   });
 });
