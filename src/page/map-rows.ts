@@ -1,4 +1,5 @@
 import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
+import { shownText } from '../events/shown.js';
 import { type MapFigures, mapFigures } from '../registry/figures.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -47,7 +48,9 @@ export function listMaps(parts: RegistryInternals, query: PageQuery): MapList {
     if (state === 'leaking') leaking += 1;
     if (state === 'growing') growing += 1;
     if (query.state !== 'any' && query.state !== state) continue;
-    if (wanted !== '' && !tracker.name.toLowerCase().includes(wanted)) continue;
+    // As it is, and as it is shown here, from where it may have been copied.
+    const hasWanted = (name: string): boolean => name.toLowerCase().includes(wanted);
+    if (!hasWanted(tracker.name) && !hasWanted(shownText(tracker.name))) continue;
     matching.push({ tracker, ranks: ranksOf(query.sort, tracker, state) });
   }
   const pages = Math.max(1, Math.ceil(matching.length / mapsOnPage));
@@ -116,8 +119,11 @@ function byRanks(one: Ranked, other: Ranked): number {
 const byName = (one: Ranked, other: Ranked): number =>
   one.tracker.name < other.tracker.name ? -1 : one.tracker.name === other.tracker.name ? 0 : 1;
 
-/** As many of them as are shown, evenly, the latest among them. */
-function thinned<Item>(items: readonly Item[]): Item[] {
-  const step = Math.ceil(items.length / mostPoints);
-  return items.filter((_, index) => (items.length - 1 - index) % step === 0);
+/** The smallest of each of as many even steps as are shown; only the first may be shorter. */
+function thinned(floors: readonly number[]): number[] {
+  const step = Math.ceil(floors.length / mostPoints);
+  const smallest: number[] = [];
+  for (let end = floors.length; end > 0; end -= step)
+    smallest.unshift(Math.min(...floors.slice(Math.max(0, end - step), end)));
+  return smallest;
 }

@@ -190,6 +190,37 @@ describe('the maps', () => {
     expect(await textAt(`${address}/?filter=per`)).toContain('</svg><small>5m</small>');
   });
 
+  it.each([0, 1])(
+    'have the smallest size of each step as a line, wherever in it that was: %i',
+    async (full) => {
+      const clock = createManualClock();
+      const registry = createRegistry({ maps: { runs: {} }, sweepEvery: '10m', clock });
+      const runs = registry.maps.runs as unknown as Map<number, number>;
+      // More hours than there are points; in every second one the map is empty.
+      for (let hour = 0; hour < 96; hour += 1) {
+        await clock.advance(5 * 600_000);
+        if (hour % 2 === full) for (let run = 0; run < 7; run += 1) runs.set(run, 1);
+        else runs.clear();
+        await clock.advance(600_000);
+      }
+      const [{ sizes }] = (await dataAt(`${await served(registry)}/report.json`)).maps.rows;
+      expect(sizes.length).toBeLessThan(60);
+      expect(new Set(sizes.slice(0, -1))).toEqual(new Set([0]));
+      registry.stop();
+    },
+  );
+
+  it('are filtered by a name as it is shown, also if it holds what is not seen', async () => {
+    const name = 'heart\u2764\ufe0f';
+    const registry = createRegistry({ maps: { [name]: {}, quiet: {} } as never, clock: createManualClock() });
+    const address = await served(registry);
+    const page = await textAt(`${address}/?filter=${encodeURIComponent(name)}`);
+    const shown = /name="filter" value="([^"]*)"/.exec(page)?.[1] as string;
+    const { maps } = await dataAt(`${address}/report.json?filter=${encodeURIComponent(shown)}`);
+    expect(maps.rows.map((row: { name: string }) => row.name)).toEqual([name]);
+    registry.stop();
+  });
+
   it('have their size as a line over the hours that the verdict goes by', async () => {
     const { registry } = await leaking(14);
     const address = await served(registry);
