@@ -90,15 +90,15 @@ class StatusPage {
     if (last === 'page.css') return text(style, 'text/css');
     if (last === 'page.js') return text(script, 'text/javascript');
     if (last === 'favicon.ico') return { statusCode: 404, headers: plainText, body: 'There is none\n' };
-    if (last === 'token') return this.#takeToken(request, base);
+    if (last === 'token') return this.#takeToken(request);
+    const query = readQuery(search);
     if (!(await this.#isAuthorized(request, origin))) {
       const isPage = !isPost && !last.startsWith('report.');
       if (this.#options.token === undefined) return refused('you may not see this');
       return isPage
-        ? page(tokenHtml(base, false).text, 401)
+        ? page(tokenHtml(base, query.done === 'wrong-token').text, 401)
         : { ...refused('the token is missing'), statusCode: 401 };
     }
-    const query = readQuery(search);
     if (isPost) return this.#act(request, last, query);
     const view = viewOf(this.#viewer, query);
     if (last === 'report.json') return text(`${jsonOf(view)}\n`, 'application/json');
@@ -125,13 +125,12 @@ class StatusPage {
     }
   }
 
-  async #takeToken(request: PageRequest, base: string): Promise<Answer> {
+  async #takeToken(request: PageRequest): Promise<Answer> {
     const { token } = this.#options;
     if (token === undefined) return refused('there is no token');
     const form = await readForm(request);
     if (form === undefined) return tooLong;
-    // Where the form was sent from is the folder of the page.
-    if (!isSameSecret(form.get('token') ?? '', token)) return page(tokenHtml(base, true).text, 401);
+    if (!isSameSecret(form.get('token') ?? '', token)) return seeOther(searchOf({ done: 'wrong-token' }));
     return {
       ...seeOther(''),
       headers: { ...seeOther('').headers, 'Set-Cookie': cookieFor(token, isEncrypted(request)) },
@@ -169,7 +168,7 @@ const files = [...posted, 'page.css', 'page.js', 'report.json', 'report.txt', 'f
 function placeOf({ method, originalUrl, url }: PageRequest): Place {
   const [path = '', search = ''] = (originalUrl ?? url ?? '').split(/\?(.*)/s);
   const end = path.slice(path.lastIndexOf('/') + 1);
-  // What only takes forms may also be where the page itself is mounted, or what a wrong token has left in the address.
+  // What only takes forms may also be where the page itself is mounted.
   const last = method !== 'POST' && posted.includes(end) ? '' : end;
   // The page itself may be asked for without a slash at its end, and then its folder is below it.
   return { last, search, base: end === '' || files.includes(last) ? './' : `./${end}/` };

@@ -153,7 +153,11 @@ describe('with a token', () => {
     const address = await served(gateway().registry, { token });
     for (const fields of [{ token: 'wrong horse battery' }, { token: '' }, { other: token }]) {
       const { status, headers } = await send(`${address}/token`, fields as never);
-      expect([status, headers.get('set-cookie')]).toEqual([401, null]);
+      expect([status, headers.get('set-cookie')]).toEqual([303, null]);
+      const form = await fetch(new URL(headers.get('location') as string, `${address}/token`));
+      const words = await form.text();
+      expect([form.status, wordsOf(words)]).toEqual([401, expect.stringContaining('That is not the token.')]);
+      expect(words).toContain('action="./token"');
     }
     const foreign = await send(`${address}/token`, { token }, { origin: 'http://evil.example' });
     expect([foreign.status, foreign.headers.get('set-cookie')]).toEqual([403, null]);
