@@ -11,15 +11,21 @@ interface Kept {
   readonly generation: number;
 }
 
+interface Found {
+  readonly value: unknown;
+}
+
 /**
  * The keys under which a class of the owner's keeps entries that it is given under others: `Run-1` as `run-1`. What it does
- * with a key is its own affair, so an entry is found by what came of it, and remembered until it leaves.
+ * with a key is its own affair, so an entry is found by what came of it, and remembered until it leaves. Where more than one may
+ * be meant, none is.
  */
 class KeptKeys implements EntryFinder {
   readonly #tracker: Tracker;
   readonly #byGiven = new Map<unknown, Kept>();
   // Stands behind the last entry that it has seen, so that a new one is found without a search.
   #tail: Iterator<unknown>;
+  #hasToldUnknown = false;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -34,9 +40,15 @@ class KeptKeys implements EntryFinder {
     return undefined;
   }
 
-  /** Finds the entry that a `set` of a key has written under another. Returns its slot; `undefined`: there is none. */
-  find(given: unknown): number | undefined {
-    const key = this.#newest() ?? this.#search(given);
+  /**
+   * Finds the entry that a `set` of a key has written under another. Returns its slot; `undefined`: there is none, or it
+   * cannot be told.
+   *
+   * @param wasInStep all entries had stamps before the `set`: what has none now was written by it
+   */
+  find(given: unknown, wasInStep: boolean): number | undefined {
+    const written = this.#registerNew();
+    const key = (wasInStep ? written : undefined) ?? this.#search(given);
     const slot = key === undefined ? undefined : this.#tracker.stamps.slotOf(key.value);
     if (slot === undefined) return undefined;
     this.#byGiven.set(given, { slot, generation: this.#tracker.stamps.generation[slot] as number });
@@ -44,40 +56,59 @@ class KeptKeys implements EntryFinder {
     return slot;
   }
 
-  #newest(): { readonly value: unknown } | undefined {
+  /** Registers the entries that have no stamps. Returns the key if it is only one. */
+  #registerNew(): Found | undefined {
     const { native, stamps } = this.#tracker;
-    let newest: { readonly value: unknown } | undefined;
+    const keys: unknown[] = [];
     // Never asked for more than there is: an iterator that has come to its end sees nothing that is added later.
     while (native.size() > stamps.size) {
       const { value, done } = this.#tail.next();
       if (done) {
         this.#tail = native.keys();
-        return undefined;
+        break;
       }
       if (stamps.slotOf(value) !== undefined) continue;
       reconcileKey(this.#tracker, value);
-      newest = { value };
+      keys.push(value);
     }
-    return newest;
+    return keys.length === 1 ? { value: keys[0] } : undefined;
   }
 
-  #search(given: unknown): { readonly value: unknown } | undefined {
+  /** Returns the key of the only entry that holds what the owner's class has under another. */
+  #search(given: unknown): Found | undefined {
     const { native } = this.#tracker;
     const answer = askOwner(native.target, given);
     if (answer === undefined) return undefined;
-    if (native.size() <= largestSearched) {
-      for (const [key, value] of native.entries()) if (Object.is(value, answer.value)) return { value: key };
+    if (native.size() === 0) return this.#tellElsewhere(given);
+    // Of a Set nothing is kept beside the member, and that is not what was given.
+    if (native.kind === 'set' || native.size() > largestSearched) return this.#tellUnknown(given);
+    let found: Found | undefined;
+    for (const [key, value] of native.entries()) {
+      if (!Object.is(value, answer.value)) continue;
+      if (found !== undefined) return this.#tellUnknown(given);
+      found = { value: key };
     }
-    this.#tell(given);
-    return undefined;
+    return found ?? this.#tellElsewhere(given);
   }
 
-  #tell(given: unknown): void {
+  #tellElsewhere(given: unknown): undefined {
     if (this.#tracker.isKeptElsewhere) return;
     this.#tracker.isKeptElsewhere = true;
+    this.#tell(given, 'keeps entries where they cannot be seen: they are not tracked');
+  }
+
+  /** The entry is tracked, but nobody can tell which it is. */
+  #tellUnknown(given: unknown): undefined {
+    if (this.#hasToldUnknown) return;
+    this.#hasToldUnknown = true;
+    const what = `keeps ${shownKey(given)} under another key, and under which cannot be told`;
+    this.#tell(given, `${what}: that it was written again is not seen`);
+  }
+
+  #tell(given: unknown, what: string): void {
     const { name, shared } = this.#tracker;
-    const message = `${shownKey(name)} keeps entries elsewhere, or under keys that cannot be told from those it is given: they are not tracked`;
-    shared.failures.report(name, 'set', given, new MapsweepError('ERR_NOT_ADOPTABLE', message));
+    const error = new MapsweepError('ERR_NOT_ADOPTABLE', `${shownKey(name)} ${what}`);
+    shared.failures.report(name, 'set', given, error);
   }
 
   #dropLeft(): void {
@@ -87,10 +118,7 @@ class KeptKeys implements EntryFinder {
 }
 
 /** Asks the owner's class what it has under a key; `undefined`: nothing, or it throws. */
-function askOwner(
-  target: Map<unknown, unknown> | Set<unknown>,
-  given: unknown,
-): { readonly value: unknown } | undefined {
+function askOwner(target: Map<unknown, unknown> | Set<unknown>, given: unknown): Found | undefined {
   try {
     if (!target.has(given)) return undefined;
     return { value: 'get' in target ? target.get(given) : given };
@@ -108,9 +136,11 @@ export function keptKey(tracker: Tracker, given: unknown): unknown {
 
 /**
  * A `set` of the owner's class has left nothing under the key that it was given: returns the slot of what it has written.
- * `undefined` if it has written nothing, or where nobody finds it, which is told once.
+ * `undefined` if it has written nothing, or where nobody can tell what, which is told once.
+ *
+ * @param wasInStep all entries had stamps before the `set`
  */
-export function slotWritten(tracker: Tracker, given: unknown): number | undefined {
+export function slotWritten(tracker: Tracker, given: unknown, wasInStep: boolean): number | undefined {
   tracker.keptKeys ??= new KeptKeys(tracker);
-  return tracker.keptKeys.find(given);
+  return tracker.keptKeys.find(given, wasInStep);
 }

@@ -31,6 +31,7 @@ export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => 
   const key = keptKey(tracker, given);
   reconcileKey(tracker, key);
   const before = stamps.slotOf(key);
+  const wasInStep = before === undefined && !tracker.isBypassed;
   const call = tracker.beginCall(key, before, before === undefined ? undefined : native.get(key));
   try {
     return run();
@@ -40,14 +41,14 @@ export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => 
     if (stamps.holds(slot, generation) && native.has(key)) {
       overwritten(tracker, slot, key, native.get(key), value);
     } else if (slot >= 0 || native.has(key)) reconcileKey(tracker, key);
-    else isKeptElsewhere(tracker, given);
+    else keptUnderAnother(tracker, given, wasInStep);
   }
 }
 
 /** A class of the owner's has not kept what it was given under the key that it was given, if it has kept it. */
-function isKeptElsewhere(tracker: Tracker, given: unknown): void {
+function keptUnderAnother(tracker: Tracker, given: unknown, wasInStep: boolean): void {
   const before = tracker.registeredTotal;
-  const slot = slotWritten(tracker, given);
+  const slot = slotWritten(tracker, given, wasInStep);
   // What has just been registered is active by that.
   if (slot !== undefined && tracker.registeredTotal === before)
     refresh(tracker, slot, tracker.stamps.keyOf(slot));

@@ -79,8 +79,12 @@ export interface CallUnderWay extends Seen {
 export interface EntryFinder {
   /** Returns the slot of what was written for a key before, and is there; `undefined` if nothing is. */
   slotOf(given: unknown): number | undefined;
-  /** Returns the slot of what a `set` of a key has just written; `undefined` if that is not found. */
-  find(given: unknown): number | undefined;
+  /**
+   * Returns the slot of what a `set` of a key has just written; `undefined` if that is not found.
+   *
+   * @param wasInStep all entries had stamps before it
+   */
+  find(given: unknown, wasInStep: boolean): number | undefined;
 }
 
 /** Stands for no slot. */

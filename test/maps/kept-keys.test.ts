@@ -76,11 +76,110 @@ describe('a class that keeps its keys in lower case', () => {
     expect(live.size).toBe(1);
   });
 
+  it('has no run ended and none kept by a spelling under which two entries of one value may be meant, and is told of it once', async () => {
+    const { clock, registry, live, ended, failures } = lowerCase({ 'run-a': true, 'run-b': true });
+    for (let n = 0; n < 3; n += 1) {
+      await clock.advance(minute);
+      live.set('RUN-B', true);
+    }
+    expect(registry.touch('live', 'RUN-B')).toBe(false);
+    expect(registry.end('RUN-B')).toBe('unknown');
+    expect(ended).toEqual([]);
+    expect(failures).toEqual([['set', 'ERR_NOT_ADOPTABLE']]);
+    expect(registry.health().status).toBe('ok');
+    // Only one of them has this value.
+    live.set('RUN-B', false);
+    expect(registry.end('RUN-B')).toBe('claimed');
+    expect(ended).toEqual([['run-b', 'completed', false]]);
+    registry.stop();
+  });
+
   it('finds each of 20,000 new entries without a search', () => {
     const { registry, live } = lowerCase();
     for (let n = 0; n < 20_000; n += 1) live.set(`K${n}`, n);
     expect(registry.report().maps[0]?.registered).toBe(20_000);
     expect(registry.stamps('live', 'k19999')).toBeDefined();
+    registry.stop();
+  });
+});
+
+describe('what was set past the wrapper, before a set that shows it', () => {
+  class Choosy extends Map<string, number> {
+    override set(key: string, value: number): this {
+      return key.startsWith('!') ? this : super.set(key.trim(), value);
+    }
+  }
+
+  function choosy() {
+    const live = new Choosy();
+    const registry = createRegistry({
+      maps: { live: { adopt: live, maxIdle: '5m' } },
+      ended: { map: 'live' },
+      clock: createManualClock(),
+    });
+    return { live, registry };
+  }
+
+  it('is registered, and is not what the set of a refused key has written', () => {
+    const { live, registry } = choosy();
+    Map.prototype.set.call(live, 'other', 1);
+    live.set('!bad', 2);
+    expect(registry.stamps('live', 'other')).toBeDefined();
+    expect(registry.end('!bad')).toBe('unknown');
+    registry.stop();
+  });
+
+  it('is nothing that a class is asked about which has nothing under the key that it was given', () => {
+    const { live, registry } = choosy();
+    live.set(' a ', 1);
+    expect(registry.touch('live', ' a ')).toBe(true);
+    Map.prototype.set.call(live, 'other', 1);
+    live.set(' b ', 1);
+    expect(registry.stamps('live', 'b')).toBeDefined();
+    expect(registry.touch('live', ' b ')).toBe(false);
+    registry.stop();
+  });
+});
+
+describe('a Set whose class keeps its members in lower case', () => {
+  class LowerCaseSet extends Set<string> {
+    override add(member: string): this {
+      return super.add(member.toLowerCase());
+    }
+    override has(member: string): boolean {
+      return super.has(member.toLowerCase());
+    }
+  }
+
+  function lowerCaseSet(members: string[]) {
+    const clock = createManualClock();
+    const live = new LowerCaseSet();
+    for (const member of members) live.add(member);
+    const registry = createRegistry({ maps: { live: { adopt: live, maxIdle: '5m' } }, clock });
+    const failures: unknown[] = [];
+    registry.on('callback-failed', ({ error }) => failures.push((error as Error).message));
+    return { clock, registry, live, failures };
+  }
+
+  it('is followed by the spelling with which a member came', async () => {
+    const { clock, registry, live, failures } = lowerCaseSet([]);
+    for (let n = 0; n < 12; n += 1) {
+      live.add('Run-1');
+      await clock.advance(minute);
+    }
+    expect([...live]).toEqual(['run-1']);
+    expect(failures).toEqual([]);
+    registry.stop();
+  });
+
+  it('is tracked, and told of once, where a member is added in a spelling that is not known', async () => {
+    const { clock, registry, live, failures } = lowerCaseSet(['run-1']);
+    live.add('Run-1').add('RUN-1');
+    expect(registry.report().maps[0]).toMatchObject({ size: 1, registered: 1 });
+    expect(registry.health().status).toBe('ok');
+    expect(failures).toEqual([expect.stringContaining("'live' keeps 'Run-1' under another key")]);
+    await clock.advance(6 * minute);
+    expect(live.size).toBe(0);
     registry.stop();
   });
 });
