@@ -54,8 +54,12 @@ const endedCeilingMs = durationMs('1h', 'ended');
 /** As long as the gateway itself waits for whoever is to be told. */
 const suspendedMs = durationMs('7d', 'suspended');
 
-/** The policies of the four maps of a gateway. */
-export function gatewayPolicies(clock: Clock) {
+/**
+ * The policies of the four maps of a gateway.
+ *
+ * @param leaderOfCounters with whose entries the sequence counters leave
+ */
+export function gatewayPolicies(clock: Clock, leaderOfCounters: 'runContextById' | 'subagentRuns') {
   return {
     subagentRuns: subagentRuns(clock),
     runContextById: {
@@ -63,7 +67,7 @@ export function gatewayPolicies(clock: Clock) {
       orphanAfter: '30m',
       activeAt: (context: RunContextFields) => unlessUnset(context.lastActiveAt),
     },
-    seqByRun: { follows: 'runContextById', orphanAfter: '30m' },
+    seqByRun: { follows: leaderOfCounters, orphanAfter: '30m' },
     pendingLifecycleErrors: pendingLifecycleErrors(clock),
   };
 }

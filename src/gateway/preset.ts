@@ -67,7 +67,8 @@ const mapNames = ['subagentRuns', 'runContextById', 'seqByRun', 'pendingLifecycl
 /**
  * Makes the registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one that is to be
  * kept for a day, one whose clean-up never completes an hour after its end, one that never ended until it has been idle for a
- * day; contexts, sequence counters and pending errors leave with their run. The id of a run is its key.
+ * day; contexts and pending errors leave with their run, and sequence counters with its context, or with the run itself where
+ * they are adopted and the contexts are not. What has none of that leaves after 30 idle minutes. The id of a run is its key.
  *
  * | record | 2026.4 | 2026.9 |
  * | --- | --- | --- |
@@ -92,8 +93,13 @@ export function createGatewayRegistry<
     gatewaySchema(),
   );
   const time = clock ?? systemClock;
-  const presets: { [Name in MapName]: object } = gatewayPolicies(time);
   const live = namedMaps('adopt', adopt, liveMap);
+  // Where the gateway's contexts cannot be had, only its runs say whose its counters are.
+  const hasContexts = live.seqByRun === undefined || live.runContextById !== undefined;
+  const presets: { [Name in MapName]: object } = gatewayPolicies(
+    time,
+    hasContexts ? 'runContextById' : 'subagentRuns',
+  );
   const overriding = namedMaps('overrides', overrides, (path, given, name) => {
     const policy = { ...presets[name], ...override(path, given) };
     // Only for the error, which should name what the caller wrote.

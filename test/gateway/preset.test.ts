@@ -192,6 +192,21 @@ describe('row 4: no sequence counter is left behind', () => {
     end();
   });
 
+  it('when its run leaves, and not before, where the contexts of the gateway are not adopted', async () => {
+    const setting = gateway({ adopt: { subagentRuns: new Map(), seqByRun: new Map() } });
+    const { clock, subagentRuns, seqByRun, end } = setting;
+    subagentRuns.set('r', {});
+    seqByRun.set('r', 1);
+    for (let minute = 0; minute < 40; minute += 1) {
+      await clock.advance(minutes);
+      subagentRuns.set('r', {});
+    }
+    expect(seqByRun.size).toBe(1);
+    subagentRuns.delete('r');
+    expect(seqByRun.size).toBe(0);
+    end();
+  });
+
   it('nor one whose context never was: 30 minutes idle', async () => {
     const { clock, seqByRun, end } = gateway();
     seqByRun.set('stray', 1);
