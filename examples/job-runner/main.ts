@@ -13,7 +13,6 @@ const runner = startRunner({
   },
 });
 for (const command of commands) console.log(`started ${await runner.run('sh', '-c', command)} ${command}`);
-console.log(`${runner.registry.maps.jobs.size} jobs; Ctrl-C, or kill -9, and start it again`);
 const alive = setInterval(() => {}, 60_000);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
@@ -21,3 +20,4 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     void runner.close();
   });
 }
+console.log(`${runner.registry.maps.jobs.size} jobs; Ctrl-C, or kill -9, and start it again`);

@@ -127,6 +127,8 @@ export function startRunner(options: RunnerOptions) {
       });
       // By it the job is known before it has written anything down; no later life has use for it.
       job.child = child;
+      // The runner may end before it.
+      child.unref();
       child.once('exit', () => {
         // What it has left behind, above all if only the shell around the job was killed.
         killGroup(child.pid);

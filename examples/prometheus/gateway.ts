@@ -106,7 +106,8 @@ const metrics = metricsHandler();
 const health = healthHandler(registry);
 
 const server = createServer((request, response) => {
-  const { pathname } = new URL(request.url ?? '/', 'http://gateway');
+  // Not by `new URL`, which throws for `//`.
+  const [pathname = '/'] = (request.url ?? '/').split('?');
   const ending = /^\/runs\/([\w-]+)\/end$/.exec(pathname)?.[1];
   if (pathname === '/metrics') void metrics(request, response);
   else if (/^\/health(\/|$)/.test(pathname)) void health(request, response);

@@ -3,16 +3,16 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { createInterface } from 'node:readline';
 import { createManualClock } from 'mapsweep/testing';
 import 'mapsweep/vitest';
-import { expect, it as test, vi } from 'vitest';
+import { expect, onTestFinished, it as test, vi } from 'vitest';
 import { type RunnerOptions, startRunner } from '../../examples/job-runner/runner.ts';
+import { ofExample } from './world.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
 const minutes = 60_000;
-const root = fileURLToPath(new URL('../..', import.meta.url));
 /** A real process is awaited, however busy the machine is. */
 const eventually = <T>(check: () => T | Promise<T>) => vi.waitFor(check, { interval: 5, timeout: 20_000 });
 
@@ -193,21 +193,30 @@ it('leaves nothing of jobs that end, fail, hang or are killed by somebody else',
   expect(registry).toHaveEndedEveryRunOnce();
 });
 
+it('ends by Ctrl-C while a job runs, which the next runner takes over', async ({ world }) => {
+  const { told, folder } = world;
+  const first = spawn(...ofExample('job-runner/main.ts', folder, 'sleep 1000'));
+  onTestFinished(() => void first.kill('SIGKILL'));
+  const lines = createInterface(first.stdout);
+  const [started] = (await once(lines, 'line')) as [string];
+  await once(lines, 'line');
+  first.kill('SIGINT');
+  expect(await once(first, 'exit')).toEqual([0, null]);
+
+  const second = world.start();
+  const id = started.split(' ')[1]!;
+  await eventually(() => expect(second.processOf(id)).toBeDefined());
+  expect(second.cancel(id)).toBe(true);
+  await eventually(() => expect(told).toEqual([{ id, reason: 'cancelled', code: undefined }]));
+});
+
 it('tells each end once over a kill of the runner: before it, meanwhile, after it, and of what hangs', async ({
   world,
 }) => {
   const { told, folder } = world;
   const go = join(folder, 'go');
   const commands = ['true', 'sleep 0.1', `until [ -e ${go} ]; do sleep 0.02; done`, 'sleep 1000'];
-  const first = spawn(
-    process.execPath,
-    ['--import', 'tsx', 'examples/job-runner/main.ts', folder, ...commands],
-    // The sources of the package, and not its last build.
-    {
-      cwd: root,
-      env: { ...process.env, NODE_OPTIONS: '', TSX_TSCONFIG_PATH: 'test/tsconfig.json' },
-    },
-  );
+  const first = spawn(...ofExample('job-runner/main.ts', folder, ...commands));
   let output = '';
   for (const stream of [first.stdout, first.stderr]) stream.on('data', (text) => (output += text));
   await eventually(() => expect(output).toMatch(/ended .*completed/));
