@@ -1,3 +1,4 @@
+import { types } from 'node:util';
 import { MapsweepTypeError } from '../errors.js';
 import { shownKey } from '../events/shown.js';
 import { compilePolicy, policyOptionNames } from '../policy/compile-policy.js';
@@ -10,6 +11,7 @@ import {
   type Reader,
   readOptions,
 } from '../policy/read-options.js';
+import { NativeMap, NativeSet } from '../stamps/native-collection.js';
 import { type PathReader, pathReader } from './property-path.js';
 
 /**
@@ -22,7 +24,10 @@ export type PropertyPaths = string | readonly string[];
 export interface JsonLifetimes {
   /** Due this long after `since`; `false` is never. */
   readonly ttl?: Duration | false;
-  /** `registeredAt` and `lastActiveAt` are the stamps of the entry, anything else paths: the first that is set counts. */
+  /**
+   * `registeredAt` or `lastActiveAt`, alone, is that stamp of the entry; anything else are paths, of which the first that is
+   * set counts.
+   */
   readonly since?: PropertyPaths;
   /** The first path that is set counts. */
   readonly expiresAt?: PropertyPaths;
@@ -51,11 +56,14 @@ export interface JsonPolicy
   readonly rules?: readonly JsonRule[];
   /** The first path that is set counts. */
   readonly activeAt?: PropertyPaths;
-  /** An entry is kept while what any of the paths leads to is neither empty, 0, `false` nor missing. */
+  /**
+   * An entry is kept while what any of the paths leads to is neither 0, `false` nor missing, nor an empty string, array, Map or
+   * Set.
+   */
   readonly keepWhile?: PropertyPaths;
   /** The sum of the numbers that the paths lead to. */
   readonly weigh?: PropertyPaths;
-  /** The value of the first path that is set is the owner. */
+  /** What the first path leads to that leads anywhere is the owner. */
   readonly maxPerOwner?: {
     /** Leads to the owner of a value. */
     readonly owner: PropertyPaths;
@@ -102,13 +110,26 @@ const asGiven: Reader<unknown> = (value, option) => {
 };
 
 const instantPaths: Reader<Question<Instant>> = (value, option) =>
-  byPaths(value, option, ' or else ', (readers) => (entry) => firstSet(readers, entry) as Instant);
+  byPaths(
+    value,
+    option,
+    ' or else ',
+    (readers) => (entry) => firstFound(readers, entry, isInstant) as Instant,
+  );
 
 const sincePaths: Reader<unknown> = (value, option) =>
-  stamps.includes(value as string) ? value : instantPaths(value, option);
+  stamps.includes(value as string) ? value : instantPaths(withoutStamps(value, option), option);
+
+function withoutStamps(paths: unknown, option: string): unknown {
+  const at = Array.isArray(paths) ? paths.findIndex((path) => stamps.includes(path)) : -1;
+  if (at < 0) return paths;
+  const what = `${shownKey((paths as unknown[])[at])} is a stamp and stands alone, and not in a list of paths`;
+  const instead = 'To limit an entry for which no path is set, use maxAge or maxIdle';
+  throw new MapsweepTypeError('ERR_INVALID_OPTION', `${option}[${at}]: ${what}. ${instead}`);
+}
 
 const guardPaths: Reader<Question<boolean>> = (value, option) =>
-  byPaths(value, option, ' or ', (readers) => (entry) => readers.some((read) => Boolean(read(entry))));
+  byPaths(value, option, ' or ', (readers) => (entry) => readers.some((read) => isSomething(read(entry))));
 
 const weightPaths: Reader<Question<number>> = (value, option) =>
   byPaths(
@@ -119,7 +140,7 @@ const weightPaths: Reader<Question<number>> = (value, option) =>
   );
 
 const ownerPaths: Reader<Question<unknown>> = (value, option) =>
-  byPaths(value, option, ' or else ', (readers) => (entry) => firstSet(readers, entry));
+  byPaths(value, option, ' or else ', (readers) => (entry) => firstFound(readers, entry, isThere));
 
 const lifetimes = { since: sincePaths, expiresAt: instantPaths };
 
@@ -185,13 +206,31 @@ function readPaths(value: unknown, option: string): readonly string[] {
   });
 }
 
-/** What the first path leads to that leads anywhere: records also have 0 for an instant that is unset. */
-function firstSet(readers: readonly PathReader[], entry: unknown): unknown {
+/** What the first path leads to that leads to something that counts. */
+function firstFound(
+  readers: readonly PathReader[],
+  entry: unknown,
+  counts: (found: unknown) => boolean,
+): unknown {
   for (const read of readers) {
     const found = read(entry);
-    if (found !== undefined && found !== null && found !== 0) return found;
+    if (counts(found)) return found;
   }
   return undefined;
+}
+
+const isThere = (found: unknown): boolean => found !== undefined && found !== null;
+
+/** Records also have 0 for an instant that is unset. */
+const isInstant = (found: unknown): boolean => isThere(found) && found !== 0;
+
+/** Whether there is something to wait for. What a Proxy stands for is not known. */
+function isSomething(found: unknown): boolean {
+  if (types.isProxy(found)) return true;
+  if (Array.isArray(found)) return found.length > 0;
+  if (types.isMap(found)) return new NativeMap(found).size() > 0;
+  if (types.isSet(found)) return new NativeSet(found).size() > 0;
+  return Boolean(found);
 }
 
 function numberOf(found: unknown): number {

@@ -32,6 +32,18 @@ describe('policyFromJson', () => {
     expect(holds({ ...idle, draining: true })).toBe(true);
   });
 
+  it('takes what is empty where a path ends for no reason to hold, and any object for one', () => {
+    class Liar extends Set<number> {
+      override get size(): number {
+        return trap();
+      }
+    }
+    const holds = guardOf('work');
+    for (const work of ['', [], new Map(), new Set(), new Liar()]) expect(holds({ work })).toBe(false);
+    for (const work of ['x', [0], new Map([[1, 1]]), new Liar([1]), {}]) expect(holds({ work })).toBe(true);
+    expect(holds({ work: new Proxy([], { get: trap }) })).toBe(true);
+  });
+
   it.each([
     [undefined],
     [null],
@@ -121,6 +133,18 @@ describe('policyFromJson', () => {
     expect(policyFromJson({ ttl: 1, since: 'registeredAt' }).since).toBe('registeredAt');
   });
 
+  it('refuses a stamp in a list of paths, where it would be the name of a property', () => {
+    expect(problemOf({ ttl: '5m', since: ['endedAt', 'registeredAt'] })).toMatchObject({
+      code: 'ERR_INVALID_OPTION',
+      message: expect.stringMatching(
+        /^since\[1\]: .*'registeredAt' is a stamp and stands alone.* maxAge or maxIdle/,
+      ),
+    });
+    expect(problemOf({ rules: [{ match: 'a', ttl: 1, since: ['lastActiveAt'] }] }, 'runs').message).toMatch(
+      /^runs\.rules\[0\]\.since\[0\]: /,
+    );
+  });
+
   it('weighs by the sum of its paths, and finds nothing but numbers', () => {
     const { weigh } = policyFromJson({ weigh: ['prompt.length', 'bytes'] });
     expect(weigh?.({ prompt: 'four', bytes: 3 }, 1)).toBe(7);
@@ -132,6 +156,7 @@ describe('policyFromJson', () => {
     const { maxPerOwner } = policyFromJson({ maxPerOwner: { owner: 'user.id', max: 2 } });
     expect(maxPerOwner?.owner({ user: { id: 'ann' } }, 1)).toBe('ann');
     expect(maxPerOwner?.owner({}, 1)).toBeUndefined();
+    expect(maxPerOwner?.owner({ user: { id: 0 } }, 1)).toBe(0);
   });
 
   it('makes rules of patterns in strings, with instants by path', async () => {
