@@ -11,6 +11,7 @@ import {
   optionPath,
   type Reader,
   readOptions,
+  readProperty,
   suggestion,
 } from '../policy/read-options.js';
 import { registryOptionNames } from '../registry/compile-options.js';
@@ -154,7 +155,7 @@ function namedMaps<T>(
   if (value === undefined) return {};
   if (!isObjectOfOptions(value)) throw invalidType(option, 'an object by map name', value);
   const named: { [Name in MapName]?: T } = Object.create(null);
-  for (const [name, given] of Object.entries(value)) {
+  for (const name of Object.keys(value)) {
     const path = optionPath(option, name);
     const known = mapNames.find((mapName) => mapName === name);
     if (known === undefined) {
@@ -162,6 +163,7 @@ function namedMaps<T>(
       const message = `${path}: the gateway has no map of this name. ${hint}`.trim();
       throw new MapsweepTypeError('ERR_UNKNOWN_MAP', message);
     }
+    const given = readProperty(value, name, path);
     if (given !== undefined) named[known] = read(path, given, known);
   }
   return named;
@@ -180,7 +182,10 @@ function override(path: string, given: unknown): object {
     const message = `${optionPath(path, 'adopt')}: give the live map as an option of its own, adopt: { … }`;
     throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
   }
-  const isGiven = ([name, value]: [string, unknown]) =>
-    value !== undefined || !policyOptionNames.includes(name);
-  return Object.fromEntries(Object.entries(given).filter(isGiven));
+  const counting: Record<string, unknown> = Object.create(null);
+  for (const name of Object.keys(given)) {
+    const value = readProperty(given, name, optionPath(path, name));
+    if (value !== undefined || !policyOptionNames.includes(name)) counting[name] = value;
+  }
+  return counting;
 }

@@ -94,7 +94,8 @@ export function computeThrough<Result>(
 export function touch(tracker: Tracker, given: unknown): boolean {
   const key = keptKey(tracker, given);
   const slot = tracker.stamps.slotOf(key);
-  if (slot === undefined) return false;
+  // It may have been deleted past the wrapper.
+  if (slot === undefined || !tracker.native.has(key)) return false;
   refresh(tracker, slot, key);
   return true;
 }

@@ -1,7 +1,13 @@
 import { MapsweepTypeError } from '../errors.js';
 import { policyOptionNames } from '../policy/compile-policy.js';
 import type { CompiledPolicy } from '../policy/policy.js';
-import { invalidType, isObjectOfOptions, type Reader, unknownOption } from '../policy/read-options.js';
+import {
+  invalidType,
+  isObjectOfOptions,
+  type Reader,
+  readProperty,
+  unknownOption,
+} from '../policy/read-options.js';
 import { Engine } from '../sweeping/engine.js';
 import { type Clock, systemClock } from '../time/clock.js';
 
@@ -54,7 +60,7 @@ export function checkStandalone(policy: CompiledPolicy<unknown, unknown>): void 
 /**
  * Parts the options that belong to the map from those that are its policy. Only own properties count.
  *
- * @throws MapsweepTypeError for a name that is neither
+ * @throws MapsweepTypeError for a name that is neither, and a getter that throws
  */
 export function splitOptions(
   options: unknown,
@@ -65,9 +71,11 @@ export function splitOptions(
   for (const name of Object.keys(options)) {
     if (!allowed.includes(name)) throw unknownOption('', name, allowed);
   }
-  const entries = Object.entries(options);
-  return {
-    own: Object.fromEntries(entries.filter(([name]) => names.includes(name))),
-    policy: Object.fromEntries(entries.filter(([name]) => !names.includes(name))),
-  };
+  const own: Record<string, unknown> = {};
+  const policy: Record<string, unknown> = {};
+  for (const name of Object.keys(options)) {
+    const part = names.includes(name) ? own : policy;
+    part[name] = readProperty(options, name, name);
+  }
+  return { own, policy };
 }

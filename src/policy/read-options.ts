@@ -169,7 +169,12 @@ export function isObjectOfOptions(input: unknown): input is Record<string, unkno
   );
 }
 
-function readProperty(input: Record<string, unknown>, name: string, option: string): unknown {
+/**
+ * Reads a property of an object of options.
+ *
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`: its getter throws
+ */
+export function readProperty(input: Record<string, unknown>, name: string, option: string): unknown {
   try {
     return input[name];
   } catch (cause) {

@@ -435,6 +435,14 @@ describe('row 15: a row is deleted first, then the run', () => {
 });
 
 describe('createGatewayRegistry', () => {
+  const throwing = (name: string) =>
+    Object.defineProperty({}, name, {
+      get() {
+        throw new Error('a getter ran');
+      },
+      enumerable: true,
+    });
+
   it('adopts what it is given and makes the rest', () => {
     const subagentRuns = new Map<string, Run>();
     const registry = createGatewayRegistry<Run>({ adopt: { subagentRuns }, clock: createManualClock() });
@@ -522,6 +530,16 @@ describe('createGatewayRegistry', () => {
       'an override that adopts',
       { overrides: { seqByRun: { adopt: new Map() } } },
       ['overrides.seqByRun.adopt'],
+    ],
+    [
+      'an override whose getter throws',
+      { overrides: { seqByRun: throwing('orphanAfter') } },
+      ['overrides.seqByRun.orphanAfter', 'its getter threw'],
+    ],
+    [
+      'a getter of overrides that throws',
+      { overrides: throwing('seqByRun') },
+      ['overrides.seqByRun cannot be read'],
     ],
     ['something to adopt that is no Map', { adopt: { seqByRun: {} } }, ['adopt.seqByRun', 'a Map or a Set']],
     ['a deliver that is no function', { onSubagentEnded: 7 }, ['onSubagentEnded', 'function', '7']],

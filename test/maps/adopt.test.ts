@@ -623,6 +623,19 @@ describe('what cannot be adopted', () => {
     expect(traceOf(live)).toEqual(before);
     adopt(live, { clock: clockAt() }).release();
   });
+
+  it('names the option whose getter throws, and adopts nothing', () => {
+    const live = new Map<string, unknown>();
+    const options = {
+      get maxIdle(): number {
+        throw new Error('a getter ran');
+      },
+    };
+    const refusal = { code: 'ERR_INVALID_OPTION', message: 'maxIdle cannot be read: its getter threw' };
+    expect(refusalOf(() => adopt(live, options))).toMatchObject(refusal);
+    expect(refusalOf(() => new TrackedMap([], options))).toMatchObject(refusal);
+    expect(Object.getOwnPropertyNames(live)).toEqual([]);
+  });
 });
 
 describe('an adopted Set', () => {

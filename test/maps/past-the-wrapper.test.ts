@@ -233,3 +233,11 @@ it('a value undefined that is there is asked about', async () => {
   expect(asked.slice(4)).toEqual(['b gone', 'a gone', 'b gone']);
   registry.stop();
 });
+
+it('a touch of what was deleted past the wrapper finds nothing', async () => {
+  const { registry, map, deleteNatively } = noting(() => ({ maxIdle: '5m' }));
+  map.set('a', {}).set('b', {});
+  deleteNatively('a');
+  expect([registry.touch('items', 'a'), registry.touch('items', 'b')]).toEqual([false, true]);
+  await registry.close();
+});
