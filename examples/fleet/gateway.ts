@@ -17,6 +17,8 @@ export type GatewayWord = { kind: 'ready' } | { kind: 'registered'; keys: string
 
 const say = (word: GatewayWord): void => void process.send?.(word);
 
+// Its parent has ended, or has told it to close.
+process.once('disconnect', () => process.exit());
 const [begin] = (await once(process, 'message')) as [Extract<GatewayCommand, { kind: 'begin' }>];
 const { connection, schema, instance, takeOverAfter } = begin;
 const pool = new pg.Pool(connection);

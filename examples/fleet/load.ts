@@ -24,6 +24,8 @@ const mostUnderWay = 2_000;
 const turnMs = 10;
 const mostATurn = 50;
 
+// Its parent has ended.
+process.once('disconnect', () => process.exit());
 const [command] = (await once(process, 'message')) as [LoadCommand];
 const { connection, schema, instance, staying, pace } = command;
 const pool = new pg.Pool({ ...connection, max: 4 });

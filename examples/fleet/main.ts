@@ -132,5 +132,4 @@ try {
   await draining;
   await pool.query(`drop schema if exists ${schema} cascade`).catch(() => {});
   await pool.end();
-  database.dispose();
 }

@@ -130,5 +130,4 @@ try {
 } finally {
   await endAll();
   await pool.end();
-  database.dispose();
 }
