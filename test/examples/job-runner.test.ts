@@ -197,14 +197,14 @@ it('ends by Ctrl-C while a job runs, which the next runner takes over', async ({
   const { told, folder } = world;
   const first = spawn(...ofExample('job-runner/main.ts', folder, 'sleep 1000'));
   onTestFinished(() => void first.kill('SIGKILL'));
-  const lines = createInterface(first.stdout);
-  const [started] = (await once(lines, 'line')) as [string];
-  await once(lines, 'line');
+  const lines: string[] = [];
+  createInterface(first.stdout).on('line', (line) => lines.push(line));
+  await eventually(() => expect(lines).toHaveLength(2));
   first.kill('SIGINT');
   expect(await once(first, 'exit')).toEqual([0, null]);
 
   const second = world.start();
-  const id = started.split(' ')[1]!;
+  const id = lines[0]!.split(' ')[1]!;
   await eventually(() => expect(second.processOf(id)).toBeDefined());
   expect(second.cancel(id)).toBe(true);
   await eventually(() => expect(told).toEqual([{ id, reason: 'cancelled', code: undefined }]));
