@@ -10,6 +10,7 @@ import { lockKey } from '../../src/integrations/postgres/layout.js';
 import { openPostgresJournal } from '../../src/integrations/postgres/open.js';
 import type { PostgresJournal } from '../../src/integrations/postgres/postgres-journal.js';
 import { takeOver } from '../../src/integrations/postgres/take-over.js';
+import type { Absentee } from '../../src/integrations/postgres/vigil.js';
 import type { JournalRecord, Portion, Successor } from '../../src/restart/journal.js';
 import { eventually } from './gateways.js';
 import { PostgresServer } from './server.js';
@@ -68,9 +69,13 @@ const recordsOf = (instance: string): string =>
     `select string_agg(convert_from(body, 'UTF8'), ' ' order by number) from mapsweep.records where instance = '${instance}'`,
   );
 
-/** A registry that takes over one portion, and does something in the midst of it. */
+const isSettled = ({ instance }: Absentee): boolean =>
+  server.sql(`select settled_at is not null from mapsweep.instances where instance = '${instance}'`) === 't';
+
+/** A registry that takes over one portion, or as many as are said, and does something in the midst of it. */
 function successor(
   meanwhile: () => unknown = () => {},
+  portions = 1,
 ): Successor & { accepted: number; forfeited: JournalRecord[] } {
   const fake = {
     mayTakeOver: true,
@@ -81,7 +86,7 @@ function successor(
       const accept = (): void => {
         fake.accepted += 1;
       };
-      return [{ taken: ['["taken"]'], settled: ['["settled"]'], accept }];
+      return Array(portions).fill({ taken: ['["taken"]'], settled: ['["settled"]'], accept });
     },
     between: (act: () => Promise<void>) => act(),
     forfeit: async (records: readonly JournalRecord[]) => void fake.forfeited.push(...records),
@@ -98,9 +103,48 @@ it('takes over in one transaction: its own rows, the rows of the dead one and th
   expect(heir.accepted).toBe(1);
   expect(recordsOf(journal.instance)).toBe('["taken"]'.replace(/^/, '[').concat(']'));
   expect(recordsOf(dead.instance)).toBe('[["a"]] [["settled"]]');
-  expect(server.sql(`select epoch from mapsweep.instances where instance = '${dead.instance}'`)).toBe(
-    String(dead.epoch + 1),
+  expect(isSettled(dead)).toBe(true);
+});
+
+it('raises the epoch of a dead one that owed nothing, so that it is settled no more when it is back', async () => {
+  const cut = await open();
+  const journal = await open();
+  const { instance, epoch } = cut;
+  // As if it had lost its lock.
+  server.sql(`update mapsweep.instances set lock = 0 where instance = '${instance}'`);
+  const parts = { rows: rowsOf(), journal, successor: successor(undefined, 0) };
+  expect(await takeOver(parts, { instance, epoch })).toBe('whole');
+  expect(isSettled(cut)).toBe(true);
+  await cut.append(['["a"]']);
+  expect(isSettled(cut)).toBe(false);
+});
+
+it('settles one that has left out all its rows', async () => {
+  const dead = await deadOne();
+  const rows = rowsOf();
+  await rows.supersede(dead.instance, dead.epoch, 2);
+  expect(await takeOver({ rows, journal: await open(), successor: successor(undefined, 0) }, dead)).toBe(
+    'whole',
   );
+  expect(isSettled(dead)).toBe(true);
+});
+
+it('settles none that owed nothing, but has written meanwhile, left out rows, or has its lock again', async () => {
+  const journal = await open();
+  const rows = rowsOf();
+  const locker = await pool.connect();
+  for (const meanwhile of [
+    ({ instance, epoch }: Absentee) => rows.put(instance, epoch, 99, Buffer.from('[["late"]]')),
+    ({ instance, epoch }: Absentee) => rows.supersede(instance, epoch, 2),
+    ({ instance }: Absentee) =>
+      locker.query('select pg_advisory_lock($1::bigint)', [lockKey(schema, instance)]),
+  ]) {
+    const dead = await deadOne();
+    const heir = successor(() => meanwhile(dead), 0);
+    expect(await takeOver({ rows, journal, successor: heir }, dead)).toBe('partly');
+    expect(isSettled(dead)).toBe(false);
+  }
+  locker.release(true);
 });
 
 it('takes nothing from one that has written meanwhile', async () => {

@@ -150,6 +150,25 @@ it('tells a gateway that was cut off what was taken over, and lets it go on with
   proxy.close();
 });
 
+it('tells of the runs of a gateway that had none when it was cut off, and died after it had come back', async () => {
+  const proxy = await CuttableProxy.to(server.options.port);
+  const cut = await fleet.start('a', { connection: { ...server.options, port: proxy.port } });
+  await fleet.start('b');
+  const isSettled = (): true | undefined =>
+    server.sql(`select settled_at is not null from mapsweep.instances where instance = 'a'`) === 't' ||
+    undefined;
+  proxy.cut();
+  await eventually(isSettled, 'a takeover');
+  proxy.heal();
+  await cut.set('1', '2');
+  await cut.flushedAtLast();
+  await cut.kill();
+  const told = await fleet.heard(2);
+  expect(counted(told.map(({ by, reason }) => `${by} ${reason}`))).toEqual({ 'b lost': 2 });
+  expect(cut.failures.filter(({ code }) => code === 'ERR_JOURNAL_TAKEN_OVER')).toEqual([]);
+  proxy.close();
+});
+
 it('keeps its lock and loses nothing if the connection of the lock alone is cut, again and again', async () => {
   const proxy = await CuttableProxy.to(server.options.port);
   const cut = await fleet.start('a', { connection: { ...server.options, port: proxy.port } });

@@ -190,13 +190,19 @@ export class InstanceRows {
     return found.length > 0;
   }
 
-  /** Raises the epoch of an instance that has this one, and whose lock nobody holds. `undefined` if there is none. */
-  async raise(client: PostgresClient, instance: string, epoch: number): Promise<number | undefined> {
+  /**
+   * Raises the epoch of an instance that has this one, has left out no more rows, and whose lock nobody holds.
+   * `undefined` if there is none.
+   */
+  async raise(
+    client: PostgresClient,
+    { instance, epoch, first }: { instance: string; epoch: number; first: number },
+  ): Promise<number | undefined> {
     const [row] = await this.database.ask(
       client,
       `update ${this.instances} set epoch = epoch + 1
-       where instance = $1 and epoch = $2 and lock not in (${heldLocks}) returning epoch`,
-      [instance, epoch],
+       where instance = $1 and epoch = $2 and first_number = $3 and lock not in (${heldLocks}) returning epoch`,
+      [instance, epoch, first],
     );
     return row === undefined ? undefined : Number(row.epoch);
   }

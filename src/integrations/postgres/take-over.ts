@@ -1,5 +1,5 @@
 import type { Portion, Successor } from '../../restart/journal.js';
-import { isUnsure, pause } from './database.js';
+import { isUnsure, type PostgresClient, pause } from './database.js';
 import { bodyOf, type InstanceRows, type RecordRow, recordsIn } from './instance-rows.js';
 import type { PostgresJournal } from './postgres-journal.js';
 import type { Absentee } from './vigil.js';
@@ -24,7 +24,8 @@ export interface TakeOverParts {
 /**
  * Takes over what a dead instance owed, a portion at a time: in one transaction its epoch is raised, what it owed is
  * written into this owner's journal, and that it is settled into its own. If it comes back in the midst of it, or another
- * peer takes over too, the epoch is another one, and nothing more is taken.
+ * peer takes over too, the epoch is another one, and nothing more is taken. At the end its epoch is raised once more, so
+ * that one that owed nothing finds out too that nobody looks at it any more.
  *
  * @throws MapsweepError what cannot be read or reached
  */
@@ -35,66 +36,97 @@ export async function takeOver(parts: TakeOverParts, dead: Absentee): Promise<Ou
   for await (const some of rows.rows(dead.instance, first)) past.push(...some);
   const portions = await successor.examine(recordsIn(`the instance '${dead.instance}'`, past));
   if (portions === undefined) return 'not ours';
-  let state: Absentee & { last: number } = { ...dead, last: past.at(-1)?.number ?? 0 };
+  let state: Known = { ...dead, first, last: past.at(-1)?.number ?? first - 1 };
   for (const portion of portions) {
     if (!successor.mayTakeOver) return 'partly';
-    let next: typeof state | undefined;
+    let next: Known | undefined;
     await successor.between(async () => {
       next = await transfer(parts, state, portion);
     });
     if (next === undefined) return 'partly';
     state = next;
   }
-  await markSettled(rows, state);
-  return 'whole';
+  return (await markSettled(rows, state)) ? 'whole' : 'partly';
 }
 
-type Known = Absentee & { readonly last: number };
+/** A dead one, and the rows of it that were read. */
+type Known = Absentee & { readonly first: number; readonly last: number };
 
 /** Takes over one portion. `undefined` if the dead one is not as it was known, or this owner was cut off itself. */
 async function transfer(
   { rows, journal }: TakeOverParts,
-  { instance, epoch, last }: Known,
+  known: Known,
   portion: Portion,
 ): Promise<Known | undefined> {
   if (journal.isReleased) return undefined;
   const own = journal.newRow(portion.taken);
   const theirs = bodyOf(portion.settled);
   const ownEpoch = journal.epoch;
+  const last = known.last + 1;
   const insert = `insert into ${rows.records} (instance, number, epoch, body) values ($1, $2, $3, $4)`;
   let raised: number | undefined;
   let isDone: boolean;
   try {
-    isDone = await rows.database.transaction(async (client) => {
-      // If this process is cut off in the midst of it, PostgreSQL gives it up, and not after hours.
-      await rows.database.ask(client, `set local idle_in_transaction_session_timeout = ${longestIdleMs}`);
+    isDone = await shortTransaction(rows, async (client) => {
       if (!(await rows.holds(client, journal.instance, ownEpoch))) return false;
-      raised = await rows.raise(client, instance, epoch);
-      if (raised === undefined) return false;
-      // Nothing can come in any more; what has come in before shows that it lives.
-      const [row] = await rows.database.ask(
-        client,
-        `select coalesce(max(number), 0) as last from ${rows.records} where instance = $1`,
-        [instance],
-      );
-      if (Number(row?.last) !== last) throw new HasWritten();
+      raised = await raise(rows, client, known);
       await rows.database.ask(client, insert, [journal.instance, own.number, ownEpoch, own.body]);
-      await rows.database.ask(client, insert, [instance, last + 1, raised, theirs]);
+      await rows.database.ask(client, insert, [known.instance, last, raised, theirs]);
       return true;
     });
   } catch (error) {
-    if (error instanceof HasWritten) return undefined;
+    if (error instanceof HasChanged) return undefined;
     if (!isUnsure(error)) throw error;
     isDone = await findOut(() => rows.wasCommitted(journal.instance, ownEpoch, own), journal);
   }
   if (!isDone || raised === undefined) return undefined;
   journal.wasWritten(own);
   portion.accept();
-  return { instance, epoch: raised, last: last + 1 };
+  return { ...known, epoch: raised, last };
 }
 
-/** Ends a transaction that finds the dead one alive. */
-class HasWritten extends Error {}
+/** Nobody needs to look at it any more, until it comes back. `false` if it is not as it was known. */
+async function markSettled(rows: InstanceRows, known: Known): Promise<boolean> {
+  try {
+    await shortTransaction(rows, async (client) => {
+      await raise(rows, client, known);
+      await rows.database.ask(client, `update ${rows.instances} set settled_at = now() where instance = $1`, [
+        known.instance,
+      ]);
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof HasChanged) return false;
+    throw error;
+  }
+}
+
+/** If this process is cut off in the midst of a transaction, PostgreSQL gives it up, and not after hours. */
+const shortTransaction = <T>(
+  { database }: InstanceRows,
+  run: (client: PostgresClient) => Promise<T>,
+): Promise<T> =>
+  database.transaction(async (client) => {
+    await database.ask(client, `set local idle_in_transaction_session_timeout = ${longestIdleMs}`);
+    return run(client);
+  });
+
+/** Raises the epoch of a dead one, so that nothing can come in any more. @throws HasChanged if it is not as it was known */
+async function raise(rows: InstanceRows, client: PostgresClient, known: Known): Promise<number> {
+  const raised = await rows.raise(client, known);
+  if (raised === undefined) throw new HasChanged();
+  // What has come in before shows that it lives.
+  const [row] = await rows.database.ask(
+    client,
+    `select coalesce(max(number), $2 - 1) as last from ${rows.records} where instance = $1 and number >= $2`,
+    [known.instance, known.first],
+  );
+  if (Number(row?.last) !== known.last) throw new HasChanged();
+  return raised;
+}
+
+/** Ends a transaction that finds the dead one alive, or another peer at work. */
+class HasChanged extends Error {}
 
 /**
  * Asks until there is an answer. Until then nothing else may be written: if what was committed were taken for lost, the
@@ -110,12 +142,4 @@ async function findOut(ask: () => Promise<boolean>, journal: PostgresJournal): P
   }
   // The next life reads it, or another peer.
   return false;
-}
-
-/** Nobody needs to look at it any more, until it comes back. */
-async function markSettled(rows: InstanceRows, { instance, epoch }: Absentee): Promise<void> {
-  await rows.database.query(
-    `update ${rows.instances} set settled_at = now() where instance = $1 and epoch = $2`,
-    [instance, epoch],
-  );
 }
