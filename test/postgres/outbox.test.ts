@@ -189,6 +189,48 @@ describe('drainOutbox', () => {
     expect(effects()).toEqual(['run-0000', 'run-0001', 'run-0002']);
   });
 
+  it('goes on in a database that lacks the characters of an id or an error', async () => {
+    server.sql(`create database latin encoding 'LATIN1' locale 'C' template template0`);
+    const latin = new pg.Pool({ ...server.options, database: 'latin' });
+    try {
+      const deliver = toOutbox(latin);
+      await Promise.all(['a', '日本', 'z'].map((id) => deliver(event(id), attempt)));
+      const outcome = await drainOutbox(latin, ({ id }) => {
+        if (id !== 'z') throw new Error(`${'x'.repeat(300)} 日本`);
+      });
+      expect(outcome).toEqual({ handled: 1, failed: 2 });
+      const { rows } = await latin.query(
+        'select id, error from mapsweep.outbox where attempts = 1 order by position',
+      );
+      expect(rows).toEqual(
+        ['a', '"\\u65e5\\u672c"'].map((id) => ({
+          id,
+          error: expect.stringMatching(/^Error: x+\\u2026$/),
+        })),
+      );
+    } finally {
+      await latin.end();
+      server.sql('drop database latin');
+    }
+  });
+
+  it('counts the pause after a failure from that on, however long the batch has taken', async () => {
+    await fill(2);
+    await drainOutbox(
+      pool,
+      async ({ id }, client: pg.PoolClient) => {
+        await client.query('select pg_sleep(0.5)');
+        if (id === 'run-0001') throw new Error('not yet');
+      },
+      { minDelay: 5_000 },
+    );
+    // Of the one that was handled it says when the batch began.
+    const began = '(select max(handled_at) from mapsweep.outbox)';
+    expect(
+      server.sql(`select due_at - ${began} >= interval '6 s' from mapsweep.outbox where handled_at is null`),
+    ).toBe('t');
+  });
+
   it('goes on after a statement of a handler that PostgreSQL refused', async () => {
     await fill(2);
     const outcome = await drainOutbox(pool, async (message, client: pg.PoolClient) => {

@@ -4,6 +4,7 @@ import { type Duration, durationMs, timerRange } from '../../policy/duration.js'
 import { invalidType, readInteger, readOptions } from '../../policy/read-options.js';
 import type { EndingMessage } from '../ending-message.js';
 import { Database, type PostgresClient, type PostgresPool, type Row } from './database.js';
+import { inAscii } from './in-ascii.js';
 import { defaultSchema, prepareSchema, readSchema, tableIn } from './layout.js';
 
 /** What a handler knows of an ending beside its message. */
@@ -199,9 +200,9 @@ class Drain {
     const delayMs = Math.min(maxDelay, minDelay * 2 ** Math.min(Number(attempts), 30));
     await this.#database.ask(
       client,
-      `update ${table} set attempts = attempts + 1, error = $2, due_at = now() + $3 * interval '1 millisecond'
+      `update ${table} set attempts = attempts + 1, error = $2, due_at = clock_timestamp() + $3 * interval '1 millisecond'
        where id = $1`,
-      [id, error.slice(0, longestError).replaceAll('\0', ''), delayMs],
+      [id, inAscii(error.slice(0, longestError)), delayMs],
     );
   }
 }

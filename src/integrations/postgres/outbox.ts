@@ -2,6 +2,7 @@ import type { Deliver, EndedEvent } from '../../events/ended-event.js';
 import { invalidType, readOptions } from '../../policy/read-options.js';
 import { messageText, type ValueForMessage } from '../ending-message.js';
 import { Database, type PostgresPool } from './database.js';
+import { inAscii } from './in-ascii.js';
 import { defaultSchema, prepareSchema, readSchema, tableIn } from './layout.js';
 
 /** How endings get into an outbox. */
@@ -96,15 +97,11 @@ class Outbox {
   }
 }
 
-/** An id as the column holds it: PostgreSQL's texts know no NUL and no halves of a pair. Two ids are never the same. */
+/** An id as the column holds it, whatever PostgreSQL's texts and their encoding lack. Two ids are never the same. */
 const columnOf = (id: string): string => {
-  const isPlain = !id.startsWith('"') && !/[\0\p{Surrogate}]/u.test(id);
-  return isPlain ? id : JSON.stringify(id);
+  const isPlain = !id.startsWith('"') && !id.includes('\0') && inAscii(id) === id;
+  return isPlain ? id : inAscii(JSON.stringify(id));
 };
-
-/** The same JSON without any character that the encoding of a database may lack. */
-const inAscii = (json: string): string =>
-  json.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** Whether PostgreSQL has answered with an error: data that it does not take, and no connection that is broken. */
 function isRefusal(error: unknown): boolean {
