@@ -226,6 +226,28 @@ it('takes over nothing if it only observes, has no deliver, or tells of another 
   await fleet.heard(1);
 });
 
+it('takes over from the others though it fails for one of the dead at each look, and says so once', async () => {
+  const dying = [await fleet.start('a'), await fleet.start('c')];
+  const heir = await fleet.start('b');
+  for (const [index, gateway] of dying.entries()) {
+    await gateway.set(`${index}`);
+    await gateway.flushed();
+  }
+  server.sql(`
+    create function mapsweep.refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'this one is refused'; end $$;
+    create trigger refuse before update on mapsweep.instances
+      for each row when (old.instance = 'a') execute function mapsweep.refuse()`);
+  for (const gateway of dying) await gateway.kill();
+  expect((await fleet.heard(1)).map(({ key, by }) => `${key} ${by}`)).toEqual(['1 b']);
+  await sleep(1_000);
+  expect(heir.failures.map(({ message }) => message)).toEqual([
+    expect.stringContaining('this one is refused'),
+  ]);
+  server.sql('drop trigger refuse on mapsweep.instances');
+  expect((await fleet.heard(2)).map(({ key, by }) => `${key} ${by}`)).toEqual(['1 b', '0 b']);
+});
+
 it('goes on after PostgreSQL was restarted, and takes nobody for dead for that', async () => {
   const one = await fleet.start('a');
   const two = await fleet.start('b');

@@ -90,9 +90,9 @@ export class Watch {
     try {
       if (await this.#parts.lock.take(0)) {
         this.#retryMs = firstRetryMs;
-        const dead = await this.#absentees();
-        this.#told = '';
-        for (const one of dead) await this.#takeOver(one);
+        const failure = await this.#takeOverFrom(await this.#absentees());
+        if (failure === undefined) this.#told = '';
+        else this.#tell(failure);
         await this.#purge();
       } else {
         next = this.#nextRetry();
@@ -136,6 +136,21 @@ export class Watch {
       return [];
     }
     return this.#vigil.look(Number(own?.now), absentees);
+  }
+
+  /** One of which it fails is tried again at the next look, and keeps nobody from the others. Returns the first error. */
+  async #takeOverFrom(dead: readonly Absentee[]): Promise<unknown> {
+    let failure: unknown;
+    for (const one of dead) {
+      try {
+        await this.#takeOver(one);
+      } catch (error) {
+        failure ??= error;
+        // If PostgreSQL is away, it is so for the others too, and the lock is to be had again soon.
+        await this.#parts.lock.ask('select');
+      }
+    }
+    return failure;
   }
 
   async #takeOver(dead: Absentee): Promise<void> {
