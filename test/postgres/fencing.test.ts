@@ -286,6 +286,22 @@ it('is lost for good to who opens it while it is cut off, and says so at each ca
   expect(recordsOf(journal.instance)).toBe('[["a"]]');
 });
 
+it('writes nothing any more if its row was removed and somebody else has the name', async () => {
+  const journal = await open();
+  await journal.append(['["a"]']);
+  server.sql(`delete from mapsweep.instances where instance = '${journal.instance}'`);
+  await rowsOf().own(journal.instance, 'somebody else', '1');
+  await expect(journal.append(['["b"]'])).rejects.toMatchObject({ code: 'ERR_JOURNAL_LOST' });
+  expect(recordsOf(journal.instance)).toBe('[["a"]]');
+});
+
+it('brings back no row that is left out, though the statement of an earlier checkpoint comes late', async () => {
+  const { instance, epoch } = await open();
+  const rows = rowsOf();
+  for (const first of [3, 5, 3]) expect(await rows.supersede(instance, epoch, first)).toBe(true);
+  expect(await rows.extent(instance)).toMatchObject({ first: 5 });
+});
+
 it('writes a row once whose answer was lost, however often it is tried', async () => {
   const journal = await open();
   await journal.append(['["a"]']);

@@ -41,10 +41,14 @@ export class InstanceRows {
     this.records = tableIn(schema, 'records');
   }
 
-  /** Begins the epoch of a new owner. Whatever an earlier one has under way is refused from here on. */
+  /**
+   * Begins the epoch of a new owner. Whatever an earlier one has under way is refused from here on, also where its row was
+   * removed meanwhile: the first epoch is the instant, and none comes twice.
+   */
   async own(instance: string, owner: string, lock: string): Promise<{ epoch: number; firstNumber: number }> {
     const [row] = await this.database.query(
-      `insert into ${this.instances} as known (instance, epoch, owner, lock) values ($1, 1, $2, $3)
+      `insert into ${this.instances} as known (instance, epoch, owner, lock)
+       values ($1, floor(extract(epoch from clock_timestamp()) * 1000), $2, $3)
        on conflict (instance) do update
          set epoch = known.epoch + 1, owner = excluded.owner, lock = excluded.lock, settled_at = null
        returning epoch, first_number`,
@@ -157,10 +161,11 @@ export class InstanceRows {
     return found.length > 0;
   }
 
-  /** Leaves out all rows before one from now on. `false` if the epoch is over. */
+  /** Leaves out all rows before one from now on, however late the statement comes. `false` if the epoch is over. */
   async supersede(instance: string, epoch: number, first: number): Promise<boolean> {
     const found = await this.database.query(
-      `update ${this.instances} set first_number = $3 where instance = $1 and epoch = $2 returning 1`,
+      `update ${this.instances} set first_number = greatest(first_number, $3)
+       where instance = $1 and epoch = $2 returning 1`,
       [instance, epoch, first],
     );
     return found.length > 0;
