@@ -51,6 +51,30 @@ describe('drainOutbox with a pause', () => {
     expect(await drained).toEqual({ handled: 0, failed: 0 });
   });
 
+  it('warns of what it fails with, once until that has passed', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const stop = new AbortController();
+    await toOutbox(pool)(event('a'), attempt);
+    server.sql('alter table mapsweep.outbox rename to away');
+    let batches = 0;
+    const counting = Object.create(pool) as pg.Pool;
+    counting.connect = (() => {
+      batches += 1;
+      return pool.connect();
+    }) as never;
+    const drained = drainOutbox(counting, effect, { every: 10, signal: stop.signal });
+    await eventually(() => (batches > 6 ? true : undefined), 'six batches');
+    expect(warn.mock.calls).toEqual([
+      [expect.stringMatching(/^drainOutbox: .*outbox" does not exist/), { code: 'MAPSWEEP_OUTBOX_FAILED' }],
+    ]);
+    server.sql('alter table mapsweep.away rename to outbox');
+    await eventually(() => (effects().length === 1 ? true : undefined), 'its effect');
+    stop.abort();
+    expect(await drained).toEqual({ handled: 1, failed: 0 });
+    expect(warn).toHaveBeenCalledTimes(1);
+    warn.mockRestore();
+  });
+
   it('does not go on asking tables of a later version', async () => {
     await drainOutbox(pool, effect);
     server.sql('update mapsweep.layout set version = 2');
@@ -187,6 +211,25 @@ describe('drainOutbox', () => {
     }, 'a third attempt');
     expect(attempts).toEqual([1, 2, 3]);
     expect(effects()).toEqual(['run-0000', 'run-0001', 'run-0002']);
+  });
+
+  it('has PostgreSQL notice within half a minute that its machine has vanished, and leaves the connection as it was', async () => {
+    await fill(1);
+    const names = ['idle', 'interval', 'count'].map((name) => `tcp_keepalives_${name}`);
+    const shown = [...names, 'tcp_user_timeout'].map((name) => `current_setting('${name}')::int`);
+    const ask = async (client: pg.Pool | pg.PoolClient): Promise<unknown[]> => {
+      const { rows } = await client.query({ text: `select ${shown.join(', ')}`, rowMode: 'array' });
+      return rows[0] as unknown[];
+    };
+    const single = new pg.Pool({ ...server.options, max: 1 });
+    const before = await ask(single);
+    let during: unknown[] = [];
+    await drainOutbox(single, async (_, client: pg.PoolClient) => {
+      during = await ask(client);
+    });
+    expect(during).toEqual([10, 5, 3, 25_000]);
+    expect(await ask(single)).toEqual(before);
+    await single.end();
   });
 
   it('goes on in a database that lacks the characters of an id or an error', async () => {

@@ -75,6 +75,17 @@ function within<T>(
 /** Waits, by the real clock. */
 export const pause = (ms: number): Promise<void> => new Promise((resolve) => realSetTimeout(resolve, ms));
 
+/**
+ * How PostgreSQL finds out that the machine of a connection has vanished, whose locks would be held for hours otherwise:
+ * after 10 s without a word it asks, and after another 15 s without an answer the connection is closed.
+ */
+export const keepAlive: Readonly<Record<string, number>> = {
+  tcp_keepalives_idle: 10,
+  tcp_keepalives_interval: 5,
+  tcp_keepalives_count: 3,
+  tcp_user_timeout: 25_000,
+};
+
 const ignore = (): void => {};
 const guarded = new WeakSet<object>();
 

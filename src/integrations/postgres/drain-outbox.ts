@@ -3,7 +3,7 @@ import { describe, shownError } from '../../events/shown.js';
 import { type Duration, durationMs, timerRange } from '../../policy/duration.js';
 import { invalidType, readInteger, readOptions } from '../../policy/read-options.js';
 import type { EndingMessage } from '../ending-message.js';
-import { Database, type PostgresClient, type PostgresPool, type Row } from './database.js';
+import { Database, keepAlive, type PostgresClient, type PostgresPool, type Row } from './database.js';
 import { inAscii } from './in-ascii.js';
 import { defaultSchema, prepareSchema, readSchema, tableIn } from './layout.js';
 
@@ -30,7 +30,10 @@ export interface DrainOptions {
   schema?: string;
   /** So many endings share one transaction, from 1. Default 100. */
   batch?: number;
-  /** Goes on, with such a pause whenever there is nothing to do, until `signal` is aborted. Default: ends then. */
+  /**
+   * Goes on until `signal` is aborted, with such a pause whenever there is nothing to do, or PostgreSQL cannot be asked.
+   * Default: ends then.
+   */
   every?: Duration;
   /** Ends it after the batch that is under way. */
   signal?: AbortSignal;
@@ -57,7 +60,8 @@ const longestError = 500;
  * another.
  *
  * Resolves when nothing is due any more, or `signal` is aborted. Rejects when PostgreSQL cannot be asked, unless `every`
- * is given: then it is tried again.
+ * is given: then it is tried again, and a warning of the process, `MAPSWEEP_OUTBOX_FAILED`, says why, once for as long as
+ * that stays the same.
  *
  * @throws MapsweepError, as a rejection, `ERR_OUTBOX_IO`, or `ERR_JOURNAL_VERSION` if the tables are a later version's
  */
@@ -88,6 +92,7 @@ export async function drainOutbox<Client extends PostgresClient>(
   });
   const total = { handled: 0, failed: 0 };
   let isPrepared = false;
+  let warned = '';
   while (signal?.aborted !== true) {
     let found = 0;
     try {
@@ -97,9 +102,14 @@ export async function drainOutbox<Client extends PostgresClient>(
       total.handled += handled;
       total.failed += failed;
       found = handled + failed;
+      warned = '';
     } catch (error) {
+      const { code, message } = error as MapsweepError;
       // What is no outage does not pass by itself.
-      if (every === undefined || (error as MapsweepError).code !== 'ERR_OUTBOX_IO') throw error;
+      if (every === undefined || code !== 'ERR_OUTBOX_IO') throw error;
+      // Nobody hears of a promise that goes on.
+      if (message !== warned) process.emitWarning(message, { code: 'MAPSWEEP_OUTBOX_FAILED' });
+      warned = message;
     }
     if (found > 0) continue;
     if (every === undefined) break;
@@ -123,6 +133,11 @@ function pauseUnless(signal: AbortSignal | undefined, ms: number): Promise<void>
     if (signal?.aborted) end();
   });
 }
+
+/** A consumer whose machine vanishes must not keep its batch from the others. A handler may take its time all the same. */
+const noticeVanished = `select ${Object.entries(keepAlive)
+  .map(([name, value]) => `set_config('${name}', '${value}', true)`)
+  .join(', ')}`;
 
 /** Whether PostgreSQL takes nothing more in this transaction, since a statement of it has failed. */
 const isAborted = (error: unknown): boolean =>
@@ -150,6 +165,7 @@ class Drain {
   batch(): Promise<DrainedOutbox> {
     const { table, batch } = this.#limits;
     return this.#database.transaction(async (client) => {
+      await this.#database.ask(client, noticeVanished);
       const rows = await this.#database.ask(
         client,
         `select id, event::text as event, attempts from ${table}

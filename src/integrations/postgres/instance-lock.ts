@@ -1,21 +1,11 @@
 import { MapsweepError } from '../../errors.js';
-import { type Database, type PostgresClient, pause, type Row } from './database.js';
+import { type Database, keepAlive, type PostgresClient, pause, type Row } from './database.js';
 
 /** How often a lock that somebody has is tried again while it is waited for, ms. */
 const tryEveryMs = 50;
 
-/**
- * How PostgreSQL finds out that the machine of a connection has vanished, which would hold the lock for hours otherwise:
- * after 10 s without a word it asks, and after another 15 s without an answer the connection is closed.
- */
-const keepAlive = [
-  'set tcp_keepalives_idle = 10',
-  'set tcp_keepalives_interval = 5',
-  'set tcp_keepalives_count = 3',
-  'set tcp_user_timeout = 25000',
-  // It is at rest nearly always, and must not be closed for that.
-  'set idle_session_timeout = 0',
-];
+/** It is at rest nearly always, and must not be closed for that. */
+const settings = { ...keepAlive, idle_session_timeout: 0 };
 
 /** A session that a lock is held in, and what became of it. */
 interface Session {
@@ -67,7 +57,8 @@ export class InstanceLock {
     const session = await this.#connect();
     try {
       await assertOwnSession(this.#database, session.client);
-      for (const setting of keepAlive) await this.#set(session.client, setting);
+      for (const [name, value] of Object.entries(settings))
+        await this.#set(session.client, `set ${name} = ${value}`);
       const isTaken = await this.#tryFor(session.client, patienceMs);
       if (isTaken && !session.isBroken && !this.#isReleased) {
         this.#session = session;
