@@ -171,18 +171,15 @@ export class InstanceRows {
     return found.length > 0;
   }
 
-  /** Deletes some rows before one, which must be superseded. Returns how many bytes they had; 0 when none is left. */
-  async deleteSome(instance: string, before: number): Promise<number> {
-    const [row] = await this.database.query(
-      `with gone as (
-         delete from ${this.records} where instance = $1 and number in (
-           select number from ${this.records} where instance = $1 and number < $2 order by number limit ${deletedAtOnce}
-         ) returning length(body) as bytes
-       )
-       select coalesce(sum(bytes), 0) as bytes from gone`,
+  /** Deletes some rows before one, which must be superseded. `false` when there was none left. */
+  async deleteSome(instance: string, before: number): Promise<boolean> {
+    const gone = await this.database.query(
+      `delete from ${this.records} where instance = $1 and number in (
+         select number from ${this.records} where instance = $1 and number < $2 order by number limit ${deletedAtOnce}
+       ) returning 1`,
       [instance, before],
     );
-    return Number(row?.bytes);
+    return gone.length > 0;
   }
 
   /** Locks the row of an instance for this transaction, if it has its epoch. */

@@ -42,6 +42,8 @@ export class PostgresJournal implements Journal {
   #lastNumber: number;
   #firstNumber: number;
   #bytes: number;
+  /** Of those, what was written since the last checkpoint began. */
+  #bytesSinceCheckpoint = 0;
   #preamble: () => readonly string[] = () => [];
   /** The next row is where somebody may begin to read. */
   #isAtStart = true;
@@ -125,6 +127,7 @@ export class PostgresJournal implements Journal {
     this.#assertOpen();
     this.#isAtStart = true;
     this.#checkpointFrom = 'next';
+    this.#bytesSinceCheckpoint = 0;
     // A row from before the checkpoint is no place for what comes after it.
     this.#unsure = undefined;
   }
@@ -140,6 +143,7 @@ export class PostgresJournal implements Journal {
       while (!(await rows.supersede(instance, this.#epoch, first))) await this.#regain();
       this.#checkpointFrom = undefined;
       this.#firstNumber = first;
+      this.#bytes = this.#bytesSinceCheckpoint;
       this.#deleteSuperseded();
     });
   }
@@ -234,6 +238,7 @@ export class PostgresJournal implements Journal {
     this.#isAtStart = false;
     if (this.#checkpointFrom === 'next') this.#checkpointFrom = number;
     this.#bytes += body.length;
+    this.#bytesSinceCheckpoint += body.length;
   }
 
   /**
@@ -290,10 +295,7 @@ export class PostgresJournal implements Journal {
     this.#isDeleting = true;
     const { rows, instance } = this.#parts;
     const run = async (): Promise<void> => {
-      for (let bytes = 1; bytes > 0 && !this.#isReleased; ) {
-        bytes = await rows.deleteSome(instance, this.#firstNumber);
-        this.#bytes = Math.max(0, this.#bytes - bytes);
-      }
+      while (!this.#isReleased && (await rows.deleteSome(instance, this.#firstNumber)));
     };
     // What is left is deleted after the next checkpoint.
     void run()
