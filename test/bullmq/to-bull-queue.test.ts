@@ -139,6 +139,40 @@ describe('toBullQueue', () => {
     await expect(toBullQueue(nowhere)(event('a'), attempt)).rejects.toMatchObject({ code: 'ERR_REDIS_AWAY' });
   });
 
+  it('keeps nothing of the deliveries that were given up while Redis was never there', async () => {
+    const deliver = toBullQueue({
+      name: 'never',
+      opts: { connection: connection() },
+      waitUntilReady: () => new Promise(() => {}),
+      add: async () => {},
+    });
+    const refusal = async (): Promise<WeakRef<object>> => {
+      const [outcome] = await Promise.allSettled([deliver(event('a'), attempt)]);
+      return new WeakRef((outcome as PromiseRejectedResult).reason);
+    };
+    const refused = await refusal();
+    await eventually(() => {
+      globalThis.gc?.();
+      return refused.deref() === undefined || undefined;
+    }, 'an error that nobody holds');
+    // Still of use.
+    await expect(deliver(event('a'), attempt)).rejects.toMatchObject({ code: 'ERR_REDIS_AWAY' });
+  });
+
+  it('waits anew after an answer that was an error', async () => {
+    const answers = [Promise.reject(new Error('no auth')), Promise.resolve()];
+    const done: unknown[] = [];
+    const deliver = toBullQueue({
+      name: 'locked',
+      opts: { connection: connection() },
+      waitUntilReady: () => answers.shift()!,
+      add: async (_name, { id }) => done.push(id),
+    });
+    await expect(deliver(event('a'), attempt)).rejects.toThrow('no auth');
+    await deliver(event('b'), attempt);
+    expect(done).toEqual(['b']);
+  });
+
   it('refuses a queue whose connection would keep commands, and says what to do', () => {
     for (const refused of [
       { host: '127.0.0.1', port: server.port },

@@ -71,14 +71,10 @@ export function toBullQueue<K = unknown, V = unknown>(
   });
   const age = Math.ceil(keepFor / 1_000);
   const kept = { removeOnComplete: { age }, removeOnFail: { age } };
-  let isReady: Promise<void> | undefined;
+  const firstAnswer = new FirstAnswer(queue);
   return async (event: EndedEvent<K, V>): Promise<void> => {
     const data: unknown = JSON.parse(messageText(event, value, 'value'));
-    isReady ??= readyOf(queue).catch((error) => {
-      isReady = undefined;
-      throw error;
-    });
-    await inTime(isReady, queue.name);
+    await firstAnswer.wait();
     await queue.add(jobName, data, { ...kept, jobId: jobIdOf(event.id) });
   };
 }
@@ -105,23 +101,53 @@ function assertQueue(queue: BullQueue): void {
   );
 }
 
-/** Resolves when Redis has answered for the first time, and has it looked at. */
-async function readyOf(queue: BullQueue): Promise<void> {
-  await queue.waitUntilReady();
-  void warnOfEviction(queue).catch(() => {
-    // A Redis that does not tell has told nothing wrong.
-  });
-}
+/**
+ * The first answer of Redis, for which BullMQ itself waits for ever. It is asked for once, and knows only those who wait: a
+ * promise that may never settle would keep whatever was chained to it.
+ */
+class FirstAnswer {
+  readonly #queue: BullQueue;
+  readonly #waiting = new Set<(error?: unknown) => void>();
+  #state: 'unasked' | 'asked' | 'there' = 'unasked';
 
-/** BullMQ itself waits for ever for the first connection. */
-function inTime(isReady: Promise<void>, name: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = realSetTimeout(() => {
-      const message = `toBullQueue: Redis, where the queue ${describe(name)} is, has not been reached yet`;
-      reject(new MapsweepError('ERR_REDIS_AWAY', message));
-    }, patienceMs);
-    isReady.finally(() => realClearTimeout(timer)).then(resolve, reject);
-  });
+  constructor(queue: BullQueue) {
+    this.#queue = queue;
+  }
+
+  /** Resolves when it is there. Rejects with `ERR_REDIS_AWAY` if that takes too long. */
+  wait(): Promise<void> {
+    if (this.#state === 'there') return Promise.resolve();
+    if (this.#state === 'unasked') void this.#ask();
+    return new Promise((resolve, reject) => {
+      const settle = (error?: unknown): void => {
+        realClearTimeout(timer);
+        this.#waiting.delete(settle);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const timer = realSetTimeout(() => {
+        const message = `toBullQueue: Redis, where the queue ${describe(this.#queue.name)} is, has not been reached yet`;
+        settle(new MapsweepError('ERR_REDIS_AWAY', message));
+      }, patienceMs);
+      this.#waiting.add(settle);
+    });
+  }
+
+  async #ask(): Promise<void> {
+    this.#state = 'asked';
+    let failure: unknown;
+    try {
+      await this.#queue.waitUntilReady();
+      this.#state = 'there';
+      void warnOfEviction(this.#queue).catch(() => {
+        // A Redis that does not tell has told nothing wrong.
+      });
+    } catch (error) {
+      this.#state = 'unasked';
+      failure = error ?? new Error('waitUntilReady() has failed');
+    }
+    for (const settle of this.#waiting) settle(failure);
+  }
 }
 
 /** A Redis that is full and drops keys drops jobs, and what is known of those that are over. */
