@@ -1,3 +1,4 @@
+import { noteOwnersEnd } from '../events/audit.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import { endedReasons, zeroFor } from '../events/reasons.js';
 import { shownStamps } from '../stamps/entry-stamps.js';
@@ -108,6 +109,7 @@ export class Endings implements ClaimKeeper {
       const isOpen = underway !== undefined && !underway.isOwners && this.tracker.native.has(key);
       if (this.isClaimed(slot) && !isOpen) return this.#duplicate();
       const event = this.#eventOf(slot, key, this.tracker.native.get(key), reason, detail);
+      noteOwnersEnd(event);
       if (underway !== undefined && isOpen) {
         underway.event = event;
         underway.isOwners = true;
@@ -249,7 +251,7 @@ export class Endings implements ClaimKeeper {
     const underway = this.#underway[slot];
     if (underway === undefined) return;
     underway.generation = run.generation;
-    underway.event = { ...underway.event, ...run };
+    Object.assign(underway.event, run);
   }
 
   isClaimed(slot: number): boolean {

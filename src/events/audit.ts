@@ -1,3 +1,4 @@
+import type { EndedEvent } from './ended-event.js';
 import type { LogLines } from './log-lines.js';
 import { plainKey, shownText } from './shown.js';
 
@@ -15,7 +16,7 @@ export interface AuditedRemoval {
   readonly ageMs: number;
 }
 
-/** Who it was, by the reason for which an entry left or a run ended; any other reason is the owner's. */
+/** Who it was, by the library's reasons for which an entry leaves or a run ends; any other reason is the owner's. */
 const causers: Readonly<Record<string, string>> = {
   swept: 'sweeper',
   evicted: 'cap',
@@ -24,8 +25,20 @@ const causers: Readonly<Record<string, string>> = {
   closed: 'close',
 };
 
-/** Returns who has removed an entry or ended a run for this reason: `owner`, `sweeper`, `cap`, `leader`, `restart` or `close`. */
-export const causerOf = (reason: string): string =>
+/** Those that the owner has ended for what is a reason of the library's too. */
+const endedByOwner = new WeakSet<EndedEvent>();
+
+/** Notes that a run was ended by its owner, for whatever reason. To be called before anybody is told. */
+export function noteOwnersEnd(event: EndedEvent): void {
+  if (Object.hasOwn(causers, event.reason)) endedByOwner.add(event);
+}
+
+/** Returns who has ended a run: one of those who remove entries, or `restart`. */
+export const enderOf = (event: EndedEvent): string =>
+  endedByOwner.has(event) ? 'owner' : causerOf(event.reason);
+
+/** Returns who has removed an entry for this reason: `owner`, `sweeper`, `cap`, `leader` or `close`. */
+const causerOf = (reason: string): string =>
   Object.hasOwn(causers, reason) ? (causers[reason] as string) : 'owner';
 
 /** Writes a line for each entry that leaves, none left out. */

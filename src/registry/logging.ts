@@ -1,4 +1,4 @@
-import { causerOf, RemovalAudit } from '../events/audit.js';
+import { enderOf, RemovalAudit } from '../events/audit.js';
 import { type Logger, LogLines, logLevels } from '../events/log-lines.js';
 import { plainKey, shownError, shownText } from '../events/shown.js';
 import { invalidType, type Reader } from '../policy/read-options.js';
@@ -119,7 +119,8 @@ function logEvents(engine: Engine, lines: LogLines, audit: boolean): void {
 function logAudit(engine: Engine, lines: LogLines, endedMap: string): void {
   const map = shownText(endedMap);
   engine.audit = new RemovalAudit(lines);
-  engine.bus.on('ended', ({ id, key, reason, registeredAt, endedAt }) => {
+  engine.bus.on('ended', (event) => {
+    const { id, key, reason, registeredAt, endedAt } = event;
     const shownReason = shownText(reason);
     const fields = {
       event: 'ended',
@@ -127,7 +128,7 @@ function logAudit(engine: Engine, lines: LogLines, endedMap: string): void {
       key: plainKey(key),
       id: shownText(id),
       reason: shownReason,
-      by: causerOf(reason),
+      by: enderOf(event),
       ageMs: Math.max(0, endedAt - registeredAt),
     };
     lines.write('info', fields, `a run of ${map} has ended: ${shownReason}`);

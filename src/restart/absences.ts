@@ -1,4 +1,5 @@
 import type { AbsentRuns, EndedRun, Endings, EndOptions } from '../endings/endings.js';
+import { noteOwnersEnd } from '../events/audit.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -75,7 +76,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     if (entry.id !== undefined && !entry.claimed) {
       if (endings === undefined || !this.#host.mayConclude()) return;
       this.remove(map, entry);
-      this.#conclude(endings, entry, 'lost', undefined);
+      this.#conclude(endings, entry);
     } else this.remove(map, entry);
     this.#host.engine.trackers.get(map)?.ages.left(registeredAt);
     this.#forget(map, entry);
@@ -90,7 +91,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     if (found === undefined) return undefined;
     if (generation !== undefined && generation !== found.entry.generation) return undefined;
     if (found.entry.claimed) return 'duplicate';
-    this.#conclude(found.endings, found.entry, reason, detail);
+    this.#conclude(found.endings, found.entry, { reason, detail });
     return 'claimed';
   }
 
@@ -138,7 +139,9 @@ export class Absences implements AbsentRuns, AbsentParts {
     return endings === undefined || entry?.id === undefined ? undefined : { endings, entry };
   }
 
-  #conclude(endings: Endings, entry: PastEntry, reason: string, detail: unknown): void {
+  /** @param said what the owner has said of the end; without it the run is lost */
+  #conclude(endings: Endings, entry: PastEntry, said?: Pick<EndedEvent, 'reason' | 'detail'>): void {
+    const { reason, detail } = said ?? { reason: 'lost', detail: undefined };
     const { timeline } = this.#host.engine;
     const run = claim(entry);
     endings.rememberAbsent(run);
@@ -147,6 +150,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     const lastActiveAt = timeline.toEpoch(entry.lastActiveAt, endedAt);
     const value = this.valueOf(endings.tracker, entry.value, run.key);
     const event: EndedEvent = { ...run, reason, registeredAt, lastActiveAt, endedAt, value, detail };
+    if (said !== undefined) noteOwnersEnd(event);
     this.#host.keepPastValue(event, entry.value);
     endings.conclude(event);
   }

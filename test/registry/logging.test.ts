@@ -231,6 +231,51 @@ describe('audit', () => {
     await registry.close();
   });
 
+  it("says it was the owner who ended a run, whichever of the library's words he uses for it", async () => {
+    const words = ['swept', 'evicted', 'companion', 'lost', 'closed'];
+    class Ending extends Map<string, { secret: string }> {
+      override delete(key: string): boolean {
+        if (key === 'inside') first.registry.end(key, { reason: 'swept' });
+        return super.delete(key);
+      }
+    }
+    const { logger, lines } = writtenBy();
+    const ended = { map: 'runs', deliver: () => {} } as const;
+    const options = {
+      audit: true,
+      ended,
+      restoreWindow: '1m',
+      maps: { runs: { adopt: new Ending(), ttl: '5m' } },
+    } as const;
+    const first = serviceOf(logger, options);
+    const by = () =>
+      lines.splice(0).flatMap(({ event, reason, by }) => (event === 'ended' ? [[reason, by]] : []));
+    const byOwner = words.map((reason) => [reason, 'owner']);
+    for (const reason of words) {
+      first.runs.set(reason, value);
+      first.registry.end(reason, { reason });
+    }
+    expect(by()).toEqual(byOwner);
+    first.runs.set('inside', value);
+    first.runs.delete('inside');
+    expect(by()).toEqual([['swept', 'owner']]);
+    first.runs.clear();
+    for (const key of [...words, 'gone']) first.runs.set(key, value);
+    const snapshot = first.registry.snapshot();
+    await first.registry.close();
+
+    const second = serviceOf(logger, { ...options, maps: { runs: { ttl: '5m' } } });
+    second.registry.restore(snapshot);
+    for (const reason of words) second.registry.end(reason, { reason });
+    expect(by()).toEqual(byOwner);
+    await second.clock.advance(120_000);
+    expect(by()).toEqual([['lost', 'restart']]);
+    second.runs.set('due', value);
+    await second.clock.advance(300_000);
+    expect(by()).toEqual([['swept', 'sweeper']]);
+    await second.registry.close();
+  });
+
   it('writes 10,000 removals in a second with real pino, every one with its key, swept, cleared and deleted', async () => {
     const { logger, lines } = writtenBy();
     const { clock, registry, runs, fill } = serviceOf(logger, { audit: true });
