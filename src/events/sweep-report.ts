@@ -16,7 +16,7 @@ export interface SweepReport {
   readonly maps: Readonly<Record<string, MapSweepReport>>;
   /**
    * Why it did not go through: `late-tick` where the timer came more than one interval late, `stopped` where the
-   * registry was stopped in the middle. `undefined`: it went through.
+   * registry was stopped in the middle, or where it failed, which is a `callback-failed`. `undefined`: it went through.
    */
   readonly skipped: 'late-tick' | 'stopped' | undefined;
 }

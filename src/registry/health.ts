@@ -17,6 +17,8 @@ export interface Health {
 
 /** So many intervals without a tick, and the sweeper stands still. */
 const mostMissedTicks = 3;
+/** A pass that has not come to its next slice for so long never will: between two slices lie but turns of the event loop. */
+const longestRestMs = 600_000;
 /** A journal that has taken nothing for so long, though there was something, does not work. */
 const longestSilenceMs = 30_000;
 
@@ -37,9 +39,13 @@ export const isSweeperSilent = (parts: RegistryInternals): boolean => [...sweepe
 
 function* sweeperFailures({ engine }: RegistryInternals): Generator<string> {
   if (engine.isStopped) return;
-  const silentMs = engine.timeline.now() - engine.sweeper.lastTickAt;
-  if (silentMs <= mostMissedTicks * engine.sweepEveryMs) return;
-  yield `the sweeper has not ticked for ${span(silentMs)}: the event loop is blocked, or a timer was lost`;
+  const now = engine.timeline.now();
+  const silentMs = now - engine.sweeper.lastTickAt;
+  if (silentMs > mostMissedTicks * engine.sweepEveryMs)
+    yield `the sweeper has not ticked for ${span(silentMs)}: the event loop is blocked, or a timer was lost`;
+  const restingMs = now - Math.min(engine.sweeper.gotOnAt ?? now, engine.capacity.gotOnAt ?? now);
+  if (restingMs > longestRestMs)
+    yield `a sweep or an eviction has not got on for ${span(restingMs)}: the event loop is blocked, or yield() of the clock hangs`;
 }
 
 function* journalFailures(

@@ -34,11 +34,17 @@ export class CapacityPasses {
   readonly #passesAt = new WeakMap<Tracker, { readonly at: number; readonly count: number }>();
   #ticket: TimerTicket | undefined;
   #ticketAt = Number.POSITIVE_INFINITY;
-  #isRunning = false;
+  /** Those of the pass that is under way. */
+  #slices: Slices | undefined;
 
   constructor(shared: Shared, hooks: BeforeSweepGate) {
     this.#shared = shared;
     this.#hooks = hooks;
+  }
+
+  /** When the pass that is under way last got on, monotonic ms; `undefined` while none is. */
+  get gotOnAt(): number | undefined {
+    return this.#slices?.now;
   }
 
   /** Has a map brought down, unless it is not too large. */
@@ -62,7 +68,7 @@ export class CapacityPasses {
     this.#notBefore.delete(tracker);
     this.#requested.add(tracker);
     // At once, and not after a timer: near the limit the heap may be full a few turns later.
-    if (!this.#isRunning) void this.#run();
+    if (this.#slices === undefined) void this.#run();
     return quota;
   }
 
@@ -80,7 +86,7 @@ export class CapacityPasses {
   }
 
   #schedule(): void {
-    if (this.#isRunning || this.#requested.size === 0) return;
+    if (this.#slices !== undefined || this.#requested.size === 0) return;
     const earliest = Math.min(...[...this.#requested].map((tracker) => this.#earliestFor(tracker)));
     const at = Math.max(earliest, this.#shared.timeline.now());
     if (this.#ticketAt <= at) return;
@@ -110,21 +116,26 @@ export class CapacityPasses {
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
-    this.#unschedule();
     const { timeline, sliceBudgetMs } = this.#shared;
-    timeline.compareClocks();
     const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
+    this.#slices = slices;
+    this.#unschedule();
+    timeline.compareClocks();
     const trackers = [...this.#requested].filter((tracker) => this.#earliestFor(tracker) <= slices.now);
     // They go first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop.
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
       const spentBeforeMs = slices.spentMs;
-      const steps = evictExcess(tracker, this.#hooks, this.#shedding.get(tracker) ?? 0);
-      while (!steps.next().done && !this.#shared.isStopped) {
-        if (!slices.isOver()) continue;
-        await slices.giveWay();
-        timeline.notice();
+      try {
+        const steps = evictExcess(tracker, this.#hooks, this.#shedding.get(tracker) ?? 0);
+        while (!steps.next().done && !this.#shared.isStopped) {
+          if (!slices.isOver()) continue;
+          await slices.giveWay();
+          timeline.notice();
+        }
+      } catch (error) {
+        // Nothing in there should throw; if it does, that ends no other map's.
+        this.#shared.failures.report(tracker.name, 'evict', undefined, error);
       }
       this.#shedding.delete(tracker);
       const isTooLarge = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
@@ -135,7 +146,7 @@ export class CapacityPasses {
         this.#notBefore.set(tracker, slices.now + Math.max(pauseMs, leastPauseMs));
       } else this.#notBefore.delete(tracker);
     }
-    this.#isRunning = false;
+    this.#slices = undefined;
     if (!this.#shared.isStopped) this.#schedule();
   }
 }

@@ -79,7 +79,13 @@ export class Engine extends Shared implements MapServices, SweeperHost {
   /** Tells whoever wants to know of a pass that is through. */
   passFinished(report: SweepReport): void {
     if (report.skipped === undefined) this.watched.look(this.timeline.now());
-    for (const call of this.afterPass) call(report);
+    for (const call of this.afterPass) {
+      try {
+        call(report);
+      } catch (error) {
+        this.failures.report('', 'sweep', undefined, error);
+      }
+    }
     if (report.skipped === undefined) {
       this.measurements.tell((listener) => listener.sweepFinished?.(report.durationMs));
     }

@@ -34,6 +34,11 @@ export class MapPass {
     this.#askedWalk = new AskedWalk(tracker, lookAt);
   }
 
+  /** The name of the map. */
+  get map(): string {
+    return this.#tracker.name;
+  }
+
   /** Begins a pass over what may be due by `tick`. */
   begin(tick: number): void {
     if (this.#tracker.isReleased) return;

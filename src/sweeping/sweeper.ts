@@ -97,6 +97,11 @@ export class Sweeper {
     return this.#lastTickAt;
   }
 
+  /** When the pass that is under way last got on, monotonic ms; `undefined` while none is. */
+  get gotOnAt(): number | undefined {
+    return this.#inFlight === undefined && this.#between === undefined ? undefined : this.#slices.now;
+  }
+
   /** How many ticks came so late that they removed nothing. */
   get skippedTotal(): number {
     return this.#skippedTotal;
@@ -187,31 +192,31 @@ export class Sweeper {
         pass.end();
       }
       slices.end();
-      this.#between = undefined;
-      // Guards may have let go meanwhile.
-      for (const tracker of trackers) this.#host.capacity.request(tracker);
+      over();
     };
     let finish: () => void = () => {};
     this.#between = new Promise((resolve) => {
       finish = resolve;
     });
-    void detached(() => run().then(finish));
+    const over = (): void => {
+      this.#between = undefined;
+      finish();
+      // Guards may have let go meanwhile.
+      for (const tracker of trackers) this.#host.capacity.request(tracker);
+    };
+    void detached(() =>
+      run().catch((error) => {
+        this.#failed('', error);
+        over();
+      }),
+    );
   }
 
   #skip(): void {
     this.#skippedTotal += 1;
     const startedAt = this.#host.timeline.clock.now();
     this.#host.timeline.compareClocks();
-    const report: SweepReport = {
-      startedAt,
-      durationMs: 0,
-      longestSliceMs: 0,
-      slices: 0,
-      examined: 0,
-      swept: 0,
-      maps: {},
-      skipped: 'late-tick',
-    };
+    const report: SweepReport = { ...nothingDone(), startedAt, skipped: 'late-tick' };
     this.#host.passFinished(report);
     publishSkippedSweep(this.#host.name, report);
   }
@@ -219,6 +224,7 @@ export class Sweeper {
   /** @param scheduledAt the instant of the tick that it is made for, monotonic ms; `undefined` if somebody asks for it */
   #pass(scheduledAt: number | undefined): Promise<SweepReport> {
     if (this.#inFlight !== undefined) return this.#inFlight;
+    const startedAt = this.#host.timeline.clock.now();
     // It is made before the first slice runs, so that a callback that asks for a sweep gets this one.
     let finish: (report: SweepReport) => void = () => {};
     const promise = new Promise<SweepReport>((resolve) => {
@@ -228,12 +234,16 @@ export class Sweeper {
     const between = this.#between;
     const run = (): Promise<SweepReport> =>
       between === undefined ? this.#run(scheduledAt) : between.then(() => this.#run(scheduledAt));
+    const over = (report: SweepReport): void => {
+      // Only then is it over: who answers each finished sweep with another one gets this one, and no recursion.
+      this.#inFlight = undefined;
+      finish(report);
+    };
     // A request that asks for a sweep must not live as long as what the sweep sets off.
     void detached(() =>
-      traceSweep(this.#host.name, run).then((report) => {
-        // Only then is it over: who answers each finished sweep with another one gets this one, and no recursion.
-        this.#inFlight = undefined;
-        finish(report);
+      traceSweep(this.#host.name, run).then(over, (error) => {
+        this.#failed('', error);
+        over({ ...nothingDone(), startedAt, skipped: 'stopped' });
       }),
     );
     return promise;
@@ -291,12 +301,21 @@ export class Sweeper {
    * what it compiles for the loop in this one, and throws it away from sweep to sweep in one that is asynchronous.
    */
   #stepThrough(pass: MapPass, slices: Slices, tally: PassTally): boolean {
-    // The wall clock may have been set since the slice before.
-    this.#host.timeline.notice();
-    while (!this.#interrupted && pass.step(slices.now, tally)) {
-      if (slices.isOver() || pass.takeWarning()) return true;
+    try {
+      // The wall clock may have been set since the slice before.
+      this.#host.timeline.notice();
+      while (!this.#interrupted && pass.step(slices.now, tally)) {
+        if (slices.isOver() || pass.takeWarning()) return true;
+      }
+    } catch (error) {
+      this.#failed(pass.map, error);
     }
     return false;
+  }
+
+  /** What should not throw has thrown: that is told, and ends no more than it has to. */
+  #failed(map: string, error: unknown): void {
+    this.#host.failures.report(map, 'sweep', undefined, error);
   }
 
   #beginSlices(): Slices {
@@ -319,5 +338,7 @@ export class Sweeper {
     return pass;
   }
 }
+
+const nothingDone = () => ({ ...newTotals(), durationMs: 0, maps: {} });
 
 const newTotals = () => ({ examined: 0, swept: 0, slices: 0, longestSliceMs: 0 });

@@ -1,8 +1,9 @@
 import { createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
-import { MemoryVolume } from '../../src/restart/memory-journal.ts';
-import { openNow } from '../../src/restart/open-journal.ts';
+import { MemoryVolume } from '../../src/restart/memory-journal.js';
+import { openNow } from '../../src/restart/open-journal.js';
+import { slowClock } from '../time/slow-clock.js';
 
 describe('registry.health()', () => {
   it('is ok while it sweeps and nothing is wrong', async () => {
@@ -29,6 +30,42 @@ describe('registry.health()', () => {
       status: 'failing',
       reasons: ['the sweeper has not ticked for 3m: the event loop is blocked, or a timer was lost'],
     });
+  });
+
+  it('fails while a sweep does not get on for more than 10 minutes, though it ticks', async () => {
+    const clock = createManualClock();
+    let goOn = (): void => {};
+    const hanging = {
+      ...slowClock(clock, 3),
+      yield: () =>
+        new Promise<void>((resolve) => {
+          goOn = resolve;
+        }),
+    };
+    for (const policy of [{ ttl: 0 }, { maxEntries: 1 }]) {
+      const registry = createRegistry<{ runs: Map<number, number> }>({
+        maps: { runs: policy },
+        clock: hanging,
+      });
+      const { runs } = registry.maps;
+      for (let run = 0; run < 5; run += 1) runs.set(run, run);
+      await clock.advance('ttl' in policy ? 60_000 : 0);
+      await clock.advance(590_000);
+      expect(registry.health().status).toBe('ok');
+      await clock.advance(61_000);
+      expect(registry.health()).toEqual({
+        status: 'failing',
+        reasons: [
+          'a sweep or an eviction has not got on for 11m: the event loop is blocked, or yield() of the clock hangs',
+        ],
+      });
+      while (runs.size > ('ttl' in policy ? 0 : 1)) {
+        goOn();
+        await clock.advance(1);
+      }
+      expect(registry.health().status).toBe('ok');
+      registry.stop();
+    }
   });
 
   it('warns of a stop by hand, and does not call that a sweeper that stands still', async () => {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { adopt, createRegistry, type PolicyOf, type SweepReport, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { internalsOf, type RegistryInternals } from '../../src/registry/internals.js';
 import { slowClock } from '../time/slow-clock.js';
 
 type Numbers = Map<string, number>;
@@ -563,6 +564,90 @@ describe('a callback that throws', () => {
     await clock.advance(60_000);
     expect(calls).toBe(2);
     expect(registry.report().callbackErrors).toContainEqual({ map: '', callback: 'listener', count: 2 });
+    end();
+  });
+
+  /** A clock that throws from the first look at an entry on, until that is told. */
+  function breakingIn(policy: PolicyOf<Numbers>) {
+    const clock = createManualClock();
+    let isBroken = false;
+    const breaking = {
+      ...clock,
+      monotonic: () => {
+        if (isBroken) throw new Error('broken');
+        return clock.monotonic();
+      },
+    };
+    const registry = createRegistry<{ map: Numbers; other: Numbers }>({
+      maps: { map: { ttl: '1m', keepWhile: () => (isBroken = true), ...policy }, other: { ttl: '1m' } },
+      clock: breaking,
+    });
+    const told: unknown[] = [];
+    registry.on('callback-failed', ({ map, callback }) => {
+      isBroken = false;
+      told.push([map, callback]);
+    });
+    return { clock, registry, told, ...registry.maps };
+  }
+
+  it('even where nothing should, ends the pass over that map and no more, and the next sweep comes', async () => {
+    const { clock, registry, told, map, other } = breakingIn({});
+    map.set('a', 1);
+    other.set('a', 1);
+    await clock.advance(60_000);
+    expect(told).toEqual([['map', 'sweep']]);
+    expect([map.size, other.size]).toEqual([1, 0]);
+    map.set('b', 1);
+    await clock.advance(60_000);
+    expect(told.length).toBe(2);
+    expect(await registry.sweep()).toMatchObject({ skipped: undefined });
+    registry.stop();
+  });
+
+  it('does so for a map with an interval of its own too, and for an eviction', async () => {
+    for (const [policy, callback] of [
+      [{ sweepEvery: '1s' }, 'sweep'],
+      [{ maxEntries: 1, ttl: 0 }, 'evict'],
+    ] as const) {
+      const { clock, registry, told, map } = breakingIn({ ttl: 500, ...policy });
+      for (const round of [1, 2]) {
+        map.set(`a${round}`, 1);
+        map.set(`b${round}`, 1);
+        await clock.advance(1_000);
+        expect(told.splice(0)).toContainEqual(['map', callback]);
+      }
+      expect(await registry.sweep()).toMatchObject({ skipped: undefined });
+      registry.stop();
+    }
+  });
+
+  it('in what comes after the maps, is told, and keeps neither the event nor the next sweep away', async () => {
+    const { clock, registry, reports, end } = registryOf();
+    const told: unknown[] = [];
+    registry.on('callback-failed', ({ map, callback }) => told.push([map, callback]));
+    (internalsOf(registry) as RegistryInternals).engine.afterPass.add(() => {
+      throw new Error('internal');
+    });
+    await clock.advance(120_000);
+    expect(reports.length).toBe(2);
+    await registry.sweep();
+    expect(told).toEqual(Array(3).fill(['', 'sweep']));
+    end();
+  });
+
+  it('beside the maps, breaks the sweep off, is told, and keeps no later sweep away', async () => {
+    const { registry, end } = registryOf();
+    const told: unknown[] = [];
+    registry.on('callback-failed', ({ map, callback }) => told.push([map, callback]));
+    const { chores } = (internalsOf(registry) as RegistryInternals).engine;
+    const failing = () => {
+      throw new Error('internal');
+    };
+    chores.add(failing);
+    expect(await registry.sweep()).toMatchObject({ swept: 0, skipped: 'stopped' });
+    expect(told).toEqual([['', 'sweep']]);
+    chores.delete(failing);
+    expect(await registry.sweep()).toMatchObject({ skipped: undefined });
     end();
   });
 
