@@ -333,10 +333,11 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * @returns whether any is tried again; false if there is none of this id, its attempt still runs, or there is no room
    */
   redeliver(id: string): boolean;
-  redeliver(id?: string): boolean | number {
+  // By their number: of an id that is `undefined`, since whoever looked for one found none, there is no dead letter.
+  redeliver(...given: [] | [id: string]): boolean | number {
     const { deliveries } = this.#parts;
-    if (id === undefined) return deliveries?.redeliverAll() ?? 0;
-    return deliveries?.redeliver(id) ?? false;
+    if (given.length === 0) return deliveries?.redeliverAll() ?? 0;
+    return deliveries?.redeliver(given[0]) ?? false;
   }
 
   /**

@@ -271,6 +271,8 @@ describe('redeliver() without an id', () => {
       [true, false, false],
     );
     await clock.advance(0);
+    const found = registry.deadLetters().find(({ recipient }) => recipient === 'nobody');
+    expect(registry.redeliver(found?.id as string)).toBe(false);
     expect(registry.redeliver()).toBe(1);
     expect(createRegistry({ clock }).redeliver()).toBe(0);
     registry.stop();
