@@ -105,7 +105,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * Adopts a map that appeared later, under a name that is free, in place.
    *
    * @throws MapsweepTypeError if the name is taken, the map cannot be adopted or is tracked already, the policy is
-   *   wrong, or it follows a map that is not there; nothing has changed then
+   *   wrong, or it follows a map that is not there; MapsweepError `ERR_CLOSED` if the registry is closed, or a function of
+   *   the policy closes it; nothing has changed then
    */
   adopt<A extends AnyMap, Leader extends MapName<M> = never>(
     name: string,
@@ -130,14 +131,17 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     checkLeader(name, compiled.follows, engine.trackers, followsOf);
     const { adoptions } = this.#assembly;
     const adoption = adoptInto(engine, name, compiled, target, (tracker) => restart.watch(tracker));
-    adoptions.set(name, adoption);
-    sites.watch(adoption.tracker);
-    restart.expect(adoption.tracker);
     const release = (): void => {
       restart.recorder?.unwatch(adoption.tracker);
       adoption.release();
       if (adoptions.get(name) === adoption) adoptions.delete(name);
     };
+    // Whoever was asked about an entry may have closed it.
+    if (this.#closed !== undefined) release();
+    this.#assertOpen('adopt');
+    adoptions.set(name, adoption);
+    sites.watch(adoption.tracker);
+    restart.expect(adoption.tracker);
     return new MapHandle<A, KeyOf<A>>(engine, { tracker: adoption.tracker, release });
   }
 

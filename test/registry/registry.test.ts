@@ -1,4 +1,4 @@
-import { createRegistry, TrackedMap } from 'mapsweep';
+import { adopt, createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { refusalOf } from '../policy/refusal.js';
@@ -532,6 +532,21 @@ describe('registry.adopt', () => {
     );
     registry.adopt('a', new Map(), { follows: 'first' });
     registry.stop();
+  });
+
+  it.each(['detach', 'close'] as const)('gives the map back where what it asks calls %s()', async (leave) => {
+    const clock = createManualClock();
+    const registry = createRegistry({ clock });
+    const late = new Map([['a', 1]]);
+    const unstamped = () => {
+      void registry[leave]();
+      return clock.now();
+    };
+    expect(refusalOf(() => registry.adopt('late', late, { unstamped })).code).toBe('ERR_CLOSED');
+    expect(Reflect.ownKeys(late)).toEqual([]);
+    expect([registry.report().maps, [...late]]).toEqual([[], [['a', 1]]]);
+    await registry.close();
+    adopt(late).release();
   });
 });
 
