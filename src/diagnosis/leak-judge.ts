@@ -217,10 +217,12 @@ export class LeakJudge {
     if (isBounded && now.size === now.bound?.max && now.at - growth.lastAt > scale.recent * hourMs)
       return undefined;
     const state: LeakState = isBounded ? 'filling' : this.#isLeak(now, scale, before) ? 'leaking' : 'growing';
+    // It has fallen by more than it has grown since: what was found to leak does so until enough has left.
+    if (growth.grown <= 0) return state === 'leaking' && before?.state === state ? before : undefined;
     if (before?.state === state && now.at - growth.lastAt > scale.recent * hourMs) return before;
     const perHour = growth.perMs * anHourMs;
     const room = isBounded ? (now.bound as { max: number }).max - now.size : now.heapRoom?.();
-    const hasRoom = state !== 'leaking' && room !== undefined && perHour > 0;
+    const hasRoom = state !== 'leaking' && room !== undefined;
     const hoursToLimit = hasRoom ? Math.max(0, room) / perHour : undefined;
     return {
       state,

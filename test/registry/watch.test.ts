@@ -78,6 +78,40 @@ describe('a watched size', () => {
     expect(told).toEqual([]);
   });
 
+  it('neither fills nor grows while it has fallen by more than it grew since, and no rate is below 0', async () => {
+    const { clock, registry } = setup();
+    let size = 0;
+    registry.watch('bounded', () => size, { max: 1_000_000 });
+    registry.watch('free', () => size);
+    const leaks = () => registry.report().watched.map(({ leak }) => leak);
+    const seen: unknown[] = [];
+    await hours(clock, 11, () => (size += 100));
+    size -= 17_000;
+    for (let hour = 0; hour < 6; hour += 1) {
+      await hours(clock, 1, () => (size += 1));
+      seen.push(leaks().map(({ state }) => state));
+      expect(Math.min(...leaks().map(({ perHour }) => perHour))).toBeGreaterThanOrEqual(0);
+      expect(String(registry.report())).not.toContain('+-');
+    }
+    expect(seen[0]).toEqual(['filling', 'growing']);
+    expect(seen.at(-1)).toEqual(['ok', 'ok']);
+  });
+
+  it('that leaks goes on leaking, at the rate that it had, when a little of it has left', async () => {
+    const { clock, registry, watched, told } = setup();
+    let size = 0;
+    registry.watch('size', () => size);
+    await hours(clock, 16, () => (size += 10));
+    expect(watched()?.leak.perHour).toBeCloseTo(600, 0);
+    size -= 1_500;
+    for (let hour = 0; hour < 5; hour += 1) {
+      await hours(clock, 1, () => (size += 1));
+      expect(watched()?.leak.state).toBe('leaking');
+      expect(watched()?.leak.perHour).toBeGreaterThan(0);
+    }
+    expect(told).toMatchObject([{ suspected: true }]);
+  });
+
   it('that comes and goes is ok', async () => {
     const { clock, registry, watched } = setup();
     let [minute, size] = [0, 0];
