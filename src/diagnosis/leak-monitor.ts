@@ -5,7 +5,7 @@ import { type UsualStay, usualStay } from '../policy/policy.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type CompiledLeakDetection, type LeakInstant, LeakJudge } from './leak-judge.js';
-import { type LeakVerdict, worse } from './leak-verdict.js';
+import { type LeakVerdict, okVerdict, worse } from './leak-verdict.js';
 import { RecentSizes } from './recent-sizes.js';
 import type { WatchedSize, WatchedSizes } from './watched-sizes.js';
 import type { Weights } from './weights.js';
@@ -76,6 +76,13 @@ export class LeakMonitor {
     return { sinceAt: first.startAt, floors: entries.sizes.map(({ floor }) => floor) };
   }
 
+  /** What had this name is not watched any more: if it was suspected, that is over, and told. */
+  ended(name: string, { state, by }: LeakVerdict, size: number): void {
+    if (state !== 'leaking') return;
+    const verdict = { ...okVerdict(by), reason: 'it is watched no more' };
+    this.#tell(name, verdict, { size, oldestKeys: [], sites: [] });
+  }
+
   #passFinished(report: SweepReport): void {
     if (report.skipped !== undefined) return;
     const at = this.#engine.timeline.now();
@@ -101,6 +108,8 @@ export class LeakMonitor {
     const before = watched.verdict;
     const bound = watched.max === Number.POSITIVE_INFINITY ? undefined : { max: watched.max, name: 'max' };
     const size = watched.ask();
+    // Somebody who was asked or told may have ended it.
+    if (!this.#watched.isWatching(watched)) return;
     const verdict = watched.judge.judge({ at, watchedMs: this.#engine.watched.ms, size, bound });
     if ((verdict.state === 'leaking') === (before.state === 'leaking')) return;
     this.#tell(watched.name, verdict, { size, oldestKeys: [], sites: [] });

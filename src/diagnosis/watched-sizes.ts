@@ -76,18 +76,28 @@ export class WatchedSizes {
     return [...this.#sizes.values()];
   }
 
-  /** Watches a size under a name that is free. Returns what ends that. */
-  add(name: string, question: () => number, max: number): () => void {
+  /** Returns whether a size has not been ended. */
+  isWatching(watched: WatchedSize): boolean {
+    return this.#sizes.get(watched.name) === watched;
+  }
+
+  /**
+   * Watches a size under a name that is free. Returns what ends that.
+   *
+   * @param ended called once when it has been ended so
+   */
+  add(name: string, question: () => number, max: number, ended: (watched: WatchedSize) => void): () => void {
     const { failures, measurements } = this.#engine;
     failures.add(name);
     const watched = new WatchedSize(this.#engine, name, question, { ...this.#options, max });
     this.#sizes.set(name, watched);
     measurements.tell((listener) => listener.mapAdded?.());
     return () => {
-      if (this.#sizes.get(name) !== watched) return;
+      if (!this.isWatching(watched)) return;
       this.#sizes.delete(name);
       failures.forget(name);
       measurements.tell((listener) => listener.mapRemoved?.(name));
+      ended(watched);
     };
   }
 

@@ -115,7 +115,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   ): MapHandle<A, KeyOf<A>> {
     this.#assertOpen('adopt');
     readName(name, 'name');
-    const { engine, sites, restart } = this.#parts;
+    const { engine, sites, restart, leaks } = this.#parts;
     const path = optionPath('maps', name);
     const target = checkAdoptable('map', map);
     this.#assertFree(name);
@@ -134,7 +134,10 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const release = (): void => {
       restart.recorder?.unwatch(adoption.tracker);
       adoption.release();
-      if (adoptions.get(name) === adoption) adoptions.delete(name);
+      if (adoptions.get(name) !== adoption) return;
+      adoptions.delete(name);
+      const { tracker } = adoption;
+      leaks.ended(name, leaks.verdictOf(tracker), tracker.native.size());
     };
     // Whoever was asked about an entry may have closed it.
     if (this.#closed !== undefined) release();
@@ -164,7 +167,10 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     if (typeof size !== 'function') throw invalidType('size', 'a function () => number', size);
     const { max } = readOptions('', options, watchSchema);
     this.#assertFree(name);
-    return this.#parts.watched.add(name, size, max ?? Number.POSITIVE_INFINITY);
+    const { watched, leaks } = this.#parts;
+    return watched.add(name, size, max ?? Number.POSITIVE_INFINITY, (ended) =>
+      leaks.ended(name, ended.verdict, ended.size),
+    );
   }
 
   /**

@@ -209,6 +209,61 @@ describe('a watched size', () => {
     expect(registry.report().watched).toEqual([]);
   });
 
+  it('that leaks and ends, or a map that leaks and is released, is said once to be suspected no more', async () => {
+    const { clock, registry, told } = setup();
+    const live = new Map<number, number>();
+    const handle = registry.adopt('live', live);
+    const unwatch = registry.watch('list', () => live.size);
+    const spare = registry.watch('spare', () => 1);
+    await hours(clock, 14, () => live.set(live.size, 1));
+    expect(told.splice(0)).toMatchObject(['live', 'list'].map((map) => ({ map, suspected: true })));
+    registry.on('leak-suspected', () => {
+      handle.release();
+      unwatch();
+    });
+    for (let twice = 0; twice < 2; twice += 1) {
+      handle.release();
+      unwatch();
+      spare();
+    }
+    const reason = 'it is watched no more';
+    const over = {
+      suspected: false,
+      reason,
+      perHour: 0,
+      since: undefined,
+      size: 840,
+      oldestKeys: [],
+      sites: [],
+    };
+    expect(told).toEqual(['live', 'list'].map((map) => ({ map, ...over })));
+    await clock.advance(120_000);
+    await registry.close();
+    handle.release();
+    expect(told.length).toBe(2);
+  });
+
+  it('that ends while it is asked for, or told to leak, is told of no more', async () => {
+    const { clock, registry, told } = setup();
+    let size = 0;
+    let isToEnd = false;
+    const unwatchFirst = registry.watch('first', () => {
+      if (isToEnd) unwatchFirst();
+      return isToEnd ? 0 : size;
+    });
+    const unwatchSecond = registry.watch('second', () => size);
+    registry.on('leak-suspected', ({ map, suspected }) => {
+      if (map === 'first' && suspected) unwatchSecond();
+    });
+    await hours(clock, 14, () => (size += 1));
+    isToEnd = true;
+    await clock.advance(120_000);
+    expect(told.map(({ map, suspected }) => [map, suspected])).toEqual([
+      ['first', true],
+      ['first', false],
+    ]);
+  });
+
   it('may end another one, or close the registry, when it is asked for', async () => {
     const { clock, registry } = setup();
     let unwatch = (): void => {};
