@@ -120,14 +120,19 @@ export class RegistrationSites {
   async #prune(): Promise<void> {
     if (this.#isPruning) return;
     this.#isPruning = true;
-    const { timeline, sliceBudgetMs, trackers } = this.#engine;
-    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 8 });
-    for (const tracker of [...trackers.values()]) {
-      const samples = this.#samples.get(tracker);
-      if (samples === undefined || samples.size <= fewSamples + 2 * tracker.stamps.size) continue;
-      for (const _ of samples.dropLeft(tracker)) if (slices.isOver()) await slices.giveWay();
+    try {
+      const { timeline, sliceBudgetMs, trackers } = this.#engine;
+      const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 8 });
+      for (const tracker of [...trackers.values()]) {
+        const samples = this.#samples.get(tracker);
+        if (samples === undefined || samples.size <= fewSamples + 2 * tracker.stamps.size) continue;
+        for (const _ of samples.dropLeft(tracker)) if (slices.isOver()) await slices.giveWay();
+      }
+    } catch (error) {
+      this.#engine.failures.report('', 'captureSites', undefined, error);
+    } finally {
+      this.#isPruning = false;
     }
-    this.#isPruning = false;
   }
 }
 

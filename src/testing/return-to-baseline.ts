@@ -2,6 +2,7 @@ import { RegistrationSites } from '../diagnosis/registration-sites.js';
 import { MapsweepTypeError } from '../errors.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { readInteger, readOneOf, readOptions } from '../policy/read-options.js';
+import type { Engine } from '../sweeping/engine.js';
 import type { BaselineResult } from './baseline-outcome.js';
 import { baselineResult } from './baseline-result.js';
 import { BaselineWalk } from './baseline-walk.js';
@@ -118,8 +119,13 @@ const readSubject = (value: unknown, option: string): Subject => {
   );
 };
 
+// One for all checks of a map, since each listens to its engine.
+const sitesOfMaps = new WeakMap<Engine, RegistrationSites>();
+
 /** Where a single map's entries are registered, while nobody else samples that. */
 function sitesOfMap({ engine, sites, trackers }: Subject): RegistrationSites | undefined {
   if (sites !== undefined || trackers().some(({ onRegistered }) => onRegistered !== undefined)) return sites;
-  return new RegistrationSites(engine, 0);
+  const ofMap = sitesOfMaps.get(engine) ?? new RegistrationSites(engine, 0);
+  sitesOfMaps.set(engine, ofMap);
+  return ofMap;
 }

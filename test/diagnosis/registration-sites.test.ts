@@ -179,6 +179,22 @@ describe('captureSites', () => {
     expect(Math.max(...slices)).toBe(5);
   });
 
+  it('drops them with the next sweep, if that fails once, and tells of it', async () => {
+    const { clock, registry, runs, trackerOf } = setup(1);
+    const failed = vi.fn();
+    registry.on('callback-failed', failed);
+    for (let run = 0; run < 1_000; run += 1) runs.set(`run-${run}`, run);
+    runs.clear();
+    const holds = vi.spyOn(trackerOf('runs').stamps, 'holds').mockImplementationOnce(() => {
+      throw new Error('internal');
+    });
+    await clock.advance(60_000);
+    expect(failed).toHaveBeenCalledTimes(1);
+    holds.mockClear();
+    await clock.advance(60_000);
+    expect(holds).toHaveBeenCalledTimes(1_000);
+  });
+
   it('forgets the groups of a map with the map', () => {
     const { registry, reported } = setup(1);
     const later = new Map<string, number>();

@@ -1,6 +1,7 @@
-import { createRegistry } from 'mapsweep';
+import { createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock, returnToBaseline } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { type TrackedParts, trackedPartsOf } from '../../src/maps/tracked-mark.js';
 
 const setUp = () => {
   const clock = createManualClock();
@@ -137,4 +138,14 @@ it('tells of a leak though a later run throws what nobody can print', async () =
   const { held, message } = await returnToBaseline(scenario, { registry });
   expect(held).toBe(false);
   expect(message).toMatch(/leaky: .*\n.*Run 151, which would have told whether that goes on, failed: /s);
+});
+
+it('leaves no listener more at a single map, however often that is checked', async () => {
+  const map = new TrackedMap<string, number>();
+  const { engine } = trackedPartsOf(map) as TrackedParts;
+  const check = () => returnToBaseline(() => map.set('a', 1), { registry: map, times: 2 });
+  await check();
+  const { size } = engine.afterPass;
+  for (let more = 0; more < 3; more += 1) await check();
+  expect(engine.afterPass.size).toBe(size);
 });
