@@ -59,6 +59,7 @@ export class Sweeper {
   #skippedTotal = 0;
   #isStopped = true;
   #interrupted = false;
+  #beganAt = 0;
 
   constructor(host: SweeperHost) {
     this.#host = host;
@@ -99,7 +100,9 @@ export class Sweeper {
 
   /** When the pass that is under way last got on, monotonic ms; `undefined` while none is. */
   get gotOnAt(): number | undefined {
-    return this.#inFlight === undefined && this.#between === undefined ? undefined : this.#slices.now;
+    if (this.#inFlight === undefined && this.#between === undefined) return undefined;
+    // Until its first slice those are of the pass before.
+    return Math.max(this.#slices.now, this.#beganAt);
   }
 
   /** How many ticks came so late that they removed nothing. */
@@ -198,6 +201,7 @@ export class Sweeper {
     this.#between = new Promise((resolve) => {
       finish = resolve;
     });
+    this.#beganAt = this.#host.timeline.now();
     const over = (): void => {
       this.#between = undefined;
       finish();
@@ -231,6 +235,7 @@ export class Sweeper {
       finish = resolve;
     });
     this.#inFlight = promise;
+    this.#beganAt = this.#host.timeline.now();
     const between = this.#between;
     const run = (): Promise<SweepReport> =>
       between === undefined ? this.#run(scheduledAt) : between.then(() => this.#run(scheduledAt));

@@ -6,6 +6,19 @@ import { openNow } from '../../src/restart/open-journal.js';
 import { slowClock } from '../time/slow-clock.js';
 
 describe('registry.health()', () => {
+  it('is ok for whoever asks at the very beginning of a sweep, hours after the one before', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ clock, sweepEvery: '1h', maps: { runs: { maxIdle: '1d' } } });
+    await clock.advance(3_600_000);
+    const seen: unknown[] = [];
+    registry.on('clock-jumped', () => seen.push(registry.health().status));
+    await clock.advance(3_599_000);
+    clock.jumpWall(86_400_000);
+    await clock.advance(1_000);
+    expect(seen).toEqual(['ok']);
+    await registry.close();
+  });
+
   it('is ok while it sweeps and nothing is wrong', async () => {
     const clock = createManualClock();
     const registry = createRegistry({ maps: { runs: { ttl: '5m' } }, clock });
