@@ -104,6 +104,12 @@ export class DeadLetters<K, V> {
     return isKept;
   }
 
+  /** A letter that is kept is that of a later run of its id from now on. May be called in the midst of a removal. */
+  handOver(record: LetterRecord<K, V>, event: DeadLetter<K, V>['event']): void {
+    record.letter = { ...record.letter, event };
+    this.#log?.dead(record.letter as DeadLetter, record.diedAt);
+  }
+
   /** Counts from now on the letters that are made. */
   countLosses(): void {
     this.#isCounting = true;

@@ -55,6 +55,8 @@ export interface ObligationLog {
   dead(letter: DeadLetter, diedAt: number): void;
   /** The attempt after whose time-out a letter was made has failed: its outcome is known. */
   failedLate(letter: DeadLetter): void;
+  /** The ending of a later run has taken the place of a dead letter. May be called in the midst of a removal. */
+  replaced(id: string, recipient: string): void;
   /** A dead letter has a new round of attempts. */
   retried(event: EndedEvent, recipient: string): void;
 }

@@ -129,16 +129,20 @@ export class Notifier<K, V> {
 
   /**
    * Takes over an ending. Its first attempt starts in a microtask, outside the async context of the caller, as soon
-   * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. A later run of an id takes the place of an
-   * earlier one whose ending is a dead letter, if that could be tried again, and is ignored while it is pending. Once
+   * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. If the ending of an earlier run of its id is
+   * a dead letter, it takes the place of that, or becomes that dead letter if there is no room; unless a timed-out attempt
+   * still runs that it must not overlap with. It is ignored then, and while that of an earlier run is pending. Once
    * `finish` is over, an ending is kept for `export` and not tried.
    *
    * @param isHeld it is not tried before {@link Notifier.start}
    */
   push(event: EndedEvent<K, V>, isHeld = false): void {
     const earlier = this.#letters.get(event.id);
-    if (earlier !== undefined && this.#mayRetry(earlier)) this.#retry(earlier, event, isHeld);
-    else this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
+    if (earlier !== undefined && this.#mayRetry(earlier)) {
+      this.#letters.withdraw(earlier);
+      this.#log?.replaced(event.id, this.#recipient);
+    } else if (earlier !== undefined && this.#isOver(earlier)) this.#letters.handOver(earlier, event);
+    this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
   }
 
   /** Has an ending tried that was held so far. */
@@ -172,9 +176,7 @@ export class Notifier<K, V> {
    */
   redeliver(id: string): boolean {
     const record = this.#letters.get(id);
-    if (record === undefined || !this.#mayRetry(record)) return false;
-    this.#retry(record);
-    return true;
+    return record !== undefined && this.#retry(record);
   }
 
   /**
@@ -313,9 +315,9 @@ export class Notifier<K, V> {
     return this.#pending.has(id) || this.#letters.has(id);
   }
 
-  /** Returns whether an ending is a dead letter here. */
-  isDead(id: string): boolean {
-    return this.#letters.has(id);
+  /** Returns whether a dead letter is still one. */
+  keeps(record: LetterRecord<K, V>): boolean {
+    return this.#letters.keeps(record);
   }
 
   #accept(open: OpenObligation<K, V>, since: number, isHeld: boolean): void {
@@ -519,29 +521,32 @@ export class Notifier<K, V> {
     return this.#limits.isIdempotent || obligation === undefined || obligation.unsettled === 0;
   }
 
-  /** Whether a new round may start for a dead letter. */
+  /** Whether a new round may start in the place of a dead letter. */
   #mayRetry(record: LetterRecord<K, V>): boolean {
-    if (this.#isClosed || this.#isHalted || !this.#isOver(record)) return false;
-    return this.#pending.size < this.#limits.maxPending;
+    const hasRoom = this.#pending.size < this.#limits.maxPending;
+    return hasRoom && !this.#isClosed && !this.#isHalted && this.#isOver(record);
   }
 
-  /** Starts a new round for a dead letter that is kept, of its own event or of that of a later run of its id. */
-  #retry(record: LetterRecord<K, V>, event = record.letter.event, isHeld = false): void {
+  /** Starts a new round for a dead letter that is kept, if one may start. */
+  #retry(record: LetterRecord<K, V>): boolean {
+    if (!this.#mayRetry(record)) return false;
+    const { event } = record.letter;
     this.#letters.withdraw(record);
     this.#log?.retried(event as EndedEvent, this.#recipient);
     const since = this.#clock.monotonic();
-    const again = newObligation({ event, attempts: 0, triedAt: undefined }, since, isHeld);
+    const again = newObligation({ event, attempts: 0, triedAt: undefined }, since, false);
     // The same object for its attempts that still run: the success of any of them counts.
     this.#enqueue(
       Object.assign(record.obligation ?? again, again, { unsettled: record.obligation?.unsettled ?? 0 }),
     );
+    return true;
   }
 
   /** Starts new rounds for dead letters that wait for theirs, as far as there is time in this turn. */
   #retryLetters(): void {
     while (this.#redelivered.length > 0 && !this.#isClosed && !this.#isHalted && this.#turn.hasTime()) {
       const record = this.#redelivered.pop()!;
-      if (this.#letters.keeps(record) && this.#mayRetry(record)) this.#retry(record);
+      if (this.#letters.keeps(record)) this.#retry(record);
     }
   }
 

@@ -28,7 +28,7 @@ export interface Obligation<K, V> {
 
 /** A dead letter as it is kept. */
 export interface LetterRecord<K, V> {
-  readonly letter: DeadLetter<K, V>;
+  letter: DeadLetter<K, V>;
   /** When it became one, monotonic ms; before this life if that was in an earlier one. */
   readonly diedAt: number;
   /** What has become one; `undefined` in an earlier life. */

@@ -40,6 +40,11 @@ export class EndingRecorder implements ObligationLog {
     return this.#claimedMeanwhile.has(generation);
   }
 
+  /** The record of a claim has come. */
+  hasCome(generation: number): void {
+    this.#claimedMeanwhile.delete(generation);
+  }
+
   /** What is to come of claims is written now, or dropped. */
   nothingToCome(): void {
     this.#claimedMeanwhile.clear();
@@ -88,6 +93,11 @@ export class EndingRecorder implements ObligationLog {
 
   failedLate(letter: DeadLetter): void {
     this.#writer.say(records.lateRecord(letter));
+  }
+
+  replaced(id: string, recipient: string): void {
+    // The later ending was said just before, to all recipients.
+    this.#writer.say(records.retryRecord(id, recipient));
   }
 
   retried(event: EndedEvent, recipient: string): void {

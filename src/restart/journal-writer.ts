@@ -136,7 +136,7 @@ export class JournalWriter {
 
   /** Whether a checkpoint is under way that goes before what is said meanwhile. */
   get isCatchingUp(): boolean {
-    return this.#isCatchingUp && this.#live !== undefined;
+    return this.#isCatchingUp && this.#live !== undefined && !this.#isLost;
   }
 
   /** Whether a checkpoint is wanted or under way. */

@@ -4,7 +4,7 @@ import type { EndedEvent } from '../events/ended-event.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { EndingRecorder } from './ending-recorder.js';
 import type { PastEnding, PastEntry } from './left.js';
-import type { RecordEncoder } from './record-encoder.js';
+import type { OpenEnding, RecordEncoder } from './record-encoder.js';
 import { deadRecord, endRecord, keyText, setRecord } from './records.js';
 
 /** What of earlier lives is still awaited, or left open for the next one. */
@@ -38,8 +38,8 @@ export interface LiveParts {
  * is an open entry, where its ending comes behind all of these.
  */
 export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
-  yield* owedRecords(parts);
   parts.said?.nothingToCome();
+  yield* owedRecords(parts);
   const isToCome = (generation: number): boolean => parts.said?.isToCome(generation) ?? false;
   for (const { tracker, index } of parts.recorders) {
     // What is added meanwhile says so itself; and a map to which somebody adds for ever has an end all the same.
@@ -54,33 +54,43 @@ export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
     yield absentRecord(parts, parts.indexOf(map), entry, entry.claimed && !isToCome(entry.generation));
 }
 
-function* owedRecords({ endings, deliveries, encoder, carried }: LiveParts): Generator<string | undefined> {
+function* owedRecords({
+  endings,
+  deliveries,
+  encoder,
+  carried,
+  said,
+}: LiveParts): Generator<string | undefined> {
   for (const run of endings?.tombstones.runs() ?? []) yield run && encoder.tombstone(...run);
   for (const ending of carried) yield* carriedRecords(encoder, ending);
   if (endings === undefined || deliveries === undefined) return;
-  const { tracker } = endings;
+  const endingOf = (event: EndedEvent, open?: OpenEnding): string | undefined => {
+    said?.hasCome(event.generation);
+    return encoder.ending(endings.tracker, event, open);
+  };
   // Claimed in the midst of a removal: the notifier has them as soon as their companions have left.
-  for (const event of endings.endingNow()) yield encoder.ending(tracker, event);
+  for (const event of endings.endingNow()) yield endingOf(event);
   for (const { name, notifier } of deliveries.recipients) {
     const recipients = [name];
     // If the records end behind the first one of an ending, that has to say of all to whom it is owed: with it the run is
     // claimed, and nobody else would be told.
     const others = (event: EndedEvent): string | undefined => {
       const owing = deliveries.owing(event.id);
-      return owing.length > 1 ? encoder.ending(tracker, event, { recipients: owing }) : undefined;
+      return owing.length > 1 ? endingOf(event, { recipients: owing }) : undefined;
     };
     // Between two steps it may be delivered, which is said at once: an ending that came behind that would be owed again.
     for (const { event, attempts, triedAt } of notifier.obligations()) {
       const all = others(event);
       if (all !== undefined) yield all;
-      if (notifier.owes(event.id)) yield encoder.ending(tracker, event, { recipients, attempts, triedAt });
+      if (notifier.owes(event.id)) yield endingOf(event, { recipients, attempts, triedAt });
     }
-    for (const { letter, diedAt } of notifier.letters()) {
-      const { id, event, attempts } = letter;
+    for (const record of notifier.letters()) {
+      const { letter, diedAt } = record;
+      const { event, attempts } = letter;
       const all = others(event);
       if (all !== undefined) yield all;
-      if (notifier.isDead(id)) yield encoder.ending(tracker, event, { recipients, attempts });
-      if (notifier.isDead(id)) yield deadRecord(letter, encoder.instant(diedAt));
+      if (notifier.keeps(record)) yield endingOf(event, { recipients, attempts });
+      if (notifier.keeps(record)) yield deadRecord(letter, encoder.instant(diedAt));
     }
   }
 }

@@ -41,8 +41,11 @@ export class PastEndings {
     const triedAt = t === undefined ? undefined : this.#timeline.at(t);
     for (const recipient of r === undefined ? [defaultRecipient] : list(r).map(text)) {
       const share = obligationKey(ending.id, recipient);
-      // A checkpoint repeats it; what has become of it since stays.
-      const known = this.byShare.get(share);
+      const before = this.byShare.get(share);
+      // A checkpoint repeats it; what has become of it since stays. That of a later run takes the place of a dead letter, as it
+      // does where it is told, but for one whose attempt may run: what else becomes of that is said.
+      const isLater = before?.letter?.ambiguous === false && before.generation !== generation;
+      const known = isLater ? undefined : before;
       this.byShare.set(share, {
         ...ending,
         recipient,

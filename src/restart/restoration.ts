@@ -135,16 +135,24 @@ export class Restoration {
   #knownEntries(): (map: string, entry: PastEntry) => boolean {
     const { engine, endings: current } = this.#host;
     const endings = current();
-    const hasEnded = (id: string): boolean => endings?.tombstones.hasRun(id) ?? false;
-    const ids = new Set<string>();
-    for (const [, { id }] of this.absences.entries()) if (id !== undefined) ids.add(id);
-    for (const [, slot] of endings?.tracker.stamps.entries() ?? [])
-      ids.add((endings as Endings).ids.of(slot));
+    let known: Set<string> | undefined;
+    // The ids of what is awaited, or there: a million may be.
+    const isKnown = (id: string): boolean => {
+      if (known === undefined) {
+        known = new Set();
+        for (const [, entry] of this.absences.entries()) if (entry.id !== undefined) known.add(entry.id);
+        for (const [, slot] of endings?.tracker.stamps.entries() ?? [])
+          known.add((endings as Endings).ids.of(slot));
+      }
+      return known.has(id);
+    };
+    const hasEnded = (id: string, key: unknown): boolean =>
+      endings !== undefined && (endings.tombstones.hasRun(id) || endings.tombstones.get(key)?.id === id);
     // What is there takes its stamps, though it has ended.
     if (this.#lastGenerations.size === 0)
-      return (_map, { id }) => id !== undefined && hasEnded(id) && !ids.has(id);
+      return (_map, { id, key }) => id !== undefined && hasEnded(id, key) && !isKnown(id);
     return (map, { id, key }) => {
-      if (id !== undefined) return ids.has(id) || hasEnded(id);
+      if (id !== undefined) return hasEnded(id, key) || isKnown(id);
       const isThere = engine.trackers.get(map)?.stamps.slotOf(key) !== undefined;
       return this.absences.of(map)?.at(key) !== undefined || (this.lastGenerationOf(map) > 0 && isThere);
     };

@@ -94,7 +94,7 @@ describe('limits', () => {
     expect(ids(notifier.deadLetters())).toEqual(['a', 'b', 'c']);
     notifier.export();
     notifier.redeliver('unknown');
-    notifier.isDead('a');
+    notifier.owes('a');
     await push('d');
     expect(ids(notifier.deadLetters())).toEqual(['b', 'c', 'd']);
     expect(told.filter((line) => line.endsWith('dropped'))).toEqual(['a dropped']);

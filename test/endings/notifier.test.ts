@@ -45,7 +45,7 @@ describe('a delivery', () => {
     expect([calls.length, notifier.pendingCount, notifier.deadLetterCount]).toEqual([2, 1, 0]);
   });
 
-  test('of an id that is a dead letter leaves that alone where nothing may be tried any more, or for want of room', async () => {
+  test('of a later run becomes the dead letter of the earlier one for want of room, and where nothing is tried any more', async () => {
     for (const [limits, isClosed] of [
       [{}, true],
       [{ maxPending: 1 }, false],
@@ -56,9 +56,27 @@ describe('a delivery', () => {
       await push();
       if (isClosed) await notifier.finish(Number.NEGATIVE_INFINITY);
       else await push('b');
-      await push('a');
-      expect(notifier.deadLetters().map(({ id }) => id)).toEqual(['a']);
+      const later = { ...endedEvent('a'), reason: 'later' };
+      notifier.push(later);
+      await push();
+      expect(notifier.deadLetters()).toMatchObject([{ id: 'a', event: later, attempts: 1 }]);
+      expect(notifier.pendingCount).toBe(isClosed ? 0 : 1);
     }
+  });
+
+  test('of a later run has nothing to do with an attempt of an earlier one that has timed out and still runs', async () => {
+    const limits = { attempts: 1, isIdempotent: true, attemptTimeoutMs: 10 };
+    const { notifier, calls, clock, delivered, push } = recordedNotifier({ limits });
+    await push('a');
+    await clock.advance(1_000);
+    expect(notifier.deadLetterCount).toBe(1);
+    await push('a');
+    calls[0]!.succeed();
+    await clock.advance(0);
+    expect([calls[1]!.context.signal.aborted, notifier.pendingCount]).toEqual([false, 1]);
+    calls[1]!.succeed();
+    await clock.advance(0);
+    expect([delivered, notifier.pendingCount]).toEqual([['a', 'a'], 0]);
   });
 
   test('counts for the id at push, whatever the handler writes to its event', async () => {

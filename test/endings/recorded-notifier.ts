@@ -101,6 +101,7 @@ export function recordedNotifier(
       done: (id) => logged.push(`${id} done`),
       dead: ({ id }) => logged.push(`${id} dead`),
       failedLate: ({ id }) => logged.push(`${id} failed late`),
+      replaced: (id) => logged.push(`${id} replaced`),
       retried: ({ id }) => logged.push(`${id} retried`),
     },
   });

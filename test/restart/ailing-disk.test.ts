@@ -1,4 +1,4 @@
-import { createRegistry, type Registry } from 'mapsweep';
+import { createRegistry, type EndedEvent, type Registry } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import { MemoryVolume } from '../../src/restart/memory-journal.js';
@@ -251,8 +251,8 @@ describe('a disk that fails', () => {
     const late = 2_000;
 
     /** A life whose journal has fallen behind, and takes one batch of what is live each time the returned function is called. */
-    async function catchingUp(before: (life: Life) => void) {
-      const life = start({ ended, mostUnwrittenBytes: 2_000 });
+    async function catchingUp(before: (life: Life) => void, deliver?: LifeOptions['deliver']) {
+      const life = start({ ended: { ...ended, attempts: 1 }, deliver, mostUnwrittenBytes: 2_000 });
       for (let n = 0; n < count; n += 1) life.runs.set(n, {});
       before(life);
       await machine.clock.advance(2_000);
@@ -298,6 +298,23 @@ describe('a disk that fails', () => {
         for (let batch = 0; batch < batches; batch += 1) await takeOne();
         const told = await toldNext(life);
         expect(told.includes('to') || told.includes(late)).toBe(true);
+      },
+    );
+
+    it.each([4, 5, 6, 7, 8])(
+      'has a run told once that ended while dead letters were written, after %i more batches',
+      async (batches) => {
+        const deaths = 1_800;
+        const deliver = ({ key }: EndedEvent) => {
+          if (Number(key) < deaths) throw new Error('down');
+        };
+        const { life, takeOne } = await catchingUp(({ registry }) => {
+          for (let n = 0; n < deaths; n += 1) registry.end(n);
+        }, deliver);
+        expect(life.registry.deadLetters()).toHaveLength(deaths);
+        expect(life.registry.end(late)).toBe('claimed');
+        for (let batch = 0; batch < batches; batch += 1) await takeOne();
+        expect((await toldNext(life)).filter((key) => key === late)).toHaveLength(1);
       },
     );
 
@@ -498,6 +515,20 @@ describe('stop()', () => {
       machine.clock.now() - minutes(1),
     );
   });
+});
+
+it('that is lost while it is caught up with keeps nothing of the endings that come after', async () => {
+  const life = start({ mostUnwrittenBytes: 2_000 });
+  for (let n = 0; n < 200; n += 1) life.runs.set(n, {});
+  await settled();
+  const back = fail();
+  for (let n = 0; n < 200; n += 1) life.contexts.set(n, {});
+  await machine.clock.advance(2_000);
+  back();
+  machine.volume.beforeWrite = () => machine.volume.takeAway();
+  await machine.clock.advance(30_000);
+  expect(writerOf(life.registry)?.state).toMatchObject({ isLost: true });
+  expect(writerOf(life.registry)?.isCatchingUp).toBe(false);
 });
 
 describe('a journal that was lost', () => {

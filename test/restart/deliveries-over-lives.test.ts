@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
+import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { type Life, type LifeOptions, Machine, minutes } from './lives.js';
 import { LoggedJournal } from './logged-journal.js';
 
@@ -346,3 +347,50 @@ it.each([
     expect(third.told).toMatchObject([{ id: 'run', key: 'b', reason: 'later' }]);
   },
 );
+
+it('a later run of an id whose ending is a dead letter is told, wherever the records end behind its claim', async () => {
+  const ended = { id: () => 'run', attempts: 1, tombstones: { ttl: '1m' } };
+  const first = start({ ended, deliver: down });
+  first.runs.set('a', {});
+  first.runs.delete('a');
+  await machine.clock.advance(minutes(60));
+  const next = await restart(first, { ended, deliver: silence });
+  next.runs.set('b', {});
+  await machine.clock.advance(0);
+  const before = machine.volume.records.length;
+  next.registry.end('b', { reason: 'later' });
+  await machine.clock.advance(0);
+  next.kill();
+  const { records } = machine.volume;
+  expect(records.length).toBeGreaterThan(before);
+  for (let count = before + 1; count <= records.length; count += 1) {
+    machine.volume = new MemoryVolume(records.slice(0, count));
+    const last = start({ ended });
+    await machine.clock.advance(0);
+    expect(last.registry.deadLetters()).toEqual([]);
+    expect(last.told).toMatchObject([{ id: 'run', reason: 'later' }]);
+    last.kill();
+  }
+});
+
+it('nothing of the owner’s is called in the midst of a removal, though the ending takes the place of a dead letter', async () => {
+  const ended = { id: (run: { id?: unknown }) => run.id, attempts: 1, tombstones: { ttl: '1m' } };
+  let isClearing = false;
+  const encoded: unknown[] = [];
+  const encode = (run: object) => {
+    if (isClearing) encoded.push(run);
+    return run;
+  };
+  const life = start({ ended, deliver: down, maps: { runs: { persist: { encode } } } });
+  life.runs.set('a', { id: 'run' });
+  life.runs.delete('a');
+  await machine.clock.advance(minutes(60));
+  expect(life.registry.deadLetters()).toHaveLength(1);
+  life.runs.set('a', { id: 'run' }).set('b', { id: 'other' });
+  await machine.clock.advance(0);
+  isClearing = true;
+  life.runs.clear();
+  expect(encoded).toEqual([]);
+  isClearing = false;
+  await machine.clock.advance(minutes(60));
+});

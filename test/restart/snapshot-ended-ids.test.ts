@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { createRegistry } from '../../src/registry/registry.js';
 import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.js';
+import { Machine } from './lives.js';
 
 interface Run {
   readonly id: string;
@@ -61,4 +62,19 @@ it('a snapshot that is restored late does not have a run told again as lost that
   await clock.advance(3_600_000);
   await second.close();
   expect(told).toEqual(['run']);
+});
+
+it('nor one without an id of its own, that had come back by a journal', async () => {
+  const machine = new Machine();
+  const first = machine.start();
+  first.runs.set('a', {});
+  const snapshot = first.registry.snapshot();
+  const second = await machine.restart(first);
+  second.runs.set('a', {});
+  second.runs.delete('a');
+  await machine.clock.advance(0);
+  second.registry.restore(snapshot);
+  await machine.clock.advance(3_600_000);
+  expect(second.told).toMatchObject([{ key: 'a', reason: 'deleted' }]);
+  machine.powerOff();
 });

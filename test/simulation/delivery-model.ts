@@ -143,10 +143,10 @@ export class DeliveryModel {
    */
   push(id: string, untold: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
-    if (this.redeliver(id, this.#time.now)) {
-      // It takes the place of an earlier one.
-      this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: true });
-      return;
+    if (this.#mayRetry(id)) {
+      this.#remove(id);
+      this.losses.delete(id);
+      this.isAnother(id);
     }
     const obligation = this.#newObligation(id, untold);
     if (this.isKnown(id)) {
@@ -439,13 +439,8 @@ export class DeliveryModel {
   }
 
   /** What `redeliver(id)` has to answer; true starts a new round. */
-  redeliver(id: string, claimedAt = Number.NEGATIVE_INFINITY): boolean {
-    const isPossible =
-      this.letters.some((letter) => letter.id === id) &&
-      (!this.late.has(id) || this.#scenario.isIdempotent) &&
-      this.mayRedeliver &&
-      this.pending.size < this.#scenario.maxPending;
-    if (!isPossible) return false;
+  redeliver(id: string): boolean {
+    if (!this.#mayRetry(id)) return false;
     this.#remove(id);
     this.losses.delete(id);
     this.facts.set(id, {
@@ -454,8 +449,18 @@ export class DeliveryModel {
       certainAttempts: 0,
       retriedBy: this.#facts.next(),
     });
-    this.pending.set(id, this.#newObligation(id, 0, claimedAt));
+    this.pending.set(id, this.#newObligation(id, 0, Number.NEGATIVE_INFINITY));
     return true;
+  }
+
+  /** There is a dead letter, no attempt of it that another one would overlap with, and room. */
+  #mayRetry(id: string): boolean {
+    return (
+      this.letters.some((letter) => letter.id === id) &&
+      (!this.late.has(id) || this.#scenario.isIdempotent) &&
+      this.mayRedeliver &&
+      this.pending.size < this.#scenario.maxPending
+    );
   }
 
   close(): void {

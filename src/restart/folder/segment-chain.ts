@@ -52,6 +52,7 @@ export class SegmentChain {
   /** Segments without records that were left. The head of the last one may be the journal's until there is another. */
   #empty: SegmentExtent[] = [];
   #sequence = 0;
+  #isFolderFlushed = false;
 
   /** Goes on behind what was found in the folder. */
   constructor(
@@ -136,12 +137,7 @@ export class SegmentChain {
         yield* segment.writeHead(
           Buffer.concat([encodeFrame(frameKind.segment, head), ...recordFrames(preamble())]),
         );
-        if (isFlushed) {
-          const { folder } = this.#ownership;
-          yield* flushFolder(folder);
-          // The folder itself may be new.
-          yield* flushFolder(dirname(folder));
-        }
+        if (isFlushed) yield* this.#flushNames();
       } catch (cause) {
         segment.close();
         this.#empty.push({ name, bytes: segment.bytes });
@@ -192,6 +188,15 @@ export class SegmentChain {
     for (const { name } of this.#before) yield* this.#flush(name);
     if (this.#current !== undefined) yield* this.#flush(this.#current.name);
     yield* flushFolder(this.#ownership.folder);
+  }
+
+  *#flushNames(): Steps<void> {
+    const { folder } = this.#ownership;
+    yield* flushFolder(folder);
+    if (this.#isFolderFlushed) return;
+    // The folder itself may be new.
+    yield* flushFolder(dirname(folder));
+    this.#isFolderFlushed = true;
   }
 
   *#flush(name: string): Steps<void> {

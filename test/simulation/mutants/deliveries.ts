@@ -120,14 +120,15 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'redeliver() takes letters back and does not try them',
     file: 'endings/notifier.ts',
-    find: 'if (this.#letters.keeps(record) && this.#mayRetry(record)) this.#retry(record);',
+    find: 'if (this.#letters.keeps(record)) this.#retry(record);',
     replace: 'if (this.#letters.keeps(record)) this.#letters.withdraw(record);',
   },
   {
     name: 'a later run of an id is dropped for the dead letter of an earlier one',
     file: 'endings/notifier.ts',
-    find: 'if (earlier !== undefined && this.#mayRetry(earlier)) this.#retry(earlier, event, isHeld);',
-    replace: 'if (earlier !== undefined) return;',
+    find: 'if (earlier !== undefined && this.#mayRetry(earlier)) {',
+    replace:
+      'if (earlier === undefined) {} else if (this.#mayRetry(earlier)) return; else if (this.#isClosed) {',
   },
   {
     name: 'a dead letter is dropped with an older one',
