@@ -68,8 +68,9 @@ const mapNames = ['subagentRuns', 'runContextById', 'seqByRun', 'pendingLifecycl
 /**
  * Makes the registry of an agent gateway's four maps. A completed run stays 5 minutes after its clean-up, one that is to be
  * kept for a day, one whose clean-up never completes an hour after its end, one that never ended until it has been idle for a
- * day; contexts and pending errors leave with their run, and sequence counters with its context, or with the run itself where
- * they are adopted and the contexts are not. What has none of that leaves after 30 idle minutes. The id of a run is its key.
+ * day; contexts and pending errors leave with their run, and sequence counters with its context. Where runs and counters are
+ * adopted and contexts are not, counters leave with the run itself, and follow no context in the registry's own map. What has
+ * none of that leaves after 30 idle minutes. The id of a run is its key.
  *
  * | record | 2026.4 | 2026.9 |
  * | --- | --- | --- |
@@ -95,11 +96,12 @@ export function createGatewayRegistry<
   );
   const time = clock ?? systemClock;
   const live = namedMaps('adopt', adopt, liveMap);
-  // Where the gateway's contexts cannot be had, only its runs say whose its counters are.
-  const hasContexts = live.seqByRun === undefined || live.runContextById !== undefined;
+  // Contexts that are the gateway's alone are not seen: there its runs say whose its counters are.
+  const runsOnly =
+    live.seqByRun !== undefined && live.subagentRuns !== undefined && live.runContextById === undefined;
   const presets: { [Name in MapName]: object } = gatewayPolicies(
     time,
-    hasContexts ? 'runContextById' : 'subagentRuns',
+    runsOnly ? 'subagentRuns' : 'runContextById',
   );
   const overriding = namedMaps('overrides', overrides, (path, given, name) => {
     const policy = { ...presets[name], ...override(path, given) };

@@ -207,6 +207,23 @@ describe('row 4: no sequence counter is left behind', () => {
     end();
   });
 
+  it.each<[string, GatewayOptions<Run, Context, Pending>['adopt']]>([
+    ['counters alone are adopted', { seqByRun: new Map() }],
+    ['counters and contexts are', { seqByRun: new Map(), runContextById: new Map() }],
+  ])('when its context leaves, and not before, where %s', async (_, adopt) => {
+    const { clock, runContextById, seqByRun, end } = gateway({ adopt });
+    runContextById.set('r', {});
+    seqByRun.set('r', 1);
+    for (let minute = 0; minute < 40; minute += 1) {
+      await clock.advance(minutes);
+      runContextById.set('r', {});
+    }
+    expect(seqByRun.size).toBe(1);
+    runContextById.delete('r');
+    expect(seqByRun.size).toBe(0);
+    end();
+  });
+
   it('nor one whose context never was: 30 minutes idle', async () => {
     const { clock, seqByRun, end } = gateway();
     seqByRun.set('stray', 1);
