@@ -26,6 +26,9 @@ class KeptKeys implements EntryFinder {
   // Stands behind the last entry that it has seen, so that a new one is found without a search.
   #tail: Iterator<unknown>;
   #hasToldUnknown = false;
+  /** The class has been seen to give out something else than it keeps. */
+  #showsOthers = false;
+  #isAsking = false;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -41,23 +44,29 @@ class KeptKeys implements EntryFinder {
   }
 
   /**
-   * Finds the entry that a `set` of a key has written under another. Returns its slot; `undefined`: there is none, or it
-   * cannot be told.
+   * Finds the entry that a `set` of a key has written under another. Returns its slot if it was there before; `undefined`: it is
+   * new, there is none, or it cannot be told.
    *
-   * @param wasInStep all entries had stamps before the `set`: what has none now was written by it
+   * @param wasInStep there were as many stamps as entries before the `set`: what has none now was written by it, unless the class
+   *   has moved an entry unseen
    */
   find(given: unknown, wasInStep: boolean): number | undefined {
-    const written = this.#registerNew();
-    const key = (wasInStep ? written : undefined) ?? this.#search(given);
-    const slot = key === undefined ? undefined : this.#tracker.stamps.slotOf(key.value);
+    const { stamps } = this.#tracker;
+    const registered = this.#registerNew();
+    const isOne = wasInStep && registered.length === 1;
+    const found = this.#search(given, isOne ? { value: registered[0] } : undefined);
+    if (found === undefined) return undefined;
+    const isNew = stamps.slotOf(found.value) === undefined || registered.includes(found.value);
+    reconcileKey(this.#tracker, found.value);
+    const slot = stamps.slotOf(found.value);
     if (slot === undefined) return undefined;
-    this.#byGiven.set(given, { slot, generation: this.#tracker.stamps.generation[slot] as number });
+    this.#byGiven.set(given, { slot, generation: stamps.generation[slot] as number });
     this.#dropLeft();
-    return slot;
+    return isNew ? undefined : slot;
   }
 
-  /** Registers the entries that have no stamps. Returns the key if it is only one. */
-  #registerNew(): Found | undefined {
+  /** Registers the entries that have no stamps. Returns their keys. */
+  #registerNew(): unknown[] {
     const { native, stamps } = this.#tracker;
     const keys: unknown[] = [];
     // Never asked for more than there is: an iterator that has come to its end sees nothing that is added later.
@@ -71,24 +80,51 @@ class KeptKeys implements EntryFinder {
       reconcileKey(this.#tracker, value);
       keys.push(value);
     }
-    return keys.length === 1 ? { value: keys[0] } : undefined;
+    return keys;
   }
 
-  /** Returns the key of the only entry that holds what the owner's class has under another. */
-  #search(given: unknown): Found | undefined {
+  /**
+   * Returns the key of the only entry that holds what the owner's class has under another.
+   *
+   * @param written the only new key: meant if it holds that, and where what the class gives out says nothing of any
+   */
+  #search(given: unknown, written: Found | undefined): Found | undefined {
     const { native } = this.#tracker;
-    const answer = askOwner(native.target, given);
-    if (answer === undefined) return undefined;
+    const answer = this.#ask(given);
+    if (answer === undefined) return written;
+    if (written !== undefined && this.#isMeant(written.value, answer.value)) return written;
     if (native.size() === 0) return this.#tellElsewhere(given);
     // Of a Set nothing is kept beside the member, and that is not what was given.
-    if (native.kind === 'set' || native.size() > largestSearched) return this.#tellUnknown(given);
+    if (native.kind === 'set' || native.size() > largestSearched) return written ?? this.#tellUnknown(given);
     let found: Found | undefined;
     for (const [key, value] of native.entries()) {
       if (!Object.is(value, answer.value)) continue;
       if (found !== undefined) return this.#tellUnknown(given);
       found = { value: key };
     }
-    return found ?? this.#tellElsewhere(given);
+    if (found !== undefined || written === undefined) return found ?? this.#tellElsewhere(given);
+    this.#showsOthers = true;
+    return written;
+  }
+
+  /** Asks the owner's class what it has under a key; `undefined`: nothing, or it throws. */
+  #ask(given: unknown): Found | undefined {
+    const { target } = this.#tracker.native;
+    // It may set the key when it is asked for it.
+    if (this.#isAsking) return undefined;
+    this.#isAsking = true;
+    try {
+      if (!target.has(given)) return undefined;
+      return { value: 'get' in target ? target.get(given) : given };
+    } catch {
+      return undefined;
+    } finally {
+      this.#isAsking = false;
+    }
+  }
+
+  #isMeant(written: unknown, value: unknown): boolean {
+    return this.#showsOthers || Object.is(this.#tracker.native.get(written), value);
   }
 
   #tellElsewhere(given: unknown): undefined {
@@ -117,16 +153,6 @@ class KeptKeys implements EntryFinder {
   }
 }
 
-/** Asks the owner's class what it has under a key; `undefined`: nothing, or it throws. */
-function askOwner(target: Map<unknown, unknown> | Set<unknown>, given: unknown): Found | undefined {
-  try {
-    if (!target.has(given)) return undefined;
-    return { value: 'get' in target ? target.get(given) : given };
-  } catch {
-    return undefined;
-  }
-}
-
 /** Returns the key under which an entry is kept that its owner calls by another; else that other. */
 export function keptKey(tracker: Tracker, given: unknown): unknown {
   if (tracker.keptKeys === undefined) return given;
@@ -135,12 +161,12 @@ export function keptKey(tracker: Tracker, given: unknown): unknown {
 }
 
 /**
- * A `set` of the owner's class has left nothing under the key that it was given: returns the slot of what it has written.
- * `undefined` if it has written nothing, or where nobody can tell what, which is told once.
+ * A `set` of the owner's class has left nothing under the key that it was given: returns the slot of what it has overwritten.
+ * `undefined` if that is new, if it has written nothing, or where nobody can tell what, which is told once.
  *
- * @param wasInStep all entries had stamps before the `set`
+ * @param wasInStep there were as many stamps as entries before the `set`
  */
-export function slotWritten(tracker: Tracker, given: unknown, wasInStep: boolean): number | undefined {
+export function slotOverwritten(tracker: Tracker, given: unknown, wasInStep: boolean): number | undefined {
   tracker.keptKeys ??= new KeptKeys(tracker);
   return tracker.keptKeys.find(given, wasInStep);
 }

@@ -2,7 +2,7 @@ import { HOOKED } from '../stamps/stamp-store.js';
 import { reconcileKey } from '../sweeping/reconcile.js';
 import { callReplaced } from '../sweeping/removal-callbacks.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { keptKey, slotWritten } from './kept-keys.js';
+import { keptKey, slotOverwritten } from './kept-keys.js';
 
 /*
  * What the owner sets and touches, as the wrappers tell of it. What the owner deletes is in `owner-removals.ts`.
@@ -47,11 +47,12 @@ export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => 
 
 /** A class of the owner's has not kept what it was given under the key that it was given, if it has kept it. */
 function keptUnderAnother(tracker: Tracker, given: unknown, wasInStep: boolean): void {
-  const before = tracker.registeredTotal;
-  const slot = slotWritten(tracker, given, wasInStep);
-  // What has just been registered is active by that.
-  if (slot !== undefined && tracker.registeredTotal === before)
-    refresh(tracker, slot, tracker.stamps.keyOf(slot));
+  const slot = slotOverwritten(tracker, given, wasInStep);
+  if (slot === undefined) return;
+  const key = tracker.stamps.keyOf(slot);
+  const value = tracker.native.get(key);
+  // What was there before is not known: nobody is told of it.
+  overwritten(tracker, slot, key, value, value);
 }
 
 /** Runs a `getOrInsert` of the owner: it registers a key that was not there, and is a plain read of one that was. */

@@ -80,9 +80,9 @@ export interface EntryFinder {
   /** Returns the slot of what was written for a key before, and is there; `undefined` if nothing is. */
   slotOf(given: unknown): number | undefined;
   /**
-   * Returns the slot of what a `set` of a key has just written; `undefined` if that is not found.
+   * Returns the slot of what a `set` of a key has just overwritten; `undefined` if that is new, or not found.
    *
-   * @param wasInStep all entries had stamps before it
+   * @param wasInStep there were as many stamps as entries before it
    */
   find(given: unknown, wasInStep: boolean): number | undefined;
 }

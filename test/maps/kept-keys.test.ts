@@ -1,13 +1,13 @@
 import { adopt, createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { Machine } from '../restart/lives.js';
 import { LowerCaseMap } from './owner-maps.js';
 
 const minute = 60_000;
 
-function lowerCase(entries: Record<string, unknown> = {}) {
+function lowerCase(entries: Record<string, unknown> = {}, live = new LowerCaseMap<unknown>()) {
   const clock = createManualClock();
-  const live = new LowerCaseMap<unknown>();
   for (const [key, value] of Object.entries(entries)) live.set(key, value);
   const registry = createRegistry({
     maps: { live: { adopt: live, maxIdle: '5m' } },
@@ -76,6 +76,25 @@ describe('a class that keeps its keys in lower case', () => {
     expect(live.size).toBe(1);
   });
 
+  it('is asked whose an entry is, and has its value written down, at a set under another spelling', async () => {
+    const live = new LowerCaseMap<{ user: string }>();
+    live.set('run-1', { user: 'ann' }).set('run-2', { user: 'ann' });
+    const machine = new Machine();
+    const encode = vi.fn(({ user }: { user: string }) => user);
+    const owner = ({ user }: { user: string }) => user;
+    const { registry } = machine.start({
+      maps: { runs: { adopt: live, persist: { encode }, maxPerOwner: { owner, max: 2 } } },
+    });
+    await machine.clock.advance(minute);
+    expect(registry.hasRoom('runs', 'ann')).toBe(false);
+    encode.mockClear();
+    live.set('RUN-1', { user: 'bob' });
+    expect(registry.hasRoom('runs', 'ann')).toBe(true);
+    await machine.clock.advance(0);
+    expect(encode.mock.calls).toEqual([[{ user: 'bob' }, 'run-1']]);
+    machine.powerOff();
+  });
+
   it('has no run ended and none kept by a spelling under which two entries of one value may be meant, and is told of it once', async () => {
     const { clock, registry, live, ended, failures } = lowerCase({ 'run-a': true, 'run-b': true });
     for (let n = 0; n < 3; n += 1) {
@@ -101,6 +120,90 @@ describe('a class that keeps its keys in lower case', () => {
     expect(registry.stamps('live', 'k19999')).toBeDefined();
     registry.stop();
   });
+});
+
+describe('a class that writes more than what it was given', () => {
+  /** Keeps a line of each `set` beside the entry. */
+  class Logging extends LowerCaseMap<unknown> {
+    #lines = 0;
+    override set(key: string, value: unknown): this {
+      super.set(key, value);
+      this.#lines += 1;
+      return super.set(`log-${this.#lines}`, { line: key });
+    }
+  }
+
+  it('has the entry that was set active, and ended, by another spelling, and none of the others', async () => {
+    const { clock, live, registry, ended } = lowerCase({}, new Logging());
+    live.set('Run-1', { n: 0 });
+    await clock.advance(4 * minute);
+    live.set('RUN-1', { n: 1 });
+    await clock.advance(2 * minute);
+    expect(ended).toEqual([['log-1', 'swept', { line: 'Run-1' }]]);
+    expect(registry.end('RUN-1')).toBe('claimed');
+    expect(ended.slice(1)).toEqual([['run-1', 'completed', { n: 1 }]]);
+    registry.stop();
+  });
+
+  it('has renamed an entry past the wrapper: that is not what the next set has written', () => {
+    class Renaming extends LowerCaseMap<unknown> {
+      rename(from: string, to: string): void {
+        const value = super.get(from);
+        super.delete(from);
+        super.set(to, value);
+      }
+    }
+    const live = new Renaming();
+    const { registry, ended } = lowerCase({}, live);
+    live.set('Run-1', { n: 1 });
+    live.rename('Run-1', 'Run-2');
+    live.set('Run-3', { n: 3 });
+    expect(registry.end('Run-3')).toBe('claimed');
+    expect(ended).toEqual([['run-3', 'completed', { n: 3 }]]);
+    registry.stop();
+  });
+});
+
+describe('a class that keeps its entries in an envelope, in lower case', () => {
+  class Envelopes extends LowerCaseMap<unknown> {
+    override get(key: string): unknown {
+      return (super.get(key) as { value: unknown } | undefined)?.value;
+    }
+    override set(key: string, value: unknown): this {
+      return super.set(key, { value });
+    }
+  }
+
+  it('is followed by the spelling with which an entry came, and told of nothing', async () => {
+    const clock = createManualClock();
+    const live = new Envelopes();
+    const registry = createRegistry({ maps: { live: { adopt: live, maxIdle: '5m' } }, clock });
+    for (let n = 0; n < 12; n += 1) {
+      live.set('Run-1', { n }).set('Run-2', { n });
+      await clock.advance(minute);
+    }
+    expect(live.size).toBe(2);
+    expect(registry.report().callbackErrors).toEqual([]);
+    expect(registry.health().status).toBe('ok');
+    registry.stop();
+  });
+});
+
+it('asks a class that sets a key anew when it is asked for it only once', () => {
+  const get = vi.fn();
+  class Refreshing extends LowerCaseMap<unknown> {
+    override get(key: string): unknown {
+      get();
+      const value = super.get(key);
+      this.set(key, value);
+      return value;
+    }
+  }
+  const { registry, live } = lowerCase({}, new Refreshing());
+  live.set('Run-1', {});
+  expect(get.mock.calls.length).toBe(1);
+  expect(registry.end('Run-1')).toBe('claimed');
+  registry.stop();
 });
 
 describe('what was set past the wrapper, before a set that shows it', () => {
