@@ -7,13 +7,21 @@ export interface Database {
   readonly connection: pg.PoolConfig;
 }
 
-export async function openDatabase(): Promise<Database> {
+/** @param leave takes back what was made in a database that is not ours, before a signal ends the process */
+export async function openDatabase(leave: () => Promise<void>): Promise<Database> {
   const { DATABASE_URL: connectionString } = process.env;
-  if (connectionString) return { connection: { connectionString } };
-  // A signal would end the process without its 'exit'.
-  process.once('SIGINT', () => process.exit(130));
-  process.once('SIGTERM', () => process.exit(143));
+  if (connectionString) {
+    endAtSignals(leave);
+    return { connection: { connectionString } };
+  }
+  endAtSignals(async () => {});
   const server = await PostgresServer.start();
   process.once('exit', () => server.dispose());
   return { connection: { ...server.options } };
+}
+
+/** A signal would end the process without its 'exit', and at once. */
+function endAtSignals(leave: () => Promise<void>): void {
+  process.once('SIGINT', () => void leave().finally(() => process.exit(130)));
+  process.once('SIGTERM', () => void leave().finally(() => process.exit(143)));
 }

@@ -20,16 +20,30 @@ const takeOverAfter = '2s';
 const names = ['gateway-1', 'gateway-2', 'gateway-3'];
 const [, dying = ''] = names;
 
-const database = await openDatabase();
+const database = await openDatabase(leave);
 const pool = new pg.Pool(database.connection);
 pool.on('error', () => {});
 const gateways = new Map<string, ChildProcess>();
 /** Runs that PostgreSQL knew of. */
 const registered = new Set<string>();
 let draining: Promise<unknown> | undefined;
+const abort = new AbortController();
+let leaving: Promise<void> | undefined;
 const began = performance.now();
 const tell = (what: string): void =>
   console.log(`${((performance.now() - began) / 1_000).toFixed(1).padStart(5)} s  ${what}`);
+
+/** Ends what is under way, and leaves the database as it was. */
+function leave(): Promise<void> {
+  leaving ??= (async () => {
+    abort.abort();
+    for (const child of gateways.values()) child.kill('SIGKILL');
+    await draining;
+    await pool.query(`drop schema if exists ${schema} cascade`).catch(() => {});
+    await pool.end();
+  })();
+  return leaving;
+}
 
 async function start(instance: string): Promise<void> {
   const child = fork(fileURLToPath(new URL('gateway.ts', import.meta.url)));
@@ -123,13 +137,8 @@ function show(told: readonly Effect[], never: readonly string[]): boolean {
   return never.length === 0 && twice === 0 && registered.size > 0;
 }
 
-const abort = new AbortController();
 try {
   process.exitCode = (await play(abort.signal)) ? 0 : 1;
 } finally {
-  abort.abort();
-  for (const child of gateways.values()) child.kill('SIGKILL');
-  await draining;
-  await pool.query(`drop schema if exists ${schema} cascade`).catch(() => {});
-  await pool.end();
+  await leave();
 }

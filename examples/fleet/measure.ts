@@ -32,10 +32,21 @@ const counts = values.gateways.split(',').map(Number);
 const schema = 'mapsweep_fleet_measure';
 const stayingRuns = 20_000;
 
-const database = await openDatabase();
+const database = await openDatabase(leave);
 const pool = new pg.Pool(database.connection);
 pool.on('error', () => {});
 const children = new Set<ChildProcess>();
+let leaving: Promise<void> | undefined;
+
+/** Ends what is under way, and leaves the database as it was. */
+function leave(): Promise<void> {
+  leaving ??= (async () => {
+    for (const child of children) child.kill('SIGKILL');
+    await pool.query(`drop schema if exists ${schema} cascade`).catch(() => {});
+    await pool.end();
+  })();
+  return leaving;
+}
 
 async function start(instance: string, staying = 0): Promise<void> {
   const child = fork(fileURLToPath(new URL('load.ts', import.meta.url)));
@@ -128,6 +139,5 @@ try {
   }
   console.log(table.toString());
 } finally {
-  await endAll();
-  await pool.end();
+  await leave();
 }

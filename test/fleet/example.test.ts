@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished, vi } from 'vitest';
+import { PostgresServer } from '../postgres/server.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -43,4 +44,19 @@ it('leaves no server, no folder and no gateway behind when it is ended by Ctrl-C
   expect(await once(main, 'exit')).toEqual([130, null]);
   expect(serverFolders()).toEqual([]);
   await vi.waitFor(() => expect(gateways.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]), 10_000);
+}, 120_000);
+
+it('leaves no schema behind in the database that it is given, when it is ended by Ctrl-C', async () => {
+  const server = await PostgresServer.start();
+  onTestFinished(() => server.dispose());
+  const { host, port, user, database } = server.options;
+  const env = { ...process.env, DATABASE_URL: `postgres://${user}@${host}:${port}/${database}` };
+  const schemas = () => server.sql("select nspname from pg_namespace where nspname like 'mapsweep%'");
+  const main = spawn(process.execPath, ['--import', 'tsx', 'examples/fleet/main.ts'], { cwd: root, env });
+  onTestFinished(() => void main.kill('SIGKILL'));
+  await once(createInterface(main.stdout), 'line');
+  expect(schemas()).toBe('mapsweep_fleet_example');
+  main.kill('SIGINT');
+  expect(await once(main, 'exit')).toEqual([130, null]);
+  expect(schemas()).toBe('');
 }, 120_000);
