@@ -142,6 +142,13 @@ export const metricsOfHooks: readonly PulledMetric[] = [
     read: (parts) => eachMap(parts, (tracker) => parts.engine.hooks.countOf(tracker), hasHook),
   },
   {
+    type: 'gauge',
+    name: 'before_sweep_failing_entries',
+    help: 'Entries that are due and whose beforeSweep has failed more than once in a row, and is tried again.',
+    labelNames,
+    read: (parts) => eachMap(parts, (tracker) => parts.engine.hooks.failingCountOf(tracker), hasHook),
+  },
+  {
     type: 'counter',
     name: 'before_sweep_total',
     help: 'Entries for which beforeSweep was called, by what came of it; aborted are those that were touched or have left meanwhile.',

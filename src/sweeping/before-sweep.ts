@@ -66,6 +66,17 @@ export class BeforeSweepGate {
     return count;
   }
 
+  /** Returns for how many entries of one map the hook has failed more than once in a row: one failure may be an accident. */
+  failingCountOf(tracker: Tracker): number {
+    let count = 0;
+    for (const hook of this.#hooks.get(tracker)?.values() ?? []) {
+      // The attempt that runs has not failed yet.
+      const failures = hook.state === 'running' ? hook.attempt - 1 : hook.attempt;
+      if (failures > 1 && !isForNothing(hook)) count += 1;
+    }
+    return count;
+  }
+
   /** Returns the hook of an entry; `undefined` if it has none. */
   stateOf(
     tracker: Tracker,

@@ -156,17 +156,26 @@ const scenarios: readonly Scenario[] = [
       ['hours_to_limit', runs, '30x10 23x110 _x80'],
       // Grows without a bound, until it is called a leak.
       ['hours_to_limit', on('a', { map: 'seqs' }), '1e9x120 _x80'],
+      // So does one of an earlier version of this package.
+      ['hours_to_limit', on('a', { map: 'early' }), 'Inf+0x120 _x80'],
       // Has room for days.
       ['hours_to_limit', on('a', { map: 'roomy' }), '90x200'],
     ],
     expected: [
       { at: '59m' },
-      { at: '65m', firing: [{ labels: on('a', { map: 'seqs' }), value: '+Inf' }] },
+      {
+        at: '65m',
+        firing: [
+          { labels: on('a', { map: 'seqs' }), value: '+Inf' },
+          { labels: on('a', { map: 'early' }), value: '+Inf' },
+        ],
+      },
       {
         at: '75m',
         firing: [
           { labels: runs, value: '23' },
           { labels: on('a', { map: 'seqs' }), value: '+Inf' },
+          { labels: on('a', { map: 'early' }), value: '+Inf' },
         ],
       },
       { at: '130m' },
@@ -207,22 +216,21 @@ const scenarios: readonly Scenario[] = [
     expected: [{ at: '29m' }, { at: '31m', firing: [{ labels: on('a', { map: 'held' }), value: '400' }] }],
   },
   {
-    name: 'entries wait for a beforeSweep that fails; one that only takes its time is none',
+    name: 'entries wait for a beforeSweep that fails again and again; on a busy map some entry always waits, and one call fails',
     alert: 'MapsweepBeforeSweepFails',
     series: [
       ['waiting_entries', runs, '0x9 7x200 0x20'],
-      // Tried again after an hour, by the next sweep, and not within the hour.
-      ['before_sweep_total', { ...runs, outcome: 'failed' }, '0x9 1x60 2x60 3x60 4x60'],
-      ['waiting_entries', on('a', { map: 'slow' }), '7x250'],
-      ['before_sweep_total', on('a', { map: 'slow', outcome: 'failed' }), '0x250'],
-      ['before_sweep_total', on('a', { map: 'slow', outcome: 'succeeded' }), '0+1x250'],
+      ['before_sweep_failing_entries', runs, '0x9 7x200 0x20'],
+      ['before_sweep_total', { ...runs, outcome: 'failed' }, '0x9 14x60 21x60 28x60 35x60'],
+      ['waiting_entries', on('a', { map: 'busy' }), '7x250'],
+      ['before_sweep_failing_entries', on('a', { map: 'busy' }), '0x250'],
+      ['before_sweep_total', on('a', { map: 'busy', outcome: 'failed' }), '0x9 1x240'],
+      ['before_sweep_total', on('a', { map: 'busy', outcome: 'succeeded' }), '0+1000x250'],
     ],
     expected: [
       { at: '39m' },
       { at: '42m', firing: [{ labels: runs, value: '7' }] },
-      // Half an hour and less after each of the next attempts.
-      { at: '90m', firing: [{ labels: runs, value: '7' }] },
-      { at: '140m', firing: [{ labels: runs, value: '7' }] },
+      // However long the next attempt is away.
       { at: '200m', firing: [{ labels: runs, value: '7' }] },
       { at: '215m' },
     ],

@@ -27,6 +27,7 @@ const contract = {
   guarded_entries: ['gauge', ['map'], 'sum'],
   orphaned_entries: ['gauge', ['map'], 'sum'],
   waiting_entries: ['gauge', ['map'], 'sum'],
+  before_sweep_failing_entries: ['gauge', ['map'], 'sum'],
   before_sweep_total: ['counter', ['map', 'outcome'], 'sum'],
   before_sweep_seconds: ['histogram', [], 'sum'],
   estimated_weight: ['gauge', ['map'], 'sum'],
@@ -101,7 +102,7 @@ function setup(options: object = {}) {
 afterEach(() => globalRegister.clear());
 
 describe('registerMetrics', () => {
-  it('registers 31 metrics, each of its type, with its labels and its aggregator', async () => {
+  it('registers 32 metrics, each of its type, with its labels and its aggregator', async () => {
     const { register } = setup();
     const metrics = await register.getMetricsAsJSON();
     const found = Object.fromEntries(
@@ -112,7 +113,7 @@ describe('registerMetrics', () => {
       }),
     );
     expect(found).toEqual(contract);
-    expect(names).toHaveLength(31);
+    expect(names).toHaveLength(32);
   });
 
   it('shows every series as zero in the first scrape, before a map has an entry', async () => {
@@ -475,6 +476,47 @@ describe('registerMetrics', () => {
     expect(series.get('removed_total{map="runs",reason="swept"}')).toBe(1);
   });
 
+  it('counts entries whose beforeSweep has failed more than once in a row, until it succeeds', async () => {
+    const clock = createManualClock();
+    const register = new Register();
+    let isAway = true;
+    let finish = (): void => {};
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: {
+        runs: {
+          ttl: '1m',
+          beforeSweep: async () => {
+            if (isAway) throw new Error('away');
+            await new Promise<void>((resolve) => {
+              finish = resolve;
+            });
+          },
+        },
+      },
+      sweepEvery: '1m',
+      clock,
+    });
+    registerMetrics(registry, { register });
+    const counts = async () => {
+      const series = await scrape(register);
+      return ['failing', 'waiting'].map((what) =>
+        series.get(`${what === 'failing' ? 'before_sweep_failing' : what}_entries{map="runs"}`),
+      );
+    };
+    registry.maps.runs.set('a', 1);
+    await clock.advance(60_000);
+    expect(await counts()).toEqual([0, 1]);
+    await clock.advance(60_000);
+    expect(await counts()).toEqual([1, 1]);
+    isAway = false;
+    await clock.advance(120_000);
+    // The third attempt runs.
+    expect(await counts()).toEqual([1, 1]);
+    finish();
+    await clock.advance(0);
+    expect(await counts()).toEqual([0, 0]);
+  });
+
   it('counts endings by the reasons that are named, and other texts as other', async () => {
     const register = new Register();
     const registry = createRegistry<{ runs: Map<string, Run> }>({
@@ -641,7 +683,7 @@ describe('the register', () => {
   it('gets each metric once when the same registry is registered twice', () => {
     const { register, registry, undo } = setup();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(31);
+    expect(register.getMetricsAsArray()).toHaveLength(32);
   });
 
   it('observes a sweep once when the same registry is registered twice', async () => {
@@ -660,7 +702,7 @@ describe('the register', () => {
     expect(lines).toContain('mapsweep_entries{map="runs",registry="default"} 0');
     expect(lines).toContain('mapsweep_entries{map="runs",registry="orders"} 1');
     expect(lines.filter((line) => !/registry="(default|orders)"/.test(line))).toEqual([]);
-    expect(register.getMetricsAsArray()).toHaveLength(31);
+    expect(register.getMetricsAsArray()).toHaveLength(32);
   });
 
   it('tells apart the runs of two registries on it, and each recipient is told of his own', async () => {
@@ -702,7 +744,7 @@ describe('the register', () => {
         message: expect.stringMatching(/another registry has the name 'default'.*createRegistry\({ name }\)/),
       }),
     );
-    expect(register.getMetricsAsArray()).toHaveLength(31);
+    expect(register.getMetricsAsArray()).toHaveLength(32);
     registerMetrics(second, { register, prefix: 'second_' });
     registerMetrics(second, { register: new Register() });
     expect((await scrape(register, 'second_')).get('entries{map="others"}')).toBe(0);
@@ -790,7 +832,7 @@ describe('the register', () => {
     const { size } = registry[internals].engine.measurements;
     register.clear();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(31);
+    expect(register.getMetricsAsArray()).toHaveLength(32);
     expect(registry[internals].engine.measurements.size).toBe(size);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
   });
@@ -808,7 +850,7 @@ describe('the register', () => {
     const found = register.getMetricsAsArray().map(({ name }) => name);
     expect(found).toEqual(['mapsweep_held_entries']);
     registerMetrics(registry, { register });
-    expect(register.getMetricsAsArray()).toHaveLength(32);
+    expect(register.getMetricsAsArray()).toHaveLength(33);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(1);
   });
 

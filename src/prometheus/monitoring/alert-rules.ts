@@ -33,8 +33,6 @@ export const stalledAfterMs = (sweepEveryMs: number): number => Math.max(600_000
 /** Returns the rules, the most urgent first. */
 export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRule[] {
   const stalledMs = stalledAfterMs(sweepEveryMs);
-  // beforeSweep is tried again by the first sweep after a pause of up to an hour, which spreads its calls over an interval.
-  const retriedMs = Math.max(3 * 3_600_000, 3_600_000 + 3 * sweepEveryMs);
   return [
     {
       alert: 'MapsweepProcessSilent',
@@ -143,8 +141,8 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepRegistryGrows',
-      // A map that reaches its bound within a day, or grows without a known one, which is 1e9. There is no series for any other.
-      expr: `${prefix}hours_to_limit < 24 or +Inf * (${prefix}hours_to_limit == 1000000000)`,
+      // A map that reaches its bound within a day, or grows without a known one, which is 1e9 or more. There is no series for any other.
+      expr: `${prefix}hours_to_limit < 24 or +Inf * (${prefix}hours_to_limit >= 1000000000)`,
       for: '1h',
       labels: { severity: 'info' },
       annotations: {
@@ -192,13 +190,12 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepBeforeSweepFails',
-      expr:
-        `${prefix}waiting_entries > 0 ` +
-        `and on (job, instance, registry, map) increase(${prefix}before_sweep_total{outcome="failed"}[${minutes(retriedMs)}]) > 0`,
+      // Not those that wait, of which a busy map always has some, nor the failures, of which one is mended by the next attempt.
+      expr: `${prefix}before_sweep_failing_entries > 0`,
       for: '30m',
       labels: { severity: 'warning' },
       annotations: {
-        summary: `{{ $value }} entries of ${map} wait for their beforeSweep, which fails`,
+        summary: `{{ $value }} entries of ${map} wait for their beforeSweep, which fails again and again`,
         description: 'They are due and stay until it succeeds, or until their maxAge.',
         runbook:
           'The event callback-failed has what it fails with. Mend what it calls; it is tried again by itself, by the first sweep after an hour at most.',

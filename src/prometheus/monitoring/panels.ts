@@ -185,11 +185,13 @@ export function panelRows({ prefix, sweepEveryMs }: MonitoringOptions): PanelRow
         },
         {
           title: 'beforeSweep',
-          description: 'Entries that it was called for by what came of it, a second, and those that wait.',
+          description:
+            'Entries that it was called for by what came of it, a second; those that wait, and those for which it fails again and again.',
           unit: 'short',
           queries: [
             rateBy('registry, map, outcome', ofMap('before_sweep_total'), '{{registry}} {{map}} {{outcome}}'),
             { ...sum('waiting_entries'), legend: '{{registry}} {{map}} waiting' },
+            { ...sum('before_sweep_failing_entries'), legend: '{{registry}} {{map}} failing' },
           ],
           noValue: 'no map has beforeSweep',
         },
