@@ -100,6 +100,21 @@ it('delivers an ending that was claimed and not delivered with its own reason, d
   ]);
 });
 
+it('takes over from a gateway whose journal has had more rows than fit into an integer', async () => {
+  const dying = await fleet.start('a');
+  await dying.set('1', '2');
+  await dying.flushed();
+  await dying.kill();
+  server.sql('update mapsweep.records set number = number + 3000000000');
+  server.sql('update mapsweep.instances set first_number = first_number + 3000000000');
+  await fleet.start('b');
+  const told = await fleet.heard(2);
+  expect(told.map(({ key, reason, by }) => [key, reason, by]).sort()).toEqual([
+    ['1', 'lost', 'b'],
+    ['2', 'lost', 'b'],
+  ]);
+});
+
 it('leaves a stopped gateway its own, however long it is stopped', async () => {
   const stopped = await fleet.start('a');
   await fleet.start('b');

@@ -118,7 +118,7 @@ async function raise(rows: InstanceRows, client: PostgresClient, known: Known): 
   // What has come in before shows that it lives.
   const [row] = await rows.database.ask(
     client,
-    `select coalesce(max(number), $2 - 1) as last from ${rows.records} where instance = $1 and number >= $2`,
+    `select coalesce(max(number), $2::bigint - 1) as last from ${rows.records} where instance = $1 and number >= $2`,
     [known.instance, known.first],
   );
   if (Number(row?.last) !== known.last) throw new HasChanged();
