@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream';
 
 /** A form has a key, a token or nothing in it. */
 const longestFormBytes = 8_192;
+/** So much is read of what is too long, for the next request of the connection, which stands behind it. */
+const longestReadBytes = 1_000_000;
 
 /** A request whose body a parser has read, or that is still to be read. */
 export interface FormRequest {
@@ -38,17 +40,16 @@ async function textOf(stream: Readable): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
-    chunks.push(chunk as Buffer);
     length += (chunk as Buffer).length;
-    if (length > longestFormBytes) break;
+    if (length <= longestFormBytes) chunks.push(chunk as Buffer);
+    if (length > longestReadBytes) break;
   }
-  if (length > longestFormBytes) {
-    // What is left of it stands before the next request of the connection.
-    stream.resume();
-    return undefined;
-  }
-  return Buffer.concat(chunks).toString('utf8');
+  return length > longestFormBytes ? undefined : Buffer.concat(chunks).toString('utf8');
 }
+
+/** Returns whether something of a form was left unread: its connection is of no use any more. */
+export const isCutOff = (request: FormRequest): boolean =>
+  ((request.raw ?? request) as Partial<Readable>).readableEnded === false;
 
 /** A line for each field: a field of the page has one line, and a value may have any `=` in it. */
 function fieldsOf(text: string): Form {

@@ -76,7 +76,7 @@ export const tokenHtml = (base: string, isWrong: boolean): Markup =>
     html`
 <main><h1>mapsweep</h1>
 ${isWrong && html`<p class="sentence bad" role="alert">That is not the token.</p>`}
-<form method="post" action="${base}token" enctype="text/plain">
+<form method="post" action="${base}" enctype="text/plain">
 <label>Token <input type="password" name="token" required autocomplete="current-password"></label>
 <button>Enter</button>
 </form></main>`,

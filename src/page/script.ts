@@ -17,6 +17,7 @@ export const script = `'use strict';
   };
   let timer;
   let isAsking = false;
+  let isLedAway = false;
   let answeredAt = new Date();
 
   const put = (fresh) => {
@@ -55,14 +56,17 @@ export const script = `'use strict';
   const ask = async () => {
     if (isAsking || document.hidden) return;
     isAsking = true;
+    const wasLedAway = isLedAway;
+    isLedAway = false;
     try {
       const address = new URL(location.href);
       address.searchParams.delete('done');
       // A process that is blocked takes the request and never answers it.
       const signal = AbortSignal.timeout(Math.max(10000, 2 * refreshMs));
       const answer = await fetch(address, { cache: 'no-store', credentials: 'same-origin', redirect: 'manual', signal });
-      // Whoever has to log in again is led there by the address itself.
-      if (answer.type === 'opaqueredirect' || answer.status === 401 || answer.status === 403) return location.reload();
+      // Whoever has to log in again is led there by the address itself. A proxy may lead elsewhere for a moment.
+      isLedAway = answer.type === 'opaqueredirect';
+      if ((isLedAway && wasLedAway) || answer.status === 401 || answer.status === 403) return location.reload();
       if (!answer.ok) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
       // A proxy may answer with a page of its own.

@@ -6,7 +6,7 @@ import { internalsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
 import { bearsPass, cookieFor, isSameSecret, type Origin, whyForeign, whyNotLocal } from './access.js';
 import { act } from './actions.js';
-import { type Form, readForm } from './form.js';
+import { type Form, isCutOff, readForm } from './form.js';
 import { maskedKeys, shownKeys } from './keys.js';
 import { type PageOptions, type PageRequest, readPageOptions, type StatusPageOptions } from './options.js';
 import { pageHtml, tokenHtml } from './page-html.js';
@@ -83,22 +83,24 @@ class StatusPage {
   async #route(request: PageRequest): Promise<Answer> {
     const { last, search, base } = placeOf(request);
     const isPost = request.method === 'POST';
-    if (isPost && !posted.includes(last)) return methodNotAllowed(toLook);
+    const isTaken = posted.includes(last) || (last === '' && this.#options.token !== undefined);
+    if (isPost && !isTaken) return methodNotAllowed(toLook);
     const origin = { remoteAddress: request.socket?.remoteAddress, headers: request.headers };
     const refusal = this.#whyRefused(origin) ?? whyForeign(origin, isPost);
     if (refusal !== undefined) return refused(refusal);
     if (last === 'page.css') return text(style, 'text/css');
     if (last === 'page.js') return text(script, 'text/javascript');
     if (last === 'favicon.ico') return { statusCode: 404, headers: plainText, body: 'There is none\n' };
-    if (last === 'token') return this.#takeToken(request);
-    const query = readQuery(search);
+    // The form for it is sent to the page itself, whose address is left in the browser.
+    if (last === 'token' || (isPost && last === '')) return this.#takeToken(request);
     if (!(await this.#isAuthorized(request, origin))) {
       const isPage = !isPost && !last.startsWith('report.');
       if (this.#options.token === undefined) return refused('you may not see this');
       return isPage
-        ? page(tokenHtml(base, query.done === 'wrong-token').text, 401)
+        ? page(tokenHtml(base, false).text, 401)
         : { ...refused('the token is missing'), statusCode: 401 };
     }
+    const query = readQuery(search);
     if (isPost) return this.#act(request, last, query);
     const view = viewOf(this.#viewer, query);
     if (last === 'report.json') return text(`${jsonOf(view)}\n`, 'application/json');
@@ -129,8 +131,8 @@ class StatusPage {
     const { token } = this.#options;
     if (token === undefined) return refused('there is no token');
     const form = await readForm(request);
-    if (form === undefined) return tooLong;
-    if (!isSameSecret(form.get('token') ?? '', token)) return seeOther(searchOf({ done: 'wrong-token' }));
+    if (form === undefined) return tooLong(request);
+    if (!isSameSecret(form.get('token') ?? '', token)) return page(tokenHtml('./', true).text, 401);
     return {
       ...seeOther(''),
       headers: { ...seeOther('').headers, 'Set-Cookie': cookieFor(token, isEncrypted(request)) },
@@ -140,7 +142,7 @@ class StatusPage {
   async #act(request: PageRequest, what: string, query: PageQuery): Promise<Answer> {
     if (what !== 'find' && !this.#options.mayAct) return refused('nothing can be changed here');
     const form: Form | undefined = await readForm(request);
-    if (form === undefined) return tooLong;
+    if (form === undefined) return tooLong(request);
     const next = await act(this.#registry, this.#viewer, { what, map: query.map, form });
     return seeOther(searchOf({ ...query, ...next }));
   }
@@ -179,7 +181,12 @@ const isEncrypted = ({ socket, headers }: PageRequest): boolean =>
 
 const refused = (why: string): Answer => ({ statusCode: 403, headers: plainText, body: `Refused: ${why}\n` });
 
-const tooLong: Answer = { statusCode: 413, headers: plainText, body: 'That is too long\n' };
+const tooLong = (request: PageRequest): Answer => ({
+  statusCode: 413,
+  // With it the socket is destroyed once that is out.
+  headers: isCutOff(request) ? { ...plainText, Connection: 'close' } : plainText,
+  body: 'That is too long\n',
+});
 
 const page = (body: string, statusCode = 200): Answer => ({ ...text(body, 'text/html'), statusCode });
 

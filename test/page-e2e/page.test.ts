@@ -283,18 +283,25 @@ describe('the page in a browser', () => {
     await page.context().close();
   });
 
-  it('leads to where one has to log in', async () => {
+  it('leads to where one has to log in, and not away for a single redirect', async () => {
     const { registry } = await busy();
     let isLoggedIn = true;
+    let redirects = 0;
     const handler = statusPage(registry as never, { refresh: 1_000 });
     const port = await listening(
       createServer((request, response) => {
         if (isLoggedIn) return void handler(request, response);
         if (request.url === '/login') return void response.end('Log in');
+        redirects += 1;
+        if (redirects === 1) isLoggedIn = true;
         response.writeHead(302, { location: '/login' }).end();
       }),
     );
     const { page } = await open(`http://127.0.0.1:${port}/`);
+    isLoggedIn = false;
+    await page.waitForSelector('#live:text-matches("No answer since .*\\\\d")');
+    await page.waitForSelector('#live:empty', { state: 'attached' });
+    expect(page.url()).toBe(`http://127.0.0.1:${port}/`);
     isLoggedIn = false;
     await page.waitForURL(/login$/);
     await page.context().close();

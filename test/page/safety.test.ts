@@ -152,15 +152,29 @@ describe('with a token', () => {
   it('gives none for a wrong one, for none, and to a form of another site', async () => {
     const address = await served(gateway().registry, { token });
     for (const fields of [{ token: 'wrong horse battery' }, { token: '' }, { other: token }]) {
-      const { status, headers } = await send(`${address}/token`, fields as never);
-      expect([status, headers.get('set-cookie')]).toEqual([303, null]);
-      const form = await fetch(new URL(headers.get('location') as string, `${address}/token`));
-      const words = await form.text();
-      expect([form.status, wordsOf(words)]).toEqual([401, expect.stringContaining('That is not the token.')]);
-      expect(words).toContain('action="./token"');
+      const answer = await send(`${address}/token`, fields as never);
+      expect([answer.status, answer.headers.get('set-cookie')]).toEqual([401, null]);
+      expect(wordsOf(await answer.text())).toContain('That is not the token.');
     }
     const foreign = await send(`${address}/token`, { token }, { origin: 'http://evil.example' });
     expect([foreign.status, foreign.headers.get('set-cookie')]).toEqual([403, null]);
+  });
+
+  it('stays at the address of the page, however many wrong ones come before the right one', async () => {
+    let address = `${await served(gateway().registry, { token })}/mounted`;
+    let form = await fetch(address);
+    for (const [given, status] of [
+      ['wrong horse battery', 401],
+      ['another wrong one', 401],
+      [token, 303],
+    ] as const) {
+      const [, action] = /action="([^"]*)"/.exec(await form.text()) ?? [];
+      address = new URL(action as string, address).href;
+      expect(new URL(address).pathname).toBe('/mounted/');
+      form = await send(address, { token: given });
+      expect(form.status).toBe(status);
+    }
+    expect(new URL(form.headers.get('location') as string, address).href).toBe(address);
   });
 
   it.each([
@@ -223,6 +237,25 @@ describe('with a token', () => {
     let answers = '';
     for await (const chunk of socket) answers += chunk;
     expect(answers.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
+  });
+
+  it('ends the connection on which a form has no end', async () => {
+    const port = portOf(await served(gateway().registry, { token }));
+    const socket = connect(port, '127.0.0.1');
+    const host = `host: 127.0.0.1:${port}`;
+    const origin = `origin: http://127.0.0.1:${port}`;
+    socket.write(`POST /token HTTP/1.1\r\n${host}\r\n${origin}\r\ncontent-length: 100000000000\r\n\r\n`);
+    const chunk = Buffer.alloc(65_536);
+    const write = () => {
+      while (socket.bytesWritten < 100_000_000 && socket.write(chunk));
+    };
+    // It is cut off in the midst of a write.
+    socket.on('error', () => {});
+    socket.on('drain', write);
+    socket.resume();
+    write();
+    await new Promise((resolve) => socket.once('close', resolve));
+    expect(socket.bytesWritten).toBeLessThan(100_000_000);
   });
 
   it('reads a form of 8 kB and no longer one', async () => {
