@@ -101,7 +101,7 @@ export interface JournalFailedEvent {
 export interface MemoryPressureEvent {
   /** `heap`: what the last major collection has left, of V8's limit; `rss`: the resident set, of the container's. */
   readonly kind: 'heap' | 'rss';
-  /** `warn`: `memory.warnAt` is reached; `shed`: `memory.shedAt` is. */
+  /** `warn`: `memory.warnAt` is reached; `shed`: `memory.shedAt` is, and nothing was shed since the last major collection. */
   readonly level: 'warn' | 'shed';
   /** The share that is taken: `usedBytes / limitBytes`. */
   readonly ratio: number;

@@ -157,11 +157,13 @@ export class MemoryWatch {
     return isWarning || isToShed ? { ...taken, kind, isWarning, isToShed } : undefined;
   }
 
-  #tell({ kind, usedBytes, limitBytes, isWarning, isToShed }: Crossing, delayMs: number): void {
+  #tell({ kind, usedBytes, limitBytes, isWarning, ...crossing }: Crossing, delayMs: number): void {
     const { engine } = this.#parts;
     // It was stopped meanwhile.
     if (engine.memory !== this) return;
     if (isWarning) this.#warned.add(kind);
+    // What the heap has had shed need not be shed again for the resident set.
+    const isToShed = crossing.isToShed && this.#mayShed;
     const shedding = isToShed ? this.#shed() : [];
     if (!isWarning && shedding.length === 0) return;
     const pressure = {
@@ -178,8 +180,6 @@ export class MemoryWatch {
   /** Has the maps that may shed evict a tenth. Returns which, and how many entries at most. */
   #shed(): MemoryPressureEvent['shedding'] {
     const { engine } = this.#parts;
-    // What the heap has had shed need not be shed again for the resident set.
-    if (!this.#mayShed) return [];
     this.#shedAfter = this.#readings.collections;
     if (engine.isStopped) return [];
     return [...engine.trackers.values()].flatMap((tracker) => {

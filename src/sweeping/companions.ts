@@ -92,7 +92,7 @@ export class Companions<M extends StampedMap> {
   /** The leader has a new key: what accompanies it is no orphan any more. Returns the slots of those that were. */
   leaderCame(leaderKey: unknown): readonly number[] {
     if (this.#orphans.size === 0) return noSlots;
-    return this.accompanying(leaderKey).filter((slot) => this.#orphans.delete(slot));
+    return [...this.accompanying(leaderKey)].filter((slot) => this.#orphans.delete(slot));
   }
 
   /** The entry has left. */
@@ -114,8 +114,8 @@ export class Companions<M extends StampedMap> {
     this.keys?.clear();
   }
 
-  /** Returns the slots of the entries here that accompany a key of the leader. */
-  accompanying(leaderKey: unknown): readonly number[] {
+  /** Returns the slots of the entries here that accompany a key of the leader. Whoever changes something on the way takes a copy. */
+  accompanying(leaderKey: unknown): Iterable<number> {
     if (this.keys !== undefined) return this.keys.naming(leaderKey);
     const slot = this.#map.stamps.slotOf(leaderKey);
     return slot === undefined ? [] : [slot];

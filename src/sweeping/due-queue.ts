@@ -326,7 +326,7 @@ export class DueQueue {
     keeperOf: (due: DueQueue, companion: number, companionKey: unknown) => Keeper | undefined,
   ): Keeper | undefined {
     for (const { companions, stamps, due } of this.#map.companions.followers) {
-      for (const companion of companions.accompanying(key)) {
+      for (const companion of [...companions.accompanying(key)]) {
         const companionKey = stamps.keyOf(companion);
         // A guard that was asked before may have removed it.
         if (stamps.slotOf(companionKey) !== companion || due.isBeyondMaxAge(companion, now)) continue;

@@ -33,11 +33,13 @@ export class LeaderKeys {
     return leaderKey === undefined ? noLeader : leaderKey;
   }
 
-  /** Returns the slots of the entries that name a key, as they are now, in the order in which they came to. */
-  naming(leaderKey: unknown): readonly number[] {
-    const slots = this.#byKey.get(leaderKey);
-    if (slots === undefined) return [];
-    return typeof slots === 'number' ? [slots] : [...slots];
+  /**
+   * Returns the slots of the entries that name a key, in the order in which they came to. Whoever changes something on the way
+   * along them takes a copy: there may be as many as entries.
+   */
+  naming(leaderKey: unknown): Iterable<number> {
+    const slots = this.#byKey.get(leaderKey) ?? [];
+    return typeof slots === 'number' ? [slots] : slots;
   }
 
   /** The entry has left. */

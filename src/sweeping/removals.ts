@@ -193,7 +193,7 @@ export function takeCompanions(tracker: Tracker, key: unknown, removal: Removal)
 /** Takes along what names the key that has left, unless it has come to name another one. */
 function takeNamed(tracker: Tracker, keys: LeaderKeys, leaderKey: unknown, removal: Removal): void {
   const { stamps, due } = tracker;
-  const named = keys.naming(leaderKey).map((slot) => [slot, stamps.generation[slot] as number] as const);
+  const named = [...keys.naming(leaderKey)].map((slot) => [slot, stamps.generation[slot] as number] as const);
   for (const [slot, generation] of named) {
     // Whatever runs for the others may have removed it.
     if (!stamps.holds(slot, generation)) continue;

@@ -159,6 +159,19 @@ describe('toBullQueue', () => {
     await expect(deliver(event('a'), attempt)).rejects.toMatchObject({ code: 'ERR_REDIS_AWAY' });
   });
 
+  it('says at once what a queue throws when it is asked', async () => {
+    const deliver = toBullQueue({
+      name: 'closed',
+      opts: { connection: connection() },
+      waitUntilReady: () => {
+        throw new Error('no connection');
+      },
+      add: async () => {},
+    });
+    await expect(deliver(event('a'), attempt)).rejects.toThrow('no connection');
+    await expect(deliver(event('b'), attempt)).rejects.toThrow('no connection');
+  });
+
   it('waits anew after an answer that was an error', async () => {
     const answers = [Promise.reject(new Error('no auth')), Promise.resolve()];
     const done: unknown[] = [];

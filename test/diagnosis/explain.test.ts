@@ -646,4 +646,26 @@ describe('explain()', () => {
     expect(why()).toMatch(new RegExp(`idle 0ms(${one}){3}, and others$`));
     registry.stop();
   });
+
+  it('takes no longer for 300,000 companions than for those that it looks at', () => {
+    const fastest = (companions: number): number => {
+      const registry = createRegistry({
+        maps: { sessions: {}, chunks: { follows: { map: 'sessions', key: () => 's' } } },
+        clock: createManualClock(),
+      });
+      const { sessions, chunks } = registry.maps as unknown as Record<string, Map<unknown, number>>;
+      sessions?.set('s', 1);
+      for (let chunk = 0; chunk < companions; chunk += 1) chunks?.set(chunk, 1);
+      registry.hold('chunks', (companions - 1) as never);
+      const times = Array.from({ length: 20 }, () => {
+        const startedAt = performance.now();
+        registry.explain('sessions', 's' as never);
+        return performance.now() - startedAt;
+      });
+      registry.stop();
+      return Math.min(...times);
+    };
+    fastest(1_002);
+    expect(fastest(300_000) / fastest(1_002)).toBeLessThan(5);
+  });
 });

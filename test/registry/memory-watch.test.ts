@@ -193,7 +193,7 @@ describe('shed', () => {
     await clock.advance(60_000);
     expect(told.map(({ kind, level, shedding }) => [kind, level, shedding])).toEqual([
       ['heap', 'shed', [{ map: 'cache', entries: 10 }]],
-      ['rss', 'shed', []],
+      ['rss', 'warn', []],
     ]);
     expect(cache.size).toBe(90);
     registry.stop();

@@ -117,7 +117,6 @@ class FirstAnswer {
   /** Resolves when it is there. Rejects with `ERR_REDIS_AWAY` if that takes too long. */
   wait(): Promise<void> {
     if (this.#state === 'there') return Promise.resolve();
-    if (this.#state === 'unasked') void this.#ask();
     return new Promise((resolve, reject) => {
       const settle = (error?: unknown): void => {
         realClearTimeout(timer);
@@ -130,6 +129,8 @@ class FirstAnswer {
         settle(new MapsweepError('ERR_REDIS_AWAY', message));
       }, patienceMs);
       this.#waiting.add(settle);
+      // Now that this one waits: it may throw at once.
+      if (this.#state === 'unasked') void this.#ask();
     });
   }
 
