@@ -20,7 +20,9 @@ export class PastEndings {
   }
 
   /** Plays that a run has ended. Returns what all its recipients are told. */
-  end(record: JournalRecord): Omit<PastEnding, 'recipient' | 'attempts' | 'triedAt' | 'letter'> {
+  end(
+    record: JournalRecord,
+  ): Omit<PastEnding, 'recipient' | 'attempts' | 'triedAt' | 'letter' | 'isInPlace'> {
     const [, given, json, reason, ended, age, idle, more] = record;
     const generation = count(given);
     const endedAt = instant(ended);
@@ -52,6 +54,7 @@ export class PastEndings {
         attempts: Math.max(known?.attempts ?? 0, attempts),
         triedAt: known?.triedAt ?? triedAt,
         letter: known?.letter,
+        isInPlace: isLater || known?.isInPlace === true,
       });
     }
     return ending;
@@ -79,6 +82,7 @@ export class PastEndings {
         const ending = this.#of(record[1], record[2]);
         if (ending === undefined) return;
         ending.letter = undefined;
+        ending.isInPlace = false;
         ending.attempts = 0;
         ending.triedAt = undefined;
       }
@@ -105,12 +109,16 @@ export class PastEndings {
       error,
     };
     if (ending === undefined) return;
-    // Letters stand in the order of their deaths: the oldest goes first when there are too many.
-    const share = obligationKey(ending.id, ending.recipient);
-    this.byShare.delete(share);
-    this.byShare.set(share, ending);
+    // Letters stand in the order of their deaths: the oldest goes first when there are too many. One that a later run has
+    // become stays where it was.
+    if (!ending.isInPlace) {
+      const share = obligationKey(ending.id, ending.recipient);
+      this.byShare.delete(share);
+      this.byShare.set(share, ending);
+    }
     ending.attempts = counted;
     ending.letter = letter;
+    ending.isInPlace = false;
   }
 
   #of(id: unknown, recipient: unknown): PastEnding | undefined {

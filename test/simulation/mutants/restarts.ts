@@ -35,9 +35,8 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'dead letters come back in the order of their endings',
     file: 'restart/past-endings.ts',
-    find: `    this.byShare.delete(share);
-    this.byShare.set(share, ending);`,
-    replace: '',
+    find: 'if (!ending.isInPlace) {',
+    replace: 'if (ending.attempts < 0) {',
   },
   {
     name: 'a record is played whatever is in it',
