@@ -26,6 +26,7 @@ export function findingsOf(walk: BaselineWalk, maps: readonly JudgedMap[], asked
     ...pendingFinding(walk, asked),
     ...deadLettersFinding(walk),
     ...netsFinding(maps, asked),
+    ...brokeOffFinding(walk),
     ...untouchedFinding(walk),
   ];
 }
@@ -48,11 +49,7 @@ function entriesFinding(walk: BaselineWalk, maps: readonly JudgedMap[], asked: A
   if (grown.length === 0) return [];
   const lines = grown.flatMap((map) => grownLines(map, asked));
   const { brokeOff } = walk;
-  if (brokeOff !== undefined) {
-    lines.push(
-      `  Run ${brokeOff.run}, which would have told whether that goes on, failed: ${shownError(brokeOff.error)}`,
-    );
-  } else if (grown.some(({ result }) => result.course === 'grows')) lines.push(fillsUp);
+  if (brokeOff === undefined && grown.some(({ result }) => result.course === 'grows')) lines.push(fillsUp);
   if (grown.some(({ result }) => result.course === 'undecided')) {
     lines.push(asked.isTimed ? needsLonger(walk, grown) : timeStoodStill);
   }
@@ -103,8 +100,10 @@ function evidence({ looks, firstStretch, stayed }: MapLedger, result: BaselineMa
 function levelFinding(walk: BaselineWalk, level: Level, { times }: Asked): Finding[] {
   if (walk.finalCourse(level) !== 'grows') return [];
   const { called, before, after } = level;
-  const line = `  ${called}: ${shown(before)} -> ${shown(after)}, ${shownRate((after - before) / times)} per run, and it goes on`;
-  return [{ clause: `${called} grew`, lines: [line], isCertain: walk.brokeOff === undefined }];
+  const isCertain = walk.brokeOff === undefined;
+  const rate = `${shownRate((after - before) / times)} per run${isCertain ? ', and it goes on' : ''}`;
+  const line = `  ${called}: ${shown(before)} -> ${shown(after)}, ${rate}`;
+  return [{ clause: `${called} grew`, lines: [line], isCertain }];
 }
 
 function releasedFinding({ ledger: { released } }: BaselineWalk): Finding[] {
@@ -139,6 +138,13 @@ function netsFinding(maps: readonly JudgedMap[], asked: Asked): Finding[] {
   return [
     { clause: `${counted(nets, 'entry', 'entries')} left only by a safety net`, lines, isCertain: true },
   ];
+}
+
+function brokeOffFinding({ brokeOff }: BaselineWalk): Finding[] {
+  if (brokeOff === undefined) return [];
+  const { run, error } = brokeOff;
+  const line = `  Run ${run}, which would have told whether that goes on, failed: ${shownError(error)}`;
+  return [{ clause: `run ${run} failed`, lines: [line], isCertain: false }];
 }
 
 function untouchedFinding({ isTouched, explosion, ledger }: BaselineWalk): Finding[] {

@@ -140,6 +140,7 @@ export class BaselineWalk {
       } catch (error) {
         this.#plan.current.assertGoingOn();
         if (this.stretches === 0) throw error;
+        this.levels.undoBegin();
         this.brokeOff = { run: this.#runs, error };
         return;
       }

@@ -15,6 +15,8 @@ export interface Level {
   readonly hasChanged: boolean;
   /** The stretch begins. */
   begin(runs: number): void;
+  /** The stretch that has begun will not come to its end: what was seen of it does not count. */
+  undoBegin(): void;
   /** A run of it is over. */
   sample(): void;
   /** The drain that follows is over. */
@@ -49,6 +51,10 @@ export class Levels {
       this.#weights.set(tracker, new WeightLevel(tracker));
     }
     for (const level of this.all) level.begin(runs);
+  }
+
+  undoBegin(): void {
+    for (const level of this.all) level.undoBegin();
   }
 
   sample(): void {
@@ -89,6 +95,10 @@ class SizeLevel implements Level {
 
   begin(): void {
     this.#lows.push(this.#now);
+  }
+
+  undoBegin(): void {
+    this.#lows.pop();
   }
 
   sample(): void {
@@ -181,6 +191,13 @@ class WeightLevel implements Level {
     }
     this.#runs = 0;
     this.#runsBetween = Math.max(1, Math.ceil((this.#entries.size * runs) / mostWeighings));
+  }
+
+  undoBegin(): void {
+    for (const [generation, { lows }] of this.#entries) {
+      lows.pop();
+      if (lows.length === 0) this.#entries.delete(generation);
+    }
   }
 
   sample(): void {

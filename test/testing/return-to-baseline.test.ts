@@ -149,3 +149,26 @@ it('leaves no listener more at a single map, however often that is checked', asy
   for (let more = 0; more < 3; more += 1) await check();
   expect(engine.afterPass.size).toBe(size);
 });
+
+it.each<[string, (levels: { registry: ReturnType<typeof setUp>['registry']; log: number[] }) => void]>([
+  ['a watched size', ({ registry, log }) => registry.watch('log', () => log.length)],
+  [
+    'a weight',
+    ({ registry, log }) => registry.adopt('logs', new Map([[0, log]]), { weigh: (it) => it.length }),
+  ],
+])('tells of %s that grew though a later run throws', async (_what, watch) => {
+  const { registry, runs } = setUp();
+  const log: number[] = [];
+  watch({ registry, log });
+  const scenario = (run: number) => {
+    runs.set('a', {});
+    runs.delete('a');
+    log.push(run);
+    if (run > 130) throw new Error('429 Too many requests');
+  };
+  const result = await returnToBaseline(scenario, { registry });
+  expect(result).toMatchObject({ held: false, decided: false });
+  expect(result.message).toMatch(
+    /log.*: 10 -> 110, .*\n {2}Run 131, .* failed: Error: 429 Too many requests/,
+  );
+});
