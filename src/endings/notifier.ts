@@ -113,6 +113,11 @@ export class Notifier<K, V> {
     return this.#pending.size;
   }
 
+  /** Attempts that run and have not timed out. */
+  get runningCount(): number {
+    return this.#inFlight.size;
+  }
+
   get deadLetterCount(): number {
     return this.#letters.size;
   }

@@ -23,7 +23,6 @@ export function findingsOf(walk: BaselineWalk, maps: readonly JudgedMap[], asked
     ...entriesFinding(walk, maps, asked),
     ...walk.levels.all.flatMap((level) => levelFinding(walk, level, asked)),
     ...releasedFinding(walk),
-    ...pendingFinding(walk, asked),
     ...deadLettersFinding(walk),
     ...netsFinding(maps, asked),
     ...brokeOffFinding(walk),
@@ -99,11 +98,11 @@ function evidence({ looks, firstStretch, stayed }: MapLedger, result: BaselineMa
 
 function levelFinding(walk: BaselineWalk, level: Level, { times }: Asked): Finding[] {
   if (walk.finalCourse(level) !== 'grows') return [];
-  const { called, before, after } = level;
+  const { called, clause, before, after } = level;
   const isCertain = walk.brokeOff === undefined;
   const rate = `${shownRate((after - before) / times)} per run${isCertain ? ', and it goes on' : ''}`;
   const line = `  ${called}: ${shown(before)} -> ${shown(after)}, ${rate}`;
-  return [{ clause: `${called} grew`, lines: [line], isCertain }];
+  return [{ clause, lines: [line], isCertain }];
 }
 
 function releasedFinding({ ledger: { released } }: BaselineWalk): Finding[] {
@@ -113,13 +112,6 @@ function releasedFinding({ ledger: { released } }: BaselineWalk): Finding[] {
       `  ${name}: ${before} -> ${counted(after, 'entry', 'entries')}, and then it was released: nobody can say which of them leave`,
   );
   return [{ clause: 'a map was released with entries in it', lines, isCertain: false }];
-}
-
-function pendingFinding({ pending: { before, after } }: BaselineWalk, { times }: Asked): Finding[] {
-  if (after <= before) return [];
-  const rate = shownRate((after - before) / times);
-  const line = `  pending notifications: ${before} -> ${after}, ${rate} per run`;
-  return [{ clause: 'notifications piled up', lines: [line], isCertain: true }];
 }
 
 function deadLettersFinding({ deadLetters, countedRuns }: BaselineWalk): Finding[] {

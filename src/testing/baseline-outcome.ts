@@ -38,7 +38,10 @@ export interface BaselineMap {
 
 /** What came of {@link returnToBaseline}. */
 export interface BaselineResult {
-  /** Whether nothing stayed behind that goes on growing, no delivery is owed or given up, and the check proves it. */
+  /**
+   * Whether nothing stayed behind that goes on growing, deliveries that are owed included, none was given up, and the check
+   * proves it.
+   */
   readonly held: boolean;
   /** Every map, in the order in which they were registered. */
   readonly maps: readonly BaselineMap[];
@@ -46,7 +49,7 @@ export interface BaselineResult {
   readonly pending: {
     /** After the warm-up. */
     readonly before: number;
-    /** At the end. */
+    /** After the first stretch. */
     readonly after: number;
   };
   /** Endings that were given up, so that nobody heard of them. */

@@ -33,7 +33,7 @@ export function baselineResult(subject: Subject, walk: BaselineWalk, asked: Aske
   return {
     held,
     maps: maps.map(({ result }) => result),
-    pending: walk.pending,
+    pending: { before: walk.levels.pending.before, after: walk.levels.pending.after },
     deadLetters: walk.deadLetters,
     nets: maps.reduce((nets, { result }) => nets + countNets(result.left), 0),
     elapsedMs: walk.passedMs,

@@ -1,13 +1,12 @@
-import type { EndedEvent } from '../events/ended-event.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Course, longStretch, mostStretches } from './course.js';
 import { drainTo } from './drain.js';
-import { pendingOf } from './drained.js';
 import { GrowthWatch } from './explosion.js';
 import { FirstStay } from './first-stay.js';
 import { type Leavings, LeavingWatch } from './leaving.js';
 import { Ledger, type MapLedger } from './ledger.js';
 import { Levels } from './levels.js';
+import { LostEndings } from './lost-endings.js';
 import type { RunningCheck } from './running-check.js';
 import type { Scenario } from './scenario.js';
 import type { Subject } from './subject.js';
@@ -40,7 +39,7 @@ export class BaselineWalk {
   readonly #plan: WalkPlan;
   readonly #stays = new Map<MapLedger, FirstStay>();
   readonly #left = new Map<Tracker, Leavings>();
-  readonly #died = new Set<string>();
+  readonly #lost: LostEndings;
   #watches = new Map<Tracker, GrowthWatch>();
   #runs = 0;
   #drainedMs = 0;
@@ -55,13 +54,13 @@ export class BaselineWalk {
   explosion: Explosion | undefined;
   /** What a run threw after the first stretch, which was already enough to see that something stays. */
   brokeOff: { readonly run: number; readonly error: unknown } | undefined;
-  pending = { before: 0, after: 0 };
   /** How much time was let pass after the first stretch, ms. */
   passedMs = 0;
 
   constructor(subject: Subject, plan: WalkPlan) {
     this.#subject = subject;
     this.#plan = plan;
+    this.#lost = new LostEndings(subject.engine);
   }
 
   get ledger(): Ledger {
@@ -79,7 +78,7 @@ export class BaselineWalk {
 
   /** How many endings were given up and nobody has heard of since. */
   get deadLetters(): number {
-    return this.#died.size;
+    return this.#lost.size;
   }
 
   /** A course as it stands when the walk is over: what might still grow then is no proof of health. */
@@ -116,7 +115,6 @@ export class BaselineWalk {
   /** @throws what the scenario throws in its warm-up or its first stretch */
   async run(): Promise<void> {
     const { warmup } = this.#plan;
-    const stopListening = this.#listen();
     try {
       const opening = new Ledger(this.#subject);
       await this.#runTimes(warmup, opening);
@@ -124,12 +122,11 @@ export class BaselineWalk {
       this.#ledger = new Ledger(this.#subject);
       this.#leavings = new LeavingWatch(this.#subject, this.ledger);
       this.#levels = new Levels(this.#subject);
-      this.pending = { before: pendingOf(this.#subject), after: pendingOf(this.#subject) };
-      this.#died.clear();
+      this.#lost.clear();
       if (this.explosion === undefined) await this.#stretchesUntilClear();
     } finally {
       this.#leavings?.stop();
-      stopListening();
+      this.#lost.stop();
     }
   }
 
@@ -157,10 +154,7 @@ export class BaselineWalk {
     this.ledger.endStretch(times);
     this.levels.end();
     if (this.levels.all.some(({ hasChanged }) => hasChanged)) this.isTouched = true;
-    if (this.stretches === 0) {
-      this.pending = { ...this.pending, after: pendingOf(this.#subject) };
-      this.passedMs = this.#drainedMs;
-    }
+    if (this.stretches === 0) this.passedMs = this.#drainedMs;
     this.stretches += 1;
     for (const map of this.ledger.maps) this.#noteFirstStay(map);
   }
@@ -213,8 +207,8 @@ export class BaselineWalk {
       drain,
       time,
       counts: (tracker, key) => (ledger.of(tracker)?.stretchOf(key) ?? -1) >= 0,
-      pending: this.pending.before,
-      step: () => current.assertGoingOn(),
+      pending: this.#levels?.pending.before ?? 0,
+      current,
     });
     this.#drainedMs = (time?.passedMs ?? 0) - passedBefore;
   }
@@ -235,23 +229,6 @@ export class BaselineWalk {
     if (map.looks.length === 1) this.#left.set(map.tracker, this.#leavings?.of(map.tracker) ?? {});
     if (this.#stays.has(map) || map.firstStretch < 0) return;
     this.#stays.set(map, new FirstStay(this.#subject, map, this.#drainedMs));
-  }
-
-  #listen(): () => void {
-    const { bus, measurements } = this.#subject.engine;
-    const observer = {
-      delivered: (_durationMs: number, { id }: EndedEvent, recipient: string): void => {
-        this.#died.delete(`${recipient} ${id}`);
-      },
-    };
-    measurements.add(observer);
-    const stop = bus.on('dead-letter', ({ letter, dropped }) => {
-      if (!dropped) this.#died.add(`${letter.recipient} ${letter.id}`);
-    });
-    return () => {
-      stop();
-      measurements.delete(observer);
-    };
   }
 
   /** Another text after anything was done to a map, or an end was told. */

@@ -4,8 +4,10 @@ import { type Duration, durationMs } from '../policy/duration.js';
 import { readOptions } from '../policy/read-options.js';
 import { assertDrainable, isDrained, notDrainable, remainderLines } from './drained.js';
 import { type Leavings, LeavingWatch, leavingsText } from './leaving.js';
+import { LostEndings } from './lost-endings.js';
 import { type RunningCheck, whileChecking } from './running-check.js';
 import { type Subject, subjectOf } from './subject.js';
+import { counted } from './survivors.js';
 import { type Advancer, readAdvancer, settle, type TestTime, testTimeOf } from './test-time.js';
 
 /** The options of {@link drainWithin}. */
@@ -94,6 +96,7 @@ async function drained(
   current: RunningCheck,
 ): Promise<DrainResult> {
   const watch = new LeavingWatch(subject);
+  const lost = new LostEndings(subject.engine);
   const trackers = subject.trackers();
   const stepMs = Math.max(subject.engine.sweepEveryMs, Math.ceil(withinMs / mostSteps));
   let elapsedMs = 0;
@@ -102,8 +105,7 @@ async function drained(
   let cameBack = false;
   try {
     for (;;) {
-      await sweepNow(subject);
-      current.assertGoingOn();
+      await sweepNow(subject, current);
       if (!isDrained(subject)) {
         cameBack ||= since !== undefined;
         since = undefined;
@@ -119,12 +121,18 @@ async function drained(
     }
   } finally {
     watch.stop();
+    lost.stop();
   }
   const left = Object.fromEntries(trackers.map((tracker) => [tracker.name, watch.of(tracker)]));
   const leaving = Object.entries(left)
     .filter(([, rules]) => Object.keys(rules).length > 0)
     .map(([map, rules]) => `${map} ${leavingsText(rules)}`);
-  const how = leaving.length === 0 ? '' : `; entries left: ${leaving.join('; ')}`;
+  const how = [
+    ...(leaving.length === 0 ? [] : [`; entries left: ${leaving.join('; ')}`]),
+    ...(lost.size === 0
+      ? []
+      : [`; ${counted(lost.size, 'dead letter')}, so that nobody heard of what ended`]),
+  ].join('');
   if (since !== undefined) {
     const rest = since < withinMs ? ` and stays so until ${span(withinMs)} are over` : '';
     const message = `${subject.called} is drained after ${span(since)}${rest}${how}`;
@@ -138,8 +146,10 @@ async function drained(
   return { drained: false, elapsedMs: withinMs, left, message };
 }
 
-/** Sweeps what is due now, and lets the callbacks of that settle. */
-export async function sweepNow({ engine }: Subject): Promise<void> {
+/** Sweeps what is due now, and lets the callbacks of that settle, and the attempts to deliver. */
+export async function sweepNow({ engine }: Subject, current: RunningCheck): Promise<void> {
   await engine.sweeper.sweep();
   await settle();
+  await current.attempts.settle();
+  current.assertGoingOn();
 }

@@ -1,6 +1,7 @@
 import type { Tracker } from '../sweeping/tracker.js';
 import { sweepNow } from './drain-within.js';
 import { pendingOf } from './drained.js';
+import type { RunningCheck } from './running-check.js';
 import type { Subject } from './subject.js';
 import type { TestTime } from './test-time.js';
 
@@ -21,16 +22,15 @@ export interface Draining {
   readonly counts: (tracker: Tracker, key: unknown) => boolean;
   /** How many notifications may stay pending. */
   readonly pending: number;
-  /** Called between its steps; what it throws ends it. */
-  readonly step: () => void;
+  /** The check that it is done for. */
+  readonly current: RunningCheck;
 }
 
 /** Lets entries leave that need nothing but time, as far as there is any. */
 export async function drainTo(subject: Subject, draining: Draining): Promise<void> {
-  const { drain, time, step } = draining;
+  const { drain, time, current } = draining;
   if (drain === false) return;
-  await sweepNow(subject);
-  step();
+  await sweepNow(subject, current);
   if (time === undefined) return;
   // An eviction waits for the next macrotask, and that for the clock to move at all.
   if (subject.trackers().some(({ isOverCaps }) => isOverCaps)) await time.pass(1);
@@ -49,8 +49,7 @@ async function drainFor(
     const ms = Math.min(stepMs, withinMs - elapsed);
     await time.pass(ms);
     elapsed += ms;
-    await sweepNow(subject);
-    draining.step();
+    await sweepNow(subject, draining.current);
   }
 }
 
@@ -67,8 +66,7 @@ async function drainAsNeeded(subject: Subject, time: TestTime, draining: Drainin
     }
     await time.pass(ms);
     elapsed += ms;
-    await sweepNow(subject);
-    draining.step();
+    await sweepNow(subject, draining.current);
   }
 }
 

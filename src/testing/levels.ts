@@ -1,12 +1,15 @@
 import { shownKey } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { type Course, courseOfLevel } from './course.js';
+import { pendingOf } from './drained.js';
 import type { Subject } from './subject.js';
 
 /** A number beside the entries of the maps that grows where something leaks. */
 export interface Level {
   /** For messages, such as `the number of tracked maps`. */
   readonly called: string;
+  /** What to say of it where it grows. */
+  readonly clause: string;
   readonly course: Course;
   /** What it was before the first stretch of runs, and after that. */
   readonly before: number;
@@ -28,10 +31,14 @@ export class Levels {
   readonly #subject: Subject;
   readonly #weights = new Map<Tracker, WeightLevel>();
   readonly #sizes: SizeLevel[] = [];
+  /** How many notifications wait. */
+  readonly pending: SizeLevel;
 
   constructor(subject: Subject) {
     this.#subject = subject;
     const { registry } = subject;
+    this.pending = new SizeLevel('pending notifications', () => pendingOf(subject), 'notifications piled up');
+    this.#sizes.push(this.pending);
     if (registry === undefined) return;
     this.#sizes.push(new SizeLevel('the number of tracked maps', () => subject.trackers().length));
     this.#sizes.push(new SizeLevel('the number of watched sizes', () => registry.watched.all().length));
@@ -69,14 +76,16 @@ export class Levels {
 /** A size that is asked for: what counts is the lowest that it was in each stretch. */
 class SizeLevel implements Level {
   readonly called: string;
+  readonly clause: string;
   readonly #read: () => number;
   readonly #lows: number[] = [];
   #now: number;
   #after: number | undefined;
   hasChanged = false;
 
-  constructor(called: string, read: () => number) {
+  constructor(called: string, read: () => number, clause = `${called} grew`) {
     this.called = called;
+    this.clause = clause;
     this.#read = read;
     this.#now = read();
   }
@@ -133,6 +142,7 @@ const mostWeighings = 20_000;
  */
 class WeightLevel implements Level {
   readonly called: string;
+  readonly clause: string;
   readonly #tracker: Tracker;
   // By generation.
   readonly #entries = new Map<number, Weighed>();
@@ -144,6 +154,7 @@ class WeightLevel implements Level {
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
     this.called = `the weight of the values in '${tracker.name}'`;
+    this.clause = `${this.called} grew`;
   }
 
   /** Of all of them together, or of one by itself where that is worse: others that shrink must not hide it. */

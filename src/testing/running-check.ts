@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { MapsweepError } from '../errors.js';
 import type { Engine } from '../sweeping/engine.js';
+import { RunningAttempts } from './running-attempts.js';
 import type { Subject } from './subject.js';
 
 /** The checks that take time, of each registry or single map. One at a time: two would see each other's entries. */
@@ -15,6 +16,7 @@ const endings = ['close', 'detach'] as const;
 /** A check that takes time, while it runs. */
 export class RunningCheck {
   readonly check: string;
+  readonly attempts: RunningAttempts;
   readonly #subject: Subject;
   readonly #restore: (() => void)[] = [];
   readonly #notAwaited: MapsweepError;
@@ -24,6 +26,7 @@ export class RunningCheck {
   constructor(check: string, subject: Subject) {
     this.check = check;
     this.#subject = subject;
+    this.attempts = new RunningAttempts(subject);
     this.#notAwaited = notAwaited(check);
     running.set(subject.engine, this);
     if (subject.owner !== undefined) for (const name of endings) this.#guard(subject.owner, name);

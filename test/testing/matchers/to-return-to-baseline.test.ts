@@ -210,7 +210,7 @@ describe('expect(scenario).toReturnToBaseline(options)', () => {
     );
     expect(message).toBe(
       'expected the registry to return to its baseline after 4 runs, but notifications piled up:\n' +
-        '  pending notifications: 0 -> 4, +1 per run\n' +
+        '  pending notifications: 0 -> 4, +1 per run, and it goes on\n' +
         '  10m passed; entries left: runs 4 by ttl',
     );
     registry.stop();

@@ -1,0 +1,43 @@
+import { setTimeout } from 'node:timers/promises';
+import type { Subject } from './subject.js';
+
+/** How long a check waits in all for attempts of which none comes to its end meanwhile. Real ms. */
+const patienceMs = 1_000;
+const lookEveryMs = 2;
+
+/**
+ * The attempts to deliver that run while a check does. What they wait for may be real, such as the answer of a server: it
+ * takes real time, and fake time that passes meanwhile has them time out.
+ */
+export class RunningAttempts {
+  readonly #subject: Subject;
+  #patienceMs = patienceMs;
+
+  constructor(subject: Subject) {
+    this.#subject = subject;
+  }
+
+  /** Waits in real time until none runs; not for long where none gets any further, as one that waits for a fake clock. */
+  async settle(): Promise<void> {
+    let outcomes = this.#outcomes();
+    while (this.#isAnyRunning() && this.#patienceMs > 0) {
+      await setTimeout(lookEveryMs);
+      const now = this.#outcomes();
+      if (now === outcomes) this.#patienceMs -= lookEveryMs;
+      outcomes = now;
+    }
+  }
+
+  #isAnyRunning(): boolean {
+    const recipients = this.#subject.registry?.deliveries?.recipients ?? [];
+    return recipients.some(({ notifier }) => {
+      if (notifier.runningCount > 0) return true;
+      // One that has timed out may succeed yet, and takes its dead letter back then.
+      return [...notifier.letters()].some(({ obligation }) => (obligation?.unsettled ?? 0) > 0);
+    });
+  }
+
+  #outcomes(): string {
+    return Object.values(this.#subject.registry?.deliveries?.outcomes ?? {}).join('/');
+  }
+}

@@ -1,0 +1,111 @@
+import { setTimeout as realTimeout } from 'node:timers/promises';
+import { createRegistry, type RegistryOptions } from 'mapsweep';
+import { createManualClock, drainWithin, returnToBaseline } from 'mapsweep/testing';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+type Maps = { runs: Map<number, object> };
+type Ended = NonNullable<RegistryOptions<Maps>['ended']>;
+
+const setUp = (
+  deliver: () => unknown,
+  clock?: RegistryOptions<Maps>['clock'],
+  ended: Partial<Ended> = {},
+) => {
+  const registry = createRegistry<Maps>({
+    maps: { runs: {} },
+    ended: { map: 'runs', deliver, ...ended },
+    clock,
+  });
+  const run = (key: number) => {
+    registry.maps.runs.set(key, {});
+    registry.end(key);
+    registry.maps.runs.delete(key);
+  };
+  return { registry, run };
+};
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+// Real time passes in these, since that is what an answer from elsewhere takes.
+describe('a deliver that takes real time', () => {
+  it('owes nothing where time is real', async () => {
+    const { registry, run } = setUp(() => realTimeout(5));
+    expect(await returnToBaseline(run, { registry, times: 20 })).toMatchObject({
+      held: true,
+      runs: 20,
+      pending: { before: 0, after: 0 },
+    });
+    await registry.close();
+  });
+
+  it.each<[string, () => ReturnType<typeof createManualClock> | undefined]>([
+    ['a manual clock', () => createManualClock()],
+    [
+      'fake timers',
+      () => {
+        vi.useFakeTimers();
+        return undefined;
+      },
+    ],
+  ])('does not time out by the time that is let pass on %s', async (_what, start) => {
+    const clock = start();
+    const { registry, run } = setUp(() => realTimeout(15), clock);
+    const { held, message } = await returnToBaseline(run, {
+      registry,
+      times: 5,
+      ...(clock === undefined && { clock: { advance: (ms) => vi.advanceTimersByTimeAsync(ms) } }),
+    });
+    expect(message).toContain('returned to its baseline after 5 runs');
+    expect(held).toBe(true);
+    registry.stop();
+  });
+
+  it('is heard though it began while time was let pass, and timed out by that', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<Maps & { other: Map<number, object> }>({
+      maps: { runs: { ttl: '1m' }, other: { ttl: '1h' } },
+      ended: { map: 'runs', deliver: () => realTimeout(15) },
+      clock,
+    });
+    const scenario = (run: number) => {
+      registry.maps.runs.set(run, {});
+      registry.maps.other.set(run, {});
+    };
+    expect(await returnToBaseline(scenario, { registry, times: 3, warmup: 0 })).toMatchObject({
+      held: true,
+      deadLetters: 0,
+    });
+  });
+
+  it('is waited for by drainWithin', async () => {
+    const { registry, run } = setUp(() => realTimeout(15), createManualClock());
+    run(1);
+    expect(await drainWithin(registry, '5m')).toMatchObject({
+      drained: true,
+      message: 'the registry is drained after 0ms and stays so until 5m are over',
+    });
+    expect(registry.deadLetters()).toEqual([]);
+  });
+});
+
+describe('a deliver that never comes to its end', () => {
+  it('is waited for no longer than a second in all, and is told as a dead letter by drainWithin', async () => {
+    const { registry, run } = setUp(() => new Promise(() => {}), createManualClock());
+    for (let key = 0; key < 3; key += 1) run(key);
+    const { drained, message } = await drainWithin(registry, '5m');
+    expect(drained).toBe(true);
+    expect(message).toMatch(
+      /stays so until 5m are over; 3 dead letters, so that nobody heard of what ended$/,
+    );
+  });
+
+  it('owes more with each run where time is real', async () => {
+    const { registry, run } = setUp(() => new Promise(() => {}));
+    const { held, message } = await returnToBaseline(run, { registry, times: 5, warmup: 0 });
+    expect(held).toBe(false);
+    expect(message).toContain('pending notifications: 0 -> 5, +1 per run, and it goes on');
+    registry.stop();
+  });
+});
