@@ -60,7 +60,10 @@ declare module 'vitest' {
 /** What the matchers read of vitest's own context. */
 interface VitestContext extends MatcherContext {
   /** The test that the assertion belongs to; `undefined` outside of one, and always before vitest 4. */
-  readonly task?: { readonly context?: Pick<TestContext, 'onTestFinished'> };
+  readonly task?: {
+    /** `_local` is vitest's own: whether the test has used the `expect` of its context. */
+    readonly context?: Pick<TestContext, 'onTestFinished'> & { readonly _local?: boolean };
+  };
 }
 
 const runner: TestRunner<VitestContext> = {
@@ -69,9 +72,14 @@ const runner: TestRunner<VitestContext> = {
     hint: 'call vi.useFakeTimers() before it is made',
   },
   atTestEnd: ({ task }, call) => {
+    const ofOwnExpect = task?.context?._local === true;
+    const ended = ({ task: { concurrent }, signal }: TestContext): void => {
+      // Of tests that run at once the global `expect` takes the one that began last for that of each assertion.
+      if (!concurrent || ofOwnExpect) call(signal.aborted);
+    };
     try {
-      if (task?.context === undefined) onTestFinished(call);
-      else task.context.onTestFinished(call);
+      if (task?.context === undefined) onTestFinished(ended);
+      else task.context.onTestFinished(ended);
     } catch {
       // Outside of a test, or in a hook of the same kind. The next check or close() tells then.
     }

@@ -6,7 +6,7 @@ import { type DrainWithinOptions, drainWithFallback } from './drain-within.js';
 import { assertDrainable, isDrained, notDrainable, undrainedMessage } from './drained.js';
 import { endedOnceSummary, notAllEndedOnce, notEndedOnce } from './ended-runs.js';
 import { type BaselineOptions, baselineWithFallback } from './return-to-baseline.js';
-import { notAwaited, type RunningCheck } from './running-check.js';
+import { notAwaited, outOfTime, type RunningCheck } from './running-check.js';
 import { subjectOf } from './subject.js';
 import type { Advancer } from './test-time.js';
 
@@ -32,8 +32,11 @@ interface FakeTimers {
 /** What the matchers ask of the test runner. */
 export interface TestRunner<Context extends MatcherContext = MatcherContext> {
   readonly fakeTimers: FakeTimers;
-  /** Has `call` called when the test is over that a matcher is used in; what it throws fails that test. */
-  atTestEnd(context: Context, call: () => void): void;
+  /**
+   * Has `call` called when the test is over that a matcher is used in, if it is known which one that is; what it throws
+   * fails that test.
+   */
+  atTestEnd(context: Context, call: (isOutOfTime: boolean) => void): void;
 }
 
 /** `expect(mapOrRegistry).toBeDrained()` */
@@ -139,14 +142,15 @@ async function toBeAwaited<Context extends MatcherContext>(
   run: (began: (current: RunningCheck) => void) => Promise<MatcherResult>,
 ): Promise<MatcherResult> {
   const forgotten = notAwaited(check);
+  const late = outOfTime(check);
   let current: RunningCheck | undefined;
   let isOver = false;
   let isTold = false;
-  runner.atTestEnd(context, () => {
+  runner.atTestEnd(context, (isOutOfTime) => {
     if (isOver || current?.isAbandoned) return;
     isTold = true;
     current?.abandon();
-    throw forgotten;
+    throw isOutOfTime ? late : forgotten;
   });
   const answered: MatcherResult = { pass: !context.isNot, message: () => '' };
   try {

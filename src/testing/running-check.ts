@@ -145,3 +145,11 @@ export function notAwaited(check: string): MapsweepError {
       'what comes of it. Write await before it',
   );
 }
+
+/** The error of a check whose test was over too early. To be made where it begins, for its stack. */
+export function outOfTime(check: string): MapsweepError {
+  return new MapsweepError(
+    'ERR_NOT_AWAITED',
+    `${check} still ran when its test ran out of time: give the test more of it, or the check less to do, such as fewer times`,
+  );
+}

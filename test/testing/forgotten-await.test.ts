@@ -11,7 +11,7 @@ import {
 } from '../../src/testing/matchers.js';
 
 interface Context extends MatcherContext {
-  readonly ends: (() => void)[];
+  readonly ends: ((isOutOfTime: boolean) => void)[];
 }
 
 // A runner whose tests end when told: what vitest does is tried in test/runners.
@@ -39,17 +39,24 @@ describe.each(Object.keys(begin))('%s that is not awaited', (name) => {
     const set = setUp();
     const result = begin[name]!(set);
     expect(set.context.ends).toHaveLength(1);
-    expect(() => set.context.ends[0]!()).toThrow(
+    expect(() => set.context.ends[0]!(false)).toThrow(
       `${name} was not awaited: it still ran when its test was over or its registry was ended`,
     );
     // A rejection would be unhandled and be reported again.
     expect(await result).toMatchObject({ pass: true });
   });
 
+  it('fails a test that runs out of time by saying so', async () => {
+    const set = setUp();
+    const result = begin[name]!(set);
+    expect(() => set.context.ends[0]!(true)).toThrow(`${name} still ran when its test ran out of time`);
+    expect(await result).toMatchObject({ pass: true });
+  });
+
   it('says nothing at the end of a test that has awaited it', async () => {
     const set = setUp();
     await begin[name]!(set);
-    set.context.ends[0]!();
+    set.context.ends[0]!(false);
   });
 });
 
@@ -62,7 +69,7 @@ describe('a scenario that is not awaited', () => {
     };
     const result = toReturnToBaseline(runner).call(context, scenario, { registry });
     await Promise.resolve();
-    expect(() => context.ends[0]!()).toThrow('was not awaited');
+    expect(() => context.ends[0]!(false)).toThrow('was not awaited');
     await result;
     expect(runs.size).toBeLessThan(3);
   });
@@ -71,7 +78,7 @@ describe('a scenario that is not awaited', () => {
     const { registry, runs, context } = setUp();
     const result = toReturnToBaseline(runner).call(context, (run: number) => runs.set(run, {}), { registry });
     await expect(registry.close()).rejects.toThrow('toReturnToBaseline was not awaited');
-    context.ends[0]!();
+    context.ends[0]!(false);
     expect(await result).toMatchObject({ pass: true });
   });
 });
