@@ -98,11 +98,12 @@ function evidence({ looks, firstStretch, stayed }: MapLedger, result: BaselineMa
 
 function levelFinding(walk: BaselineWalk, level: Level, { times }: Asked): Finding[] {
   if (walk.finalCourse(level) !== 'grows') return [];
-  const { called, clause, before, after } = level;
+  const { called, clause, advice, before, after } = level;
   const isCertain = walk.brokeOff === undefined;
   const rate = `${shownRate((after - before) / times)} per run${isCertain ? ', and it goes on' : ''}`;
   const line = `  ${called}: ${shown(before)} -> ${shown(after)}, ${rate}`;
-  return [{ clause, lines: [line], isCertain }];
+  const lines = advice === undefined || !isCertain ? [line] : [line, `  ${advice}`];
+  return [{ clause, lines, isCertain }];
 }
 
 function releasedFinding({ ledger: { released } }: BaselineWalk): Finding[] {

@@ -10,6 +10,8 @@ export interface Level {
   readonly called: string;
   /** What to say of it where it grows. */
   readonly clause: string;
+  /** What to do where it grows and is no leak. */
+  readonly advice: string | undefined;
   readonly course: Course;
   /** What it was before the first stretch of runs, and after that. */
   readonly before: number;
@@ -37,13 +39,16 @@ export class Levels {
   constructor(subject: Subject) {
     this.#subject = subject;
     const { registry } = subject;
-    this.pending = new SizeLevel('pending notifications', () => pendingOf(subject), 'notifications piled up');
+    this.pending = new SizeLevel('pending notifications', () => pendingOf(subject), {
+      clause: 'notifications piled up',
+    });
     this.#sizes.push(this.pending);
     if (registry === undefined) return;
     this.#sizes.push(new SizeLevel('the number of tracked maps', () => subject.trackers().length));
     this.#sizes.push(new SizeLevel('the number of watched sizes', () => registry.watched.all().length));
     for (const watched of registry.watched.all()) {
-      this.#sizes.push(new SizeLevel(`the watched size ${shownKey(watched.name)}`, () => watched.ask()));
+      const called = `the watched size ${shownKey(watched.name)}`;
+      this.#sizes.push(new SizeLevel(called, () => watched.ask(), { max: watched.max, advice: ifItFills }));
     }
   }
 
@@ -73,25 +78,46 @@ export class Levels {
   }
 }
 
+const ifItFills =
+  'If this is a cache that fills, set warmup to as many runs as fill it, or watch it with its max; a number that rises ' +
+  'and falls by itself, such as that of the heap, tells nothing here.';
+
+interface SizeOptions {
+  readonly clause?: string;
+  readonly advice?: string;
+  /** Up to that it may grow. */
+  readonly max?: number;
+}
+
 /** A size that is asked for: what counts is the lowest that it was in each stretch. */
 class SizeLevel implements Level {
   readonly called: string;
   readonly clause: string;
+  readonly advice: string | undefined;
+  readonly #max: number;
   readonly #read: () => number;
   readonly #lows: number[] = [];
   #now: number;
   #after: number | undefined;
   hasChanged = false;
 
-  constructor(called: string, read: () => number, clause = `${called} grew`) {
+  constructor(
+    called: string,
+    read: () => number,
+    { clause = `${called} grew`, advice, max = Number.POSITIVE_INFINITY }: SizeOptions = {},
+  ) {
     this.called = called;
     this.clause = clause;
+    this.advice = advice;
+    this.#max = max;
     this.#read = read;
     this.#now = read();
   }
 
   get course(): Course {
-    return courseOfLevel(this.#lows, this.#now);
+    const course = courseOfLevel(this.#lows, this.#now);
+    const isBounded = this.#max < Number.POSITIVE_INFINITY && this.#now <= this.#max;
+    return isBounded && course !== 'back' ? 'bounded' : course;
   }
 
   get before(): number {
@@ -141,6 +167,7 @@ const mostWeighings = 20_000;
  * are none of its business.
  */
 class WeightLevel implements Level {
+  readonly advice = undefined;
   readonly called: string;
   readonly clause: string;
   readonly #tracker: Tracker;

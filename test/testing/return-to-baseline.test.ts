@@ -172,3 +172,22 @@ it.each<[string, (levels: { registry: ReturnType<typeof setUp>['registry']; log:
     /log.*: 10 -> 110, .*\n {2}Run 131, .* failed: Error: 429 Too many requests/,
   );
 });
+
+it('takes a watched size that is within its max for none that leaks, and says what to do about one without', async () => {
+  const check = async (max?: number) => {
+    const { registry, runs } = setUp();
+    const cache = new Set<number>();
+    registry.watch('cache', () => cache.size, max === undefined ? {} : { max });
+    const scenario = (run: number) => {
+      runs.set('a', {});
+      runs.delete('a');
+      cache.add(run);
+    };
+    return returnToBaseline(scenario, { registry });
+  };
+  expect(await check(1_000)).toMatchObject({ held: true, runs: 100 });
+  expect(await check(100)).toMatchObject({ held: false });
+  const { held, message } = await check();
+  expect(held).toBe(false);
+  expect(message).toContain('If this is a cache that fills, set warmup');
+});
