@@ -48,7 +48,9 @@ function entriesFinding(walk: BaselineWalk, maps: readonly JudgedMap[], asked: A
   if (grown.length === 0) return [];
   const lines = grown.flatMap((map) => grownLines(map, asked));
   const { brokeOff } = walk;
-  if (brokeOff === undefined && grown.some(({ result }) => result.course === 'grows')) lines.push(fillsUp);
+  if (brokeOff === undefined && grown.some(({ result }) => result.course === 'grows')) {
+    lines.push(fillsUp, ...(asked.isTimed ? [] : [inRealTime]));
+  }
   if (grown.some(({ result }) => result.course === 'undecided')) {
     lines.push(asked.isTimed ? needsLonger(walk, grown) : timeStoodStill);
   }
@@ -156,6 +158,10 @@ function untouchedFinding({ isTouched, explosion, ledger }: BaselineWalk): Findi
 const fillsUp =
   '  If something of your own removes them later, set drain to the time that it takes; if this is a cache that fills, ' +
   'set warmup to as many runs as fill it, or its maxEntries.';
+
+const inRealTime =
+  '  For drain something has to let time pass; for real time that is clock: { advance: (ms) => setTimeout(ms) }, with ' +
+  "setTimeout of 'node:timers/promises'.";
 
 const timeStoodStill =
   '  Some of these leave by themselves after a time, and here nothing makes time pass: make the registry with ' +

@@ -1,5 +1,5 @@
 import { RegistrationSites } from '../diagnosis/registration-sites.js';
-import { MapsweepTypeError } from '../errors.js';
+import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { readInteger, readOneOf, readOptions } from '../policy/read-options.js';
 import type { Engine } from '../sweeping/engine.js';
@@ -17,8 +17,8 @@ export interface BaselineOptions {
   /** The registry whose maps are compared; or a single TrackedMap, adopted map or handle. */
   registry: object;
   /**
-   * How often the scenario runs in a stretch. From 1. Default 100. Where something stays it runs as often again, at most
-   * five times more, to see whether that goes on.
+   * How often the scenario runs in a stretch. From 1. Default 100. Where something stays it runs as often again, up to
+   * five times more (where what stays is rare, one of these is four times as long), to see whether that goes on.
    */
   times?: number;
   /** How often it runs before the first stretch, so that what is made once is there. From 0. Default 10. */
@@ -26,7 +26,7 @@ export interface BaselineOptions {
   /**
    * Whether entries that only a lifetime removes get the time to leave. `true` lets pass what they need, at most 7 days;
    * a duration does so after the warm-up, and lets pass no more than that after a stretch; `false` compares as it is.
-   * Default `true`.
+   * Default `true`. A duration needs something that lets it pass: see `clock`.
    */
   drain?: boolean | Duration;
   /**
@@ -36,7 +36,8 @@ export interface BaselineOptions {
   nets?: 'pass' | 'fail';
   /**
    * What lets time pass while draining. Default: the manual clock that the maps were made with. For the fake timers of
-   * a test runner: `{ advance: (ms) => jest.advanceTimersByTimeAsync(ms) }`.
+   * a test runner: `{ advance: (ms) => jest.advanceTimersByTimeAsync(ms) }`; for real time, with `setTimeout` of
+   * `node:timers/promises`: `{ advance: (ms) => setTimeout(ms) }`.
    */
   clock?: Advancer;
 }
@@ -51,8 +52,8 @@ export interface BaselineOptions {
  * @param scenario called with the number of the run, from 0; a promise is awaited before the next run. What it throws
  *   rejects the result
  * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong
- * @throws MapsweepError `ERR_NO_CLOCK` if a clock is given that the maps do not follow, or the scenario waits for a
- *   clock that stands still; `ERR_CLOSED` if the registry is closed; `ERR_NOT_AWAITED` if another check of it runs
+ * @throws MapsweepError `ERR_NO_CLOCK` if a clock is given that the maps do not follow, `drain` is a duration and nothing
+ *   can let it pass, or the scenario waits for a clock that stands still; `ERR_CLOSED` if the registry is closed; `ERR_NOT_AWAITED` if another check of it runs
  */
 export function returnToBaseline(
   scenario: (run: number) => unknown,
@@ -78,6 +79,12 @@ export async function baselineWithFallback(
       `${check} takes the scenario as a function, which it calls many times; ${notASubject(scenario)}`,
     );
   }
+  if (subjectOf(options) !== undefined) {
+    throw new MapsweepTypeError(
+      'ERR_INVALID_OPTION',
+      `${check} takes its options as an object, and received what it is about: write { registry }`,
+    );
+  }
   const read = readOptions('', options ?? {}, {
     registry: readSubject,
     times: (value, option) => readInteger(value, option, { min: 1 }),
@@ -90,6 +97,7 @@ export async function baselineWithFallback(
   const subject = { ...given, sites: sitesOfMap(given) };
   const { times = 100, warmup = 10, drain = true, nets = 'pass' } = read;
   const time = testTimeOf(subject.engine, read.clock, fallback?.fakeTimers);
+  if (typeof drain === 'number' && drain > 0 && time === undefined) throw cannotDrain(check);
   return whileChecking(check, subject, async (current) => {
     fallback?.began?.(current);
     const { engine, registry } = subject;
@@ -108,6 +116,15 @@ export async function baselineWithFallback(
     current.assertGoingOn();
     return baselineResult(subject, walk, { times, nets, drain, isTimed: time !== undefined });
   });
+}
+
+function cannotDrain(check: string): MapsweepError {
+  return new MapsweepError(
+    'ERR_NO_CLOCK',
+    `${check} is to let time pass by its option drain, and here nothing can. Make the registry with ` +
+      "{ clock: createManualClock() } of 'mapsweep/testing', use fake timers or, to let real time pass, give " +
+      "clock: { advance: (ms) => setTimeout(ms) } with setTimeout of 'node:timers/promises'",
+  );
 }
 
 const readSubject = (value: unknown, option: string): Subject => {

@@ -1,3 +1,4 @@
+import { setTimeout as realTimeout } from 'node:timers/promises';
 import { createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock, returnToBaseline } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
@@ -190,4 +191,28 @@ it('takes a watched size that is within its max for none that leaks, and says wh
   const { held, message } = await check();
   expect(held).toBe(false);
   expect(message).toContain('If this is a cache that fills, set warmup');
+});
+
+it('lets the time of drain pass in reality if it is given that as a clock, and asks for one without any', async () => {
+  const later = new Map<number, object>();
+  const registry = createRegistry({ maps: { later: { adopt: later } } });
+  const scenario = (run: number) => {
+    later.set(run, {});
+    setTimeout(() => later.delete(run), 30);
+  };
+  await expect(returnToBaseline(scenario, { registry, drain: '1s' })).rejects.toMatchObject({
+    code: 'ERR_NO_CLOCK',
+    message: expect.stringContaining('clock: { advance: (ms) => setTimeout(ms) }'),
+  });
+  const clock = { advance: (ms: number) => realTimeout(ms) };
+  expect(await returnToBaseline(scenario, { registry, drain: '1s', clock, times: 5 })).toMatchObject({
+    held: true,
+    runs: 5,
+  });
+});
+
+it('says what is missing where the registry stands in the place of the options', async () => {
+  const { registry } = setUp();
+  // @ts-expect-error: the braces are missing
+  await expect(returnToBaseline(() => {}, registry)).rejects.toThrow('write { registry }');
 });
