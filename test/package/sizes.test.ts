@@ -10,20 +10,20 @@ const peers = ['vitest', 'prom-client', '@prometheus-io/client', 'pg', 'bullmq']
 const budgets: Record<string, { source: string; mostKilobytes: number; withDependencies?: boolean }> = {
   'core with the folder journal': {
     source: `export { createRegistry, openJournal } from 'mapsweep'`,
-    mostKilobytes: 87,
+    mostKilobytes: 88.5,
   },
   'TrackedMap alone, with dependencies': {
     source: `export { TrackedMap } from 'mapsweep'`,
-    mostKilobytes: 35.5,
+    mostKilobytes: 36.5,
     withDependencies: true,
   },
   'mapsweep/prometheus': { source: `export * from 'mapsweep/prometheus'`, mostKilobytes: 9.5 },
-  'mapsweep/page': { source: `export * from 'mapsweep/page'`, mostKilobytes: 20.5 },
-  'mapsweep/vitest': { source: `import 'mapsweep/vitest'`, mostKilobytes: 21 },
-  'mapsweep/testing': { source: `export * from 'mapsweep/testing'`, mostKilobytes: 21.5 },
+  'mapsweep/page': { source: `export * from 'mapsweep/page'`, mostKilobytes: 21.5 },
+  'mapsweep/vitest': { source: `import 'mapsweep/vitest'`, mostKilobytes: 22 },
+  'mapsweep/testing': { source: `export * from 'mapsweep/testing'`, mostKilobytes: 22.5 },
   'mapsweep/discover': { source: `export * from 'mapsweep/discover'`, mostKilobytes: 8 },
   'mapsweep/bullmq': { source: `export * from 'mapsweep/bullmq'`, mostKilobytes: 4 },
-  'mapsweep/postgres': { source: `export * from 'mapsweep/postgres'`, mostKilobytes: 16.5 },
+  'mapsweep/postgres': { source: `export * from 'mapsweep/postgres'`, mostKilobytes: 17 },
 };
 
 let folder: string;
