@@ -163,8 +163,13 @@ export class Sweeper {
     this.#own.delete(everyMs as number);
   }
 
-  /** Removes everything that is due now, to the millisecond. While a pass is under way, gives that pass. */
+  /**
+   * Removes everything that is due now, to the millisecond. While a pass is under way, gives that pass; one that was stopped in
+   * its midst is followed by another one.
+   */
   sweep(): Promise<SweepReport> {
+    if (this.#inFlight !== undefined && this.#interrupted)
+      return this.#inFlight.then(() => this.#pass(undefined));
     return this.#pass(undefined);
   }
 

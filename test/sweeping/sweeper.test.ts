@@ -467,6 +467,26 @@ describe('slices', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('sweep() after stop() sweeps everything, also while the pass that was stopped has not ended', async () => {
+    const clock = createManualClock();
+    let yields = 0;
+    let again: Promise<SweepReport> | undefined;
+    const registry = createRegistry<{ map: Numbers }>({
+      maps: { map: { ttl: 0 } },
+      clock: slowClock(clock, 3, () => {
+        yields += 1;
+        if (yields !== 2) return;
+        registry.stop();
+        again = registry.sweep();
+      }),
+    });
+    for (let n = 0; n < 200; n += 1) registry.maps.map.set(`k${n}`, n);
+    expect((await registry.sweep()).skipped).toBe('stopped');
+    expect((await again)?.skipped).toBe(undefined);
+    expect(registry.maps.map.size).toBe(0);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('reconciliation of 10,000 bypass writes is sliced too', async () => {
     const clock = createManualClock();
     const live = new Map<number, number>();
