@@ -94,7 +94,7 @@ class Explainer {
     if (!native.has(this.#key)) return this.#answer('absent', `${this.#map} has no such key`);
     const slot = stamps.slotOf(this.#key);
     if (slot === undefined) return this.#answer('untracked', this.#whyUntracked());
-    if (stamps.hasFlag(slot, LEAVING) && !this.#tracker.companions.hasLeader(slot)) {
+    if (stamps.hasFlag(slot, LEAVING) && this.#tracker.companions.isOrphan(slot)) {
       const why = `its leader in ${this.#leader} has left, and its map's own delete refused to let it go`;
       return this.#answer('due', `${why}; ${this.#actor()} tries again`, 'follows', this.#now);
     }

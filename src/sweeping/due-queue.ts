@@ -219,7 +219,8 @@ export class DueQueue {
     // Whoever removes it will notice.
     if (this.judge.needsValue && isMissing(this.#map.native, key, value)) return 'due';
     if ((flags & LEAVING) !== 0) {
-      if (!companions.hasLeader(slot)) return 'due';
+      // By now it may name another leader, or none.
+      if (companions.isOrphan(slot)) return 'due';
       if (!isReading) stamps.setFlag(slot, LEAVING, false);
     }
     // A policy function may ask for an explanation in the midst of a look, and for a sweep in that of an explanation.

@@ -27,6 +27,19 @@ function setup(tokens: Partial<PolicyOf<Tokens>> = {}, sessions: PolicyOf<Sessio
 }
 
 describe('companions whose value names the key of their leader', () => {
+  it('stay where their delete refused while their leader left, and they have come to name nobody', async () => {
+    const { registry, sessions, tokens } = setup({ orphanAfter: false });
+    sessions.set('s', 1);
+    tokens.set('t', { session: 's' });
+    tokens.delete = () => false;
+    sessions.delete('s');
+    Reflect.deleteProperty(tokens, 'delete');
+    tokens.set('t', { session: undefined });
+    await registry.sweep();
+    expect([...tokens.keys()]).toEqual(['t']);
+    registry.stop();
+  });
+
   it.each([
     ['deleted', ({ sessions }) => void sessions.delete('s')],
     ['cleared', ({ sessions }) => sessions.clear()],
