@@ -37,6 +37,8 @@ interface Hook extends WaitingEntry {
 export class BeforeSweepGate {
   readonly #shared: Shared;
   readonly #hooks = new Map<Tracker, Map<number, Hook>>();
+  /** Those of them that nothing has cancelled. */
+  readonly #going = new Map<Tracker, Set<Hook>>();
   readonly #calls: HookCalls<Hook>;
   #isClosed = false;
 
@@ -77,6 +79,25 @@ export class BeforeSweepGate {
     return count;
   }
 
+  /** Returns how many entries of a map are on their way to leave it: each has a hook that was not cancelled. */
+  goingOf(tracker: Tracker): number {
+    return this.#going.get(tracker)?.size ?? 0;
+  }
+
+  /** Returns whether an entry is on its way to leave its map. */
+  isGoing(tracker: Tracker, slot: number): boolean {
+    return this.stateOf(tracker, slot)?.isCancelled === false;
+  }
+
+  /** Starts the next attempts of a map that are due, one a step. */
+  *retrying(tracker: Tracker): Generator<void> {
+    const paused = [...(this.#going.get(tracker) ?? [])].filter(({ state }) => state === 'paused');
+    for (const hook of paused) {
+      if (this.#isKnown(hook)) this.request(tracker, hook.slot, hook.reason);
+      yield;
+    }
+  }
+
   /** Returns the hook of an entry; `undefined` if it has none. */
   stateOf(
     tracker: Tracker,
@@ -114,6 +135,9 @@ export class BeforeSweepGate {
         isAbandoned: false,
       };
       ofTracker.set(slot, hook);
+      const going = this.#going.get(tracker);
+      if (going === undefined) this.#going.set(tracker, new Set([hook]));
+      else going.add(hook);
       tracker.stamps.setFlag(slot, HOOKED, true);
     }
     if (hook.state !== 'paused' || (!isLast && this.#shared.timeline.now() < hook.notBefore)) return;
@@ -123,7 +147,12 @@ export class BeforeSweepGate {
 
   /** The entry was touched or replaced: what runs is told to stop, and what it answers will not count. */
   cancel(tracker: Tracker, slot: number): void {
-    this.leaves(tracker, slot)?.();
+    const hook = this.#hooks.get(tracker)?.get(slot);
+    if (hook === undefined) return;
+    // Not so for one that runs: where that touches its own entry, one eviction would be followed by the next for ever.
+    const isAnotherToGo = hook.state !== 'running' && !hook.isCancelled;
+    this.#cancel(hook)?.();
+    if (isAnotherToGo) tracker.shared.capacity.request(tracker);
   }
 
   /** Does the same for an entry that leaves, and returns what tells it: whoever listens is to find the entry gone. */
@@ -136,6 +165,7 @@ export class BeforeSweepGate {
   #cancel(hook: Hook): Abort | undefined {
     if (hook.isCancelled) return undefined;
     hook.isCancelled = true;
+    this.#isOnItsWayNoMore(hook);
     this.#calls.delete(hook);
     // One that runs stays known until it has ended, so that no second one runs for the same entry.
     if (hook.state !== 'running' || !hook.tracker.stamps.holds(hook.slot, hook.generation))
@@ -151,6 +181,7 @@ export class BeforeSweepGate {
   forget(tracker: Tracker): void {
     // They go at once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
     this.#hooks.delete(tracker);
+    this.#going.delete(tracker);
     this.#calls.forget(tracker);
     for (const hook of this.#running()) {
       if (hook.tracker !== tracker) continue;
@@ -218,6 +249,7 @@ export class BeforeSweepGate {
       if (stamps.hasFlag(slot, OVERDUE) && due.keeper === undefined) return true;
     }
     this.#forget(hook);
+    tracker.shared.capacity.request(tracker);
     return false;
   }
 
@@ -265,10 +297,18 @@ export class BeforeSweepGate {
     }
     const rule = reason === 'shed' ? 'shed' : isOfMany(hook) ? 'maxPerOwner' : 'maxEntries';
     if (isFree(tracker, slot)) evict(tracker, slot, rule);
+    else tracker.shared.capacity.request(tracker);
+  }
+
+  #isOnItsWayNoMore(hook: Hook): void {
+    const { tracker } = hook;
+    const going = this.#going.get(tracker);
+    if (going?.delete(hook) && going.size === 0) this.#going.delete(tracker);
   }
 
   #forget(hook: Hook): void {
     const { tracker, slot } = hook;
+    this.#isOnItsWayNoMore(hook);
     const ofTracker = this.#hooks.get(tracker);
     if (ofTracker?.get(slot) !== hook) return;
     ofTracker.delete(slot);

@@ -4,7 +4,7 @@ import type { TimerTicket } from '../time/timer-queue.js';
 import { AskedWalk } from './asked-walk.js';
 import type { BeforeSweepGate } from './before-sweep.js';
 import { Eviction } from './eviction.js';
-import { keep } from './look.js';
+import { judgeNow, keep } from './look.js';
 import { evictOfOwner } from './owner-evictions.js';
 import type { Shared } from './shared.js';
 import type { Tracker } from './tracker.js';
@@ -52,7 +52,7 @@ export class CapacityPasses {
     if (!tracker.isOverCaps || tracker.observing) return;
     if (this.#requested.has(tracker) || this.#shared.isStopped) return;
     this.#requested.add(tracker);
-    this.#schedule();
+    this.#schedule(this.#earliestFor(tracker));
   }
 
   /**
@@ -85,9 +85,8 @@ export class CapacityPasses {
     this.#unschedule();
   }
 
-  #schedule(): void {
-    if (this.#slices !== undefined || this.#requested.size === 0) return;
-    const earliest = Math.min(...[...this.#requested].map((tracker) => this.#earliestFor(tracker)));
+  #schedule(earliest: number): void {
+    if (this.#slices !== undefined) return;
     const at = Math.max(earliest, this.#shared.timeline.now());
     if (this.#ticketAt <= at) return;
     this.#unschedule();
@@ -126,9 +125,10 @@ export class CapacityPasses {
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
       const spentBeforeMs = slices.spentMs;
+      const quota = this.#shedding.get(tracker);
       try {
-        const steps = evictExcess(tracker, this.#hooks, this.#shedding.get(tracker) ?? 0);
-        while (!steps.next().done && !this.#shared.isStopped) {
+        const steps = evictExcess(tracker, this.#hooks, quota ?? 0);
+        while (!this.#shared.isStopped && !steps.next().done) {
           if (!slices.isOver()) continue;
           await slices.giveWay();
           timeline.notice();
@@ -137,17 +137,22 @@ export class CapacityPasses {
         // Nothing in there should throw; if it does, that ends no other map's.
         this.#shared.failures.report(tracker.name, 'evict', undefined, error);
       }
-      this.#shedding.delete(tracker);
-      const isTooLarge = tracker.native.size() - this.#hooks.countOf(tracker) > tracker.policy.maxEntries;
+      // What was asked for in the midst of it has the next pass, without a pause.
+      if (quota !== undefined) this.#shedding.delete(tracker);
+      const isAskedFor = this.#shedding.has(tracker);
+      const isTooLarge = tracker.native.size() - this.#hooks.goingOf(tracker) > tracker.policy.maxEntries;
       const isFruitless = isTooLarge || (tracker.owners?.over.size ?? 0) > 0;
       const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
       const leastPauseMs = this.#isRepeated(tracker, slices.now) ? 1 : 0;
-      if (isFruitless || leastPauseMs > 0) {
+      if (!isAskedFor && (isFruitless || leastPauseMs > 0)) {
         this.#notBefore.set(tracker, slices.now + Math.max(pauseMs, leastPauseMs));
       } else this.#notBefore.delete(tracker);
     }
     this.#slices = undefined;
-    if (!this.#shared.isStopped) this.#schedule();
+    if (this.#shared.isStopped || this.#requested.size === 0) return;
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const tracker of this.#requested) earliest = Math.min(earliest, this.#earliestFor(tracker));
+    this.#schedule(earliest);
   }
 }
 
@@ -160,6 +165,7 @@ export class CapacityPasses {
  */
 function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate, quota: number): Generator<void> {
   if (tracker.observing) return;
+  yield* hooks.retrying(tracker);
   const eviction = new Eviction(tracker, hooks, quota);
   for (const owned of [...(tracker.owners?.over ?? [])]) yield* evictOfOwner(tracker, owned, eviction);
   yield* evictOfAll(tracker, eviction);
@@ -175,7 +181,7 @@ function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
     if (!eviction.isOver) return;
     const { value: slot, done } = dueOnes.next();
     if (done) break;
-    if (slot !== undefined && eviction.isOver && !eviction.isGoing(slot)) eviction.take(slot, due.judge.rule);
+    if (slot !== undefined && eviction.isOver) eviction.take(slot, due.judge.rule);
     yield;
   }
   const passedOver: number[] = [];
@@ -214,17 +220,20 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
     const key = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;
     const now = shared.timeline.now();
-    const state = due.judgeAt(slot, native.get(key), now);
-    const isThere = stamps.holds(slot, generation);
+    const state = judgeNow(tracker, slot, key, native.get(key), now);
+    if (!stamps.holds(slot, generation)) {
+      yield undefined;
+      continue;
+    }
     // If nothing takes it now, every sweep looks at it.
-    if (isThere && state === 'due') buckets.watch(slot);
-    else if (isThere && (state === 'guarded' || state === 'held')) keep(tracker, slot, state);
-    else if (isThere) {
+    if (state === 'due' || state === 'overtaken') buckets.watch(slot);
+    else if (state === 'guarded' || state === 'held') keep(tracker, slot, state);
+    else {
       // No sweep looks at it before it is due.
       due.mark(slot, state);
       due.file(slot, state);
     }
-    yield isThere && state === 'due' ? slot : undefined;
+    yield state === 'due' ? slot : undefined;
   }
 }
 

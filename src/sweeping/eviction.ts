@@ -6,8 +6,6 @@ import type { Tracker } from './tracker.js';
 
 /** What a pass over one map evicts. */
 export class Eviction {
-  /** Entries that wait for their `beforeSweep`: each counts as one that has left. */
-  readonly going = new Set<number>();
   readonly #tracker: Tracker;
   readonly #hooks: BeforeSweepGate;
   /** How many are to be shed yet. */
@@ -20,9 +18,15 @@ export class Eviction {
     this.#left = quota;
   }
 
-  /** There are more entries than `maxEntries`. */
+  /** Entries wait for their `beforeSweep`. */
+  get isAnyGoing(): boolean {
+    return this.#hooks.goingOf(this.#tracker) > 0;
+  }
+
+  /** There are more entries than `maxEntries`. One that waits for its `beforeSweep` counts as one that has left. */
   get isBeyondMax(): boolean {
-    return this.#tracker.native.size() - this.going.size > this.#tracker.policy.maxEntries;
+    const { native, policy } = this.#tracker;
+    return native.size() - this.#hooks.goingOf(this.#tracker) > policy.maxEntries;
   }
 
   /** More have to leave. Not so where the map is another tracker's by now. */
@@ -30,31 +34,30 @@ export class Eviction {
     return (this.#left > 0 || this.isBeyondMax) && !this.#tracker.isReleased;
   }
 
-  /** Removes an entry, or starts its `beforeSweep`. */
+  /** Removes an entry, or starts its `beforeSweep`; one that has that already is left alone. */
   take(slot: number, rule: string): void {
+    if (this.#hasHook(slot)) return;
     this.#left -= 1;
     // Its leader has left, and its owner's `delete` refused: it goes by that, whatever the caps say.
     const { stamps, companions, shared } = this.#tracker;
-    if (stamps.hasFlag(slot, LEAVING) && !companions.hasLeader(slot))
+    if (stamps.hasFlag(slot, LEAVING) && companions.isOrphan(slot))
       sweepOut(this.#tracker, slot, shared.timeline.now());
     else if (this.#tracker.policy.beforeSweep === undefined) evict(this.#tracker, slot, rule);
-    else {
-      this.#hooks.request(this.#tracker, slot, rule === 'shed' ? 'shed' : 'evicted');
-      this.going.add(slot);
-    }
+    else this.#hooks.request(this.#tracker, slot, rule === 'shed' ? 'shed' : 'evicted');
   }
 
-  /** Does the same, unless it is on its way already, or a guard or a hold keeps it. */
+  /** Does the same, unless a guard or a hold keeps it. */
   takeUnlessKept(slot: number, rule: string): void {
-    if (!this.isGoing(slot) && isFree(this.#tracker, slot)) this.take(slot, rule);
+    if (!this.#hasHook(slot) && isFree(this.#tracker, slot)) this.take(slot, rule);
   }
 
-  /** Returns whether an entry waits for its `beforeSweep`. One that has failed waits for somebody to ask for its next attempt. */
+  /** Returns whether an entry waits for its `beforeSweep`. */
   isGoing(slot: number): boolean {
-    if (!this.going.has(slot) && this.#hooks.stateOf(this.#tracker, slot) !== undefined) {
-      this.#hooks.request(this.#tracker, slot, 'evicted');
-      this.going.add(slot);
-    }
-    return this.going.has(slot);
+    return this.#hooks.isGoing(this.#tracker, slot);
+  }
+
+  /** Returns whether there is a `beforeSweep` of an entry, even one that was told to stop and has not done so. */
+  #hasHook(slot: number): boolean {
+    return this.#hooks.stateOf(this.#tracker, slot) !== undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { LEAVING } from '../stamps/stamp-store.js';
-import type { Keeping } from './due-queue.js';
+import type { JudgedState, Keeping } from './due-queue.js';
 import { isSweptUntold, leftPastWrapper, sweepOut, sweepUntold } from './removals.js';
 import type { Tracker } from './tracker.js';
 
@@ -34,29 +34,23 @@ export function lookAt(
   now: number,
   isHookDone = false,
 ): boolean {
-  const { native, stamps, due, activity, companions } = tracker;
+  const { stamps, due } = tracker;
   const generation = stamps.generation[slot] as number;
-  const activeAt = activity.latest(slot);
-  const state = due.judgeAt(slot, value, now);
+  const state = judgeNow(tracker, slot, key, value, now);
   // A policy function may have removed the entry.
   if (!stamps.holds(slot, generation)) return false;
   if (state === 'guarded' || state === 'held') {
     keep(tracker, slot, state);
     return false;
   }
+  if (state === 'overtaken') {
+    // The next sweep makes another judgement.
+    due.watch(slot);
+    return false;
+  }
   if (state !== 'due' || tracker.observing) {
     due.mark(slot, state);
     due.file(slot, state);
-    return false;
-  }
-  // It may also have touched or replaced it, or set its leader, after which the judgement does not hold: the next sweep
-  // makes another.
-  const isOvertaken =
-    activity.latest(slot) !== activeAt ||
-    (due.judge.needsValue && !Object.is(native.get(key), value)) ||
-    (due.judge.deadline.by === 'orphanAfter' && companions.hasLeader(slot));
-  if (isOvertaken) {
-    due.watch(slot);
     return false;
   }
   if (tracker.policy.beforeSweep !== undefined && !isHookDone && !stamps.hasFlag(slot, LEAVING)) {
@@ -66,6 +60,28 @@ export function lookAt(
     return false;
   }
   return sweepOut(tracker, slot, now);
+}
+
+/**
+ * Judges an entry as of `now`, for somebody who removes what is due. `overtaken`: it was, but a policy function that was
+ * asked has touched or replaced it, or set its leader, after which that does not hold.
+ */
+export function judgeNow(
+  tracker: Tracker,
+  slot: number,
+  key: unknown,
+  value: unknown,
+  now: number,
+): JudgedState | 'overtaken' {
+  const { native, due, activity, companions } = tracker;
+  const activeAt = activity.latest(slot);
+  const state = due.judgeAt(slot, value, now);
+  if (state !== 'due') return state;
+  const isOvertaken =
+    activity.latest(slot) !== activeAt ||
+    (due.judge.needsValue && !Object.is(native.get(key), value)) ||
+    (due.judge.deadline.by === 'orphanAfter' && companions.hasLeader(slot));
+  return isOvertaken ? 'overtaken' : state;
 }
 
 /**

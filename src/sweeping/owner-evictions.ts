@@ -1,6 +1,6 @@
 import type { JudgedState } from './due-queue.js';
 import type { Eviction } from './eviction.js';
-import { keep } from './look.js';
+import { judgeNow, keep } from './look.js';
 import { type LastActive, type Owned, type Ranked, Ranking } from './owners.js';
 import type { Tracker } from './tracker.js';
 
@@ -11,17 +11,21 @@ import type { Tracker } from './tracker.js';
 export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction): Generator<void> {
   const { owners, stamps, due, claims, shared } = tracker;
   if (owners === undefined) return;
-  // What he has beyond his share, as far as it is not on its way: counted anew only as it grows.
-  const excess = (): number => owned.slots.size - owners.max;
-  let going = 0;
-  const isOver = (): boolean => owners.over.has(owned) && excess() > going;
+  // Those of his that are on their way: where they look enough, it is seen whether they still are.
+  const going = new Set<number>();
+  const note = (slot: number): void => {
+    if (owners.of(slot) === owned && eviction.isGoing(slot)) going.add(slot);
+    else going.delete(slot);
+  };
+  if (eviction.isAnyGoing) owned.slots.forEach(note);
+  const isExcess = (): boolean => owned.slots.size - owners.max > going.size;
+  const isOver = (): boolean => {
+    if (!owners.over.has(owned)) return false;
+    if (!isExcess()) going.forEach(note);
+    return isExcess();
+  };
   const isHis = ({ slot, generation }: Ranked): boolean =>
     stamps.holds(slot, generation) && owners.of(slot) === owned;
-  const counted = (slot: number, take: () => void): void => {
-    const before = eviction.going.has(slot);
-    take();
-    if (!before && eviction.going.has(slot)) going += 1;
-  };
 
   const { ranking: known } = owned;
   const isStale =
@@ -38,7 +42,8 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
       }
       if (isHis(ranked) && judgeHis(tracker, slot, shared.timeline.now(), () => isHis(ranked)) === 'due') {
         const { rule } = due.judge;
-        counted(slot, () => eviction.isGoing(slot) || eviction.take(slot, rule));
+        eviction.take(slot, rule);
+        note(slot);
       }
       yield;
     }
@@ -46,8 +51,10 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
     for (const slot of owned.ended) {
       left -= 1;
       if (left < 0 || !isOver()) break;
-      if (claims?.isClaimed(slot)) counted(slot, () => eviction.takeUnlessKept(slot, 'maxPerOwner'));
-      else owned.ended.delete(slot);
+      if (claims?.isClaimed(slot)) {
+        eviction.takeUnlessKept(slot, 'maxPerOwner');
+        note(slot);
+      } else owned.ended.delete(slot);
       yield;
     }
     while (isOver()) {
@@ -56,7 +63,8 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
       const { slot } = next;
       // Whoever was active since is less idle than all that were not.
       if (isHis(next) && !wasActiveSince(tracker, next, isFresh) && isHis(next)) {
-        counted(slot, () => eviction.takeUnlessKept(slot, 'maxPerOwner'));
+        eviction.takeUnlessKept(slot, 'maxPerOwner');
+        note(slot);
       }
       yield;
     }
@@ -114,9 +122,10 @@ function judgeHis(
   slot: number,
   now: number,
   isHis: () => boolean,
-): JudgedState | undefined {
-  const { native, stamps, due } = tracker;
-  const state = due.judgeAt(slot, native.get(stamps.keyOf(slot)), now);
+): JudgedState | 'overtaken' | undefined {
+  const { native, stamps } = tracker;
+  const key = stamps.keyOf(slot);
+  const state = judgeNow(tracker, slot, key, native.get(key), now);
   if (state === 'guarded' && isHis()) keep(tracker, slot, state);
   return isHis() ? state : undefined;
 }

@@ -1,6 +1,7 @@
 import { createRegistry, type PolicyOf, TrackedMap } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/registry/internals.js';
 import { IndexedMap, StubbornMap } from '../maps/owner-maps.js';
 import { driftingClock } from '../time/drifting-clock.js';
 
@@ -217,6 +218,61 @@ describe('maxEntries', () => {
     expect(yields).toBeGreaterThanOrEqual(19);
     expect(Math.max(...slices)).toBeLessThanOrEqual(6);
   });
+});
+
+it('evicts no entry as due that its own guard has touched: the longest idle goes', async () => {
+  const { clock, registry, keys, fill, evicted, end } = capped(
+    {
+      maxEntries: 2,
+      maxIdle: '10m',
+      keepWhile: (_value, key) => {
+        if (key === 'a') registry.touch('map', 'a');
+        return false;
+      },
+    },
+    { sweepEvery: '1h' },
+  );
+  fill('a');
+  await clock.advance(60_000);
+  fill('b');
+  await clock.advance(541_000);
+  fill('c');
+  await clock.advance(1);
+  expect([keys(), evicted]).toEqual([['a', 'c'], ['b by maxEntries']]);
+  end();
+});
+
+it('ends at once with stop() in dispose: no map of the pass loses one more', async () => {
+  const clock = createManualClock();
+  const registry = createRegistry<{ a: Numbers; b: Numbers }>({
+    maps: { a: { maxEntries: 1, dispose: () => registry.stop() }, b: { maxEntries: 1 } },
+    clock,
+  });
+  for (const map of Object.values(registry.maps)) map.set('x', 1).set('y', 2).set('z', 3);
+  await clock.advance(1);
+  expect([registry.maps.a.size, registry.maps.b.size]).toEqual([2, 3]);
+  expect(clock.pendingTimers).toBe(0);
+});
+
+it('sheds what is asked for in the midst of a pass over the same map', async () => {
+  const { clock, registry, map, evicted, end } = capped({
+    maxEntries: 20,
+    shed: true,
+    dispose: () => {
+      if (evicted.length === 0) shed();
+    },
+  });
+  const engine = internalsOf(registry)?.engine;
+  const tracker = engine?.trackers.get('map');
+  let quota = 0;
+  const shed = (): void => {
+    if (tracker !== undefined) quota ||= engine?.capacity.shed(tracker) ?? 0;
+  };
+  for (let n = 0; n < 30; n += 1) map.set(`k${n}`, n);
+  await clock.advance(1);
+  expect(quota).toBe(2);
+  expect(map.size).toBe(18);
+  end();
 });
 
 describe('guarded entries', () => {
@@ -442,6 +498,57 @@ describe('with beforeSweep', () => {
       await clock.advance(1);
     }
     expect(map.size).toBeLessThanOrEqual(6);
+  });
+
+  it('asks for no live entry beside a due one that is on its way, however many passes there are', async () => {
+    const asked: string[] = [];
+    const { clock, fill, end } = capped({
+      maxEntries: 3,
+      rules: [{ match: /^due/, ttl: 1 }],
+      beforeSweep: (_value, key) => {
+        asked.push(key);
+        return new Promise<void>(() => {});
+      },
+    });
+    fill('a', 'b', 'due');
+    await clock.advance(2);
+    for (const key of ['c', 'd']) {
+      fill(key);
+      await clock.advance(1);
+    }
+    expect(asked).toEqual(['due', 'a']);
+    end();
+  });
+
+  it('brings the map down in one pass though entries leave while it is under way', async () => {
+    const clock = createManualClock();
+    const map = new TrackedMap<number, number>(undefined, {
+      maxEntries: 10,
+      beforeSweep: (_value, key) => void map.delete(key),
+      clock,
+    });
+    for (let n = 0; n < 30; n += 1) map.set(n, n);
+    await clock.advance(1);
+    expect([...map.keys()]).toEqual([20, 21, 22, 23, 24, 25, 26, 27, 28, 29]);
+  });
+
+  it('has another entry go at once for one that is touched before its turn has come', async () => {
+    const open = new Map<string, () => void>();
+    const { clock, registry, keys, fill, end } = capped({
+      maxEntries: 1,
+      beforeSweep: (_value, key) => new Promise<void>((resolve) => open.set(key, resolve)),
+    });
+    fill(...Array.from({ length: 35 }, (_, n) => `k${n}`));
+    await clock.advance(1);
+    expect(open.size).toBe(32);
+    registry.touch('map', 'k32');
+    await clock.advance(1);
+    for (let turn = 0; turn < 3; turn += 1) {
+      for (const finish of open.values()) finish();
+      await clock.advance(1);
+    }
+    expect(keys()).toEqual(['k32']);
+    end();
   });
 
   it('that fails keeps the entry, and the map is brought down when it succeeds', async () => {

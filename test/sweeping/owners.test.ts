@@ -388,6 +388,30 @@ describe('maxPerOwner', () => {
     end();
   });
 
+  it('asks for no more than are too many in later passes either, while the first still wait', async () => {
+    const started: string[] = [];
+    const { clock, keys, open, end } = owned({
+      maxEntries: 6,
+      maxPerOwner: { owner: userOf, max: 2 },
+      beforeSweep: (_, key) => {
+        started.push(key);
+        return new Promise<void>((resolve) => waiting.push(resolve));
+      },
+    });
+    const waiting: (() => void)[] = [];
+    open('c:1', 'c:2', 'b:1', 'b:2', 'a:1', 'a:2');
+    await clock.advance(1);
+    for (const key of ['a:3', 'b:3', 'a:4']) {
+      open(key);
+      await clock.advance(1);
+    }
+    expect(started).toEqual(['a:1', 'b:1', 'a:2']);
+    for (const finish of waiting) finish();
+    await clock.advance(1);
+    expect(keys()).toEqual(['c:1', 'c:2', 'b:2', 'a:3', 'b:3', 'a:4']);
+    end();
+  });
+
   it('leaves an entry whose owner nobody can say to nobody, counts it, and says it once', async () => {
     const failed: unknown[] = [];
     const { clock, registry, keys, open, end } = owned({
