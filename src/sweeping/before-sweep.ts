@@ -89,11 +89,14 @@ export class BeforeSweepGate {
     return this.stateOf(tracker, slot)?.isCancelled === false;
   }
 
-  /** Starts the next attempts of a map that are due, one a step. */
+  /** Starts the next attempts of a map that are due, one a step, and lets go of hooks whose entry is another registration by now. */
   *retrying(tracker: Tracker): Generator<void> {
-    const paused = [...(this.#going.get(tracker) ?? [])].filter(({ state }) => state === 'paused');
-    for (const hook of paused) {
-      if (this.#isKnown(hook)) this.request(tracker, hook.slot, hook.reason);
+    const going = this.#going.get(tracker);
+    let left = going?.size ?? 0;
+    for (const hook of going ?? []) {
+      if (left-- <= 0) return;
+      if (!this.#isKnown(hook)) this.#isOnItsWayNoMore(hook);
+      else if (hook.state === 'paused') this.request(tracker, hook.slot, hook.reason);
       yield;
     }
   }
@@ -119,7 +122,10 @@ export class BeforeSweepGate {
     const generation = tracker.stamps.generation[slot] as number;
     const ofTracker = this.#hooksOf(tracker);
     let hook = ofTracker.get(slot);
-    if (hook !== undefined && hook.generation !== generation) hook = undefined;
+    if (hook !== undefined && hook.generation !== generation) {
+      this.#isOnItsWayNoMore(hook);
+      hook = undefined;
+    }
     if (hook === undefined) {
       const state = 'paused';
       hook = {
@@ -147,12 +153,7 @@ export class BeforeSweepGate {
 
   /** The entry was touched or replaced: what runs is told to stop, and what it answers will not count. */
   cancel(tracker: Tracker, slot: number): void {
-    const hook = this.#hooks.get(tracker)?.get(slot);
-    if (hook === undefined) return;
-    // Not so for one that runs: where that touches its own entry, one eviction would be followed by the next for ever.
-    const isAnotherToGo = hook.state !== 'running' && !hook.isCancelled;
-    this.#cancel(hook)?.();
-    if (isAnotherToGo) tracker.shared.capacity.request(tracker);
+    this.leaves(tracker, slot)?.();
   }
 
   /** Does the same for an entry that leaves, and returns what tells it: whoever listens is to find the entry gone. */
@@ -249,7 +250,6 @@ export class BeforeSweepGate {
       if (stamps.hasFlag(slot, OVERDUE) && due.keeper === undefined) return true;
     }
     this.#forget(hook);
-    tracker.shared.capacity.request(tracker);
     return false;
   }
 
@@ -296,8 +296,8 @@ export class BeforeSweepGate {
       return;
     }
     const rule = reason === 'shed' ? 'shed' : isOfMany(hook) ? 'maxPerOwner' : 'maxEntries';
+    // One that is kept after all has no other one asked for at once: a guard might have all of them cleaned up for.
     if (isFree(tracker, slot)) evict(tracker, slot, rule);
-    else tracker.shared.capacity.request(tracker);
   }
 
   #isOnItsWayNoMore(hook: Hook): void {

@@ -17,7 +17,14 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
     if (owners.of(slot) === owned && eviction.isGoing(slot)) going.add(slot);
     else going.delete(slot);
   };
-  if (eviction.isAnyGoing) owned.slots.forEach(note);
+  if (eviction.isAnyGoing) {
+    let left = owned.slots.size;
+    for (const slot of owned.slots) {
+      if (left-- <= 0) break;
+      note(slot);
+      yield;
+    }
+  }
   const isExcess = (): boolean => owned.slots.size - owners.max > going.size;
   const isOver = (): boolean => {
     if (!owners.over.has(owned)) return false;

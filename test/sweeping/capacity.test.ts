@@ -532,22 +532,47 @@ describe('with beforeSweep', () => {
     expect([...map.keys()]).toEqual([20, 21, 22, 23, 24, 25, 26, 27, 28, 29]);
   });
 
-  it('has another entry go at once for one that is touched before its turn has come', async () => {
-    const open = new Map<string, () => void>();
-    const { clock, registry, keys, fill, end } = capped({
-      maxEntries: 1,
-      beforeSweep: (_value, key) => new Promise<void>((resolve) => open.set(key, resolve)),
+  it('that has failed counts no more once its entry is another registration: the map is brought down after a restore', async () => {
+    const names = Array.from({ length: 15 }, (_, n) => `k${n}`);
+    const clock = createManualClock();
+    const earlier = createRegistry({
+      clock,
+      maps: { map: { adopt: new Map<string, number>(), maxIdle: '1h' } },
     });
-    fill(...Array.from({ length: 35 }, (_, n) => `k${n}`));
-    await clock.advance(1);
-    expect(open.size).toBe(32);
-    registry.touch('map', 'k32');
-    await clock.advance(1);
-    for (let turn = 0; turn < 3; turn += 1) {
-      for (const finish of open.values()) finish();
-      await clock.advance(1);
+    for (let life = 0; life < 2; life += 1) {
+      earlier.maps.map.clear();
+      for (const name of names) earlier.maps.map.set(name, 1);
     }
-    expect(keys()).toEqual(['k32']);
+    const snapshot = earlier.snapshot();
+    await earlier.close();
+    let isDown = true;
+    const beforeSweep = async () => {
+      if (isDown) throw new Error('down');
+    };
+    const map = new Map(names.map((name) => [name, 1]));
+    const registry = createRegistry({ clock, maps: { map: { adopt: map, maxEntries: 10, beforeSweep } } });
+    await clock.advance(1_000);
+    isDown = false;
+    registry.restore(snapshot);
+    await clock.advance(600_000);
+    expect(map.size).toBe(10);
+    registry.stop();
+  });
+
+  it('whose entry is kept after all has no other one cleaned up for', async () => {
+    const calls: string[] = [];
+    const used = new Set<string>();
+    const { clock, fill, end } = capped({
+      maxEntries: 3,
+      keepWhile: (_value, key) => used.has(key),
+      beforeSweep: async (_value, key) => {
+        calls.push(key);
+        used.add(key);
+      },
+    });
+    fill('a', 'b', 'c', 'd', 'e');
+    await clock.advance(1_000);
+    expect(calls).toEqual(['a', 'b']);
     end();
   });
 
