@@ -1,4 +1,5 @@
 import { isThenable } from '../events/unawaited.js';
+import { take } from '../stamps/take.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { Slices } from '../time/slices.js';
@@ -168,10 +169,8 @@ class MapSamples {
 
   /** Drops the samples of entries that have left: looks at one sample a step. */
   *dropLeft({ stamps }: Tracker): Generator<void> {
-    let left = this.size;
-    for (const [slot, { generation }] of this.#bySlot) {
-      // What is sampled meanwhile has not left yet.
-      if (left-- <= 0) return;
+    // What is sampled meanwhile has not left yet.
+    for (const [slot, { generation }] of take(this.#bySlot, this.size)) {
       if (!stamps.holds(slot, generation)) this.#remove(slot);
       yield;
     }

@@ -1,6 +1,7 @@
 import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
 import type { EndedEvent } from '../events/ended-event.js';
+import { take } from '../stamps/take.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { EndingRecorder } from './ending-recorder.js';
 import type { PastEnding, PastEntry } from './left.js';
@@ -43,10 +44,9 @@ export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
   const isToCome = (generation: number): boolean => parts.said?.isToCome(generation) ?? false;
   for (const { tracker, index } of parts.recorders) {
     // What is added meanwhile says so itself; and a map to which somebody adds for ever has an end all the same.
-    let left = tracker.stamps.size;
-    for (const [, slot] of tracker.stamps.entries()) {
-      if (left-- <= 0) break;
-      yield parts.encoder.entry(tracker, index, slot, isToCome(tracker.stamps.generation[slot] as number));
+    const { stamps } = tracker;
+    for (const [, slot] of take(stamps.entries(), stamps.size)) {
+      yield parts.encoder.entry(tracker, index, slot, isToCome(stamps.generation[slot] as number));
     }
     yield parts.encoder.ages(tracker, index);
   }

@@ -24,7 +24,7 @@ export interface RecorderHost extends EndingRecorderHost {
   readonly use: JournalUse;
   /** The map whose runs end, in this life or else in the one before. */
   readonly endedMap: string | undefined;
-  liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf' | 'said'>;
+  liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'>;
   /** How long what earlier lives left has been awaited in this one, ms of running time; `undefined` if nothing is. */
   windowMs(): number | undefined;
   /** The highest generation that was ever given out in a map. */

@@ -271,7 +271,7 @@ export class Restart {
     return Math.max(stamped, this.restoration.lastGenerationOf(map));
   }
 
-  #liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf' | 'said'> {
+  #liveParts(): Omit<LiveParts, 'recorders' | 'encoder' | 'indexOf'> {
     return {
       endings: this.#host.endings(),
       deliveries: this.#host.deliveries(),

@@ -2,6 +2,7 @@ import type { Deliveries } from '../endings/deliveries.js';
 import { defaultRecipient } from '../endings/ended-policy.js';
 import type { Endings } from '../endings/endings.js';
 import { MapsweepError } from '../errors.js';
+import { take } from '../stamps/take.js';
 import type { Engine } from '../sweeping/engine.js';
 import { Slices } from '../time/slices.js';
 import type { Absences } from './absences.js';
@@ -89,10 +90,8 @@ export class Succession implements Successor {
     const slices = this.#slices();
     if (endings !== undefined) {
       const { stamps } = endings.tracker;
-      let left = stamps.size;
-      for (const [key, slot] of stamps.entries()) {
-        // What is set meanwhile nobody has taken over.
-        if (left-- <= 0) break;
+      // What is set meanwhile nobody has taken over.
+      for (const [key, slot] of take(stamps.entries(), stamps.size)) {
         if (generations.has(stamps.generation[slot] as number)) endings.settleSilently(slot, key);
         if (slices.isOver()) await slices.giveWay();
       }

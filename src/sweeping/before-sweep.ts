@@ -1,6 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import type { HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
+import { take } from '../stamps/take.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
 import { isFree, look } from './look.js';
 import { reconcileKey } from './reconcile.js';
@@ -92,9 +93,8 @@ export class BeforeSweepGate {
   /** Starts the next attempts of a map that are due, one a step, and lets go of hooks whose entry is another registration by now. */
   *retrying(tracker: Tracker): Generator<void> {
     const going = this.#going.get(tracker);
-    let left = going?.size ?? 0;
-    for (const hook of going ?? []) {
-      if (left-- <= 0) return;
+    if (going === undefined) return;
+    for (const hook of take(going, going.size)) {
       if (!this.#isKnown(hook)) this.#isOnItsWayNoMore(hook);
       else if (hook.state === 'paused') this.request(tracker, hook.slot, hook.reason);
       yield;

@@ -1,3 +1,4 @@
+import { take } from '../stamps/take.js';
 import type { JudgedState } from './due-queue.js';
 import type { Eviction } from './eviction.js';
 import { judgeNow, keep } from './look.js';
@@ -18,9 +19,7 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
     else going.delete(slot);
   };
   if (eviction.isAnyGoing) {
-    let left = owned.slots.size;
-    for (const slot of owned.slots) {
-      if (left-- <= 0) break;
+    for (const slot of take(owned.slots, owned.slots.size)) {
       note(slot);
       yield;
     }
@@ -54,10 +53,8 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
       }
       yield;
     }
-    let left = owned.ended.size;
-    for (const slot of owned.ended) {
-      left -= 1;
-      if (left < 0 || !isOver()) break;
+    for (const slot of take(owned.ended, owned.ended.size)) {
+      if (!isOver()) break;
       if (claims?.isClaimed(slot)) {
         eviction.takeUnlessKept(slot, 'maxPerOwner');
         note(slot);
@@ -83,11 +80,10 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
 function* rank(tracker: Tracker, owned: Owned): Generator<void> {
   const { stamps, activity, due, owners, shared } = tracker;
   const ranking = new Ranking(due.passes, shared.timeline.stamp());
-  let left = owned.slots.size;
-  for (const slot of owned.slots) {
-    // What becomes his meanwhile is less idle; and the map may be released by now.
-    left -= 1;
-    if (left < 0 || owners?.of(slot) !== owned) break;
+  // What becomes his meanwhile is less idle.
+  for (const slot of take(owned.slots, owned.slots.size)) {
+    // The map may be released by now.
+    if (owners?.of(slot) !== owned) break;
     const generation = stamps.generation[slot] as number;
     const now = shared.timeline.now();
     const isHis = () => stamps.holds(slot, generation) && owners?.of(slot) === owned;

@@ -33,7 +33,8 @@ export class RunningAttempts {
     return recipients.some(({ notifier }) => {
       if (notifier.runningCount > 0) return true;
       // One that has timed out may succeed yet, and takes its dead letter back then.
-      return [...notifier.letters()].some(({ obligation }) => (obligation?.unsettled ?? 0) > 0);
+      for (const { obligation } of notifier.letters()) if ((obligation?.unsettled ?? 0) > 0) return true;
+      return false;
     });
   }
 
