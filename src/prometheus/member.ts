@@ -30,6 +30,7 @@ export class Member {
   readonly #keeper: WeakRef<Keeper>;
   readonly #measured = new Map<string, MeasuredDistribution>();
   readonly #last = new Map<string, readonly Sample[]>();
+  readonly #refused = new Set<string>();
 
   constructor(parts: RegistryInternals, events: MemberEvents) {
     this.name = parts.name;
@@ -79,8 +80,10 @@ export class Member {
     return this.#last.get(metric.name) ?? [];
   }
 
-  /** Counts that a metric could not be added. */
-  failed(): void {
+  /** Counts that a metric could not be added, once: that is tried again whenever a map comes. */
+  refused({ name }: RegistryMetric): void {
+    if (this.#refused.has(name)) return;
+    this.#refused.add(name);
     this.#keeper.deref()?.parts.engine.failures.count('', 'collect');
   }
 

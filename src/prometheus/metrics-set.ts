@@ -123,7 +123,7 @@ export class MetricsSet {
     if (there === served) return;
     // A map that was adopted later has brought a metric, and meanwhile somebody else has taken its name.
     if (there !== undefined) {
-      member.failed();
+      member.refused(metric);
       return;
     }
     this.#metrics.set(name, served);

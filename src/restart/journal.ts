@@ -9,7 +9,10 @@ export interface Journal {
   /** Where it is kept, for messages. */
   readonly name: string;
 
-  /** How many bytes are kept now, files that a checkpoint has superseded and that are still there included. */
+  /**
+   * How many bytes are kept now. Files that a checkpoint has superseded count while they are there; rows of a database that it
+   * has superseded do not, since nobody reads them any more.
+   */
   readonly size: number;
 
   /**

@@ -955,6 +955,23 @@ describe('a failing collector', () => {
   });
 });
 
+describe('a name that somebody else takes before a map brings its metric', () => {
+  it('counts one error, however many maps are adopted, and is the metric’s once it is free', async () => {
+    const register = new Register();
+    const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    registerMetrics(registry, { register });
+    new Gauge({ name: 'mapsweep_estimated_weight', help: 'mine', registers: [register] }).set(1);
+    const adopt = (name: string) => registry.adopt(name, new Map([['a', 1]]), { weigh: () => 10 });
+    for (const name of ['one', 'two', 'three']) adopt(name);
+    const refused = await scrape(register);
+    expect(refused.get('callback_errors_total{map="",callback="collect"}')).toBe(1);
+    expect(refused.get('estimated_weight')).toBe(1);
+    register.removeSingleMetric('mapsweep_estimated_weight');
+    adopt('four');
+    expect((await scrape(register)).has('estimated_weight{map="one"}')).toBe(true);
+  });
+});
+
 describe('a scrape', () => {
   it('looks at no entry: 4 maps of 250,000 entries take less than twice as long as 4 of 100', async () => {
     const fastest = async (entries: number) => {

@@ -15,7 +15,7 @@ registries, services and instances.
   --sweep-every  the longest sweepEvery of the registries: how soon a sweeper counts as stalled
   --help         this text
 
-Exit status: 0 all is well, 2 called wrongly.
+Exit status: 0 all is well, 2 called wrongly, or the output cannot be written.
 `;
 
 const misused = (what: string): CommandResult => ({ status: 2, output: '', error: `${what}\n\n${usage}` });
