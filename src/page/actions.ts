@@ -2,7 +2,7 @@ import type { Registry } from '../registry/registry.js';
 import { take } from '../stamps/take.js';
 import { mostLetters } from './endings.js';
 import type { Form } from './form.js';
-import { findEntry } from './opened-map.js';
+import { findEntry, findMap } from './opened-map.js';
 import type { PageQuery } from './query.js';
 import type { Viewer } from './view.js';
 
@@ -29,7 +29,7 @@ export async function act(
 }
 
 function find({ parts }: Viewer, map: string | undefined, typed: string): Partial<PageQuery> {
-  const tracker = map === undefined ? undefined : parts.engine.trackers.get(map);
+  const tracker = findMap(parts, map);
   const entry = tracker && findEntry(tracker, typed);
   return { entry, done: entry === undefined ? 'absent' : undefined };
 }

@@ -4,7 +4,7 @@ import { bytes } from '../registry/figures.js';
 import { lineOf } from './line.js';
 import type { MapRow } from './map-rows.js';
 import { html, type Markup, type Part } from './markup.js';
-import { orders, type PageQuery, searchOf, states } from './query.js';
+import { nameInQuery, orders, type PageQuery, searchOf, states } from './query.js';
 import type { PageView } from './view.js';
 import { ago, spanOr, verdictWords } from './words.js';
 
@@ -40,7 +40,7 @@ ${maps.pages > 1 && pager(base, query, maps.page, maps.pages)}
 
 function mapLine(base: string, at: number, row: MapRow, query: PageQuery): Markup {
   const { name, leak, size, oldestAgeMs, overdue, orphaned, guarded, held, waiting, estimatedBytes } = row;
-  const address = `${base}${searchOf({ ...query, map: name, entry: undefined, done: undefined })}`;
+  const address = `${base}${searchOf({ ...query, map: nameInQuery(name), entry: undefined, done: undefined })}`;
   return html`<tr class="${leak.state}"><th scope="row"><a href="${address}"><bdi>${shownText(name)}</bdi></a></th><td class="verdict">${verdictWords(row)}</td><td>${leak.since === undefined ? '' : ago(at, leak.since)}</td>${number(size)}<td>${sizesOverTime(row)}</td>${number(spanOr(oldestAgeMs, '–'))}${number(overdue)}${number(orphaned)}${number(guarded)}${number(held)}${number(waiting)}${number(estimatedBytes === undefined ? '' : bytes(estimatedBytes))}</tr>
 `;
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { explain } from '../diagnosis/explain.js';
 import type { LeavingReason } from '../events/reasons.js';
+import { shownText } from '../events/shown.js';
 import { keptKey } from '../maps/kept-keys.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -78,6 +79,13 @@ export function openMap(
     oldest: tracker.stamps.oldestKeys(oldestExplained).map(line),
     entry: asked && line(asked.key),
   };
+}
+
+/** Finds the map that an address names: by its name, or as that is shown. */
+export function findMap({ engine }: RegistryInternals, asked: string | undefined): Tracker | undefined {
+  if (asked === undefined) return undefined;
+  const { trackers } = engine;
+  return trackers.get(asked) ?? [...trackers.values()].find(({ name }) => shownText(name) === asked);
 }
 
 /**

@@ -1,3 +1,5 @@
+import { shownText } from '../events/shown.js';
+
 /** What a map may be sorted by; the first is the default. */
 export const orders = ['worst', 'size', 'oldest', 'overdue', 'name'] as const;
 /** Which verdicts are shown; the first is the default. */
@@ -11,7 +13,7 @@ export interface PageQuery {
   readonly sort: (typeof orders)[number];
   /** From 1 on. */
   readonly page: number;
-  /** The map that is opened. */
+  /** The map that is opened: its name, or as {@link nameInQuery} has it. */
   readonly map: string | undefined;
   /** The entry of it that is explained, by its handle. */
   readonly entry: string | undefined;
@@ -46,6 +48,9 @@ export function searchOf(query: Partial<PageQuery>): string {
   }
   return written.size === 0 ? '' : `?${written}`;
 }
+
+/** The name of a map as an address has it, which cannot carry a half of a pair: such a name is written as it is shown. */
+export const nameInQuery = (name: string): string => (/\p{Cs}/u.test(name) ? shownText(name) : name);
 
 function positive(text: string | null): number | undefined {
   const number = text === null || !/^\d{1,15}$/.test(text) ? 0 : Number(text);

@@ -12,7 +12,7 @@ import type { RegistryInternals } from '../registry/internals.js';
 import { type EndingsView, viewEndings } from './endings.js';
 import type { KeyWords } from './keys.js';
 import { badness, listMaps, type MapList } from './map-rows.js';
-import { type OpenedMap, openMap } from './opened-map.js';
+import { findMap, type OpenedMap, openMap } from './opened-map.js';
 import type { PageQuery } from './query.js';
 import { type Sentence, sentenceOf } from './sentence.js';
 
@@ -72,7 +72,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
   engine.timeline.notice();
   const at = engine.timeline.clock.now();
   const maps = listMaps(parts, query);
-  const tracker = query.map === undefined ? undefined : engine.trackers.get(query.map);
+  const tracker = findMap(parts, query.map);
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
   const health = shortened(healthOf(parts, keys.error));
   const lastSweepAt = engine.sweeper.lastFinishedAt;

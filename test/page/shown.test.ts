@@ -531,6 +531,28 @@ describe('a map that is opened', () => {
     expect(absent.headers.get('location')).toBe('./?filter=run&sort=size&map=runs&done=absent');
   });
 
+  it('may have halves of a pair in its name, which no address can carry', async () => {
+    const names = ['a\ud800', 'a\ud801'];
+    const registry = createRegistry<Record<string, Map<string, number>>>({
+      maps: Object.fromEntries(names.map((name) => [name, {}])) as never,
+      clock: createManualClock(),
+    });
+    for (const name of names)
+      (registry.maps[name] as Map<string, number>).set(`in ${names.indexOf(name)}`, 1);
+    const address = await served(registry);
+    const page = await textAt(`${address}/?sort=name`);
+    const links = [...page.matchAll(/<th scope="row"><a href="\.\/([^"]+)"/g)].map(([, link]) =>
+      wordsOf(link as string),
+    );
+    expect(links).toHaveLength(2);
+    for (const [index, link] of links.entries()) {
+      const opened = wordsOf(await textAt(`${address}/${link}`));
+      expect(opened).toContain(`in ${index}`);
+      const found = await send(`${address}/find${link}`, { key: `in ${index}` });
+      expect(found.headers.get('location')).toMatch(/entry=/);
+    }
+  });
+
   it('may have any name, and may be gone', async () => {
     const address = await served(gateway().registry);
     const page = await textAt(address);
