@@ -168,7 +168,8 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * Whether the entries survive a restart, in a registry with `persistTo`. `true` keeps their stamps: the first `set` of
    * a key takes them. `encode` also keeps what it makes of a value, as far as JSON carries it; it runs soon after a
    * registration or a `set` of another value, and again when an entry was active. With `decode` the entries themselves
-   * are back before `createRegistry` returns. An entry for which one of them throws is left out, counted and said once.
+   * are back before `createRegistry` returns. An entry for which `encode` throws is kept without its value, one for
+   * which `decode` throws waits for its owner to set it: counted, and said once.
    * The map of `ended` is always kept, its values only with `encode`. Default: `false`.
    */
   persist?: boolean | Persist<K, V>;

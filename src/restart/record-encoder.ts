@@ -39,8 +39,8 @@ export interface OpenEnding {
 }
 
 /**
- * Makes records of what is in a map. What JSON cannot carry, or an `encode` of the owner does not give, is left out: it
- * is counted each time, and said the first time.
+ * Makes records of what is in a map. A key that JSON cannot carry is left out with its entry, and a value that it cannot carry, or
+ * that an `encode` of the owner does not give, by itself: that is counted each time, and said the first time.
  */
 export class RecordEncoder {
   /** The monotonic clock at instant 0 of what is written. */
@@ -100,12 +100,10 @@ export class RecordEncoder {
       const value = this.#value(tracker, owned, given);
       // What is asked may have removed the entry.
       if (!stamps.holds(slot, generation)) return undefined;
-      // Of one that has ended the claim has to be known all the same.
-      if (value === undefined && !isClaimed) return undefined;
-      if (value !== undefined) {
-        if (isMarking) this.#sumsOf(tracker).set(slot, crc32(value));
-        more = `,"v":${value}`;
-      }
+      // Without a value, too, the entry has to be known: somebody is to be told of the end of a run.
+      if (value !== undefined) more = `,"v":${value}`;
+      if (isMarking && value === undefined) this.forget(tracker, slot);
+      else if (isMarking) this.#sumsOf(tracker).set(slot, crc32(value as string));
     }
     const registeredAt = this.instant(stamps.registeredAt(slot));
     const own = stamps.lastActiveAt(slot);

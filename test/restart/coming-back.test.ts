@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { adopt } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { internalsOf } from '../../src/registry/internals.js';
 import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { Past } from '../../src/restart/past.js';
 import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
@@ -419,7 +420,7 @@ describe('persist: { encode, decode }', () => {
     expect(JSON.stringify(machine.volume.records).split('the one and only')).toHaveLength(2);
   });
 
-  it('leaves out an entry that encode throws on, counts it, says it once, and writes the rest', async () => {
+  it('writes an entry that encode throws on without its value, counts it, says it once, and writes the rest', async () => {
     const encode = ({ text }: Run) => {
       if (text === 'bad') throw new Error('cannot');
       return { shown: text };
@@ -435,9 +436,33 @@ describe('persist: { encode, decode }', () => {
     });
     const next = await restart(first, { maps: { runs: { persist } } });
     expect([...next.runs]).toEqual([['a', { text: 'one' }]]);
-    // Its end is told all the same, without a value.
+    // Their ends are told all the same, without a value.
     await machine.clock.advance(minutes(11));
-    expect(next.told).toEqual([]);
+    expect(next.told.map(({ key, reason, value }) => [key, reason, value])).toEqual([
+      ['x', 'lost', undefined],
+      ['y', 'lost', undefined],
+    ]);
+  });
+
+  it('keeps an entry that encode throws on when all is written anew, and its value once that can be encoded', async () => {
+    let isFailing = false;
+    const encode = ({ text }: Run) => {
+      if (isFailing) throw new Error('cannot');
+      return { shown: text };
+    };
+    const first = start({ maps: { runs: { persist: { ...persist, encode } } } });
+    first.runs.set('a', { text: 'one' }).set('b', { text: 'two' });
+    await written();
+    isFailing = true;
+    internalsOf(first.registry)?.restart.recorder?.writer.checkpoint();
+    await written();
+    expect(first.failures).toEqual(['runs persist.encode']);
+    isFailing = false;
+    first.runs.set('b', { text: 'two' });
+    const next = await restart(first, { maps: { runs: { persist } } });
+    expect([...next.runs]).toEqual([['b', { text: 'two' }]]);
+    await machine.clock.advance(minutes(11));
+    expect(next.told.map(({ key, reason }) => [key, reason])).toEqual([['a', 'lost']]);
   });
 
   it.each<[what: string, answer: () => unknown]>([
