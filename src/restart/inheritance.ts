@@ -42,7 +42,7 @@ export class Inheritance {
       left.find(({ recipient, id }) => recipient === of && id === owed)?.outcome;
     for (const ending of endings) {
       moveBy(shift, ending);
-      const { id, recipient, attempts } = ending;
+      const { id, recipient, attempts, endedAt } = ending;
       if (deliveries?.of(recipient) === undefined) {
         this.carried.add(ending);
         unknown.set(recipient, (unknown.get(recipient) ?? 0) + 1);
@@ -50,8 +50,9 @@ export class Inheritance {
       }
       const state = states.get(recipient) ?? { pending: [], deadLetters: [] };
       states.set(recipient, state);
-      // One object for an ending, whoever is told of it.
-      const event = events.get(id) ?? this.#eventOf(ending);
+      // One object for an ending, whoever is told of it; somebody may be owed that of an earlier run of its id.
+      const known = events.get(id);
+      const event = known?.endedAt === endedAt ? known : this.#eventOf(ending);
       if (deliveries.recipients.length > 1) events.set(id, event);
       if (ending.letter === undefined)
         state.pending.push({ event, attempts, triedAt: ending.triedAt, left: outcomeOf(recipient, id) });

@@ -8,7 +8,7 @@ import { Slices } from '../time/slices.js';
 import type { Absences } from './absences.js';
 import type { Inheritance } from './inheritance.js';
 import type { JournalRecord, Portion, Successor } from './journal.js';
-import type { PastEnding, PastEntry } from './left.js';
+import { obligationKey, type PastEnding, type PastEntry } from './left.js';
 import { carriedRecords } from './live-records.js';
 import { Past } from './past.js';
 import { presentClocks } from './past-timeline.js';
@@ -120,8 +120,8 @@ export class Succession implements Successor {
 
   *#portions(past: Past, endedMap: string): Generator<Portion> {
     let owed: Owed[] = [];
-    for (const one of this.#owed(past, endedMap)) {
-      owed.push(one);
+    for (const shares of this.#owed(past, endedMap)) {
+      owed.push(...shares);
       if (owed.length < portionSize) continue;
       yield this.#portion(owed);
       owed = [];
@@ -149,33 +149,33 @@ export class Succession implements Successor {
     };
   }
 
-  /** Endings first: of an id under which one is owed, no other is made. */
-  *#owed(past: Past, endedMap: string): Generator<Owed> {
-    const over = new Set<string>();
+  /**
+   * What has to be settled in one step, one after the other: with the first share of a lost run it is claimed. Where an ending of
+   * an earlier run is owed under its id, that stands for both, or a dead letter makes room, as where a run is told of.
+   */
+  *#owed(past: Past, endedMap: string): Generator<readonly Owed[]> {
     const instants = this.#instantsOf(past);
-    for (const ending of past.endings.values()) {
-      over.add(ending.id);
-      const { triedAt, letter } = ending;
-      yield {
-        ending: {
-          ...ending,
-          generation: foreign,
-          isOwnId: false,
-          triedAt: triedAt && instants.monotonic(triedAt),
-          letter: letter && { ...letter, diedAt: instants.monotonic(letter.diedAt) },
-        },
-        generation: ending.generation,
-      };
-    }
     const recipients = this.#host.deliveries()?.recipients ?? [];
-    for (const entry of past.maps.get(endedMap)?.entries.values() ?? []) {
-      const { id, claimed } = entry;
-      if (claimed || id === undefined || over.has(id) || this.#hasEnded(past, id, entry)) continue;
-      over.add(id);
-      for (const { name } of recipients) {
-        yield { ending: lostEnding(entry, id, name, instants), generation: entry.generation };
+    const owing = new Set<string>();
+    const letters = new Map<string, Owed>();
+    for (const [share, ending] of past.endings) {
+      const isReplaceable = ending.letter?.ambiguous === false;
+      if (isReplaceable) letters.set(share, takenOver(ending, instants));
+      else {
+        owing.add(share);
+        yield [takenOver(ending, instants)];
       }
     }
+    const over = new Set<string>();
+    for (const entry of past.maps.get(endedMap)?.entries.values() ?? []) {
+      const { id, claimed, generation } = entry;
+      if (claimed || id === undefined || over.has(id) || this.#hasEnded(past, id, entry)) continue;
+      over.add(id);
+      const untold = recipients.filter(({ name }) => !owing.has(obligationKey(id, name)));
+      for (const { name } of untold) letters.delete(obligationKey(id, name));
+      yield untold.map(({ name }) => ({ ending: lostEnding(entry, id, name, instants), generation }));
+    }
+    for (const letter of letters.values()) yield [letter];
   }
 
   /** Whether a registration is of a run that has ended: under its id another one may have begun, once that was forgotten. */
@@ -210,6 +210,21 @@ interface Instants {
   readonly now: number;
   epoch(at: number): number;
   monotonic(at: number): number;
+}
+
+/** An ending that was claimed. */
+function takenOver(ending: PastEnding, instants: Instants): Owed {
+  const { generation, triedAt, letter } = ending;
+  return {
+    ending: {
+      ...ending,
+      generation: foreign,
+      isOwnId: false,
+      triedAt: triedAt && instants.monotonic(triedAt),
+      letter: letter && { ...letter, diedAt: instants.monotonic(letter.diedAt) },
+    },
+    generation,
+  };
 }
 
 /** The end of a run that nobody has ended. Its instants are as old as they were written, by this process's clock. */

@@ -64,9 +64,9 @@ const dying = async (fill: (life: Life) => unknown, options: LifeOptions = {}): 
   return peer;
 };
 
-/** Takes over all that is owed, and returns how large the portions were. */
-async function takeOver(heir: Peer, dead: Peer): Promise<number[]> {
-  const portions = [...((await heir.successor.examine(dead.past)) as Iterable<Portion>)];
+/** Takes over all that is owed, or at most so many portions of it, and returns how large the portions were. */
+async function takeOver(heir: Peer, dead: Peer, most?: number): Promise<number[]> {
+  const portions = [...((await heir.successor.examine(dead.past)) as Iterable<Portion>)].slice(0, most);
   for (const portion of portions) {
     await heir.successor.between(async () => {
       await heir.journal.append(portion.taken);
@@ -113,6 +113,26 @@ describe('what a dead owner owed', () => {
     expect(await takeOver(heir, dead)).toEqual([256, 256, 88]);
     await heir.machine.clock.advance(minutes(1));
     expect(heir.life.told.length).toBe(600);
+  });
+
+  it('is told to every recipient of a run, though who takes over dies between any two portions', async () => {
+    const names = ['a', 'b', 'c'];
+    const runs = 100;
+    const dead = await dying(({ runs: map }) => {
+      for (let run = 0; run < runs; run += 1) map.set(run, {});
+    });
+    const told: string[] = [];
+    const deliver = Object.fromEntries(
+      names.map((name) => [name, ({ key }: { key: unknown }) => void told.push(`${name} ${key}`)]),
+    );
+    for (const portions of [1, undefined]) {
+      const heir = new Peer({ ended: { deliver } });
+      await takeOver(heir, dead, portions);
+      await heir.machine.clock.advance(minutes(1));
+      heir.life.kill();
+    }
+    expect(told.length).toBe(names.length * runs);
+    expect(new Set(told).size).toBe(told.length);
   });
 
   it('is said to be owed to somebody whom this life does not have once, however many portions that takes', async () => {
@@ -225,6 +245,42 @@ describe('what a dead owner owed', () => {
       await dead.machine.clock.advance(hours(1));
       await beginAndDie(dead);
       expect(await toldOf(dead)).toEqual([['one', 'lost']]);
+    });
+
+    it('is told of a run that began when the one before was forgotten, in the place of its dead letter', async () => {
+      const dead = new Peer({ ended, deliver });
+      isDown = true;
+      await end(dead);
+      await dead.machine.clock.advance(hours(1));
+      await beginAndDie(dead);
+      isDown = false;
+      expect(await toldOf(dead)).toEqual([['one', 'lost']]);
+    });
+
+    it('is told of it where the ending of the one before is owed to others alone', async () => {
+      const told: unknown[] = [];
+      const to =
+        (name: string, away = false) =>
+        (event: { reason: string }) => {
+          if (away) throw new Error('away');
+          told.push([name, event.reason]);
+        };
+      const both = (isAway: boolean) => ({
+        ended: { ...ended, attempts: 9_999, deliver: { a: to('a', isAway), b: to('b') } },
+      });
+      const dead = new Peer(both(true));
+      await end(dead);
+      await dead.machine.clock.advance(hours(1));
+      await beginAndDie(dead);
+      expect(told.splice(0)).toEqual([['b', 'completed']]);
+      const heir = new Peer(both(false));
+      await heir.machine.clock.advance(dead.machine.clock.now() - heir.machine.clock.now());
+      await takeOver(heir, dead);
+      await heir.machine.clock.advance(minutes(2));
+      expect(told).toEqual([
+        ['a', 'completed'],
+        ['b', 'lost'],
+      ]);
     });
 
     it('is not told of a registration that came before that', async () => {
