@@ -1,6 +1,6 @@
 import { processWide } from '../events/process-wide.js';
 
-/** An attempt to deliver that runs on though its registry is detached. */
+/** An attempt to deliver that runs on though its registry is detached or closed. */
 export interface LeftAttempt {
   readonly recipient: string;
   /** Of the ending. */

@@ -267,11 +267,12 @@ export class Notifier<K, V> {
 
   /**
    * Starts nothing more, ever, and aborts the signals of the attempts that run: at once. Returns these, with what will come of
-   * each.
+   * each: those that an earlier call has not returned.
    */
   leave(): LeftAttempt[] {
     const left: LeftAttempt[] = [];
     for (const attempt of this.#inFlight.all()) {
+      if (attempt.left !== undefined) continue;
       const outcome = new Promise<void>((resolve, reject) => {
         attempt.left = { resolve, reject };
       });

@@ -363,7 +363,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * Leaves at once, for a process that cannot wait: stops, aborts the attempts that run, writes what is unwritten, and gives the
    * journal and the adopted maps back. What is undelivered stays in the journal; without one it is gone, which is a warning of
    * the process (`MAPSWEEP_UNDELIVERED`). A registry of this process that opens the same journal next takes over the attempts
-   * that still run, and what comes of them. Idempotent.
+   * that still run and have not timed out, and what comes of them. Idempotent.
    */
   detach(): DetachResult {
     if (this.#detached !== undefined) return this.#detached;
@@ -371,20 +371,19 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.#parts.isClosed = true;
     this.stop();
     restart.stop();
-    const left = deliveries?.leave() ?? [];
+    this.#leaveAttempts();
     const undelivered = deliveries?.undelivered ?? 0;
     this.#detached = { undelivered };
     this.#closed ??= Promise.resolve({ undelivered, undisposed: 0 });
-    if (restart.recorder !== undefined) leaveAttempts(restart.recorder.journalName, left);
-    else if (undelivered > 0) warnOfUndelivered(engine.name, undelivered);
+    if (restart.recorder === undefined && undelivered > 0) warnOfUndelivered(engine.name, undelivered);
     restart.detach();
     this.#leave();
     return this.#detached;
   }
 
   /**
-   * Stops, delivers what is pending, and releases adopted maps. Ends no live entry. Idempotent: a second call gives the
-   * result of the first.
+   * Stops, delivers what is pending, and releases adopted maps. Ends no live entry. Attempts that still run at its deadline are
+   * left as those of {@link Registry.detach} are. Idempotent: a second call gives the result of the first.
    *
    * @param options `deadline`: when it gives up, from its call on; 10 s by default, at most 2^31 - 1 ms. `dispose`: afterwards
    *   and by the same deadline, live entries leave through their map's own `delete`, with the reason `closed`, companions too;
@@ -427,6 +426,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const deadlineAt = timeline.now() + deadlineMs;
     const { deliveries } = this.#parts;
     await deliveries?.finish(deadlineAt);
+    // Before the journal is anybody else's.
+    this.#leaveAttempts();
     timers.pause();
     timers.clear();
     await restart.close(deadlineAt);
@@ -436,6 +437,13 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.#leave();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.
     return { undelivered: deliveries?.undelivered ?? 0, undisposed };
+  }
+
+  /** Nothing is delivered here any more: whoever opens the journal next in this process takes over the attempts that run. */
+  #leaveAttempts(): void {
+    const { deliveries, restart } = this.#parts;
+    const left = deliveries?.leave() ?? [];
+    if (restart.recorder !== undefined) leaveAttempts(restart.recorder.journalName, left);
   }
 
   /** Gives back what is left to give. */

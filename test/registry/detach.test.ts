@@ -78,23 +78,37 @@ describe('detach()', () => {
     await third.registry.close();
   });
 
-  it('leaves an attempt that runs to the next registry of this process, which takes its success and tells nobody again', async () => {
-    const { attempts, deliver } = hanging();
-    const first = life(deliver);
-    await endRun(first);
-    first.registry.detach();
-    const again = vi.fn();
-    const next = life(again);
-    await turns();
-    expect([next.registry.report().endings?.pending, again.mock.calls.length]).toEqual([1, 0]);
-    attempts[0]?.succeed();
-    await turns();
-    expect(next.registry.report().endings).toMatchObject({ pending: 0, delivered: 1 });
-    await next.registry.close();
-    const third = life(again);
-    await third.registry.close();
-    expect(again).not.toHaveBeenCalled();
-  });
+  it.each<[what: string, leave: (registry: ReturnType<typeof life>['registry']) => unknown]>([
+    ['leaves', (registry) => registry.detach()],
+    ['as close() does, too, leaves', (registry) => registry.close({ deadline: 0 })],
+    [
+      'breaks off a close(), and leaves',
+      (registry) => {
+        const closed = registry.close({ deadline: 60_000 });
+        registry.detach();
+        return closed;
+      },
+    ],
+  ])(
+    '%s an attempt that runs to the next registry of this process, which takes its success and tells nobody again',
+    async (_, leave) => {
+      const { attempts, deliver } = hanging();
+      const first = life(deliver);
+      await endRun(first);
+      await leave(first.registry);
+      const again = vi.fn();
+      const next = life(again);
+      await turns();
+      expect([next.registry.report().endings?.pending, again.mock.calls.length]).toEqual([1, 0]);
+      attempts[0]?.succeed();
+      await turns();
+      expect(next.registry.report().endings).toMatchObject({ pending: 0, delivered: 1 });
+      await next.registry.close();
+      const third = life(again);
+      await third.registry.close();
+      expect(again).not.toHaveBeenCalled();
+    },
+  );
 
   it('takes also what such an attempt came to before the journal was opened again', async () => {
     const { attempts, deliver } = hanging();

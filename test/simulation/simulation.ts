@@ -1,3 +1,4 @@
+import { takeAttempts } from '../../src/endings/left-attempts.js';
 import type { Registry } from '../../src/registry/registry.js';
 import type { PresentClocks } from '../../src/restart/past-timeline.js';
 import { pastOf } from '../../src/restart/snapshot.js';
@@ -325,6 +326,8 @@ export class Simulation {
     const found = random.chance(0.3) ? this.owner.findAgain() : new Map();
     if (legacy !== undefined) this.owner.prepareReturns();
     const { maxWaitMs, mostUnwrittenBytes } = scenario;
+    // Attempts of an earlier process do not run on in the next one.
+    if (state.journal !== undefined) takeAttempts(state.journal.name);
     const journal = state.journal && library.openNow(state.journal, { maxWaitMs, mostUnwrittenBytes });
     const setup: ProcessSetup = { plans, isObserving, isWithoutRecipient, journal, found };
     const registry = startRegistry(library, scenario, clock, this.owner.callbacksFor(started), setup);
