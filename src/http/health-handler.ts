@@ -3,6 +3,7 @@ import { invalidType, readOneOf, readOptions } from '../policy/read-options.js';
 import { isSweeperSilent } from '../registry/health.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
+import { realSetTimeout } from '../time/real-timers.js';
 import { type Answer, type Handler, handlerOf, plainText } from './answer.js';
 
 const views = ['live', 'ready', 'detail'] as const;
@@ -73,10 +74,8 @@ function viewOf(url = ''): View | undefined {
   return views.find((view) => view === last?.toLowerCase());
 }
 
-// That of the process, also in a test whose timers stand still: the request that waits for it is a real one.
-const { setTimeout: setRealTimeout } = globalThis;
-
 /** A loop that was blocked may come to the request before it comes to the tick that is late: that gets its turn first. */
 async function untilTicked(parts: RegistryInternals): Promise<void> {
-  if (isSweeperSilent(parts)) await new Promise((resolve) => setRealTimeout(resolve, 0));
+  // In real time, also in a test whose timers stand still: the request that waits for it is a real one.
+  if (isSweeperSilent(parts)) await new Promise((resolve) => realSetTimeout(resolve, 0));
 }

@@ -1,4 +1,5 @@
 import { Fifo } from '../endings/fifo.js';
+import { realSetImmediate } from '../time/real-timers.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 
 /** A claimed ending that waits for the journal. */
@@ -11,9 +12,6 @@ interface Held {
 
 /** So many endings are let go in one turn of the loop. */
 const mostAtOnce = 2_000;
-
-// Captured at load, as the writer's is.
-const realSetImmediate = setImmediate;
 
 /**
  * Keeps endings from being delivered before the journal has their claim, so that the next life of the process knows

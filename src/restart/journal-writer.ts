@@ -1,6 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import { detached } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
+import { realSetImmediate } from '../time/real-timers.js';
 import { Slices } from '../time/slices.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import { FlushWaits } from './flush-waits.js';
@@ -16,9 +17,6 @@ const patienceMs = 250;
 /** The pauses after a failure, ms: the first one, which doubles, and the longest. */
 const firstPauseMs = 1_000;
 const longestPauseMs = 30_000;
-
-// Captured at load: what was said must be written though a test runner has frozen the global one.
-const realSetImmediate = setImmediate;
 
 /** Where records come from, and who is told. */
 export interface WriterHost {

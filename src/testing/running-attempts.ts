@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises';
+import { realSetTimeout } from '../time/real-timers.js';
 import type { Subject } from './subject.js';
 
 /** How long a check waits in all for attempts of which none comes to its end meanwhile. Real ms. */
@@ -21,7 +21,7 @@ export class RunningAttempts {
   async settle(): Promise<void> {
     let outcomes = this.#outcomes();
     while (this.#isAnyRunning() && this.#patienceMs > 0) {
-      await setTimeout(lookEveryMs);
+      await new Promise((resolve) => realSetTimeout(resolve, lookEveryMs));
       const now = this.#outcomes();
       if (now === outcomes) this.#patienceMs -= lookEveryMs;
       outcomes = now;

@@ -2,6 +2,7 @@ import { MapsweepError } from '../errors.js';
 import { isThenable } from '../events/unawaited.js';
 import type { Engine } from '../sweeping/engine.js';
 import { yieldToEventLoop } from '../time/clock.js';
+import { realClearTimeout, realSetTimeout } from '../time/real-timers.js';
 import type { RunningCheck } from './running-check.js';
 import { type Advancer, isAdvancer } from './test-time.js';
 
@@ -10,10 +11,6 @@ const patienceMs = 500;
 /** The same where real timers ran before, such as the test runner's: one that is over by now hides one of the run's. */
 const patienceBesideTimersMs = 1_200;
 const lookEveryMs = 100;
-
-// Captured at load: fake timers replace the globals.
-const realSetTimeout = setTimeout;
-const realClearTimeout = clearTimeout;
 
 /** What a scenario needs besides itself. */
 export interface ScenarioOptions {

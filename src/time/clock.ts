@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { performance as loadedPerformance } from 'node:perf_hooks';
+import { realSetImmediate } from './real-timers.js';
 
 /**
  * Time as an interface, so that a whole registry runs on a manual or simulated clock.
@@ -32,9 +34,6 @@ export interface Clock {
   /** Returns a number in [0, 1) for the jitter of retries. Default: `Math.random`. */
   random?(): number;
 }
-
-// Captured at load: a sweep that yields must go on even when a test runner has frozen the global `setImmediate`.
-const realSetImmediate = setImmediate;
 
 /** Resolves after the event loop had a turn, whatever fake timers are installed. */
 export const yieldToEventLoop = (): Promise<void> => new Promise((resolve) => realSetImmediate(resolve));
@@ -82,8 +81,9 @@ export const systemClock: Clock = {
   },
 };
 
-const realPerformance = performance;
-const realPerformanceNow = performance.now;
+// Not the global, which may be a fake one already.
+const realPerformance = loadedPerformance;
+const realPerformanceNow = realPerformance.now;
 
 /** Returns whether a clock shows the real time of this process. A clock of somebody's own does not, nor do fake timers. */
 export const isRealTime = (clock: Clock): boolean =>

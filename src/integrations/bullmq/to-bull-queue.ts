@@ -4,6 +4,7 @@ import type { Deliver, EndedEvent } from '../../events/ended-event.js';
 import { describe } from '../../events/shown.js';
 import { type Duration, durationMs } from '../../policy/duration.js';
 import { invalidType, readName, readOptions } from '../../policy/read-options.js';
+import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
 import { messageText, type ValueForMessage } from '../ending-message.js';
 
 /** A queue of BullMQ 5 or 6: what of it is needed. */
@@ -40,9 +41,6 @@ const oneDayMs = 24 * 60 * 60 * 1_000;
 
 /** Redis that has never answered is given up for this attempt after so long, ms: nothing has been sent then. */
 const patienceMs = 2_000;
-
-// Captured at load: a test runner may freeze the global ones, and Redis does not stand still with them.
-const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
 
 /**
  * Makes a `deliver` that adds endings to a queue of BullMQ as jobs, for its workers. The id of a job is made of the id of

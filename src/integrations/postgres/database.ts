@@ -1,5 +1,6 @@
 import { MapsweepError, type MapsweepErrorCode } from '../../errors.js';
 import { shownError } from '../../events/shown.js';
+import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
 
 /** A row as a driver gives it. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -41,9 +42,6 @@ export interface PostgresPool {
 
 /** A connection that has not answered for so long counts as one that hangs, ms. */
 const defaultPatienceMs = 10_000;
-
-// Captured at load: a test runner may freeze the global ones, and a network does not stand still with them.
-const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
 
 /** Rejects when something has not come to its end in time; what it gives later goes to `late`. */
 function within<T>(

@@ -2,6 +2,7 @@ import type { MapsweepError } from '../../errors.js';
 import { describe, shownError } from '../../events/shown.js';
 import { type Duration, durationMs, timerRange } from '../../policy/duration.js';
 import { invalidType, readInteger, readOptions } from '../../policy/read-options.js';
+import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
 import type { EndingMessage } from '../ending-message.js';
 import { Database, keepAlive, type PostgresClient, type PostgresPool, type Row } from './database.js';
 import { inAscii } from './in-ascii.js';
@@ -117,8 +118,6 @@ export async function drainOutbox<Client extends PostgresClient>(
   }
   return total;
 }
-
-const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
 
 function pauseUnless(signal: AbortSignal | undefined, ms: number): Promise<void> {
   return new Promise((resolve) => {

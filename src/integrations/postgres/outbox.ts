@@ -1,5 +1,6 @@
 import type { Deliver, EndedEvent } from '../../events/ended-event.js';
 import { invalidType, readOptions } from '../../policy/read-options.js';
+import { realSetImmediate } from '../../time/real-timers.js';
 import { messageText, type ValueForMessage } from '../ending-message.js';
 import { Database, type PostgresPool } from './database.js';
 import { inAscii } from './in-ascii.js';
@@ -15,9 +16,6 @@ export interface OutboxOptions<K = unknown, V = unknown> {
 
 /** So many endings go into one statement. */
 const mostAtOnce = 500;
-
-// Captured at load: what is to be delivered must be written though a test runner has frozen the global one.
-const realSetImmediate = setImmediate;
 
 interface Waiting {
   readonly id: string;

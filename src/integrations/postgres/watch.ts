@@ -1,6 +1,7 @@
 import type { MapsweepError } from '../../errors.js';
 import type { Successor } from '../../restart/journal.js';
 import { detached } from '../../time/async-context.js';
+import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
 import type { InstanceLock } from './instance-lock.js';
 import { heldLocks, type InstanceRows } from './instance-rows.js';
 import type { PostgresJournal } from './postgres-journal.js';
@@ -24,9 +25,6 @@ export interface WatchParts {
   readonly lock: InstanceLock;
   readonly takeOverAfterMs: number;
 }
-
-// Captured at load, as other timers of real things are.
-const { setTimeout: realSetTimeout, clearTimeout: realClearTimeout } = globalThis;
 
 /** How far two looks are apart, ms. */
 const lookEveryMs = (takeOverAfterMs: number): number =>
