@@ -12,6 +12,8 @@ import { Scenario } from './scenario.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
 import { type Advancer, readAdvancer, testTimeOf } from './test-time.js';
 
+const defaultRunTimeoutMs = 60_000;
+
 /** The options of {@link returnToBaseline}. */
 export interface BaselineOptions {
   /** The registry whose maps are compared; or a single TrackedMap, adopted map or handle. */
@@ -40,6 +42,8 @@ export interface BaselineOptions {
    * `node:timers/promises`: `{ advance: (ms) => setTimeout(ms) }`.
    */
   clock?: Advancer;
+  /** How long one run of the scenario may take, in real time. From 1 ms. Default `'1m'`. */
+  runTimeout?: Duration;
 }
 
 /**
@@ -53,7 +57,8 @@ export interface BaselineOptions {
  *   rejects the result
  * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong
  * @throws MapsweepError `ERR_NO_CLOCK` if a clock is given that the maps do not follow, `drain` is a duration and nothing
- *   can let it pass, or the scenario waits for a clock that stands still; `ERR_CLOSED` if the registry is closed; `ERR_NOT_AWAITED` if another check of it runs
+ *   can let it pass, or the scenario waits for a clock that stands still; `ERR_CALLBACK_TIMEOUT` if a run does not settle
+ *   within `runTimeout`; `ERR_CLOSED` if the registry is closed; `ERR_NOT_AWAITED` if another check of it runs
  */
 export function returnToBaseline(
   scenario: (run: number) => unknown,
@@ -92,10 +97,11 @@ export async function baselineWithFallback(
     drain: (value, option) => (typeof value === 'boolean' ? value : durationMs(value, option)),
     nets: (value, option) => readOneOf(value, option, ['pass', 'fail']),
     clock: readAdvancer,
+    runTimeout: (value, option) => durationMs(value, option, { min: 1 }),
   });
   const given = read.registry ?? readSubject(undefined, 'registry');
   const subject = { ...given, sites: sitesOfMap(given) };
-  const { times = 100, warmup = 10, drain = true, nets = 'pass' } = read;
+  const { times = 100, warmup = 10, drain = true, nets = 'pass', runTimeout = defaultRunTimeoutMs } = read;
   const time = testTimeOf(subject.engine, read.clock, fallback?.fakeTimers);
   if (typeof drain === 'number' && drain > 0 && time === undefined) throw cannotDrain(check);
   return whileChecking(check, subject, async (current) => {
@@ -103,6 +109,7 @@ export async function baselineWithFallback(
     const { engine, registry } = subject;
     const runner = new Scenario({
       run: scenario as (run: number) => unknown,
+      runTimeoutMs: runTimeout,
       check: current,
       engine,
       advancer: time?.advancer,

@@ -1,3 +1,4 @@
+import { span } from '../diagnosis/explain.js';
 import { MapsweepError } from '../errors.js';
 import { isThenable } from '../events/unawaited.js';
 import type { Engine } from '../sweeping/engine.js';
@@ -10,11 +11,17 @@ import { type Advancer, isAdvancer } from './test-time.js';
 const patienceMs = 500;
 /** The same where real timers ran before, such as the test runner's: one that is over by now hides one of the run's. */
 const patienceBesideTimersMs = 1_200;
+/** The same where connections were there before: over one of these an answer may come, and nothing shows that. */
+const patienceBesideConnectionsMs = 4_000;
 const lookEveryMs = 100;
+/** What may answer, by the names that Node has for them. */
+const connections = ['TCPSocketWrap', 'UDPWrap', 'ProcessWrap', 'Worker'];
 
 /** What a scenario needs besides itself. */
 export interface ScenarioOptions {
   readonly run: (run: number) => unknown;
+  /** How long a run may take, in real ms. */
+  readonly runTimeoutMs: number;
   readonly check: RunningCheck;
   readonly engine: Engine;
   readonly advancer: Advancer | undefined;
@@ -26,7 +33,8 @@ export interface ScenarioOptions {
  * Runs a scenario, one run after the other.
  *
  * One that waits for a timer of a fake clock would wait for ever, since nobody moves that clock meanwhile. This is seen
- * by what is going on in the process: nothing more than before the check, but a timer more on the fake clock.
+ * by what is going on in the process: nothing more than before the check, but a timer more on the fake clock. Whatever
+ * else a run waits for, it waits for no longer than `runTimeoutMs`, since not every test runner has a limit of its own.
  */
 export class Scenario {
   readonly #options: ScenarioOptions;
@@ -35,6 +43,7 @@ export class Scenario {
   #reject: (error: Error) => void = () => {};
   #look: ReturnType<typeof setTimeout> | undefined;
   #run = 0;
+  #tookMs = 0;
   #waitedMs = 0;
   #timersBefore: number | undefined;
   #deliveriesBefore = { failed: 0, pending: 0 };
@@ -57,6 +66,7 @@ export class Scenario {
     this.#timersBefore = this.#fakeTimers();
     this.#deliveriesBefore = this.#options.deliveries();
     this.#startedAt = engine.timeline.now();
+    this.#tookMs = 0;
     this.#waitedMs = 0;
     const scenario = this.#options.run;
     const result: unknown = check.inside(() => scenario(run));
@@ -84,17 +94,34 @@ export class Scenario {
     // Out of the timer, so that what is counted is the one that has just been set.
     await yieldToEventLoop();
     if (this.#look === undefined || run !== this.#run) return;
+    // By looks and not by a clock: while a debugger holds the process, nothing could settle.
+    this.#tookMs += lookEveryMs;
     this.#waitedMs = this.#isIdle() ? this.#waitedMs + lookEveryMs : 0;
-    const hadTimers = (this.#resources.get('Timeout') ?? 0) > 0;
-    if (this.#waitedMs < (hadTimers ? patienceBesideTimersMs : patienceMs)) return;
-    this.#reject(
-      new MapsweepError(
-        'ERR_NO_CLOCK',
-        `${this.#options.check.check}: run ${run} of the scenario waits, and all that is going on are timers of a ` +
-          'clock that stands still: nobody advances it while the scenario is awaited. Advance it in the scenario, ' +
-          'before what it waits for is awaited, or do not await what needs time',
-      ),
-    );
+    const { check, runTimeoutMs } = this.#options;
+    const called = `${check.check}: run ${run} of the scenario`;
+    if (this.#waitedMs >= this.#patienceMs) {
+      this.#reject(
+        new MapsweepError(
+          'ERR_NO_CLOCK',
+          `${called} waits, and all that is going on are timers of a clock that stands still: nobody advances it ` +
+            'while the scenario is awaited. Advance it in the scenario, before what it waits for is awaited, or do ' +
+            'not await what needs time',
+        ),
+      );
+    } else if (this.#tookMs >= runTimeoutMs) {
+      this.#reject(
+        new MapsweepError(
+          'ERR_CALLBACK_TIMEOUT',
+          `${called} has not settled within ${span(runTimeoutMs)} of real time. If it takes longer, say so by the ` +
+            'option runTimeout; if it waits for a fake clock, advance that in the scenario',
+        ),
+      );
+    }
+  }
+
+  get #patienceMs(): number {
+    if (connections.some((kind) => this.#resources.has(kind))) return patienceBesideConnectionsMs;
+    return this.#resources.has('Timeout') ? patienceBesideTimersMs : patienceMs;
   }
 
   #isIdle(): boolean {

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createServer, get } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { setTimeout as realTimeout } from 'node:timers/promises';
 import { createRegistry } from 'mapsweep';
 import { createManualClock, returnToBaseline } from 'mapsweep/testing';
@@ -65,6 +66,27 @@ describe('a scenario that waits for time which nobody lets pass', () => {
   });
 });
 
+describe('a run that never settles', () => {
+  it.each<[string, (wait: () => void) => unknown]>([
+    ['nothing goes on', () => {}],
+    ['timers go on and on', (wait) => setInterval(wait, 10)],
+  ])('is told with its number, where %s', async (_what, begin) => {
+    const { registry, runs } = setUp();
+    let going: unknown;
+    const scenario = (run: number) => {
+      runs.set(run, {});
+      if (run < 3) return;
+      going = begin(() => {});
+      return new Promise(() => {});
+    };
+    await expect(returnToBaseline(scenario, { registry, runTimeout: '300ms' })).rejects.toMatchObject({
+      code: 'ERR_CALLBACK_TIMEOUT',
+      message: expect.stringMatching(/^returnToBaseline: run 3 of the scenario has not settled within 300ms/),
+    });
+    clearInterval(going as NodeJS.Timeout);
+  });
+});
+
 describe('a scenario that takes its time', () => {
   it('is left alone while a real timer runs, with a fake one beside it', async () => {
     const { clock, registry, runs } = setUp();
@@ -94,6 +116,28 @@ describe('a scenario that takes its time', () => {
       clock.clearTimeout(timer);
     };
     expect(await returnToBaseline(scenario, { registry, times: 2, warmup: 1 })).toMatchObject({ held: true });
+    await new Promise((resolve) => server.close(resolve));
+  });
+
+  it('is left alone while it waits for an answer over a connection that was there before', async () => {
+    const server = createTcpServer((peer) => {
+      peer.on('data', () => setTimeout(() => peer.write('done'), 1_800).unref());
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    await once(socket, 'connect');
+    const { clock, registry, runs } = setUp();
+    const scenario = async (run: number) => {
+      runs.set(run, {});
+      const timer = clock.setTimeout(() => {}, 60_000);
+      if (run === 0) {
+        socket.write('do');
+        await once(socket, 'data');
+      }
+      clock.clearTimeout(timer);
+    };
+    expect(await returnToBaseline(scenario, { registry, times: 2, warmup: 1 })).toMatchObject({ held: true });
+    socket.destroy();
     await new Promise((resolve) => server.close(resolve));
   });
 
