@@ -1,8 +1,11 @@
 import { realSetTimeout } from '../time/real-timers.js';
+import { activeResources, isMoreGoingOn } from './active-resources.js';
 import type { Subject } from './subject.js';
 
-/** How long a check waits in all for attempts of which none comes to its end meanwhile. Real ms. */
+/** How long a check waits for attempts of which none comes to its end meanwhile. Real ms. */
 const patienceMs = 1_000;
+/** The same while something goes on in the process that did not before the check, such as a request. */
+const patienceWhileBusyMs = 4_000;
 const lookEveryMs = 2;
 
 /**
@@ -11,20 +14,27 @@ const lookEveryMs = 2;
  */
 export class RunningAttempts {
   readonly #subject: Subject;
-  #patienceMs = patienceMs;
+  readonly #before = activeResources();
+  #isOutOfPatience = false;
 
   constructor(subject: Subject) {
     this.#subject = subject;
   }
 
-  /** Waits in real time until none runs; not for long where none gets any further, as one that waits for a fake clock. */
+  /**
+   * Waits in real time until none runs; not for long where none gets any further, as one that waits for a fake clock, and
+   * no more after that.
+   */
   async settle(): Promise<void> {
     let outcomes = this.#outcomes();
-    while (this.#isAnyRunning() && this.#patienceMs > 0) {
+    let waitedMs = 0;
+    while (this.#isAnyRunning() && !this.#isOutOfPatience) {
       await new Promise((resolve) => realSetTimeout(resolve, lookEveryMs));
       const now = this.#outcomes();
-      if (now === outcomes) this.#patienceMs -= lookEveryMs;
+      waitedMs = now === outcomes ? waitedMs + lookEveryMs : 0;
       outcomes = now;
+      this.#isOutOfPatience =
+        waitedMs >= patienceMs && (waitedMs >= patienceWhileBusyMs || !isMoreGoingOn(this.#before));
     }
   }
 

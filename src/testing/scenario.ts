@@ -4,6 +4,7 @@ import { isThenable } from '../events/unawaited.js';
 import type { Engine } from '../sweeping/engine.js';
 import { yieldToEventLoop } from '../time/clock.js';
 import { realClearTimeout, realSetTimeout } from '../time/real-timers.js';
+import { type ActiveResources, activeResources, isMoreGoingOn } from './active-resources.js';
 import type { RunningCheck } from './running-check.js';
 import { type Advancer, isAdvancer } from './test-time.js';
 
@@ -38,7 +39,7 @@ export interface ScenarioOptions {
  */
 export class Scenario {
   readonly #options: ScenarioOptions;
-  readonly #resources: ReadonlyMap<string, number>;
+  readonly #resources: ActiveResources;
   readonly #stuck: Promise<never>;
   #reject: (error: Error) => void = () => {};
   #look: ReturnType<typeof setTimeout> | undefined;
@@ -129,12 +130,8 @@ export class Scenario {
     const timers = this.#fakeTimers();
     if (timers === undefined || this.#timersBefore === undefined) return false;
     if (timers <= this.#timersBefore && !this.#waitsForRetry()) return false;
-    for (const [kind, count] of activeResources()) {
-      // The look itself is a timer.
-      const own = kind === 'Timeout' ? 1 : 0;
-      if (count - own > (this.#resources.get(kind) ?? 0)) return false;
-    }
-    return true;
+    // The look itself is a timer.
+    return !isMoreGoingOn(this.#resources, 1);
   }
 
   #waitsForRetry(): boolean {
@@ -159,10 +156,4 @@ export class Scenario {
 function fakedGlobals(): { countTimers(): number } | undefined {
   const { clock } = globalThis.setTimeout as { clock?: { countTimers?: () => number } };
   return typeof clock?.countTimers === 'function' ? (clock as { countTimers(): number }) : undefined;
-}
-
-function activeResources(): ReadonlyMap<string, number> {
-  const counts = new Map<string, number>();
-  for (const kind of process.getActiveResourcesInfo()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
-  return counts;
 }

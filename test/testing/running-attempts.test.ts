@@ -1,3 +1,5 @@
+import { createServer, get } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as realTimeout } from 'node:timers/promises';
 import { createRegistry, type RegistryOptions } from 'mapsweep';
 import { createManualClock, drainWithin, returnToBaseline } from 'mapsweep/testing';
@@ -87,6 +89,30 @@ describe('a deliver that takes real time', () => {
       message: 'the registry is drained after 0ms and stays so until 5m are over',
     });
     expect(registry.deadLetters()).toEqual([]);
+  });
+
+  it('does not time out by the time that is let pass, though the attempts take more than a second together', async () => {
+    const { registry, run } = setUp(() => realTimeout(600), createManualClock(), { giveUpAfter: '1m' });
+    expect(await returnToBaseline(run, { registry, times: 2, warmup: 1, drain: '2m' })).toMatchObject({
+      held: true,
+      deadLetters: 0,
+    });
+  });
+
+  it('does not time out by the time that is let pass, though a request takes more than a second', async () => {
+    const server = createServer((_request, response) => {
+      setTimeout(() => response.end(), 1_500);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const deliver = () =>
+      new Promise((resolve) => get({ port, host: '127.0.0.1' }, (response) => resolve(response.resume())));
+    const { registry, run } = setUp(deliver, createManualClock(), { giveUpAfter: '1m' });
+    run(1);
+    const { message } = await drainWithin(registry, '5m');
+    expect(message).toBe('the registry is drained after 0ms and stays so until 5m are over');
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
   });
 });
 
