@@ -89,6 +89,8 @@ export class Endings implements ClaimKeeper {
   readonly #leaving: OpenClaim[] = [];
   readonly endedTotal: Record<string, number> = zeroFor(endedReasons);
   duplicatesTotal = 0;
+  /** Registrations whose end is claimed. All others are open, or were when the map was released. */
+  claimedTotal = 0;
 
   constructor(tracker: Tracker, host: EndingsHost) {
     this.tracker = tracker;
@@ -169,8 +171,7 @@ export class Endings implements ClaimKeeper {
     const { stamps } = this.tracker;
     const { tombstones } = this.#host;
     const id = this.ids.of(target);
-    stamps.setFlag(target, CLAIMED, false);
-    this.#ended.delete(target);
+    this.#unmark(target);
     this.#duplicates.delete(target);
     tombstones.delete(stamps.keyOf(target));
     tombstones.deleteRun(id);
@@ -215,8 +216,7 @@ export class Endings implements ClaimKeeper {
     const { stamps } = this.tracker;
     const { tombstones } = this.#host;
     if (this.#duplicates.delete(slot)) {
-      stamps.setFlag(slot, CLAIMED, false);
-      this.#ended.delete(slot);
+      this.#unmark(slot);
       tombstones.delete(stamps.keyOf(slot));
     }
     if (!this.ids.areOwn || this.isClaimed(slot)) return;
@@ -308,8 +308,7 @@ export class Endings implements ClaimKeeper {
       return open.event;
     }
     const { tombstones } = this.#host;
-    this.tracker.stamps.setFlag(open.slot, CLAIMED, false);
-    this.#ended.delete(open.slot);
+    this.#unmark(open.slot);
     tombstones.deleteRun(open.event.id);
     this.ids.open(open.slot);
     if (open.replaced === undefined) tombstones.delete(open.key);
@@ -393,10 +392,17 @@ export class Endings implements ClaimKeeper {
   }
 
   #mark(slot: number): void {
+    this.claimedTotal += 1;
     this.tracker.stamps.setFlag(slot, CLAIMED, true);
     // Only evictions ask for them.
     if (this.tracker.order !== undefined) this.#ended.add(slot);
     this.tracker.owners?.ended(slot);
+  }
+
+  #unmark(slot: number): void {
+    this.claimedTotal -= 1;
+    this.tracker.stamps.setFlag(slot, CLAIMED, false);
+    this.#ended.delete(slot);
   }
 
   #handOver(event: EndedEvent): void {

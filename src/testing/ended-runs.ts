@@ -11,6 +11,7 @@ import { counted } from './survivors.js';
 
 /** One registration in the map of the endings, and how often its end was told. */
 export interface EndedRun {
+  readonly id: string;
   readonly key: unknown;
   readonly generation: number;
   /** `ended` events on the bus. */
@@ -63,7 +64,7 @@ function endedRunsOf(parts: RegistryInternals): EndedRun[] {
     const all = heard.reduce((sum, count) => sum + count, 0);
     const told = record === undefined ? (isOwed ? 0 : claimed * recipients) : all;
     const delivered = deliveries === undefined ? undefined : told;
-    const run = { key, generation, announced, delivered };
+    const run = { id, key, generation, announced, delivered };
     const counts = [
       counted(announced, 'announcement'),
       ...(delivered === undefined ? [] : [counted(delivered, 'delivery', 'deliveries')]),
@@ -129,8 +130,12 @@ function knownRuns(parts: RegistryInternals): Map<string, KnownRun> {
   const { stamps, native } = endings.tracker;
   for (const [key, slot] of stamps.entries()) {
     if (!native.has(key)) continue;
-    const generation = stamps.generation[slot] as number;
-    runs.set(endings.ids.of(slot), { key, generation, isOpen: !endings.isClaimed(slot) });
+    const id = endings.ids.of(slot);
+    const isOpen = !endings.isClaimed(slot);
+    // By the owner's ids it may be the run of another entry, of which more is known.
+    if (isOpen || !runs.has(id)) {
+      runs.set(id, { key, generation: stamps.generation[slot] as number, isOpen });
+    }
   }
   for (const { id, key, generation } of openAbsentees(parts)) {
     if (id === undefined || runs.has(id)) continue;
@@ -151,16 +156,17 @@ function assertKnown(check: string, parts: RegistryInternals, runs: readonly End
   if (endings === undefined) return;
   const cannotKnow = (why: string): MapsweepError =>
     new MapsweepError('ERR_NOTHING_PROVED', `${check} cannot know: ${why}`);
-  const unknown = endings.tracker.registeredTotal - runs.length;
-  if (parts.isClosed) {
-    if (unknown <= 0) return;
+  const { registeredTotal } = endings.tracker;
+  const open = registeredTotal - endings.claimedTotal;
+  if (parts.isClosed && open > 0) {
     throw cannotKnow(
-      `the registry is closed, and ${counted(unknown, 'run')} had not ended by then. Check before close()`,
+      `the registry is closed, and ${counted(open, 'run')} had not ended by then. Check before close()`,
     );
   }
   if (endingsRecordOf(engine) !== undefined) return;
   const once = runs.filter((run) => run.state === 'once').length;
   const delivered = deliveries?.recipients.map(({ outcomes }) => outcomes.delivered) ?? [once];
+  const unknown = registeredTotal - runs.length;
   const undelivered = once - Math.min(...delivered);
   if (unknown <= 0 && undelivered <= 0) return;
   const why =
@@ -192,7 +198,7 @@ export function openAbsentees({ endings, restart }: RegistryInternals): readonly
 export function notEndedOnce(check: string, registry: unknown, key: unknown): string | undefined {
   const parts = partsWithEndings(check, registry);
   const all = endedRunsOf(parts);
-  const runs = all.filter((run) => isSameKey(run.key, key));
+  const runs = runsOf(parts, all, key);
   if (runs.length > 0 && runs.every(({ state }) => state === 'once')) {
     assertKnown(check, parts, all);
     return undefined;
@@ -238,10 +244,7 @@ export function notAllEndedOnce(check: string, registry: unknown): string | unde
 /** What a run that ended once was told as, for a check that asks for the contrary. */
 export function endedOnceSummary(registry: unknown, key: unknown): string {
   const parts = internalsOf(registry) as RegistryInternals;
-  return endedRunsOf(parts)
-    .filter((run) => isSameKey(run.key, key))
-    .map(runLine)
-    .join('\n');
+  return runsOf(parts, endedRunsOf(parts), key).map(runLine).join('\n');
 }
 
 /**
@@ -289,6 +292,13 @@ function partsWithEndings(check: string, value: unknown): RegistryInternals {
     'ERR_INVALID_OPTION',
     `${check}: this registry announces no endings. Make it with createRegistry({ ended: { map: '…' } })`,
   );
+}
+
+/** The runs that a key has, or had. By the owner's ids it may have one that is told of under another key. */
+function runsOf({ endings }: RegistryInternals, all: readonly EndedRun[], key: unknown): EndedRun[] {
+  const slot = endings?.tracker.stamps.slotOf(key);
+  const present = slot === undefined ? undefined : endings?.ids.of(slot);
+  return all.filter((run) => isSameKey(run.key, key) || run.id === present);
 }
 
 // As a Map compares its keys.

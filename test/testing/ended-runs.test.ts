@@ -192,3 +192,37 @@ describe('a closed registry', () => {
     assertEndedEveryRunOnce(registry);
   });
 });
+
+describe('runs that share an id of the owner', () => {
+  const start = () => {
+    stop = recordEndings();
+    const live = new Map<string, { id: string }>();
+    const registry = createRegistry<{ runs: Map<string, { id: string }> }>({
+      maps: { runs: { adopt: live } },
+      ended: { map: 'runs', id: ({ id }) => id, deliver: () => {} },
+      clock: createManualClock(),
+    });
+    live.set('first', { id: 'run' });
+    live.set('second', { id: 'run' });
+    return registry;
+  };
+
+  it('are one run, which is open until it ends, and is told of under both keys', async () => {
+    const registry = start();
+    expect(() => assertEndedEveryRunOnce(registry)).toThrow(
+      /1 of 1 has not:\n {2}'first' \(registration 1\)/,
+    );
+    registry.end('first');
+    await new Promise((resolve) => setImmediate(resolve));
+    assertEndedEveryRunOnce(registry);
+    assertEndedExactlyOnce(registry, 'first');
+    assertEndedExactlyOnce(registry, 'second');
+  });
+
+  it('count once when the registry is closed', async () => {
+    const registry = start();
+    registry.end('first');
+    await registry.close();
+    assertEndedEveryRunOnce(registry);
+  });
+});

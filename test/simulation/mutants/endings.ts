@@ -36,7 +36,7 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'a withdrawn claim is kept',
     file: 'endings/endings.ts',
-    find: 'stamps.setFlag(open.slot, CLAIMED, false);',
+    find: 'this.#unmark(open.slot);',
     replace: '',
   },
   {
