@@ -4,8 +4,8 @@ import { createRegistry, type Handler, healthHandler } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.ts';
-import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
+import { MemoryVolume } from '../restart/memory-journal.ts';
 import { ask, fastifyListening, listening } from './serving.ts';
 
 /** The handler as a user would mount it below /health, in a framework each. */

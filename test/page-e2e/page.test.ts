@@ -4,10 +4,10 @@ import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import type { Page } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
-import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { listening } from '../http/serving.ts';
 import { distinct, gateway, leaking, served } from '../page/setting.ts';
+import { MemoryVolume } from '../restart/memory-journal.ts';
 import { browsing, isTooWide, violations } from './browser.ts';
 
 const open = browsing();

@@ -4,9 +4,9 @@ import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { readQuery, searchOf } from '../../src/page/query.ts';
-import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { ask } from '../http/serving.ts';
+import { MemoryVolume } from '../restart/memory-journal.ts';
 import { gateway, send, served, textAt, wordsOf } from './setting.ts';
 
 const policy =

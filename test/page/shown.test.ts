@@ -7,9 +7,9 @@ import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { shownKey } from '../../src/events/shown.ts';
 import { policyOptionNames } from '../../src/policy/compile-policy.ts';
-import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { fastifyListening, listening } from '../http/serving.ts';
+import { MemoryVolume } from '../restart/memory-journal.ts';
 import { dataAt, gateway, leaking, send, served, textAt, wordsOf } from './setting.ts';
 
 describe('the sentence', () => {

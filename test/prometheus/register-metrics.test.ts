@@ -6,9 +6,9 @@ import { installedRegister } from '../../src/prometheus/peer.ts';
 import { version } from '../../src/prometheus/version.ts';
 import { registerMetrics } from '../../src/prometheus.ts';
 import { internals } from '../../src/registry/internals.ts';
-import { MemoryVolume } from '../../src/restart/memory-journal.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { createManualClock } from '../../src/testing.ts';
+import { MemoryVolume } from '../restart/memory-journal.ts';
 import { AggregatorRegistry, Counter, client, Gauge, Register, unnamed } from './client.ts';
 
 interface Run {

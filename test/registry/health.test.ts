@@ -1,8 +1,8 @@
 import { createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
-import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { openNow } from '../../src/restart/open-journal.js';
+import { MemoryVolume } from '../restart/memory-journal.js';
 import { slowClock } from '../time/slow-clock.js';
 
 describe('registry.health()', () => {

@@ -1,8 +1,8 @@
 import { createRegistry, type EndedEvent, type Registry } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
-import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { type Life, type LifeOptions, Machine, minutes } from './lives.js';
+import { MemoryVolume } from './memory-journal.js';
 
 let machine: Machine;
 

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { adopt } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
-import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { Past } from '../../src/restart/past.js';
 import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
+import { MemoryVolume } from './memory-journal.js';
 
 let machine: Machine;
 

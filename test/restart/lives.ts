@@ -1,8 +1,8 @@
 import { type Clock, createRegistry, type EndedEvent, type Registry, type RegistryOptions } from 'mapsweep';
 import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import type { Journal } from '../../src/restart/journal.js';
-import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { openNow } from '../../src/restart/open-journal.js';
+import { MemoryVolume } from './memory-journal.js';
 
 /** What a run of these tests may be. */
 export interface Run {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { describeJournal, type Medium } from './journal-suite.js';
+import { MemoryVolume } from './memory-journal.js';
 
 const mediumIn = (volume: MemoryVolume): Medium => ({
   open: async () => volume.open(),

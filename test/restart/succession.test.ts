@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import type { Journal, JournalRecord, Portion, Successor } from '../../src/restart/journal.js';
-import { MemoryVolume } from '../../src/restart/memory-journal.js';
 import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
+import { MemoryVolume } from './memory-journal.js';
 
 const machines: Machine[] = [];
 

@@ -1,5 +1,5 @@
-import { MapsweepError } from '../errors.js';
-import type { Journal, JournalRecord } from './journal.js';
+import { MapsweepError } from '../../src/errors.js';
+import type { Journal, JournalRecord } from '../../src/restart/journal.js';
 
 /** Records between two places where somebody may begin to read. */
 interface Stretch {
