@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { createManualClock } from 'mapsweep/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FolderJournal } from '../../src/restart/folder/folder-journal.js';
-import { readFolder } from '../../src/restart/read-folder.js';
 import { compileChild } from './compile.js';
 import { type Begin, runsOfBatch, type Word } from './protocol.js';
+import { readFolder } from './read-folder.js';
 
 const rounds = Number(process.env.CRASH_ROUNDS ?? 300);
 /** The journal of so many lives is written anew at the beginning of the next. */
