@@ -6,8 +6,7 @@ import type { EndedEvent } from '../events/ended-event.js';
 import { shownKey } from '../events/shown.js';
 import { detached } from '../time/async-context.js';
 import type { Absences, AbsencesHost } from './absences.js';
-import { Carried } from './carried.js';
-import type { PastEnding, PastLetter } from './left.js';
+import { obligationKey, type PastEnding, type PastLetter } from './left.js';
 
 /** What an inheritance has to know of the registry. */
 export interface InheritanceHost extends Omit<AbsencesHost, 'hasOwnIds' | 'allBack'> {
@@ -22,8 +21,11 @@ export interface InheritanceHost extends Omit<AbsencesHost, 'hasOwnIds' | 'allBa
  * owed to a recipient whom it does not have.
  */
 export class Inheritance {
-  /** Those of which nobody is told in this life. */
-  readonly carried = new Carried();
+  /**
+   * Those that are owed to a recipient whom this life does not have, by {@link obligationKey}: it tells nobody of them, and
+   * writes them anew with each checkpoint, for a life that has him.
+   */
+  readonly carried = new Map<string, PastEnding>();
   readonly #host: InheritanceHost;
 
   constructor(host: InheritanceHost) {
@@ -44,7 +46,7 @@ export class Inheritance {
       moveBy(shift, ending);
       const { id, recipient, attempts, endedAt } = ending;
       if (deliveries?.of(recipient) === undefined) {
-        this.carried.add(ending);
+        this.carried.set(obligationKey(id, recipient), ending);
         unknown.set(recipient, (unknown.get(recipient) ?? 0) + 1);
         continue;
       }

@@ -276,7 +276,7 @@ export class Restart {
       endings: this.#host.endings(),
       deliveries: this.#host.deliveries(),
       absent: this.restoration.absences,
-      carried: this.#inheritance.carried,
+      carried: this.#inheritance.carried.values(),
     };
   }
 

@@ -101,7 +101,7 @@ export class Succession implements Successor {
       // Its ending may not be written yet: nobody must deliver that in the next life.
       const isOwed =
         this.#host.deliveries()?.forfeit(id, recipient) ||
-        this.#host.inheritance.carried.forfeit(id, recipient);
+        this.#host.inheritance.carried.delete(obligationKey(id, recipient));
       if (isOwed) this.#host.recorder.endings.done(id, recipient);
       if (slices.isOver()) await slices.giveWay();
     }
