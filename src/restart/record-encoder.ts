@@ -24,6 +24,8 @@ export interface EncoderHost {
   readonly hasOwnIds: boolean;
   /** Who is told of an ending in this life. */
   recipients(): readonly string[];
+  /** What `encode` gave for an event of an earlier life, whose value may have been decoded since; `undefined` for others. */
+  pastValueOf(event: EndedEvent): unknown;
   /** The endings of a map, if it is the one that has any. */
   endingsOf(tracker: Tracker): Endings | undefined;
   /** Get what was left out. */
@@ -43,17 +45,12 @@ export interface OpenEnding {
  * that an `encode` of the owner does not give, by itself: that is counted each time, and said the first time.
  */
 export class RecordEncoder {
-  /** The monotonic clock at instant 0 of what is written. */
-  origin: number;
   readonly #host: EncoderHost;
-  // What `encode` gave for an event of an earlier life, whose value has been decoded since.
-  readonly #pastValues = new WeakMap<EndedEvent, unknown>();
   #meanLength = 64;
   readonly #sums = new WeakMap<Tracker, Map<number, number>>();
 
   constructor(host: EncoderHost) {
     this.#host = host;
-    this.origin = host.origin;
   }
 
   /** Whether it writes a journal, and no snapshot. */
@@ -66,14 +63,9 @@ export class RecordEncoder {
     return this.#meanLength;
   }
 
-  /** Remembers what an ending of an earlier life carried. */
-  keepPastValue(event: EndedEvent, value: unknown): void {
-    if (value !== undefined) this.#pastValues.set(event, value);
-  }
-
   /** An instant as records carry it. Late by less than a ms at most, so that nothing leaves early. */
   instant(monotonic: number): number {
-    return Math.ceil(monotonic - this.origin);
+    return Math.ceil(monotonic - this.#host.origin);
   }
 
   /**
@@ -188,7 +180,7 @@ export class RecordEncoder {
   }
 
   #eventValue(tracker: Tracker, event: EndedEvent): string | undefined {
-    const past = this.#pastValues.get(event);
+    const past = this.#host.pastValueOf(event);
     if (past !== undefined) return JSON.stringify(past);
     if (tracker.policy.persist?.encode === undefined || event.value === undefined) return undefined;
     return this.#value(tracker, event.value, event.key);

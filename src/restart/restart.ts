@@ -53,7 +53,8 @@ export class Restart {
   /** Unique to this life of the process; with a generation, unique for ever. */
   readonly lifeId = randomUUID();
   readonly #host: RestartHost;
-  readonly #encoder: RecordEncoder;
+  // What `encode` had given for the value of an ending.
+  readonly #pastValues = new WeakMap<EndedEvent, unknown>();
   #journal: Journal | undefined;
   #past: Past | undefined;
   readonly #inheritance: Inheritance;
@@ -71,13 +72,14 @@ export class Restart {
     this.#host = host;
     this.#endedMap = host.endedMap;
     const { engine } = host;
-    this.#encoder = this.#newEncoder(false);
     const shared = {
       engine,
       endings: host.endings,
       mayConclude: () => this.#mayConclude(),
       recorder: () => this.recorder,
-      keepPastValue: (event: EndedEvent, value: unknown) => this.#keepPastValue(event, value),
+      keepPastValue: (event: EndedEvent, value: unknown) => {
+        if (value !== undefined) this.#pastValues.set(event, value);
+      },
     };
     this.restoration = new Restoration({
       ...shared,
@@ -153,7 +155,7 @@ export class Restart {
     const recorders = [...trackers.values()].map((tracker) => ({ tracker, index: indexOf(tracker.name) }));
     for (const [map] of this.restoration.absences.entries()) indexOf(map);
     this.#host.engine.timeline.compareClocks();
-    this.#encoder.origin = this.#host.engine.timeline.now();
+    const encoder = this.#newEncoder(false);
     // Nothing in it is late: its activity is as of now.
     const preamble = [
       lifeRecord({ id: this.lifeId, everyMs: 0, ...presentClocks(this.#host.engine.timeline) }),
@@ -161,7 +163,7 @@ export class Restart {
     ];
     const { windowMs } = this.restoration;
     if (windowMs !== undefined) preamble.push(windowRecord(Math.floor(windowMs)));
-    return takeSnapshot(preamble, { ...this.#liveParts(), recorders, encoder: this.#encoder, indexOf });
+    return takeSnapshot(preamble, { ...this.#liveParts(), recorders, encoder, indexOf });
   }
 
   /**
@@ -228,11 +230,6 @@ export class Restart {
     for (const { id, key, generation, at } of past.tombstones.values()) {
       tombstones?.setRun(id, { key, generation, at: Math.min(at + shift, engine.timeline.now()) });
     }
-  }
-
-  #keepPastValue(event: EndedEvent, json: unknown): void {
-    this.#encoder.keepPastValue(event, json);
-    this.recorder?.encoder.keepPastValue(event, json);
   }
 
   /** In a journal with several owners: takes over from those that die, and gives up what they have taken over. */
@@ -305,10 +302,11 @@ export class Restart {
     const { engine, endings, hasOwnIds, deliveries } = this.#host;
     return new RecordEncoder({
       recipients: () => deliveries()?.recipients.map(({ name }) => name) ?? [],
-      origin: isMarking ? engine.timeline.now() : 0,
+      origin: engine.timeline.now(),
       lifeId: this.lifeId,
       isMarking,
       hasOwnIds,
+      pastValueOf: (event) => this.#pastValues.get(event),
       endingsOf: (tracker) => {
         const own = endings();
         return own?.tracker === tracker ? own : undefined;
