@@ -16,66 +16,6 @@ import {
 import { Past } from './past.js';
 import { recordsVersion } from './records.js';
 
-/** One entry: its key as JSON, and its stamps. All instants are epoch ms. */
-interface SnapshotEntry {
-  key: unknown;
-  registeredAt: number;
-  lastActiveAt: number;
-  generation: number;
-  /** The last activity of its companions, where that is later. */
-  borrowedAt?: number;
-  /** Only in the map of the endings: the id of the registration. */
-  id?: string;
-  /** Only there: its end has been claimed. */
-  claimed?: true;
-  /** Only there, of an entry that is not claimed, and only with the `encodeValue` of then. */
-  value?: unknown;
-}
-
-/** The entries of one map, in order of registration. */
-interface SnapshotMap {
-  lastGeneration: number;
-  entries: SnapshotEntry[];
-}
-
-/** An ending as JSON carries it. */
-interface SnapshotEvent {
-  id: string;
-  key: unknown;
-  generation: number;
-  reason: string;
-  registeredAt: number;
-  lastActiveAt: number;
-  endedAt: number;
-  value?: unknown;
-  detail?: unknown;
-}
-
-/** Everything about the endings of one map. */
-interface SnapshotEndings {
-  map: string;
-  tombstones: Array<{ key: unknown; id: string; generation: number; at: number }>;
-  pending: Array<{ event: SnapshotEvent; attempts: number }>;
-  deadLetters: Array<{
-    event: SnapshotEvent;
-    attempts: number;
-    ambiguous: boolean;
-    at: number;
-    cause: 'attempts-exhausted' | 'timed-out' | 'overflow';
-    error?: string;
-  }>;
-}
-
-/** What `registry.snapshot()` returned in the first edition, and what its `persistTo` kept in a file. */
-interface FirstSnapshot {
-  format: 'mapsweep-snapshot';
-  version: 1;
-  /** Epoch ms. */
-  takenAt: number;
-  maps: Record<string, SnapshotMap>;
-  ended?: SnapshotEndings;
-}
-
 /**
  * What a snapshot of the first edition holds. Its keys are as JSON carries them, and its instants are epoch ms, so that
  * time goes on by the wall clock.
@@ -144,7 +84,8 @@ const key = kind<unknown>(
   (value) => value !== undefined && (typeof value !== 'object' || value === null),
 );
 
-const event = record<SnapshotEvent>({
+/** An ending as JSON carries it. */
+const event = record({
   id: text,
   key,
   generation: count,
@@ -156,24 +97,31 @@ const event = record<SnapshotEvent>({
   detail: optional(anything),
 });
 
-const entry = record<SnapshotEntry>({
+/** One entry: its key as JSON, and its stamps. All instants are epoch ms. */
+const entry = record({
   key,
   registeredAt: instant,
   lastActiveAt: instant,
   generation: count,
+  // The last activity of its companions, where that is later.
   borrowedAt: optional(instant),
+  // Only in the map of the endings: the id of the registration, and whether its end has been claimed.
   id: optional(text),
   claimed: optional(exactly(true)),
+  // Only there, of an entry that is not claimed, and only with the `encodeValue` of then.
   value: optional(anything),
 });
 
-const snapshotReader = record<FirstSnapshot>({
+/** What `registry.snapshot()` returned in the first edition, and what its `persistTo` kept in a file. */
+const snapshotReader = record({
   format: exactly('mapsweep-snapshot'),
   version: exactly(1),
   takenAt: instant,
-  maps: recordOf(record<SnapshotMap>({ lastGeneration: count, entries: arrayOf(entry) })),
+  // The entries in order of registration.
+  maps: recordOf(record({ lastGeneration: count, entries: arrayOf(entry) })),
+  // Everything about the endings of one map.
   ended: optional(
-    record<SnapshotEndings>({
+    record({
       map: text,
       tombstones: arrayOf(record({ key: anything, id: text, generation: count, at: instant })),
       pending: arrayOf(record({ event, attempts: count })),
@@ -196,7 +144,7 @@ const snapshotReader = record<FirstSnapshot>({
  *
  * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, naming the place, what is there and what should be
  */
-function checkSnapshot(value: unknown): FirstSnapshot {
+function checkSnapshot(value: unknown): ReturnType<typeof snapshotReader> {
   const snapshot = snapshotReader(value, 'snapshot', damaged);
   // Without its id nobody could be told of the end of a run, or told from a second time.
   const { ended, maps } = snapshot;
