@@ -37,10 +37,7 @@ export class Restoration {
     this.#host = host;
     const { engine, restoreWindowMs } = host;
     this.absences = new Absences({ ...host, allBack: (map) => this.#allBack(map) });
-    this.#window = new RestoreWindow(engine, restoreWindowMs, {
-      awaited: () => this.absences.entries(),
-      close: (map, entry) => this.absences.lose(map, entry),
-    });
+    this.#window = new RestoreWindow(engine, restoreWindowMs, this.absences);
   }
 
   /**

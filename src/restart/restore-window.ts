@@ -1,15 +1,7 @@
 import type { Engine } from '../sweeping/engine.js';
 import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
-import type { PastEntry } from './left.js';
-
-/** What a window is about. */
-export interface WindowHost {
-  /** What has not come back; stays right while entries come back, or are closed, between two steps. */
-  awaited(): Iterable<readonly [map: string, entry: PastEntry]>;
-  /** The time of an entry is over. May leave it awaited: then it is for the next life. */
-  close(map: string, entry: PastEntry): void;
-}
+import type { Absences } from './absences.js';
 
 /**
  * How long entries of earlier lives are awaited, in running time over all lives: of a stretch in which the process was
@@ -18,7 +10,7 @@ export interface WindowHost {
 export class RestoreWindow {
   readonly #engine: Engine;
   readonly #windowMs: number;
-  readonly #host: WindowHost;
+  readonly #absences: Absences;
   #ticket: TimerTicket | undefined;
   #isOpen = false;
   #isStopped = false;
@@ -27,10 +19,10 @@ export class RestoreWindow {
   /** The running time of this life at which the next entry's window closes. */
   #nextAtMs = Number.POSITIVE_INFINITY;
 
-  constructor(engine: Engine, windowMs: number, host: WindowHost) {
+  constructor(engine: Engine, windowMs: number, absences: Absences) {
     this.#engine = engine;
     this.#windowMs = windowMs;
-    this.#host = host;
+    this.#absences = absences;
   }
 
   /** How long it has been open in this life, ms of running time; `undefined` while it is closed. */
@@ -61,7 +53,7 @@ export class RestoreWindow {
 
   #earliest(): number {
     let longestAwaited = Number.NEGATIVE_INFINITY;
-    for (const [, { absentMs }] of this.#host.awaited())
+    for (const [, { absentMs }] of this.#absences.entries())
       if (absentMs > longestAwaited) longestAwaited = absentMs;
     return Math.max(0, this.#windowMs - longestAwaited);
   }
@@ -92,9 +84,9 @@ export class RestoreWindow {
     const isStopped = () => this.#isStopped || this.#engine.isStopped;
     const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, isStopped });
     let next = Number.POSITIVE_INFINITY;
-    for (const [map, entry] of this.#host.awaited()) {
+    for (const [map, entry] of this.#absences.entries()) {
       const closesAt = this.#windowMs - entry.absentMs;
-      if (closesAt <= this.#elapsedMs) this.#host.close(map, entry);
+      if (closesAt <= this.#elapsedMs) this.#absences.lose(map, entry);
       else if (closesAt < next) next = closesAt;
       if (slices.isOver() && !(await slices.giveWay())) return;
     }
