@@ -232,9 +232,12 @@ export class Endings implements ClaimKeeper {
     this.settleSilently(slot, key);
   }
 
-  /** A run that is not in the map has ended. */
-  rememberAbsent(run: EndedRun): void {
-    this.#remember(run);
+  /** A run has ended, be it in the map or not. Returns what was known of its key. */
+  remember({ key, id, generation }: EndedRun): Tombstone | undefined {
+    const { timeline, tombstones } = this.#host;
+    // A second registration of one run ends at once, and the run itself is open.
+    const endsRun = this.ids.areOwn && this.ids.openSlotOf(id) === undefined;
+    return tombstones.set(key, { id, generation, at: timeline.now(), endsRun });
   }
 
   /** The memory of those that have ended. */
@@ -381,14 +384,7 @@ export class Endings implements ClaimKeeper {
   #write(slot: number, run: EndedRun): Tombstone | undefined {
     this.#mark(slot);
     this.ids.close(slot);
-    return this.#remember(run);
-  }
-
-  #remember({ key, id, generation }: EndedRun): Tombstone | undefined {
-    const { timeline, tombstones } = this.#host;
-    // A second registration of one run ends at once, and the run itself is open.
-    const endsRun = this.ids.areOwn && this.ids.openSlotOf(id) === undefined;
-    return tombstones.set(key, { id, generation, at: timeline.now(), endsRun });
+    return this.remember(run);
   }
 
   #mark(slot: number): void {

@@ -45,6 +45,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     return count;
   }
 
+  /** All of them; stays right while entries come back, or are lost, between two steps. */
   *entries(): Generator<readonly [map: string, entry: PastEntry]> {
     for (const [map, awaited] of this.#awaited) for (const entry of awaited) yield [map, entry];
   }
@@ -69,7 +70,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     this.#host.allBack(map);
   }
 
-  /** The time of an entry is over: a run ends as lost, anything else is forgotten. */
+  /** The time of an entry is over: a run ends as lost, if it may here, and anything else is forgotten. */
   lose(map: string, entry: PastEntry): void {
     const endings = this.#host.endings();
     const { registeredAt } = entry;
@@ -101,9 +102,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     if (found === undefined) return undefined;
     const { endings, entry } = found;
     if (entry.claimed) return 'duplicate';
-    const run = claim(entry);
-    endings.rememberAbsent(run);
-    this.#host.recorder()?.endings.quiet(run);
+    this.#settle(endings, entry);
     return 'settled';
   }
 
@@ -118,9 +117,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     if (endings === undefined || awaited === undefined) return;
     for (const entry of awaited) {
       if (entry.id === undefined || entry.claimed || !generations.has(entry.generation)) continue;
-      const run = claim(entry);
-      endings.rememberAbsent(run);
-      this.#host.recorder()?.endings.quiet(run);
+      this.#settle(endings, entry);
     }
   }
 
@@ -139,12 +136,18 @@ export class Absences implements AbsentRuns, AbsentParts {
     return endings === undefined || entry?.id === undefined ? undefined : { endings, entry };
   }
 
+  #settle(endings: Endings, entry: PastEntry): void {
+    const run = claim(entry);
+    endings.remember(run);
+    this.#host.recorder()?.endings.quiet(run);
+  }
+
   /** @param said what the owner has said of the end; without it the run is lost */
   #conclude(endings: Endings, entry: PastEntry, said?: Pick<EndedEvent, 'reason' | 'detail'>): void {
     const { reason, detail } = said ?? { reason: 'lost', detail: undefined };
     const { timeline } = this.#host.engine;
     const run = claim(entry);
-    endings.rememberAbsent(run);
+    endings.remember(run);
     const endedAt = timeline.clock.now();
     const registeredAt = timeline.toEpoch(entry.registeredAt, endedAt);
     const lastActiveAt = timeline.toEpoch(entry.lastActiveAt, endedAt);

@@ -60,7 +60,7 @@ export const endingMutants: readonly Mutant[] = [
   {
     name: 'a lost run is announced without a tombstone',
     file: 'restart/absences.ts',
-    find: `    endings.rememberAbsent(run);
+    find: `    endings.remember(run);
     const endedAt`,
     replace: '    const endedAt',
   },
