@@ -3,7 +3,7 @@ import { defaultRecipient } from '../endings/ended-policy.js';
 import { describe } from '../events/shown.js';
 import type { JournalRecord } from './journal.js';
 import type { PastEnding } from './left.js';
-import { Past } from './past.js';
+import { played } from './past.js';
 
 /** So many endings and dead letters are named. */
 const mostNamed = 20;
@@ -14,8 +14,7 @@ const mostNamed = 20;
  * @throws MapsweepError `ERR_JOURNAL_DAMAGED` or `ERR_JOURNAL_VERSION`
  */
 export function describeRecords(batches: Iterable<readonly JournalRecord[]>): string[] {
-  const past = new Past();
-  for (const records of batches) for (const record of records) past.play(record);
+  const past = played(batches);
   const endings = [...past.endings.values()];
   const owed = endings.filter(({ letter }) => letter === undefined);
   const dead = endings.filter(({ letter }) => letter !== undefined);

@@ -1,8 +1,8 @@
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
-import { type Clock, systemClock } from '../time/clock.js';
+import { systemClock } from '../time/clock.js';
 import { Slices } from '../time/slices.js';
 import type { Journal } from './journal.js';
-import { Past, RecordError } from './past.js';
+import { type Past, played, playedInSlices, RecordError } from './past.js';
 
 /** How a registry uses its journal. */
 export interface JournalUse {
@@ -70,36 +70,23 @@ export class OpenJournal {
  * @throws MapsweepError `ERR_JOURNAL_DAMAGED`, `ERR_JOURNAL_VERSION` or `ERR_JOURNAL_IO`
  */
 export function openNow(journal: Journal, use: JournalUse): OpenJournal {
-  const past = new Past();
   try {
-    for (const records of journal.takePast()) for (const record of records) past.play(record);
+    return new OpenJournal(journal, played(journal.takePast()), use);
   } catch (error) {
     journal.release();
     throw unreadable(journal, error);
   }
-  return new OpenJournal(journal, past, use);
 }
 
 /** Plays what is in a journal, in slices. A journal that cannot be read is given back. Rejects as `openNow` throws. */
-export async function openInSlices(
-  journal: Journal,
-  use: JournalUse,
-  clock: Clock = systemClock,
-): Promise<OpenJournal> {
-  const past = new Past();
-  const slices = new Slices({ clock, budgetMs: readBudgetMs, stepsPerReading: 32 });
+export async function openInSlices(journal: Journal, use: JournalUse): Promise<OpenJournal> {
+  const slices = new Slices({ clock: systemClock, budgetMs: readBudgetMs, stepsPerReading: 32 });
   try {
-    for (const records of journal.takePast()) {
-      for (const record of records) {
-        past.play(record);
-        if (slices.isOver()) await slices.giveWay();
-      }
-    }
+    return new OpenJournal(journal, await playedInSlices(journal.takePast(), slices), use);
   } catch (error) {
     journal.release();
     throw unreadable(journal, error);
   }
-  return new OpenJournal(journal, past, use);
 }
 
 /** Refuses a journal with runs of another map that are open or have ends to deliver. @throws `ERR_INVALID_OPTION` */

@@ -1,5 +1,6 @@
 import { MapsweepError } from '../errors.js';
 import { describe } from '../events/shown.js';
+import type { Slices } from '../time/slices.js';
 import { pastAgesOf } from './age-records.js';
 import type { JournalRecord } from './journal.js';
 import { type Left, PastEntry, type PastMap, type PastTombstone } from './left.js';
@@ -272,6 +273,28 @@ export class Past implements Left {
     if (map === undefined) throw new TypeError(`there is no map of the index ${describe(index)}`);
     return map;
   }
+}
+
+/** Plays all records of a journal, on the caller's time. @throws as `Past.play` */
+export function played(batches: Iterable<readonly JournalRecord[]>): Past {
+  const past = new Past();
+  for (const records of batches) for (const record of records) past.play(record);
+  return past;
+}
+
+/** Does the same in slices. */
+export async function playedInSlices(
+  batches: Iterable<readonly JournalRecord[]>,
+  slices: Slices,
+): Promise<Past> {
+  const past = new Past();
+  for (const records of batches) {
+    for (const record of records) {
+      past.play(record);
+      if (slices.isOver()) await slices.giveWay();
+    }
+  }
+  return past;
 }
 
 function damaged(record: JournalRecord, cause: unknown): RecordError {

@@ -10,7 +10,7 @@ import type { Inheritance } from './inheritance.js';
 import type { JournalRecord, Portion, Successor } from './journal.js';
 import { obligationKey, type PastEnding, type PastEntry } from './left.js';
 import { carriedRecords } from './live-records.js';
-import { Past } from './past.js';
+import { type Past, playedInSlices } from './past.js';
 import { presentClocks } from './past-timeline.js';
 import type { Recorder } from './recorder.js';
 import { doneRecord, quietRecord } from './records.js';
@@ -61,14 +61,7 @@ export class Succession implements Successor {
   }
 
   async examine(records: Iterable<readonly JournalRecord[]>): Promise<Iterable<Portion> | undefined> {
-    const past = new Past();
-    const slices = this.#slices();
-    for (const some of records) {
-      for (const record of some) {
-        past.play(record);
-        if (slices.isOver()) await slices.giveWay();
-      }
-    }
+    const past = await playedInSlices(records, this.#slices());
     const { endedMap } = past;
     if (endedMap === undefined) return [];
     const own = this.#host.endings()?.tracker.name;
