@@ -137,7 +137,7 @@ export class Notifier<K, V> {
    * as there is a slot. Beyond `maxPending` it becomes a dead letter at once. If the ending of an earlier run of its id is
    * a dead letter, it takes the place of that, or becomes that dead letter if there is no room; unless a timed-out attempt
    * still runs that it must not overlap with. It is ignored then, and while that of an earlier run is pending. Once
-   * `finish` is over, an ending is kept for `export` and not tried.
+   * `finish` is over, an ending is kept, and not tried.
    *
    * @param isHeld it is not tried before {@link Notifier.start}
    */
@@ -160,7 +160,10 @@ export class Notifier<K, V> {
     this.#queuePump();
   }
 
-  /** What is queued, in flight or waiting for a retry, the oldest first; stays right while it changes between two steps. */
+  /**
+   * What is queued, in flight or waiting for a retry, the oldest first; stays right while it changes between two steps. An attempt
+   * that runs is counted, so that whoever takes it over does not repeat more than that one.
+   */
   obligations(): Iterable<OpenObligation<K, V>> {
     return this.#pending.all();
   }
@@ -281,16 +284,6 @@ export class Notifier<K, V> {
     if (this.#finishing === undefined) void this.finish(Number.NEGATIVE_INFINITY);
     this.#close();
     return left;
-  }
-
-  /** Returns all that is owed. An attempt that runs is counted, so that a restore does not repeat more than that one. */
-  export(): NotifierState<K, V> {
-    const pending: NotifierState<K, V>['pending'] = [];
-    for (const { event, attempts, triedAt } of this.#pending.all()) {
-      pending.push({ event, attempts, triedAt });
-    }
-    const letters = [...this.#letters.all()];
-    return { pending, deadLetters: letters.map(({ letter, diedAt }) => ({ letter: { ...letter }, diedAt })) };
   }
 
   /**

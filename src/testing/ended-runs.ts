@@ -105,7 +105,7 @@ function endedRunsOf(parts: RegistryInternals): EndedRun[] {
 function owedBy(deliveries: RegistryInternals['deliveries']) {
   const notifiers = deliveries?.recipients.map(({ notifier }) => notifier) ?? [];
   return {
-    pending: notifiers.flatMap((notifier) => notifier.export().pending),
+    pending: notifiers.flatMap((notifier) => [...notifier.obligations()]),
     letters: notifiers.flatMap((notifier) => notifier.deadLetters()),
   };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { stateOf } from './notifier-state.js';
 import { recordedNotifier } from './recorded-notifier.js';
 
 const ids = (letters: ReadonlyArray<{ readonly id: string }>) => letters.map(({ id }) => id);
@@ -92,7 +93,7 @@ describe('limits', () => {
     });
     await push('a', 'b', 'c');
     expect(ids(notifier.deadLetters())).toEqual(['a', 'b', 'c']);
-    notifier.export();
+    stateOf(notifier);
     notifier.redeliver('unknown');
     notifier.owes('a');
     await push('d');

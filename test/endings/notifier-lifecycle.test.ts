@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
 import type { DeadLetter } from '../../src/events/dead-letter.js';
+import { stateOf } from './notifier-state.js';
 import { endedEvent, recordedNotifier } from './recorded-notifier.js';
 
 describe('finish', () => {
@@ -55,7 +56,7 @@ describe('finish', () => {
     await expect(undelivered).resolves.toBe(3);
     expect(calls[0]!.context.signal.reason).toMatchObject({ code: 'ERR_CLOSED' });
     expect(clock.pendingTimers).toBe(0);
-    expect(notifier.export().pending.map(({ event, attempts }) => [event.id, attempts])).toEqual([
+    expect(stateOf(notifier).pending.map(({ event, attempts }) => [event.id, attempts])).toEqual([
       ['running', 1],
       ['waiting', 1],
       ['queued', 1],
@@ -264,7 +265,7 @@ describe('export and import', () => {
     first.calls[1]!.fail('no');
     await first.clock.advance(0);
     first.notifier.push(endedEvent('queued'));
-    const state = first.notifier.export();
+    const state = stateOf(first.notifier);
     expect(state.pending.map(({ event, attempts }) => [event.id, attempts])).toEqual([
       ['in flight', 1],
       ['waiting', 1],
@@ -336,7 +337,7 @@ describe('export and import', () => {
     const deadLetters = letters.map((each, index) => ({ letter: each, diedAt: index }));
     notifier.import({ pending: [], deadLetters });
     expect(notifier.deadLetters()).toEqual(letters.slice(1));
-    expect(notifier.export()).toEqual({ pending: [], deadLetters: deadLetters.slice(1) });
+    expect(stateOf(notifier)).toEqual({ pending: [], deadLetters: deadLetters.slice(1) });
     expect(told).toEqual(['a dropped']);
     letters[1]!.id = 'forged';
     expect(notifier.deadLetters()[0]!.id).toBe('b');
