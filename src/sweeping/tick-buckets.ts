@@ -67,11 +67,6 @@ export class TickBuckets {
     this.#previous = resized(this.#previous, capacity);
   }
 
-  /** How many slots there is room for. */
-  get capacity(): number {
-    return this.#previous.length;
-  }
-
   /** Nothing is filed but what the pass has taken. */
   get isAllTaken(): boolean {
     return this.#bucketOfTick.size === 0 && this.#heads[this.#watched] === noSlot;
