@@ -376,7 +376,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.#detached = { undelivered };
     this.#closed ??= Promise.resolve({ undelivered, undisposed: 0 });
     if (restart.recorder === undefined && undelivered > 0) warnOfUndelivered(engine.name, undelivered);
-    restart.detach();
+    restart.recorder?.detach();
     this.#leave();
     return this.#detached;
   }
@@ -430,7 +430,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     this.#leaveAttempts();
     timers.pause();
     timers.clear();
-    await restart.close(deadlineAt);
+    await restart.recorder?.close(deadlineAt);
     // What is in the journal stays there: it is closed.
     const isLeft = (): boolean => this.#detached !== undefined;
     const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt, isLeft) : 0;

@@ -203,16 +203,6 @@ export class Restart {
     this.restoration.stop();
   }
 
-  /** Writes what waits to be written, and gives the journal back: at this instant, monotonic ms, at the latest. */
-  async close(deadlineAt: number): Promise<void> {
-    await this.recorder?.close(deadlineAt);
-  }
-
-  /** Does the same at once. */
-  detach(): void {
-    this.recorder?.detach();
-  }
-
   #takeEntries(past: Past, isRecorded: boolean): void {
     const { timeline } = this.#host.engine;
     const at = timeline.now();
