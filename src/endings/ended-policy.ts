@@ -5,6 +5,7 @@ import {
   invalidRange,
   invalidType,
   isObjectOfOptions,
+  numeric,
   type OptionSchema,
   optionPath,
   type Reader,
@@ -110,13 +111,10 @@ const readRecipients: Reader<CompiledEnded['deliver']> = (value, option) => {
 };
 
 /** Reads how many attempts there are at most. */
-const readAttempts: Reader<number> = (given, path) => {
-  if (given === Number.POSITIVE_INFINITY) return given;
-  const allowed = 'an integer of at least 1, or Infinity';
-  if (typeof given !== 'number') throw invalidType(path, allowed, given);
-  if (!Number.isSafeInteger(given) || given < 1) throw invalidRange(path, allowed, given);
-  return given;
-};
+const readAttempts = numeric(
+  'an integer of at least 1, or Infinity',
+  (given) => given === Number.POSITIVE_INFINITY || (Number.isSafeInteger(given) && given >= 1),
+);
 
 const endedSchema = {
   map: readName,

@@ -63,6 +63,19 @@ export function optionPath(parent: string, name: string): string {
 }
 
 /**
+ * Makes a reader of a number. What is none is a MapsweepTypeError, one that does not fit a MapsweepRangeError.
+ *
+ * @param allowed what it must be, for the message
+ */
+export const numeric =
+  (allowed: string, fits: (value: number) => boolean): Reader<number> =>
+  (value, option) => {
+    if (typeof value !== 'number') throw invalidType(option, allowed, value);
+    if (!fits(value)) throw invalidRange(option, allowed, value);
+    return value;
+  };
+
+/**
  * Reads an integer from `min` to `max`, both included.
  *
  * @param range `min` defaults to 0, `max` to `Number.MAX_SAFE_INTEGER`
@@ -76,9 +89,8 @@ export function readInteger(
 ): number {
   const allowed =
     max === Number.MAX_SAFE_INTEGER ? `an integer of at least ${min}` : `an integer from ${min} to ${max}`;
-  if (typeof value !== 'number') throw invalidType(option, allowed, value);
-  if (!Number.isInteger(value) || value < min || value > max) throw invalidRange(option, allowed, value);
-  return value + 0;
+  const fits = (given: number): boolean => Number.isInteger(given) && given >= min && given <= max;
+  return numeric(allowed, fits)(value, option) + 0;
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   invalidRange,
   invalidType,
   isObjectOfOptions,
+  numeric,
   type OptionSchema,
   optionPath,
   type Reader,
@@ -161,14 +162,8 @@ const readPolicies: Reader<ReadonlyMap<string, CompiledPolicy<unknown, unknown>>
   return policies;
 };
 
-const readNumber =
-  (min: number, max: number): Reader<number> =>
-  (value, option) => {
-    const allowed = `a number from ${min} to ${max}`;
-    if (typeof value !== 'number') throw invalidType(option, allowed, value);
-    if (!(value >= min && value <= max)) throw invalidRange(option, allowed, value);
-    return value;
-  };
+const readNumber = (min: number, max: number): Reader<number> =>
+  numeric(`a number from ${min} to ${max}`, (value) => value >= min && value <= max);
 
 const registrySchema = {
   name: readName,

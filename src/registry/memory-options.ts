@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { MapsweepRangeError } from '../errors.js';
 import { text } from '../policy/checks.js';
-import { invalidRange, invalidType, optionPath, type Reader, readOptions } from '../policy/read-options.js';
+import { invalidType, numeric, optionPath, type Reader, readOptions } from '../policy/read-options.js';
 
 /** What to do before the memory is full. */
 export interface MemoryOptions {
@@ -23,12 +23,7 @@ export interface CompiledMemory {
   readonly reportTo: string | undefined;
 }
 
-const readShare: Reader<number> = (value, option) => {
-  const allowed = 'a number above 0, and at most 1';
-  if (typeof value !== 'number') throw invalidType(option, allowed, value);
-  if (!(value > 0 && value <= 1)) throw invalidRange(option, allowed, value);
-  return value;
-};
+const readShare = numeric('a number above 0, and at most 1', (value) => value > 0 && value <= 1);
 
 const readFolder: Reader<string> = (value, option) => {
   const path = text(value, option);

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { MapsweepError } from '../errors.js';
-import { invalidRange, invalidType, readInteger, readOptions } from '../policy/read-options.js';
+import { invalidType, numeric, readInteger, readOptions } from '../policy/read-options.js';
 import { type Clock, yieldToEventLoop } from '../time/clock.js';
 import { type DeadlineEntry, DeadlineHeap } from '../time/deadline-heap.js';
 
@@ -152,9 +152,8 @@ export function createManualClock(options: ManualClockOptions = {}): ManualClock
 
 function readFinite(value: unknown, option: string, min: number, max = Number.MAX_VALUE): number {
   const allowed = `a number of milliseconds${rangeInWords(min, max)}`;
-  if (typeof value !== 'number') throw invalidType(option, allowed, value);
-  if (!Number.isFinite(value) || value < min || value > max) throw invalidRange(option, allowed, value);
-  return value;
+  const fits = (given: number): boolean => Number.isFinite(given) && given >= min && given <= max;
+  return numeric(allowed, fits)(value, option);
 }
 
 function rangeInWords(min: number, max: number): string {
