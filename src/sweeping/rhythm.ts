@@ -1,3 +1,4 @@
+import type { TickGrid } from '../time/tick-grid.js';
 import type { Timeline } from '../time/timeline.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 
@@ -15,22 +16,22 @@ export interface RhythmHost {
 }
 
 /**
- * Ticks once an interval, by one ticket of the timers.
+ * Ticks once an interval, on the ticks of a grid, by one ticket of the timers.
  *
  * A tick that comes more than one interval late is skipped: the process was stopped, the machine slept, or the loop was
  * blocked, and runs look idle whose events are queued. It is followed by another one after a pause in which those are
- * handled, and that one counts however late it comes, since a loop that is always late has to be swept too.
+ * handled, and that one counts however late it comes, since a loop that is always late has to be swept too. After it come
+ * those of the grid again: entries are filed by them, and would leave late for good by any others.
  */
 export class Rhythm {
-  readonly #everyMs: number;
+  readonly #grid: TickGrid;
   readonly #host: RhythmHost;
   #ticket: TimerTicket | undefined;
   #nextAt: number | undefined;
   #hasSkipped = false;
 
-  /** @param everyMs the interval, ms */
-  constructor(everyMs: number, host: RhythmHost) {
-    this.#everyMs = everyMs;
+  constructor(grid: TickGrid, host: RhythmHost) {
+    this.#grid = grid;
     this.#host = host;
   }
 
@@ -44,11 +45,11 @@ export class Rhythm {
     return this.#hasSkipped || this.isNextLate;
   }
 
-  /** Begins ticking, at this instant for the first time; monotonic ms. */
-  start(at: number): void {
+  /** Begins ticking, with the next tick of the grid. */
+  start(): void {
     this.stop();
     this.#hasSkipped = false;
-    this.#schedule(at);
+    this.#scheduleAfter(this.#host.timeline.now());
   }
 
   /** Ends ticking. */
@@ -58,22 +59,25 @@ export class Rhythm {
     this.#nextAt = undefined;
   }
 
+  #scheduleAfter(now: number): void {
+    this.#schedule(this.#grid.instantOf(this.#grid.lastTickBy(now) + 1));
+  }
+
   #schedule(at: number): void {
     this.#nextAt = at;
     this.#ticket = this.#host.timers.schedule(at, () => this.#tick(at));
   }
 
   #isLate(scheduledAt: number, now: number): boolean {
-    return !this.#hasSkipped && now - scheduledAt > this.#everyMs;
+    return !this.#hasSkipped && now - scheduledAt > this.#grid.everyMs;
   }
 
   #tick(scheduledAt: number): void {
     const now = this.#host.timeline.now();
     const isLate = this.#isLate(scheduledAt, now);
     this.#hasSkipped = isLate;
-    const next = scheduledAt + this.#everyMs;
-    if (isLate) this.#schedule(now + Math.min(longestPauseMs, this.#everyMs));
-    else this.#schedule(next <= now ? now + this.#everyMs : next);
+    if (isLate) this.#schedule(now + Math.min(longestPauseMs, this.#grid.everyMs));
+    else this.#scheduleAfter(now);
     if (isLate) this.#host.skipped();
     else this.#host.ticked(scheduledAt);
   }

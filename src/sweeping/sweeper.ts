@@ -2,6 +2,7 @@ import { publishSkippedSweep, traceSweep } from '../events/diagnostics-channels.
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
 import { detached } from '../time/async-context.js';
 import { Slices } from '../time/slices.js';
+import type { TickGrid } from '../time/tick-grid.js';
 import { MapPass, type PassTally } from './map-pass.js';
 import { Rhythm } from './rhythm.js';
 import type { Shared } from './shared.js';
@@ -74,7 +75,7 @@ export class Sweeper {
         measurements.tell((listener) => listener.sliceFinished?.(durationMs));
       },
     });
-    this.#rhythm = new Rhythm(host.sweepEveryMs, {
+    this.#rhythm = new Rhythm(host.grid, {
       timers: host.timers,
       timeline: host.timeline,
       ticked: (scheduledAt) => {
@@ -125,7 +126,7 @@ export class Sweeper {
     if (!this.#isStopped) return;
     this.#isStopped = false;
     this.#lastTickAt = this.#host.timeline.now();
-    this.#rhythm.start(this.#lastTickAt + this.#host.sweepEveryMs);
+    this.#rhythm.start();
     for (const tracker of this.#host.trackers.values()) this.watch(tracker);
   }
 
@@ -146,10 +147,9 @@ export class Sweeper {
     if (everyMs === undefined || this.#isStopped) return;
     let own = this.#own.get(everyMs);
     if (own === undefined) {
-      own = this.#newRhythm(everyMs);
+      own = this.#newRhythm(tracker.grid);
       this.#own.set(everyMs, own);
-      const { grid } = tracker;
-      own.rhythm.start(grid.instantOf(grid.lastTickBy(this.#host.timeline.now()) + 1));
+      own.rhythm.start();
     }
     own.trackers.add(tracker);
   }
@@ -173,10 +173,10 @@ export class Sweeper {
     return this.#pass(undefined);
   }
 
-  #newRhythm(everyMs: number): OwnRhythm {
+  #newRhythm(grid: TickGrid): OwnRhythm {
     const { timers, timeline } = this.#host;
     const trackers = new Set<Tracker>();
-    const rhythm = new Rhythm(everyMs, {
+    const rhythm = new Rhythm(grid, {
       timers,
       timeline,
       ticked: (scheduledAt) => this.#passBetween([...trackers], scheduledAt),
