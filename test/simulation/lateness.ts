@@ -1,7 +1,7 @@
 import { owners } from './scenario.js';
 import type { Simulation } from './simulation.js';
 
-/** What nothing holds any more has to leave within two intervals, and no map stays above its limit. */
+/** What nothing holds any more has to leave within an interval, and no map stays above its limit. */
 export function checkLateness(simulation: Simulation, isQuiet: boolean): void {
   const { model, isStopped } = simulation.process;
   const { findings, time, scenario } = simulation;
@@ -15,7 +15,7 @@ export function checkLateness(simulation: Simulation, isQuiet: boolean): void {
       const spentMs = time.spent - registration.spentBefore;
       const { plan, key } = registration;
       const intervalMs = Math.min(scenario.sweepEveryMs, plan.sweepEveryMs);
-      const lateMs = time.now - registration.removableSince - spentMs - 2 * intervalMs;
+      const lateMs = time.now - registration.removableSince - spentMs - intervalMs;
       findings.check(lateMs <= 2, 5, () => `${plan.name} ${key} could have left and is still there`);
     }
   }

@@ -76,6 +76,12 @@ export const sweepingMutants: readonly Mutant[] = [
     replace: 'if (isLate && now < 0) this.#host.skipped();',
   },
   {
+    name: 'the ticks after one that came late stay as late',
+    file: 'sweeping/rhythm.ts',
+    find: 'else this.#scheduleAfter(now);',
+    replace: 'else this.#schedule(now + this.#grid.everyMs);',
+  },
+  {
     name: 'a map that is to be swept more often is swept with the others',
     file: 'sweeping/sweeper.ts',
     find: 'if (everyMs === undefined || this.#isStopped) return;',
