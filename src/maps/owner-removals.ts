@@ -136,7 +136,7 @@ function clearUntold<Result>(tracker: Tracker, run: () => Result): Result {
     const aborts: Abort[] = [];
     for (const [key, slot] of tracker.stamps.entries()) {
       if (tracker.native.has(key)) continue;
-      const abort = tracker.forget(slot);
+      const abort = tracker.forget(slot, 'cleared');
       tracker.removedTotal.cleared += 1;
       if (abort !== undefined) aborts.push(abort);
     }

@@ -105,7 +105,7 @@ export function leaveUntold(
 ): void {
   const { name: map, policy, shared, stamps } = tracker;
   const key = stamps.keyOf(slot);
-  const abort = tracker.forget(slot);
+  const abort = tracker.forget(slot, reason);
   count(tracker, reason);
   abort?.();
   if (policy.dispose !== undefined) callDispose({ map, key, value, reason, dispose: policy.dispose }, shared);
@@ -242,7 +242,7 @@ function takeOut(tracker: Tracker, slot: number, reason: LeavingReason, removal:
     removal.audited.push({ map: name, key: stamps.keyOf(slot), reason, rule, leader: policy.follows, ageMs });
   }
   if (removal.isByCeiling) tracker.ages.byCeiling(registeredAt);
-  const abort = tracker.forget(slot);
+  const abort = tracker.forget(slot, reason);
   if (abort !== undefined) {
     removal.aborts ??= [];
     removal.aborts.push(abort);

@@ -90,6 +90,9 @@ export interface EntryFinder {
 /** Stands for no slot. */
 const none = -1;
 
+/** What the library removes is held by nothing any more: its `maxAge` is over, or the registry is closed. */
+const endsNoUse: ReadonlySet<LeavingReason> = new Set(['swept', 'evicted', 'closed']);
+
 /** A map that has had more entries than this gives the memory of its lists back when it is empty. */
 const burstSize = 1_024;
 
@@ -304,7 +307,7 @@ export class Tracker {
     if (leader === undefined) return;
     const leading = this.companions.leaderSlotOf(slot);
     if (leading !== undefined) leader.#companionActive(leading, at, isNow);
-    else leader.#noneActive(this.companions.leaderKeyOf(slot), at, isNow);
+    else leader.#companionsActive(this.companions.leaderKeyOf(slot), at, isNow);
   }
 
   #companionActive(slot: number, at: number, isNow: boolean): void {
@@ -314,13 +317,12 @@ export class Tracker {
     this.leaderActive(slot, at, isNow);
   }
 
-  /** There is no entry of a key that a companion was active for. One that a value would have to name is not known. */
-  #noneActive(key: unknown, at: number, isNow: boolean): void {
+  /** A companion was active for a key. If there is no such entry, a leader that its value would have to name is not known. */
+  #companionsActive(key: unknown, at: number, isNow: boolean): void {
     const { leader, keys } = this.companions;
-    if (leader === undefined || keys !== undefined) return;
-    const leading = leader.stamps.slotOf(key);
-    if (leading !== undefined) leader.#companionActive(leading, at, isNow);
-    else leader.#noneActive(key, at, isNow);
+    const slot = this.stamps.slotOf(key);
+    if (slot !== undefined) this.#companionActive(slot, at, isNow);
+    else if (leader !== undefined && keys === undefined) leader.#companionsActive(key, at, isNow);
   }
 
   /** There is a new key: a `beforeSweep` of what was an orphan without it is to stop, since that may be due no more. */
@@ -362,9 +364,27 @@ export class Tracker {
   /** A hold of an entry is over: it was active until now, and if nothing else keeps it, it may be evicted. */
   heldUntilNow(slot: number): void {
     this.usedUntilNow(slot);
+    this.#mayBeEvicted();
+  }
+
+  /** Nothing may keep an entry any more, nor those that it accompanies. */
+  #mayBeEvicted(): void {
     for (let map: Tracker | undefined = this; map !== undefined; map = map.companions.leader) {
       map.shared.capacity.request(map);
     }
+  }
+
+  /** An entry that is held leaves. Returns what says that its leader's was in use until now, as a release does, besides `abort`. */
+  #leavesHeld(slot: number, abort: Abort | undefined): Abort | undefined {
+    const { leader } = this.companions;
+    if (leader === undefined) return abort;
+    const key = this.companions.leaderKeyOf(slot);
+    const at = this.shared.timeline.stamp();
+    return () => {
+      abort?.();
+      leader.#companionsActive(key, at, true);
+      leader.#mayBeEvicted();
+    };
   }
 
   /** An entry was in use until now, as a guard or the release of a hold says: that counts as activity, also of what it follows. */
@@ -402,16 +422,18 @@ export class Tracker {
   }
 
   /**
-   * Drops everything that is kept about an entry. Returns what aborts its `beforeSweep`, if one is to be: that is for the
-   * time when all has left, since whoever listens may do anything.
+   * Drops everything that is kept about an entry. Returns what aborts its `beforeSweep` and, where its leader's was in use by
+   * a hold of it, that of its leader's, if one is to be: that is for the time when all has left, since whoever listens may do
+   * anything.
    */
-  forget(slot: number): Abort | undefined {
+  forget(slot: number, reason: LeavingReason): Abort | undefined {
     const { stamps, companions } = this;
     const registeredAt = stamps.registeredAt(slot);
     this.recorder?.left(slot);
     this.ages.left(registeredAt);
     const isHooked = ((stamps.flags[slot] as number) & HOOKED) !== 0;
-    const abort = isHooked ? this.shared.hooks.leaves(this, slot) : undefined;
+    let abort = isHooked ? this.shared.hooks.leaves(this, slot) : undefined;
+    if (this.holds?.has(slot) && !endsNoUse.has(reason)) abort = this.#leavesHeld(slot, abort);
     this.due.forget(slot);
     this.holds?.forget(slot);
     this.owners?.forget(slot);

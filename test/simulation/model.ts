@@ -561,6 +561,9 @@ export class Model {
       () => `${plan.name} ${key} (${reason}) is told of and still there`,
     );
     this.#letsGo(registration);
+    // What a sweep or an eviction takes was not in use, though there may be a hold of it.
+    if (registration.holds > 0 && reason !== 'swept' && reason !== 'evicted')
+      this.#lend(plan, key, this.host.time.now);
     this.of(plan.name).delete(key);
     this.#bySerial.delete(value.serial);
     registration.isThere = false;

@@ -223,6 +223,62 @@ describe('a hold of a companion', () => {
     registry.stop();
   });
 
+  it('that ends because the companion is deleted is activity of its leader’s entry too, up the chain', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ sessions: Sessions; streams: Sessions; chunks: Sessions }>({
+      maps: {
+        sessions: { maxIdle: '10m' },
+        streams: { follows: 'sessions' },
+        chunks: { follows: 'streams' },
+      },
+      clock,
+    });
+    const { sessions, streams, chunks } = registry.maps;
+    for (const map of [sessions, streams, chunks]) map.set('s', {}).set('t', {});
+    registry.hold('streams', 's');
+    registry.hold('chunks', 't');
+    await clock.advance(25 * minute);
+    streams.delete('s');
+    streams.delete('t');
+    await clock.advance(10 * minute - 1);
+    expect([...sessions.keys()]).toEqual(['s', 't']);
+    await clock.advance(1);
+    expect(sessions.size).toBe(0);
+    registry.stop();
+  });
+
+  it('that ends because the companion is cleared lets its leader’s entry be evicted', async () => {
+    const { clock, registry, sessions, streams, end } = held({ maxEntries: 1 });
+    sessions.set('a', {});
+    streams.set('a', {});
+    registry.hold('streams', 'a');
+    await clock.advance(1);
+    sessions.set('b', {});
+    const other = registry.hold('sessions', 'b');
+    await clock.advance(1);
+    expect([...sessions.keys()]).toEqual(['a', 'b']);
+    streams.clear();
+    await clock.advance(1_000);
+    expect([...sessions.keys()]).toEqual(['b']);
+    other.release();
+    end();
+  });
+
+  it('that ends at the companion’s own maxAge leaves its leader’s entry as idle as it was', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ streams: Sessions; sessions: Sessions }>({
+      maps: { streams: { follows: 'sessions', maxAge: '5m' }, sessions: { maxIdle: '10m' } },
+      clock,
+    });
+    const { streams, sessions } = registry.maps;
+    sessions.set('s', {});
+    streams.set('s', {});
+    registry.hold('streams', 's');
+    await clock.advance(10 * minute);
+    expect([streams.size, sessions.size]).toEqual([0, 0]);
+    registry.stop();
+  });
+
   it('keeps its leader’s entry no longer than the companion’s own maxAge, and never the other way round', async () => {
     const { clock, registry, sessions, streams, end } = held({ maxIdle: '10m' }, { maxAge: '15m' });
     sessions.set('s', {}).set('t', {});

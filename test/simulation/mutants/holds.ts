@@ -27,6 +27,12 @@ export const holdMutants: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'a companion that leaves while it is held is no activity of its leader',
+    file: 'sweeping/tracker.ts',
+    find: 'leader.#companionsActive(key, at, true);',
+    replace: '',
+  },
+  {
     name: 'a hold does not abort a beforeSweep',
     file: 'sweeping/tracker.ts',
     find: `if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
