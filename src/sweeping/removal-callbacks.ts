@@ -23,7 +23,7 @@ export type Abort = () => void;
 /** What one removal has to tell: the entry itself first, then its companions, then the end of the run. */
 export interface Removal {
   readonly left: LeftValue[];
-  /** Called first; `undefined`: none. They stop what runs for entries which have left, and say which leaders those were in use for. */
+  /** The calls of `beforeSweep` that run for entries which have left; `undefined`: none. */
   aborts: Abort[] | undefined;
   ended: EndedEvent | undefined;
   /** Why companions leave with it. */

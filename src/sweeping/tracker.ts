@@ -93,6 +93,8 @@ const none = -1;
 /** What the library removes is held by nothing any more: its `maxAge` is over, or the registry is closed. */
 const endsNoUse: ReadonlySet<LeavingReason> = new Set(['swept', 'evicted', 'closed']);
 
+const atOnce = (abort: Abort): unknown => abort();
+
 /** A map that has had more entries than this gives the memory of its lists back when it is empty. */
 const burstSize = 1_024;
 
@@ -301,28 +303,31 @@ export class Tracker {
    * Counts the activity of an entry as activity of its leader's, if there is one, and on up the chain.
    *
    * @param isNow not so for an entry that has come back from an earlier life, where that was written down
+   * @param stop gets what aborts a `beforeSweep` of those, which may have the owner do anything
    */
-  leaderActive(slot: number, at: number, isNow: boolean): void {
+  leaderActive(slot: number, at: number, isNow: boolean, stop = atOnce): void {
     const { leader } = this.companions;
     if (leader === undefined) return;
     const leading = this.companions.leaderSlotOf(slot);
-    if (leading !== undefined) leader.#companionActive(leading, at, isNow);
-    else leader.#companionsActive(this.companions.leaderKeyOf(slot), at, isNow);
+    if (leading !== undefined) leader.#companionActive(leading, at, isNow, stop);
+    else leader.#noneActive(this.companions.leaderKeyOf(slot), at, isNow, stop);
   }
 
-  #companionActive(slot: number, at: number, isNow: boolean): void {
+  #companionActive(slot: number, at: number, isNow: boolean, stop: typeof atOnce): void {
     this.activity.companionActive(slot, at);
     if (isNow) this.recorder?.used(slot);
-    if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
-    this.leaderActive(slot, at, isNow);
+    const abort = this.stamps.hasFlag(slot, HOOKED) ? this.shared.hooks.leaves(this, slot) : undefined;
+    if (abort !== undefined) stop(abort);
+    this.leaderActive(slot, at, isNow, stop);
   }
 
-  /** A companion was active for a key. If there is no such entry, a leader that its value would have to name is not known. */
-  #companionsActive(key: unknown, at: number, isNow: boolean): void {
+  /** There is no entry of a key that a companion was active for. One that a value would have to name is not known. */
+  #noneActive(key: unknown, at: number, isNow: boolean, stop: typeof atOnce): void {
     const { leader, keys } = this.companions;
-    const slot = this.stamps.slotOf(key);
-    if (slot !== undefined) this.#companionActive(slot, at, isNow);
-    else if (leader !== undefined && keys === undefined) leader.#companionsActive(key, at, isNow);
+    if (leader === undefined || keys !== undefined) return;
+    const leading = leader.stamps.slotOf(key);
+    if (leading !== undefined) leader.#companionActive(leading, at, isNow, stop);
+    else leader.#noneActive(key, at, isNow, stop);
   }
 
   /** There is a new key: a `beforeSweep` of what was an orphan without it is to stop, since that may be due no more. */
@@ -374,16 +379,13 @@ export class Tracker {
     }
   }
 
-  /** An entry that is held leaves. Returns what says that its leader's was in use until now, as a release does, besides `abort`. */
-  #leavesHeld(slot: number, abort: Abort | undefined): Abort | undefined {
-    const { leader } = this.companions;
-    if (leader === undefined) return abort;
-    const key = this.companions.leaderKeyOf(slot);
-    const at = this.shared.timeline.stamp();
+  /** An entry leaves that is held: as by a release, its leader's was in use until now. Returns what aborts a `beforeSweep`. */
+  #leavesHeld(slot: number, abort: Abort | undefined): Abort {
+    const aborts = abort === undefined ? [] : [abort];
+    this.leaderActive(slot, this.shared.timeline.stamp(), true, (other) => aborts.push(other));
+    this.#mayBeEvicted();
     return () => {
-      abort?.();
-      leader.#companionsActive(key, at, true);
-      leader.#mayBeEvicted();
+      for (const each of aborts) each();
     };
   }
 
@@ -422,9 +424,8 @@ export class Tracker {
   }
 
   /**
-   * Drops everything that is kept about an entry. Returns what aborts its `beforeSweep` and, where its leader's was in use by
-   * a hold of it, that of its leader's, if one is to be: that is for the time when all has left, since whoever listens may do
-   * anything.
+   * Drops everything that is kept about an entry. Returns what aborts its `beforeSweep`, or that of a leader's which it ends a
+   * use of, if one is to be: that is for the time when all has left, since whoever listens may do anything.
    */
   forget(slot: number, reason: LeavingReason): Abort | undefined {
     const { stamps, companions } = this;

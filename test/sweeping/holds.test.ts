@@ -264,6 +264,24 @@ describe('a hold of a companion', () => {
     end();
   });
 
+  it('that ends because the companion is cleared is activity before anybody is told of any, who may sweep', async () => {
+    const { clock, registry, sessions, streams, end } = held(
+      { maxIdle: '10m' },
+      { dispose: () => void registry.sweep() },
+    );
+    for (const key of ['s', 't']) {
+      sessions.set(key, {});
+      streams.set(key, {});
+      registry.hold('streams', key);
+    }
+    await clock.advance(25 * minute);
+    streams.clear();
+    expect([...sessions.keys()]).toEqual(['s', 't']);
+    await clock.advance(1);
+    expect(sessions.size).toBe(2);
+    end();
+  });
+
   it('that ends at the companion’s own maxAge leaves its leader’s entry as idle as it was', async () => {
     const clock = createManualClock();
     const registry = createRegistry<{ streams: Sessions; sessions: Sessions }>({

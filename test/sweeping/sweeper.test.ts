@@ -209,6 +209,34 @@ describe('sweep()', () => {
   });
 });
 
+describe('the first tick', () => {
+  it('is that of the creation’s beginning, however long the maps that are there take to adopt', async () => {
+    const clock = createManualClock();
+    let took = 0;
+    const slowly = (): boolean => {
+      took = 20_000;
+      return true;
+    };
+    const registry = createRegistry<{ map: Numbers }>({
+      maps: {
+        map: {
+          adopt: new Map([['a', 1]]),
+          rules: [{ match: slowly, ttl: '1h' }],
+        },
+      },
+      clock: { ...clock, monotonic: () => clock.monotonic() + took, now: () => clock.now() + took },
+    });
+    const reports: SweepReport[] = [];
+    registry.on('sweep-finished', (report) => reports.push(report));
+    await clock.advance(39_999);
+    expect(reports.length).toBe(0);
+    await clock.advance(1);
+    expect(reports.length).toBe(1);
+    registry.stop();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
 describe('a late tick', () => {
   /** Both clocks move while no timer fires: the machine slept, or the loop was blocked. */
   function sleepy(policy: PolicyOf<Numbers>, sweepEvery: '2s' | '60s' = '60s') {

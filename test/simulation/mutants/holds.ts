@@ -29,7 +29,7 @@ export const holdMutants: readonly Mutant[] = [
   {
     name: 'a companion that leaves while it is held is no activity of its leader',
     file: 'sweeping/tracker.ts',
-    find: 'leader.#companionsActive(key, at, true);',
+    find: 'this.leaderActive(slot, this.shared.timeline.stamp(), true, (other) => aborts.push(other));',
     replace: '',
   },
   {
