@@ -6,6 +6,7 @@ import type { CompiledEnded } from './ended-policy.js';
 import type { LeftAttempt } from './left-attempts.js';
 import { Notifier } from './notifier.js';
 import type { ObligationLog } from './notifier-options.js';
+import { endedTooLate, warnOfUndelivered } from './undelivered.js';
 
 /** How deliveries went. */
 export interface DeliveryOutcomes {
@@ -30,8 +31,11 @@ export interface Recipient {
 export class Deliveries {
   /** In the order of the option. */
   readonly recipients: readonly Recipient[];
+  readonly #registry: string | undefined;
+  #hasWarned = false;
 
   constructor(engine: Engine, ended: CompiledEnded, log?: ObligationLog) {
+    this.#registry = engine.name;
     this.recipients = [...ended.deliver].map(([name, deliver]) =>
       newRecipient(name, deliver, { engine, ended, log }),
     );
@@ -49,6 +53,7 @@ export class Deliveries {
 
   /** As `Notifier.push`, for each recipient; the same of those below. */
   push(event: EndedEvent, isHeld: boolean): void {
+    if (!isHeld && this.recipients.some(({ notifier }) => notifier.isOver)) this.#warn();
     for (const { notifier } of this.recipients) notifier.push(event, isHeld);
   }
 
@@ -71,6 +76,12 @@ export class Deliveries {
 
   async finish(deadlineAtMonotonic: number): Promise<void> {
     await Promise.all(this.recipients.map(({ notifier }) => notifier.finish(deadlineAtMonotonic)));
+  }
+
+  #warn(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    warnOfUndelivered(endedTooLate(this.#registry));
   }
 
   /** Returns the dead letters of all recipients, the oldest first. */

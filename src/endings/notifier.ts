@@ -127,6 +127,11 @@ export class Notifier<K, V> {
     return this.#pending.oldestSince;
   }
 
+  /** Nothing is tried any more: `finish` is over. */
+  get isOver(): boolean {
+    return this.#isClosed;
+  }
+
   /** How many are pending, or have become dead letters since `finish` was called and were not delivered after all. */
   get undelivered(): number {
     return this.#pending.size + this.#letters.countedLosses;

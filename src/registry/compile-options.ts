@@ -39,7 +39,7 @@ export function compileRegistryOptions(input: unknown): CompiledRegistryOptions 
       throw new MapsweepTypeError('ERR_UNKNOWN_OPTION', `${name} is gone: ${successor}`);
     }
   }
-  const options = readOptions('', input ?? {}, registrySchema);
+  const options = readOptions('', input === undefined ? {} : input, registrySchema);
   const maps = options.maps ?? new Map<string, CompiledPolicy<unknown, unknown>>();
   checkFollows(maps);
   checkDistinct(maps);

@@ -1,6 +1,7 @@
 import type { Explanation } from '../diagnosis/explain.js';
 import type { EndOptions, EndResult, TransferResult } from '../endings/endings.js';
 import { leaveAttempts } from '../endings/left-attempts.js';
+import { leftUndelivered, warnOfUndelivered } from '../endings/undelivered.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { eventNames, type RegistryEvents } from '../events/event-bus.js';
@@ -375,7 +376,9 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const undelivered = deliveries?.undelivered ?? 0;
     this.#detached = { undelivered };
     this.#closed ??= Promise.resolve({ undelivered, undisposed: 0 });
-    if (restart.recorder === undefined && undelivered > 0) warnOfUndelivered(engine.name, undelivered);
+    if (restart.recorder === undefined && undelivered > 0) {
+      warnOfUndelivered(leftUndelivered(engine.name, undelivered));
+    }
     restart.recorder?.detach();
     this.#leave();
     return this.#detached;
@@ -383,7 +386,9 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 
   /**
    * Stops, delivers what is pending, and releases adopted maps. Ends no live entry. Attempts that still run at its deadline are
-   * left as those of {@link Registry.detach} are. Idempotent: a second call gives the result of the first.
+   * left as those of {@link Registry.detach} are, and an ending whose claim cannot be written waits for half of it at most.
+   * Idempotent: a second call gives the result of the first. Of a run that ends later nobody is told, but by the next life that a
+   * journal has: without one that is a warning of the process (`MAPSWEEP_UNDELIVERED`).
    *
    * @param options `deadline`: when it gives up, from its call on; 10 s by default, at most 2^31 - 1 ms. `dispose`: afterwards
    *   and by the same deadline, live entries leave through their map's own `delete`, with the reason `closed`, companions too;
@@ -425,6 +430,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     timers.resume();
     const deadlineAt = timeline.now() + deadlineMs;
     const { deliveries } = this.#parts;
+    // What the journal cannot be told of has to be delivered before that is over.
+    restart.recorder?.gate.waitAtMost(deadlineMs / 2);
     await deliveries?.finish(deadlineAt);
     // Before the journal is anybody else's.
     this.#leaveAttempts();
@@ -480,17 +487,11 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const more = known.length > listed.length ? `, and ${known.length - listed.length} more` : '';
     throw new MapsweepTypeError(
       'ERR_UNKNOWN_MAP',
-      `map: there is no map ${shownKey(map)}. There are: ${listed.join(', ') || 'none'}${more}`,
+      `map: there is no map ${shownKey(map)}. There are: ${listed.join(', ') || 'none'}${more}${
+        this.#parts.isClosed ? ', since the registry is closed and has released what it had adopted' : ''
+      }`,
     );
   }
-}
-
-function warnOfUndelivered(registry: string | undefined, count: number): void {
-  const what = count === 1 ? '1 ending was' : `${count} endings were`;
-  const message =
-    `mapsweep: ${what} not delivered when the registry ${shownKey(registry)} was detached, and without persistTo nobody ` +
-    'will hear of them. await close() delivers them first';
-  process.emitWarning(message, { code: 'MAPSWEEP_UNDELIVERED' });
 }
 
 /**

@@ -22,7 +22,7 @@ export class DeliveryGate {
   #held = new Fifo<Held>();
   readonly #timers: TimerQueue;
   readonly #now: () => number;
-  readonly #maxWaitMs: number;
+  #maxWaitMs: number;
   readonly #release: (id: string) => void;
   #head: Held | undefined;
   #written = 0;
@@ -50,6 +50,14 @@ export class DeliveryGate {
     const held = { id, count, since: this.#now() };
     if (this.#head === undefined) this.#head = held;
     else this.#held.push(held);
+    this.#watch();
+  }
+
+  /** From now on an ending waits no longer than this, ms, if it would have. */
+  waitAtMost(maxWaitMs: number): void {
+    if (maxWaitMs >= this.#maxWaitMs) return;
+    this.#maxWaitMs = maxWaitMs;
+    this.#unwatch();
     this.#watch();
   }
 

@@ -1,6 +1,12 @@
 import { MapsweepTypeError } from '../errors.js';
 import { type Duration, durationMs, timerRange } from '../policy/duration.js';
-import { invalidType, type Reader, readOneOf, readOptions } from '../policy/read-options.js';
+import {
+  invalidType,
+  isObjectOfOptions,
+  type Reader,
+  readOneOf,
+  readOptions,
+} from '../policy/read-options.js';
 import { FolderJournal, openFolderJournal } from './folder/folder-journal.js';
 import { OpenJournal, openInSlices, openNow } from './open-journal.js';
 
@@ -38,6 +44,9 @@ export const readPersistTo: Reader<CompiledFolder | OpenJournal> = (value, optio
 function readFolder(value: unknown, option: string): CompiledFolder {
   if (typeof value === 'string') {
     return { path: readPath(value, option), sync: 'kernel', maxWaitMs: defaultMaxWaitMs };
+  }
+  if (!isObjectOfOptions(value)) {
+    throw invalidType(option, 'the path of a folder, or an object of options', value);
   }
   const read = readOptions(option, value, {
     path: readPath,

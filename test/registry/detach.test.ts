@@ -222,6 +222,36 @@ describe('detach()', () => {
     warn.mockRestore();
   });
 
+  it.each(['close', 'detach'] as const)(
+    'and %s() are followed by one warning of runs that end later',
+    async (method) => {
+      const told: unknown[] = [];
+      const registry = createRegistry<{ runs: Map<string, number> }>({
+        name: 'gateway',
+        maps: { runs: {} },
+        ended: { map: 'runs', deliver: ({ key }) => void told.push(key) },
+      });
+      for (const key of ['a', 'b', 'c']) registry.maps.runs.set(key, 1);
+      const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+      const closed = registry[method]();
+      registry.end('a');
+      await closed;
+      registry.end('b');
+      registry.maps.runs.delete('c');
+      await turns();
+      // Nothing was pending, so that nothing is waited for either.
+    expect(told).toEqual([]);
+      expect(warn.mock.calls).toEqual([
+        [
+          expect.stringContaining("a run has ended after the registry 'gateway' was closed"),
+          { code: 'MAPSWEEP_UNDELIVERED' },
+        ],
+      ]);
+      expect(() => registry.touch('other' as never, 'a')).toThrow('since the registry is closed');
+      warn.mockRestore();
+    },
+  );
+
   it('may be called from inside of every callback', async () => {
     const clock = createManualClock();
     for (const where of ['dispose', 'deliver', 'keepWhile', 'swept'] as const) {

@@ -80,6 +80,26 @@ describe('an ending', () => {
     expect(life.told).toHaveLength(2);
   });
 
+  it('waits for half the deadline of a close() at most, so that there is time to deliver it', async () => {
+    const life = start();
+    life.runs.set('a', {}).set('b', {});
+    await settled();
+    const free = fail();
+    life.registry.end('a');
+    await machine.clock.advance(1_000);
+    const closing = life.registry.close({ deadline: '3s' });
+    life.registry.end('b');
+    await machine.clock.advance(499);
+    expect(life.told).toEqual([]);
+    await machine.clock.advance(1);
+    expect(life.told).toMatchObject([{ key: 'a' }]);
+    await machine.clock.advance(1_000);
+    expect(life.told).toMatchObject([{ key: 'a' }, { key: 'b' }]);
+    await machine.clock.advance(1_500);
+    expect(await closing).toEqual({ undelivered: 0, undisposed: 0 });
+    free();
+  });
+
   it('is delivered after maxWait by a disk that is full, and by one that is full from the beginning', async () => {
     const free = fail();
     const life = start({ maxWaitMs: 1_000 });
@@ -365,7 +385,8 @@ describe('close()', () => {
     await machine.clock.advance(1_999);
     expect(closed).toBeUndefined();
     await machine.clock.advance(1);
-    expect(closed).toEqual({ undelivered: 1, undisposed: 0 });
+    expect(closed).toEqual({ undelivered: 0, undisposed: 0 });
+    expect(life.told).toMatchObject([{ key: 'a' }]);
   });
 
   it('comes back at once if the disk is full', async () => {

@@ -82,6 +82,9 @@ describe('persistTo', () => {
     expect(codeOf(() => start({ persistTo: { path: folder, maxWait: 0 } }))).toBe('ERR_INVALID_DURATION');
     expect(codeOf(() => start({ persistTo: {} as never }))).toBe('ERR_INVALID_OPTION');
     expect(codeOf(() => start({ persistTo: 7 as never }))).toBe('ERR_INVALID_OPTION');
+    expect(() => start({ persistTo: 7 as never })).toThrow(
+      'persistTo must be the path of a folder, or an object of options',
+    );
   });
 
   it('is an open journal, which serves one registry', async () => {

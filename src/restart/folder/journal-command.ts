@@ -17,7 +17,8 @@ nothing, so it may be called while a process uses the journal.
   --json   for machines
   --help   this text
 
-Exit status: 0 all is well, 1 the journal is damaged or cannot be read, 2 called wrongly, or the output cannot be written.
+Exit status: 0 all is well, 1 the journal is damaged or a part of it cannot be read, 2 called wrongly (there is no such
+folder, say), or the output cannot be written.
 
 There is also: mapsweep prometheus --help
 `;
