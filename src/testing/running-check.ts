@@ -68,7 +68,7 @@ export class RunningCheck {
     if (typeof original !== 'function' || Object.hasOwn(owner, name)) return;
     const guarded = (...parameters: unknown[]): unknown => {
       const result: unknown = original.apply(owner, parameters);
-      if (insideOf.getStore() === this) return result;
+      if (insideOf.getStore() === this || this.#isAbandoned) return result;
       this.abandon();
       if (name === 'detach') throw this.#notAwaited;
       return Promise.resolve(result).then(() => {
@@ -142,7 +142,7 @@ export function notAwaited(check: string): MapsweepError {
   return new MapsweepError(
     'ERR_NOT_AWAITED',
     `${check} was not awaited: it still ran when its test was over or its registry was ended, so that nobody hears ` +
-      'what comes of it. Write await before it',
+      'what comes of it. Write await before it; if there is one, the check was not over in time, and its test needs more',
   );
 }
 

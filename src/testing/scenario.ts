@@ -35,13 +35,14 @@ export interface ScenarioOptions {
  *
  * One that waits for a timer of a fake clock would wait for ever, since nobody moves that clock meanwhile. This is seen
  * by what is going on in the process: nothing more than before the check, but a timer more on the fake clock. Whatever
- * else a run waits for, it waits for no longer than `runTimeoutMs`, since not every test runner has a limit of its own.
+ * else a run waits for, it waits for no longer than `runTimeoutMs`, since not every test runner has a limit of its own, and
+ * no longer than its check goes on.
  */
 export class Scenario {
   readonly #options: ScenarioOptions;
   readonly #resources: ActiveResources;
   readonly #stuck: Promise<never>;
-  #reject: (error: Error) => void = () => {};
+  #reject: (error: unknown) => void = () => {};
   #look: ReturnType<typeof setTimeout> | undefined;
   #run = 0;
   #tookMs = 0;
@@ -95,10 +96,15 @@ export class Scenario {
     // Out of the timer, so that what is counted is the one that has just been set.
     await yieldToEventLoop();
     if (this.#look === undefined || run !== this.#run) return;
+    const { check, runTimeoutMs } = this.#options;
+    try {
+      check.assertGoingOn();
+    } catch (error) {
+      this.#reject(error);
+    }
     // By looks and not by a clock: while a debugger holds the process, nothing could settle.
     this.#tookMs += lookEveryMs;
     this.#waitedMs = this.#isIdle() ? this.#waitedMs + lookEveryMs : 0;
-    const { check, runTimeoutMs } = this.#options;
     const called = `${check.check}: run ${run} of the scenario`;
     if (this.#waitedMs >= this.#patienceMs) {
       this.#reject(

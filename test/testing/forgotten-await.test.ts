@@ -1,5 +1,5 @@
 import { createRegistry } from 'mapsweep';
-import { createManualClock } from 'mapsweep/testing';
+import { createManualClock, returnToBaseline } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import {
   type MatcherContext,
@@ -80,5 +80,22 @@ describe('a scenario that is not awaited', () => {
     await expect(registry.close()).rejects.toThrow('toReturnToBaseline was not awaited');
     context.ends[0]!(false);
     expect(await result).toMatchObject({ pass: true });
+  });
+
+  it('ends with its test though a run never settles, and lets its registry be closed in peace', async () => {
+    const { registry, context } = setUp();
+    const result = toReturnToBaseline(runner).call(context, () => new Promise(() => {}), { registry });
+    expect(() => context.ends[0]!(true)).toThrow('ran out of time');
+    await registry.close();
+    expect(await result).toMatchObject({ pass: true });
+  });
+
+  it('ends with its registry though a run never settles', async () => {
+    const { registry } = setUp();
+    const result = returnToBaseline(() => new Promise(() => {}), { registry });
+    const rejects = expect(result).rejects.toThrow('returnToBaseline was not awaited');
+    await expect(registry.close()).rejects.toThrow('if there is one, the check was not over in time');
+    await registry.close();
+    await rejects;
   });
 });

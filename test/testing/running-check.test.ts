@@ -69,7 +69,7 @@ describe('close() while a check runs that nobody waits for', () => {
     const check = returnToBaseline((run) => runs.set(run, {}), { registry });
     const outcome = expect(check).rejects.toMatchObject({
       ...oneAtATime,
-      message: expect.stringMatching(/^returnToBaseline was not awaited: .* Write await before it$/),
+      message: expect.stringMatching(/^returnToBaseline was not awaited: .* Write await before it;/),
     });
     await expect(registry.close()).rejects.toMatchObject(oneAtATime);
     await outcome;
