@@ -240,7 +240,7 @@ describe('detach()', () => {
       registry.maps.runs.delete('c');
       await turns();
       // Nothing was pending, so that nothing is waited for either.
-    expect(told).toEqual([]);
+      expect(told).toEqual([]);
       expect(warn.mock.calls).toEqual([
         [
           expect.stringContaining("a run has ended after the registry 'gateway' was closed"),
