@@ -5,6 +5,8 @@ export interface LeftAttempt {
   readonly recipient: string;
   /** Of the ending. */
   readonly id: string;
+  /** Its number in its round, from 1 on: the journal may have counted it or not. */
+  readonly attempt: number;
   /** Settles as the attempt does. */
   readonly outcome: Promise<unknown>;
 }

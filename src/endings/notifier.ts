@@ -284,7 +284,8 @@ export class Notifier<K, V> {
       const outcome = new Promise<void>((resolve, reject) => {
         attempt.left = { resolve, reject };
       });
-      left.push({ recipient: this.#recipient, id: attempt.obligation.id, outcome });
+      const { obligation, context } = attempt;
+      left.push({ recipient: this.#recipient, id: obligation.id, attempt: context.attempt, outcome });
     }
     if (this.#finishing === undefined) void this.finish(Number.NEGATIVE_INFINITY);
     this.#close();

@@ -1,5 +1,5 @@
 import type { Deliveries } from '../endings/deliveries.js';
-import { takeAttempts } from '../endings/left-attempts.js';
+import { type LeftAttempt, takeAttempts } from '../endings/left-attempts.js';
 import type { NotifierState } from '../endings/notifier.js';
 import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
@@ -40,8 +40,8 @@ export class Inheritance {
     const journal = this.#host.recorder()?.journalName;
     const unknown = new Map<string, number>();
     const left = deliveries === undefined || journal === undefined ? [] : takeAttempts(journal);
-    const outcomeOf = (of: string, owed: string): Promise<unknown> | undefined =>
-      left.find(({ recipient, id }) => recipient === of && id === owed)?.outcome;
+    const leftOf = (of: string, owed: string): LeftAttempt | undefined =>
+      left.find(({ recipient, id }) => recipient === of && id === owed);
     for (const ending of endings) {
       moveBy(shift, ending);
       const { id, recipient, attempts, endedAt } = ending;
@@ -56,9 +56,13 @@ export class Inheritance {
       const known = events.get(id);
       const event = known?.endedAt === endedAt ? known : this.#eventOf(ending);
       if (deliveries.recipients.length > 1) events.set(id, event);
-      if (ending.letter === undefined)
-        state.pending.push({ event, attempts, triedAt: ending.triedAt, left: outcomeOf(recipient, id) });
-      else state.deadLetters.push(letterOf(ending, ending.letter, event));
+      if (ending.letter !== undefined) {
+        state.deadLetters.push(letterOf(ending, ending.letter, event));
+        continue;
+      }
+      const running = leftOf(recipient, id);
+      const before = running === undefined ? attempts : running.attempt - 1;
+      state.pending.push({ event, attempts: before, triedAt: ending.triedAt, left: running?.outcome });
     }
     for (const [recipient, state] of states) {
       // Checkpoints that were broken off may have written an old one again, behind the younger ones.

@@ -136,6 +136,42 @@ describe('detach()', () => {
     expect(next.registry.report().endings).toMatchObject({ pending: 0, delivered: 1, failedAttempts: 1 });
   });
 
+  it('and close() leave an attempt that counts once, though the journal has counted it while it ran', async () => {
+    const { attempts, deliver } = hanging();
+    const first = life(deliver, { attempts: 1 });
+    await endRun(first);
+    // What is restored has the journal written anew.
+    const other = createRegistry({ maps: { runs: {} }, ended: { map: 'runs', deliver: () => {} } });
+    first.registry.restore(other.snapshot());
+    await first.registry.flushed();
+    first.registry.detach();
+    const next = life(deliver, { attempts: 1 });
+    attempts[0]?.succeed();
+    await turns();
+    expect(next.registry.report().endings).toMatchObject({ pending: 0, delivered: 1, deadLetters: 0 });
+    await other.close();
+  });
+
+  it('and close() leave an attempt that counts once, though it fails while the journal is given back', async () => {
+    const first = life(
+      (_event, { signal }) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => setImmediate(() => reject(signal.reason)));
+        }),
+      { attempts: 2 },
+    );
+    await endRun(first);
+    await first.registry.close({ deadline: 10 });
+    const heard: number[] = [];
+    const next = life((_event, { attempt }) => void heard.push(attempt), {
+      attempts: 2,
+      minDelay: 1,
+      maxDelay: 1,
+    });
+    await vi.waitFor(() => expect(heard).toEqual([2]));
+    expect(next.registry.deadLetters()).toEqual([]);
+  });
+
   it('takes what the latest attempt comes to, however often it is detached', async () => {
     const { attempts, deliver } = hanging();
     const first = life(deliver, { minDelay: 1, maxDelay: 1 });

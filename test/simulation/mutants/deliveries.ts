@@ -81,8 +81,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a restart forgets since when a delivery has been tried',
     file: 'restart/inheritance.ts',
-    find: 'state.pending.push({ event, attempts, triedAt: ending.triedAt,',
-    replace: 'state.pending.push({ event, attempts,',
+    find: 'state.pending.push({ event, attempts: before, triedAt: ending.triedAt,',
+    replace: 'state.pending.push({ event, attempts: before,',
   },
   {
     name: 'the time between two lives counts as time in which a delivery was tried',
