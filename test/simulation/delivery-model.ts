@@ -114,6 +114,8 @@ export class DeliveryModel {
   #expectedDrop: string | undefined;
   /** Endings that came while one of their name was owed: its letter may have been gone, and that not told yet. */
   readonly #seconds = new Map<string, Second>();
+  /** Ids of an ending that came when the time of their letter was over: that may have been dropped, and not told yet. */
+  readonly #outlived = new Set<string>();
   isStopped = false;
   isClosing = false;
   isClosed = false;
@@ -144,6 +146,7 @@ export class DeliveryModel {
   push(id: string, untold: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
     if (this.#mayRetry(id)) {
+      if (this.letters.some((letter) => letter.id === id && this.isExpired(letter))) this.#outlived.add(id);
       this.#remove(id);
       this.losses.delete(id);
       this.isAnother(id);
@@ -172,6 +175,7 @@ export class DeliveryModel {
   resolveDoubts(isPending: (id: string) => boolean): void {
     for (const id of [...this.#seconds.keys()]) if (isPending(id)) this.#takeSecond(id);
     this.#seconds.clear();
+    this.#outlived.clear();
     for (const obligation of [...this.pending.values()]) {
       const { id, isDoubtful } = obligation;
       obligation.isDoubtful = false;
@@ -410,6 +414,7 @@ export class DeliveryModel {
 
   /** The library says that it forgot a dead letter: for a newer one, or because its time is over. */
   wasDropped(id: string): void {
+    if (id !== this.#expectedDrop && this.#outlived.delete(id)) return;
     const [oldest] = this.letters;
     const isExpired = id !== this.#expectedDrop && oldest?.id === id && this.isExpired(oldest);
     this.#findings.check(
