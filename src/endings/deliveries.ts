@@ -46,9 +46,9 @@ export class Deliveries {
     return this.recipients.find((recipient) => recipient.name === name)?.notifier;
   }
 
-  /** Returns the names of those to whom an ending is owed, as a dead letter too. */
-  owing(id: string): string[] {
-    return this.recipients.filter(({ notifier }) => notifier.owes(id)).map(({ name }) => name);
+  /** Returns the names of those to whom an ending is owed, as a dead letter too; not those that are owed another one of its id. */
+  owing(event: EndedEvent): string[] {
+    return this.recipients.filter(({ notifier }) => notifier.owesThis(event)).map(({ name }) => name);
   }
 
   /** As `Notifier.push`, for each recipient; the same of those below. */

@@ -320,6 +320,11 @@ export class Notifier<K, V> {
     return this.#pending.has(id) || this.#letters.has(id);
   }
 
+  /** Returns the same of this ending: another one of its id may be owed. */
+  owesThis(event: EndedEvent<K, V>): boolean {
+    return (this.#pending.get(event.id)?.event ?? this.#letters.get(event.id)?.letter.event) === event;
+  }
+
   /** Returns whether a dead letter is still one. */
   keeps(record: LetterRecord<K, V>): boolean {
     return this.#letters.keeps(record);

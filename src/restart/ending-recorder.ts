@@ -104,7 +104,7 @@ export class EndingRecorder implements ObligationLog {
     const endings = this.#host.endings();
     // A checkpoint under way may miss it, as a dead letter and as one that is pending again. At once, since it says who
     // has to be told of it still: some may have been.
-    const recipients = [...new Set([recipient, ...(this.#host.deliveries()?.owing(event.id) ?? [])])];
+    const recipients = [...new Set([recipient, ...(this.#host.deliveries()?.owing(event) ?? [])])];
     const again = endings && this.#host.encoder.ending(endings.tracker, event, { recipients });
     if (again !== undefined) this.#writer.say(again);
     this.#writer.say(records.retryRecord(event.id, recipient));

@@ -53,9 +53,9 @@ export class Inheritance {
       const state = states.get(recipient) ?? { pending: [], deadLetters: [] };
       states.set(recipient, state);
       // One object for an ending, whoever is told of it; somebody may be owed that of an earlier run of its id.
-      const known = events.get(id);
-      const event = known?.endedAt === endedAt ? known : this.#eventOf(ending);
-      if (deliveries.recipients.length > 1) events.set(id, event);
+      const run = `${endedAt} ${id}`;
+      const event = events.get(run) ?? this.#eventOf(ending);
+      if (deliveries.recipients.length > 1) events.set(run, event);
       if (ending.letter !== undefined) {
         state.deadLetters.push(letterOf(ending, ending.letter, event));
         continue;

@@ -75,14 +75,14 @@ function* owedRecords({
     // If the records end behind the first one of an ending, that has to say of all to whom it is owed: with it the run is
     // claimed, and nobody else would be told.
     const others = (event: EndedEvent): string | undefined => {
-      const owing = deliveries.owing(event.id);
+      const owing = deliveries.owing(event);
       return owing.length > 1 ? endingOf(event, { recipients: owing }) : undefined;
     };
     // Between two steps it may be delivered, which is said at once: an ending that came behind that would be owed again.
     for (const { event, attempts, triedAt } of notifier.obligations()) {
       const all = others(event);
       if (all !== undefined) yield all;
-      if (notifier.owes(event.id)) yield endingOf(event, { recipients, attempts, triedAt });
+      if (notifier.owesThis(event)) yield endingOf(event, { recipients, attempts, triedAt });
     }
     for (const record of notifier.letters()) {
       const { letter, diedAt } = record;

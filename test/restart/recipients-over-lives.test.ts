@@ -74,6 +74,32 @@ describe.each([
     expect(back.failures).toEqual([]);
   });
 
+  it('one that is owed the later of two runs of an id hears of that, whichever another one is owed', async () => {
+    const reasons: string[] = [];
+    const hears = ({ reason }: EndedEvent): void => void reasons.push(reason);
+    const options = (audit: unknown, queue: unknown): LifeOptions =>
+      toldTo({ audit, queue }, { id: ({ id }: { id: string }) => id, tombstones: { ttl: '1m' } });
+    const downSince = (event: EndedEvent) => (reasons.includes('first') ? down() : hears(event));
+    const life = machine.start(options(downSince, down));
+    for (const [key, reason] of [
+      ['a', 'first'],
+      ['b', 'second'],
+    ] as const) {
+      life.runs.set(key, { id: 'run' });
+      life.registry.end(key, { reason });
+      life.runs.delete(key);
+      await machine.clock.advance(minutes(2));
+    }
+    expect(reasons).toEqual(['first']);
+    await prepare(life);
+    await machine.restart(
+      life,
+      options(hears, () => {}),
+    );
+    await machine.clock.advance(minutes(5));
+    expect(reasons).toEqual(['first', 'second']);
+  });
+
   it('one that is new hears of the endings from then on', async () => {
     const first = machine.start(toldTo({ audit: down }));
     endRun(first, 'a');
