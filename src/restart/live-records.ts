@@ -85,12 +85,12 @@ function* owedRecords({
       if (notifier.owesThis(event)) yield endingOf(event, { recipients, attempts, triedAt });
     }
     for (const record of notifier.letters()) {
-      const { letter, diedAt } = record;
-      const { event, attempts } = letter;
-      const all = others(event);
+      const all = others(record.letter.event);
       if (all !== undefined) yield all;
+      // It may be that of a later run by now.
+      const { event, attempts } = record.letter;
       if (notifier.keeps(record)) yield endingOf(event, { recipients, attempts });
-      if (notifier.keeps(record)) yield deadRecord(letter, encoder.instant(diedAt));
+      if (notifier.keeps(record)) yield deadRecord(record.letter, encoder.instant(record.diedAt));
     }
   }
 }

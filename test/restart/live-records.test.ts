@@ -1,4 +1,4 @@
-import { createRegistry } from 'mapsweep';
+import { createRegistry, type DeadLetter, type EndedEvent } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 import { internalsOf, type RegistryInternals } from '../../src/registry/internals.ts';
@@ -28,8 +28,8 @@ async function owing(recipients: readonly string[], attempts?: number) {
   const { endings, deliveries } = internalsOf(registry) as RegistryInternals;
   const encoder = {
     tombstone: () => undefined,
-    ending: (_tracker: unknown, { id }: { id: string }, open: { recipients: string[] }) =>
-      `end ${id} to ${open.recipients}`,
+    ending: (_tracker: unknown, { id, reason }: EndedEvent, open: { recipients: string[] }) =>
+      `end ${id}${reason === 'completed' ? '' : ` (${reason})`} to ${open.recipients}`,
     instant: (at: number) => at,
   };
   const parts = { recorders: [], absent: { entries: () => [] }, carried: [], endings, deliveries, encoder };
@@ -45,7 +45,7 @@ async function owing(recipients: readonly string[], attempts?: number) {
     answers.get(name)?.(error);
     await clock.advance(0);
   };
-  return { registry, clock, next, answer };
+  return { registry, clock, next, answer, deliveries };
 }
 
 describe('the records of what is owed', () => {
@@ -81,6 +81,17 @@ describe('the records of what is owed', () => {
     expect(next()).toBe('end a to one');
     registry.redeliver('a');
     expect(next()).toBeUndefined();
+  });
+
+  it('say of a dead letter that has become that of a later run between two of them what it is now', async () => {
+    const { registry, next, answer, deliveries } = await owing(['one', 'two'], 1);
+    for (const name of ['one', 'two']) await answer(name, new Error('no'));
+    expect(next()).toBe('end a to one,two');
+    // There is no room for it but in the place of the letters.
+    registry.detach();
+    const [letter] = registry.deadLetters();
+    deliveries?.push({ ...(letter as DeadLetter).event, reason: 'later' }, true);
+    expect(next()).toBe('end a (later) to one');
   });
 });
 
