@@ -135,7 +135,8 @@ export class Restart {
     this.recorder?.start();
     const past = this.#past;
     this.#past = undefined;
-    if (past !== undefined && !past.isEmpty) {
+    if (past !== undefined) {
+      // What attempts that are left are about is gone with a journal that is empty.
       this.#inheritance.take(past.endings.values(), this.#shift);
       if (past.lives >= mostLives) this.recorder?.writer.checkpoint();
     }

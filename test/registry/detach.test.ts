@@ -172,6 +172,22 @@ describe('detach()', () => {
     expect(next.registry.deadLetters()).toEqual([]);
   });
 
+  it('leaves no attempt to a journal that was removed and has begun anew', async () => {
+    const { attempts, deliver } = hanging();
+    const options = { id: () => 'run' };
+    const first = life(deliver, options);
+    await endRun(first);
+    first.registry.detach();
+    rmSync(folder, { recursive: true });
+    const anew = life(() => Promise.reject(new Error('down')), options);
+    await endRun(anew);
+    anew.registry.detach();
+    attempts[0]?.succeed();
+    const heard = vi.fn();
+    await life(heard, options).registry.close();
+    expect(heard).toHaveBeenCalledTimes(1);
+  });
+
   it('takes what the latest attempt comes to, however often it is detached', async () => {
     const { attempts, deliver } = hanging();
     const first = life(deliver, { minDelay: 1, maxDelay: 1 });
