@@ -198,18 +198,23 @@ describe('an entry that is held', () => {
   });
 });
 
+/** Chunks that follow streams, which follow sessions; these leave after ten idle minutes. */
+function chain() {
+  const clock = createManualClock();
+  const registry = createRegistry<{ sessions: Sessions; streams: Sessions; chunks: Sessions }>({
+    maps: {
+      sessions: { maxIdle: '10m' },
+      streams: { follows: 'sessions' },
+      chunks: { follows: 'streams' },
+    },
+    clock,
+  });
+  return { clock, registry, ...registry.maps };
+}
+
 describe('a hold of a companion', () => {
   it('keeps the entry of its leader, up the chain, and its release is activity there', async () => {
-    const clock = createManualClock();
-    const registry = createRegistry<{ sessions: Sessions; streams: Sessions; chunks: Sessions }>({
-      maps: {
-        sessions: { maxIdle: '10m' },
-        streams: { follows: 'sessions' },
-        chunks: { follows: 'streams' },
-      },
-      clock,
-    });
-    const { sessions, streams, chunks } = registry.maps;
+    const { clock, registry, sessions, streams, chunks } = chain();
     for (const map of [sessions, streams, chunks]) map.set('s', {});
     const hold = registry.hold('chunks', 's');
     await clock.advance(25 * minute);
@@ -224,16 +229,7 @@ describe('a hold of a companion', () => {
   });
 
   it('that ends because the companion is deleted is activity of its leader’s entry too, up the chain', async () => {
-    const clock = createManualClock();
-    const registry = createRegistry<{ sessions: Sessions; streams: Sessions; chunks: Sessions }>({
-      maps: {
-        sessions: { maxIdle: '10m' },
-        streams: { follows: 'sessions' },
-        chunks: { follows: 'streams' },
-      },
-      clock,
-    });
-    const { sessions, streams, chunks } = registry.maps;
+    const { clock, registry, sessions, streams, chunks } = chain();
     for (const map of [sessions, streams, chunks]) map.set('s', {}).set('t', {});
     registry.hold('streams', 's');
     registry.hold('chunks', 't');
