@@ -28,3 +28,24 @@ test('3 planted bugs are caught within 200 seeds each', async () => {
   const run = promisify(execFile)(process.execPath, ['--import', 'tsx', main, '--mutants', ...names]);
   await expect(run).resolves.toMatchObject({ stdout: expect.stringContaining('3 of 3 caught') });
 }, 60_000);
+
+test('a run that finds no end is ended, and told of by name', async () => {
+  const watchdog = new URL('./simulation/watchdog.ts', import.meta.url);
+  const endless = `
+    import { Watchdog } from '${watchdog}';
+    const watchdog = new Watchdog(300);
+    watchdog.begins('seed 41');
+    watchdog.begins('seed 42');
+    for (;;) await undefined;`;
+  const run = promisify(execFile)(process.execPath, [
+    '--import',
+    'tsx',
+    '--input-type=module',
+    '-e',
+    endless,
+  ]);
+  await expect(run).rejects.toMatchObject({
+    signal: 'SIGKILL',
+    stderr: expect.stringContaining('no end after 0.3 s: seed 42'),
+  });
+}, 60_000);

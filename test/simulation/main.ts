@@ -5,6 +5,7 @@ import { library } from './library.js';
 import { mutants, runMutants, seedsPerMutant } from './mutation.js';
 import { firstSeedWithOwners } from './scenario.js';
 import { type Outcome, Simulation } from './simulation.js';
+import { Watchdog } from './watchdog.js';
 
 /** Seeds that every run goes through. */
 const fixedSeeds = 2_000;
@@ -18,9 +19,11 @@ npm run test:simulation -- --minutes 10      then goes on with fresh seeds
 npm run test:simulation -- --seed 42         one seed, with everything that happens
 npm run test:simulation -- --mutants         how soon the seeds catch each planted bug`;
 
+const watchdog = new Watchdog();
 const totals = { passed: 0, failed: 0, events: 0, kills: 0, deliveries: 0 };
 
 async function runSeed(seed: number, isRepeated: boolean): Promise<void> {
+  watchdog.begins(`seed ${seed}`);
   const outcome = await new Simulation(library, seed).run();
   const findings = [...outcome.findings];
   if (isRepeated && findings.length === 0) {
@@ -83,7 +86,7 @@ async function runPlanted(names: readonly string[]): Promise<void> {
   );
   const width = Math.max(...chosen.map(({ name }) => name.length));
   console.log(`${'planted bug'.padEnd(width)}  caught by seed  finding`);
-  const results = await runMutants(chosen, ({ name, caughtBy, finding }) => {
+  const results = await runMutants(chosen, watchdog, ({ name, caughtBy, finding }) => {
     console.log(`${name.padEnd(width)}  ${String(caughtBy ?? 'MISSED').padStart(14)}  ${finding}`);
   });
   const missed = results.filter(({ caughtBy }) => caughtBy === undefined).length;

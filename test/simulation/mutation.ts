@@ -12,6 +12,7 @@ import { restartMutants } from './mutants/restarts.js';
 import { sweepingMutants } from './mutants/sweeping.js';
 import type { Library } from './process.js';
 import { Simulation } from './simulation.js';
+import type { Watchdog } from './watchdog.js';
 
 /** Every planted bug. */
 export const mutants: readonly Mutant[] = [
@@ -45,6 +46,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
  */
 export async function runMutants(
   chosen: readonly Mutant[],
+  watchdog: Watchdog,
   told: (result: MutantResult) => void = () => {},
 ): Promise<MutantResult[]> {
   for (const mutant of chosen) await patched(join(root, 'src'), mutant);
@@ -58,12 +60,12 @@ export async function runMutants(
       await cp(join(root, 'src'), copy, { recursive: true });
       await writeFile(join(copy, mutant.file), await patched(copy, mutant));
       const library = await load(copy);
-      const result = { name: mutant.name, ...(await hunt(library, seedsFor(mutant))) };
+      const result = { name: mutant.name, ...(await hunt(mutant, library, watchdog)) };
       results.push(result);
       told(result);
     }
     const caughtBy = new Set(results.map((result) => result.caughtBy ?? 1));
-    await checkControl(join(directory, 'control'), caughtBy);
+    await checkControl(join(directory, 'control'), caughtBy, watchdog);
     return results;
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -71,10 +73,11 @@ export async function runMutants(
 }
 
 /** Without a bug in it a copy has to pass the seeds that caught one: else they would catch anything. */
-async function checkControl(copy: string, seeds: Iterable<number>): Promise<void> {
+async function checkControl(copy: string, seeds: Iterable<number>, watchdog: Watchdog): Promise<void> {
   await cp(join(root, 'src'), copy, { recursive: true });
   const library = await load(copy);
   for (const seed of seeds) {
+    watchdog.begins(`seed ${seed} without a planted bug`);
     const { findings } = await new Simulation(library, seed).run();
     if (findings.length > 0) throw new Error(`without a planted bug, seed ${seed} finds ${findings[0]}`);
   }
@@ -92,8 +95,13 @@ function* seedsFor({ rareSeed, firstSeed = 1 }: Mutant): Generator<number> {
   for (let seed = 0; seed < seedsPerMutant; seed += 1) yield firstSeed + seed;
 }
 
-async function hunt(library: Library, seeds: Iterable<number>): Promise<Omit<MutantResult, 'name'>> {
-  for (const seed of seeds) {
+async function hunt(
+  mutant: Mutant,
+  library: Library,
+  watchdog: Watchdog,
+): Promise<Omit<MutantResult, 'name'>> {
+  for (const seed of seedsFor(mutant)) {
+    watchdog.begins(`seed ${seed} with the planted bug '${mutant.name}'`);
     const { findings } = await new Simulation(library, seed).run();
     if (findings.length > 0) return { caughtBy: seed, finding: findings[0]?.split('\n')[0] ?? '' };
   }

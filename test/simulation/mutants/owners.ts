@@ -24,7 +24,7 @@ export const ownerMutants: readonly Mutant[] = [
     file: 'sweeping/owner-evictions.ts',
     find: '!wasActiveSince(tracker, next, isFresh)',
     replace: 'due.activeAt(slot, shared.timeline.now()) >= next.activeAt',
-    rareSeed: 4_000_000_000_373,
+    rareSeed: 4_000_000_001_670,
     firstSeed,
   },
   {
