@@ -368,22 +368,29 @@ export class Tracker {
 
   /** A hold of an entry is over: it was active until now, and if nothing else keeps it, it may be evicted. */
   heldUntilNow(slot: number): void {
+    // First, since whoever listens for an abort may remove it.
+    this.#mayLeave(slot);
     this.usedUntilNow(slot);
-    this.#mayBeEvicted();
   }
 
-  /** Nothing may keep an entry any more, nor those that it accompanies. */
-  #mayBeEvicted(): void {
-    for (let map: Tracker | undefined = this; map !== undefined; map = map.companions.leader) {
+  /** Nothing may keep an entry any more, nor those that it accompanies: the next sweep or eviction is to look whether they are due. */
+  #mayLeave(slot: number): void {
+    const now = this.shared.timeline.now();
+    let map: Tracker | undefined = this;
+    let at: number | undefined = slot;
+    while (map !== undefined && at !== undefined) {
+      map.due.fileAt(at, now);
       map.shared.capacity.request(map);
+      at = map.companions.leaderSlotOf(at);
+      map = map.companions.leader;
     }
   }
 
   /** An entry leaves that is held: as by a release, its leader's was in use until now. Returns what aborts a `beforeSweep`. */
   #leavesHeld(slot: number, abort: Abort | undefined): Abort {
     const aborts = abort === undefined ? [] : [abort];
+    this.#mayLeave(slot);
     this.leaderActive(slot, this.shared.timeline.stamp(), true, (other) => aborts.push(other));
-    this.#mayBeEvicted();
     return () => {
       for (const each of aborts) each();
     };

@@ -108,6 +108,20 @@ describe('an entry that is held', () => {
     end();
   });
 
+  it('is the first to be evicted once it is released, if it is due, also after an eviction has looked at it', async () => {
+    const { clock, registry, sessions, end } = held({ ttl: '5m', maxEntries: 2 });
+    sessions.set('a', {});
+    const hold = registry.hold('sessions', 'a');
+    await clock.advance(6 * minute);
+    for (const key of ['b', 'c', 'd']) {
+      if (key === 'd') hold.release();
+      sessions.set(key, {});
+      await clock.advance(10);
+    }
+    expect([...sessions.keys()]).toEqual(['c', 'd']);
+    end();
+  });
+
   it('leaves by its owner’s delete and clear, and its run ends', async () => {
     const ended: unknown[] = [];
     const clock = createManualClock();
@@ -323,6 +337,26 @@ describe('a hold of a companion', () => {
     await clock.advance(1_000);
     expect([...sessions.keys()]).toEqual(['b']);
     other.release();
+    end();
+  });
+});
+
+describe('what a companion’s hold has kept', () => {
+  it.each([
+    ['released', (hold: Hold) => hold.release()],
+    ['deleted with its entry', (_hold: Hold, streams: Sessions) => streams.delete('a')],
+  ])('is the first to be evicted once the hold is %s, if it is due', async (_how, ends) => {
+    const { clock, registry, sessions, streams, end } = held({ ttl: '5m', maxEntries: 2 });
+    sessions.set('a', {});
+    streams.set('a', {});
+    const hold = registry.hold('streams', 'a');
+    await clock.advance(6 * minute);
+    for (const key of ['b', 'c', 'd']) {
+      if (key === 'd') ends(hold, streams);
+      sessions.set(key, {});
+      await clock.advance(10);
+    }
+    expect([...sessions.keys()]).toEqual(['c', 'd']);
     end();
   });
 });

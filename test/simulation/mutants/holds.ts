@@ -27,6 +27,13 @@ export const holdMutants: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'an eviction does not look again at what a hold has kept',
+    file: 'sweeping/tracker.ts',
+    find: 'map.due.fileAt(at, now);',
+    replace: '',
+    rareSeed: 4_000_000_003_201,
+  },
+  {
     name: 'a companion that leaves while it is held is no activity of its leader',
     file: 'sweeping/tracker.ts',
     find: 'this.leaderActive(slot, this.shared.timeline.stamp(), true, (other) => aborts.push(other));',
