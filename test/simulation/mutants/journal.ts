@@ -56,7 +56,7 @@ export const journalMutants: readonly Mutant[] = [
     file: 'restart/map-recorder.ts',
     find: 'stamps.setFlag(slot, RECORDED, true);',
     replace: 'if (Object.is(key, stamps.keyOf(slot))) stamps.setFlag(slot, RECORDED, true);',
-    rareSeed: 1795766942586,
+    rareSeed: 4_000_000_008_722,
   },
   {
     name: 'dead letters are taken over in the order of their records',
