@@ -11,7 +11,7 @@ import { AgeTable } from '../stamps/age-table.js';
 import { IdleOrder } from '../stamps/idle-order.js';
 import type { NativeCollection } from '../stamps/native-collection.js';
 import { SizeHistory } from '../stamps/size-history.js';
-import { HOOKED, StampStore } from '../stamps/stamp-store.js';
+import { HOOKED, OVERDUE, StampStore } from '../stamps/stamp-store.js';
 import { TickGrid } from '../time/tick-grid.js';
 import type { ClaimKeeper } from './claims.js';
 import { Companions } from './companions.js';
@@ -373,13 +373,15 @@ export class Tracker {
     this.usedUntilNow(slot);
   }
 
-  /** Nothing may keep an entry any more, nor those that it accompanies: the next sweep or eviction is to look whether they are due. */
+  /**
+   * Nothing may keep an entry any more, nor those that it accompanies. Of what a look has found due and kept, the next look is
+   * to be that of an eviction too, which passes over what is watched.
+   */
   #mayLeave(slot: number): void {
-    const now = this.shared.timeline.now();
     let map: Tracker | undefined = this;
     let at: number | undefined = slot;
     while (map !== undefined && at !== undefined) {
-      map.due.fileAt(at, now);
+      if (map.stamps.hasFlag(at, OVERDUE)) map.due.fileAt(at, map.shared.timeline.now());
       map.shared.capacity.request(map);
       at = map.companions.leaderSlotOf(at);
       map = map.companions.leader;

@@ -29,8 +29,8 @@ export const holdMutants: readonly Mutant[] = [
   {
     name: 'an eviction does not look again at what a hold has kept',
     file: 'sweeping/tracker.ts',
-    find: 'map.due.fileAt(at, now);',
-    replace: '',
+    find: 'map.due.fileAt(at, map.shared.timeline.now());',
+    replace: '{}',
     rareSeed: 4_000_000_003_201,
   },
   {
