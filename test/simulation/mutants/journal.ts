@@ -52,13 +52,6 @@ export const journalMutants: readonly Mutant[] = [
     replace: '',
   },
   {
-    name: 'that an entry has left is not written if it has come back under another key',
-    file: 'restart/map-recorder.ts',
-    find: 'stamps.setFlag(slot, RECORDED, true);',
-    replace: 'if (Object.is(key, stamps.keyOf(slot))) stamps.setFlag(slot, RECORDED, true);',
-    rareSeed: 4_000_000_008_722,
-  },
-  {
     name: 'dead letters are taken over in the order of their records',
     file: 'restart/inheritance.ts',
     find: 'state.deadLetters.sort((a, b) => a.diedAt - b.diedAt);',
