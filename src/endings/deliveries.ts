@@ -78,12 +78,6 @@ export class Deliveries {
     await Promise.all(this.recipients.map(({ notifier }) => notifier.finish(deadlineAtMonotonic)));
   }
 
-  #warn(): void {
-    if (this.#hasWarned) return;
-    this.#hasWarned = true;
-    warnOfUndelivered(endedTooLate(this.#registry));
-  }
-
   /** Returns the dead letters of all recipients, the oldest first. */
   deadLetters(): DeadLetter[] {
     const letters = this.recipients.flatMap(({ notifier }) => notifier.deadLetters());
@@ -137,6 +131,12 @@ export class Deliveries {
 
   #sum(count: (recipient: Recipient) => number): number {
     return this.recipients.reduce((sum, recipient) => sum + count(recipient), 0);
+  }
+
+  #warn(): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    warnOfUndelivered(endedTooLate(this.#registry));
   }
 }
 

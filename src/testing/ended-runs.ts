@@ -4,6 +4,7 @@ import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { shownError, shownKey } from '../events/shown.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { PastEntry } from '../restart/left.js';
+import { mapKey } from '../stamps/map-key.js';
 import { endingsRecordOf } from './endings-record.js';
 import { assertNoOther } from './running-check.js';
 import { notASubject, subjectOf } from './subject.js';
@@ -298,12 +299,7 @@ function partsWithEndings(check: string, value: unknown): RegistryInternals {
 function runsOf({ endings }: RegistryInternals, all: readonly EndedRun[], key: unknown): EndedRun[] {
   const slot = endings?.tracker.stamps.slotOf(key);
   const present = slot === undefined ? undefined : endings?.ids.of(slot);
-  return all.filter((run) => isSameKey(run.key, key) || run.id === present);
-}
-
-// As a Map compares its keys.
-function isSameKey(one: unknown, other: unknown): boolean {
-  return Object.is(one, other) || (one === 0 && other === 0);
+  return all.filter((run) => Object.is(run.key, mapKey(key)) || run.id === present);
 }
 
 function runLine({ key, generation, summary }: EndedRun): string {
