@@ -165,7 +165,8 @@ const inRealTime =
 
 const timeStoodStill =
   '  Some of these leave by themselves after a time, and here nothing makes time pass: make the registry with ' +
-  "{ clock: createManualClock() } of 'mapsweep/testing', or use fake timers.";
+  "{ clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's matchers find those; returnToBaseline " +
+  'is given them, as clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }.';
 
 const dayMs = 24 * 60 * 60_000;
 

@@ -129,8 +129,9 @@ function cannotDrain(check: string): MapsweepError {
   return new MapsweepError(
     'ERR_NO_CLOCK',
     `${check} is to let time pass by its option drain, and here nothing can. Make the registry with ` +
-      "{ clock: createManualClock() } of 'mapsweep/testing', use fake timers or, to let real time pass, give " +
-      "clock: { advance: (ms) => setTimeout(ms) } with setTimeout of 'node:timers/promises'",
+      "{ clock: createManualClock() } of 'mapsweep/testing', use fake timers, which Vitest's matchers find and " +
+      'returnToBaseline is given, as clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }, or let real time ' +
+      "pass, by clock: { advance: (ms) => setTimeout(ms) } with setTimeout of 'node:timers/promises'",
   );
 }
 

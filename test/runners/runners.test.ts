@@ -87,7 +87,7 @@ describe.each([
 });
 
 describe('under Jest, in its default CommonJS mode', () => {
-  const jest = (project: string, file: string): Promise<Outcome> =>
+  const jest = (project: string, file: string, ...options: string[]): Promise<Outcome> =>
     run(
       project,
       process.execPath,
@@ -98,6 +98,7 @@ describe('under Jest, in its default CommonJS mode', () => {
       patience,
       '--testMatch',
       `**/${file}`,
+      ...options,
     );
 
   it.each([
@@ -106,6 +107,14 @@ describe('under Jest, in its default CommonJS mode', () => {
   ])('%s', async (_claim, file, tests) => {
     const { exitStatus, output } = await jest(put('others', join(projects, 'jest'), examples), file);
     expect(output).toMatch(new RegExp(`Tests: +${tests} passed, ${tests} total`));
+    expect(exitStatus, output).toBe(0);
+  });
+
+  it('the kit works with timers that are fake before it is loaded', async () => {
+    const config = JSON.stringify({ fakeTimers: { enableGlobally: true } });
+    const project = put('others', join(projects, 'jest'));
+    const { exitStatus, output } = await jest(project, 'enabled.jest.cjs', '--config', config);
+    expect(output).toMatch(/Tests: +5 passed, 5 total/);
     expect(exitStatus, output).toBe(0);
   });
 
