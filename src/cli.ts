@@ -1,11 +1,10 @@
 #!/usr/bin/env node
 import { runPrometheusCommand } from './prometheus/monitoring/prometheus-command.js';
+import { version } from './prometheus/version.js';
 import { describeRecords } from './restart/describe-records.js';
-import { runCommand } from './restart/folder/journal-command.js';
+import { type CommandResult, runCommand } from './restart/folder/journal-command.js';
 
-const args = process.argv.slice(2);
-const { status, output, error } =
-  args[0] === 'prometheus' ? runPrometheusCommand(args.slice(1)) : runCommand(args, describeRecords);
+const { status, output, error } = run(process.argv.slice(2));
 // Not `process.exit`: a pipe may not have taken all of it yet.
 process.exitCode = status;
 process.stdout.on('error', (failure: NodeJS.ErrnoException) => {
@@ -16,3 +15,9 @@ process.stdout.on('error', (failure: NodeJS.ErrnoException) => {
 });
 process.stdout.write(output);
 process.stderr.write(error);
+
+function run(args: readonly string[]): CommandResult {
+  const [first, ...others] = args;
+  if (first === '--version' || first === '-v') return { status: 0, output: `${version}\n`, error: '' };
+  return first === 'prometheus' ? runPrometheusCommand(others) : runCommand(args, describeRecords);
+}

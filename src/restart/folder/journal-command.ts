@@ -20,7 +20,7 @@ nothing, so it may be called while a process uses the journal.
 Exit status: 0 all is well, 1 the journal is damaged or a part of it cannot be read, 2 called wrongly (there is no such
 folder, say), or the output cannot be written.
 
-There is also: mapsweep prometheus --help
+There are also: mapsweep prometheus --help and mapsweep --version
 `;
 
 const misused = (what: string): CommandResult => ({ status: 2, output: '', error: `${what}\n\n${usage}` });

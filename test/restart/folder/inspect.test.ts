@@ -173,4 +173,6 @@ it('is a program: it writes to its standard output and ends with the status', ()
     unreadable: expect.any(String),
   });
   expect(run('journal')).toMatchObject({ status: 2, stdout: '' });
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+  expect(run('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
 }, 30_000);
