@@ -41,7 +41,7 @@ export class MapsweepTypeError extends TypeError {
   /** What went wrong, for a program to read. */
   readonly code: MapsweepErrorCode;
 
-  constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: MapsweepErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
   }
@@ -56,7 +56,7 @@ export class MapsweepRangeError extends RangeError {
   /** What went wrong, for a program to read. */
   readonly code: MapsweepErrorCode;
 
-  constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: MapsweepErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
   }
@@ -71,7 +71,7 @@ export class MapsweepError extends Error {
   /** What went wrong, for a program to read. */
   readonly code: MapsweepErrorCode;
 
-  constructor(code: MapsweepErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: MapsweepErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.code = code;
   }

@@ -38,9 +38,10 @@ describe('its types, checked down to its own, with none of its peers,', () => {
     ['program.mts', 'nodenext', asModule],
     ['program.cts', 'nodenext', asRequire],
     ['program.ts', 'preserve', asModule],
-  ])('hold in a %s under %s', async (file, module, source) => {
+    ['program.mts', 'nodenext', asModule, 'es2021'],
+  ])('hold in a %s under %s', async (file, module, source, target = 'es2023') => {
     alone.write(file, source);
-    const flags = ['--ignoreConfig', '--strict', '--skipLibCheck', 'false', '--target', 'es2023', '--noEmit'];
+    const flags = ['--ignoreConfig', '--strict', '--skipLibCheck', 'false', '--target', target, '--noEmit'];
     const typeRoots = ['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')];
     const { exitStatus, output } = await alone.run(process.execPath, [
       join(root, 'node_modules/typescript/bin/tsc'),
