@@ -40,9 +40,10 @@ export class Rhythm {
     return this.#nextAt !== undefined && this.#isLate(this.#nextAt, this.#host.timeline.now());
   }
 
-  /** A tick was skipped or is about to be, and has not been made up for. */
+  /** A tick was skipped or is about to be, and the time of the one that makes up for it has not come. */
   get isOutOfStep(): boolean {
-    return this.#hasSkipped || this.isNextLate;
+    if (!this.#hasSkipped) return this.isNextLate;
+    return this.#nextAt !== undefined && this.#host.timeline.now() < this.#nextAt;
   }
 
   /** Begins ticking, with the next tick of the grid. */

@@ -132,6 +132,20 @@ describe('sweepEvery of a map', () => {
     end();
   });
 
+  it('is made up for by a tick of the registry at the instant at which its own is to do that', async () => {
+    const { clock, map, sleep, end } = setup({ maxIdle: '3s' });
+    await clock.advance(54_000);
+    map.set('r', 1);
+    await clock.advance(1_000);
+    // From 55 s to 58 s: the tick of 56 s comes at 59 s, and at 60 s both make up for it.
+    sleep(3_000);
+    await clock.advance(1_000);
+    expect(map.has('r')).toBe(true);
+    await clock.advance(1_000);
+    expect(map.has('r')).toBe(false);
+    end();
+  });
+
   it('gives a sweep by hand everything, also one that is asked for in the midst of a pass in between', async () => {
     let asked: Promise<unknown> | undefined;
     const { clock, registry, map, others, end } = setup(
