@@ -145,8 +145,11 @@ export class DeliveryModel {
    */
   push(id: string, untold: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
-    if (this.#mayRetry(id)) {
-      if (this.letters.some((letter) => letter.id === id && this.isExpired(letter))) this.#outlived.add(id);
+    if (this.#mayRetry(id, untold - this.#claimedAfter(claimedBy))) {
+      // The library may have dropped its letter, for its age or for one that it tells of later, and tell of that later too.
+      const isLast = this.letters[0]?.id === id && this.letters.length === this.#scenario.maxDeadLetters;
+      if (isLast || this.letters.some((letter) => letter.id === id && this.isExpired(letter)))
+        this.#outlived.add(id);
       this.#remove(id);
       this.losses.delete(id);
       this.isAnother(id);
@@ -458,13 +461,18 @@ export class DeliveryModel {
     return true;
   }
 
-  /** There is a dead letter, no attempt of it that another one would overlap with, and room. */
-  #mayRetry(id: string): boolean {
+  /** How many are pending that were claimed after another one, and told of before it. */
+  #claimedAfter(claimedBy: number): number {
+    return [...this.pending.keys()].filter((id) => (this.facts.get(id)?.claimedBy ?? 0) > claimedBy).length;
+  }
+
+  /** There is a dead letter, no attempt of it that another one would overlap with, and room, also for those yet to be told of. */
+  #mayRetry(id: string, untold = 0): boolean {
     return (
       this.letters.some((letter) => letter.id === id) &&
       (!this.late.has(id) || this.#scenario.isIdempotent) &&
       this.mayRedeliver &&
-      this.pending.size < this.#scenario.maxPending
+      this.pending.size + untold < this.#scenario.maxPending
     );
   }
 
