@@ -141,11 +141,12 @@ export class DeliveryModel {
    * An ending was claimed: it is pending, or is about to be a dead letter for want of room.
    *
    * @param untold how many others are claimed and will be told after this one
+   * @param overtaken how many of them were claimed before it
    * @param claimedBy the fact of its claim
    */
-  push(id: string, untold: number, claimedBy: number): void {
+  push(id: string, untold: number, overtaken: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
-    if (this.#mayRetry(id, untold - this.#claimedAfter(claimedBy))) {
+    if (this.#mayRetry(id, overtaken - this.#claimedAfter(claimedBy))) {
       // The library may have dropped its letter, for its age or for one that it tells of later, and tell of that later too.
       const isLast = this.letters[0]?.id === id && this.letters.length === this.#scenario.maxDeadLetters;
       if (isLast || this.letters.some((letter) => letter.id === id && this.isExpired(letter)))
@@ -466,13 +467,13 @@ export class DeliveryModel {
     return [...this.pending.keys()].filter((id) => (this.facts.get(id)?.claimedBy ?? 0) > claimedBy).length;
   }
 
-  /** There is a dead letter, no attempt of it that another one would overlap with, and room, also for those yet to be told of. */
-  #mayRetry(id: string, untold = 0): boolean {
+  /** There is a dead letter, no attempt of it that another one would overlap with, and room, with `more` than are pending here. */
+  #mayRetry(id: string, more = 0): boolean {
     return (
       this.letters.some((letter) => letter.id === id) &&
       (!this.late.has(id) || this.#scenario.isIdempotent) &&
       this.mayRedeliver &&
-      this.pending.size + untold < this.#scenario.maxPending
+      this.pending.size + more < this.#scenario.maxPending
     );
   }
 
