@@ -362,7 +362,7 @@ export class Tracker {
   heldFromNow(slot: number): void {
     const { leader } = this.companions;
     if (this.stamps.hasFlag(slot, HOOKED)) this.shared.hooks.cancel(this, slot);
-    const leading = leader?.stamps.slotOf(this.companions.leaderKeyOf(slot));
+    const leading = this.companions.leaderSlotOf(slot);
     if (leading !== undefined) leader?.heldFromNow(leading);
   }
 
