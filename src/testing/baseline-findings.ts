@@ -7,6 +7,7 @@ import { countNets, isNet, leavingsText } from './leaving.js';
 import type { MapLedger } from './ledger.js';
 import type { Level } from './levels.js';
 import { counted, survivorLines } from './survivors.js';
+import { fakeTimersAsClock } from './test-time.js';
 
 /** Something that speaks against the scenario: a clause for the head of the message, and its lines. */
 export interface Finding {
@@ -166,7 +167,7 @@ const inRealTime =
 const timeStoodStill =
   '  Some of these leave by themselves after a time, and here nothing makes time pass: make the registry with ' +
   "{ clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's matchers find those; returnToBaseline " +
-  'is given them, as clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }.';
+  `is given them, as ${fakeTimersAsClock}.`;
 
 const dayMs = 24 * 60 * 60_000;
 

@@ -10,7 +10,7 @@ import { pendingOf } from './drained.js';
 import { type RunningCheck, whileChecking } from './running-check.js';
 import { Scenario } from './scenario.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
-import { type Advancer, readAdvancer, testTimeOf } from './test-time.js';
+import { type Advancer, fakeTimersAsClock, readAdvancer, testTimeOf } from './test-time.js';
 
 const defaultRunTimeoutMs = 60_000;
 
@@ -130,7 +130,7 @@ function cannotDrain(check: string): MapsweepError {
     'ERR_NO_CLOCK',
     `${check} is to let time pass by its option drain, and here nothing can. Make the registry with ` +
       "{ clock: createManualClock() } of 'mapsweep/testing', use fake timers, which Vitest's matchers find and " +
-      'returnToBaseline is given, as clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }, or let real time ' +
+      `returnToBaseline is given, as ${fakeTimersAsClock}, or let real time ` +
       "pass, by clock: { advance: (ms) => setTimeout(ms) } with setTimeout of 'node:timers/promises'",
   );
 }

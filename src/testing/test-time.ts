@@ -15,6 +15,9 @@ export const readAdvancer: Reader<Advancer> = (value, option) => {
   throw invalidType(option, 'a manual clock, or { advance(ms) }', value);
 };
 
+/** How a check is given fake timers that it cannot find itself: the words for messages. */
+export const fakeTimersAsClock = 'clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }';
+
 /** Turns of the event loop after which promises that wait for nothing else have settled. */
 const settlingTurns = 5;
 
