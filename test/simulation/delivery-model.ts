@@ -148,8 +148,8 @@ export class DeliveryModel {
     if (this.#host.isWithoutRecipient()) return;
     if (this.#mayRetry(id, overtaken - this.#claimedAfter(claimedBy))) {
       // The library may have dropped its letter, for its age or for one that it tells of later, and tell of that later too.
-      const isLast = this.letters[0]?.id === id && this.letters.length === this.#scenario.maxDeadLetters;
-      if (isLast || this.letters.some((letter) => letter.id === id && this.isExpired(letter)))
+      const isNextToGo = this.letters[0]?.id === id && this.letters.length === this.#scenario.maxDeadLetters;
+      if (isNextToGo || this.letters.some((letter) => letter.id === id && this.isExpired(letter)))
         this.#outlived.add(id);
       this.#remove(id);
       this.losses.delete(id);

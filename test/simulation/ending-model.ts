@@ -253,7 +253,7 @@ export class EndingModel {
       this.#name(of, id, generation);
     }
     this.told.add(id);
-    this.deliveries.push(id, this.#expected.length, Math.max(0, index), of?.claimedBy ?? this.#facts.next());
+    this.deliveries.push(id, this.#expected.length, index, of?.claimedBy ?? this.#facts.next());
   }
 
   /** Everything has settled. `isQuiet`: no timer is due. */
