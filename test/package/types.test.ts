@@ -33,13 +33,13 @@ describe('its types, checked down to its own, with none of its peers,', () => {
   });
 
   it.each([
-    ['program.mts', 'node16', asModule],
-    ['program.cts', 'node16', asRequire],
-    ['program.mts', 'nodenext', asModule],
-    ['program.cts', 'nodenext', asRequire],
-    ['program.ts', 'preserve', asModule],
-    ['program.mts', 'nodenext', asModule, 'es2021'],
-  ])('hold in a %s under %s', async (file, module, source, target = 'es2023') => {
+    ['program.mts', 'node16', 'es2023', asModule],
+    ['program.cts', 'node16', 'es2023', asRequire],
+    ['program.mts', 'nodenext', 'es2023', asModule],
+    ['program.mts', 'nodenext', 'es2021', asModule],
+    ['program.cts', 'nodenext', 'es2023', asRequire],
+    ['program.ts', 'preserve', 'es2023', asModule],
+  ])('hold in a %s under %s, for %s', async (file, module, target, source) => {
     alone.write(file, source);
     const flags = ['--ignoreConfig', '--strict', '--skipLibCheck', 'false', '--target', target, '--noEmit'];
     const typeRoots = ['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')];

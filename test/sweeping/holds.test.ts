@@ -108,20 +108,6 @@ describe('an entry that is held', () => {
     end();
   });
 
-  it('is the first to be evicted once it is released, if it is due, also after an eviction has looked at it', async () => {
-    const { clock, registry, sessions, end } = held({ ttl: '5m', maxEntries: 2 });
-    sessions.set('a', {});
-    const hold = registry.hold('sessions', 'a');
-    await clock.advance(6 * minute);
-    for (const key of ['b', 'c', 'd']) {
-      if (key === 'd') hold.release();
-      sessions.set(key, {});
-      await clock.advance(10);
-    }
-    expect([...sessions.keys()]).toEqual(['c', 'd']);
-    end();
-  });
-
   it('leaves by its owner’s delete and clear, and its run ends', async () => {
     const ended: unknown[] = [];
     const clock = createManualClock();
@@ -341,15 +327,20 @@ describe('a hold of a companion', () => {
   });
 });
 
-describe('what a companion’s hold has kept', () => {
+describe('an entry that an eviction has found kept by a hold', () => {
   it.each([
-    ['released', (hold: Hold) => hold.release()],
-    ['deleted with its entry', (_hold: Hold, streams: Sessions) => streams.delete('a')],
-  ])('is the first to be evicted once the hold is %s, if it is due', async (_how, ends) => {
+    ['is released', 'sessions', (hold: Hold) => hold.release()],
+    ['of a companion is released', 'streams', (hold: Hold) => hold.release()],
+    [
+      'of a companion is deleted with that',
+      'streams',
+      (_hold: Hold, streams: Sessions) => streams.delete('a'),
+    ],
+  ] as const)('is the first to be evicted once the hold %s, if it is due', async (_how, map, ends) => {
     const { clock, registry, sessions, streams, end } = held({ ttl: '5m', maxEntries: 2 });
     sessions.set('a', {});
     streams.set('a', {});
-    const hold = registry.hold('streams', 'a');
+    const hold = registry.hold(map, 'a');
     await clock.advance(6 * minute);
     for (const key of ['b', 'c', 'd']) {
       if (key === 'd') ends(hold, streams);
