@@ -93,7 +93,7 @@ export interface JournalFailedEvent {
   readonly journal: string;
   /** What the system, or the database, said. */
   readonly error: unknown;
-  /** It is somebody else's now, or gone: this process writes and delivers nothing more. */
+  /** It is somebody else's now, gone, or was given back before it had taken all: this process writes and delivers nothing more. */
   readonly isFinal: boolean;
 }
 

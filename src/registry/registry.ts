@@ -1,7 +1,7 @@
 import type { Explanation } from '../diagnosis/explain.js';
 import type { EndOptions, EndResult, TransferResult } from '../endings/endings.js';
 import { leaveAttempts } from '../endings/left-attempts.js';
-import { leftUndelivered, warnOfUndelivered } from '../endings/undelivered.js';
+import { leftUndelivered, leftUnwritten, warnOfUndelivered } from '../endings/undelivered.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { eventNames, type RegistryEvents } from '../events/event-bus.js';
@@ -380,6 +380,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       warnOfUndelivered(leftUndelivered(engine.name, undelivered));
     }
     restart.recorder?.detach();
+    this.#warnOfUnwritten(undelivered);
     this.#leave();
     return this.#detached;
   }
@@ -387,6 +388,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   /**
    * Stops, delivers what is pending, and releases adopted maps. Ends no live entry. Attempts that still run at its deadline are
    * left as those of {@link Registry.detach} are, and an ending whose claim cannot be written waits for half of it at most.
+   * What the journal has not taken by then is told (`journal-failed`), and is a warning of the process if endings are undelivered.
    * Idempotent: a second call gives the result of the first. Of a run that ends later nobody is told, but by the next life that a
    * journal has: without one that is a warning of the process (`MAPSWEEP_UNDELIVERED`).
    *
@@ -440,6 +442,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     await restart.recorder?.close(deadlineAt);
     // What is in the journal stays there: it is closed.
     const isLeft = (): boolean => this.#detached !== undefined;
+    this.#warnOfUnwritten(deliveries?.undelivered ?? 0);
     const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt, isLeft) : 0;
     this.#leave();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.
@@ -451,6 +454,12 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const { deliveries, restart } = this.#parts;
     const left = deliveries?.leave() ?? [];
     if (restart.recorder !== undefined) leaveAttempts(restart.recorder.journalName, left);
+  }
+
+  /** Of endings that are undelivered, and that a journal has perhaps not taken. */
+  #warnOfUnwritten(undelivered: number): void {
+    if (undelivered === 0 || this.#parts.restart.recorder?.writer.abandonedMs === undefined) return;
+    warnOfUndelivered(leftUnwritten(this.#parts.engine.name, undelivered));
   }
 
   /** Gives back what is left to give. */

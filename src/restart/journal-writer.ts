@@ -98,6 +98,7 @@ export class JournalWriter {
   #retry: TimerTicket | undefined;
   #wake: (() => void) | undefined;
   #writtenCount = 0;
+  #abandonedMs: number | undefined;
   readonly #errands: Errand[] = [];
   failuresTotal = 0;
 
@@ -142,6 +143,11 @@ export class JournalWriter {
     return this.#wantsCheckpoint || this.#live !== undefined;
   }
 
+  /** How long something had waited that was not written when the journal was given back, ms; `undefined` if all was. */
+  get abandonedMs(): number | undefined {
+    return this.#abandonedMs;
+  }
+
   /** Has something written, after all that was said before. Never throws. */
   say(what: Utterance, first = 0, second = 0): void {
     this.#said += 1;
@@ -181,9 +187,17 @@ export class JournalWriter {
   /** Resolves when all that has been said by now is written; rejects with the error if it cannot be at present. */
   flushed(): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
-    if (this.#writtenCount >= this.#said && !this.#hasUnsaid) return Promise.resolve();
+    if (this.#isWritten) return Promise.resolve();
     if (this.#isReleased) return Promise.reject(this.#givenBack());
     return this.#waits.until(this.#said);
+  }
+
+  /** The same, but a journal that has failed is asked once more, without the rest of its pause. */
+  flushedAtLast(): Promise<void> {
+    if (this.#error === undefined || this.#isLost || this.#isReleased) return this.flushed();
+    const written = this.#waits.until(this.#said);
+    this.#endPause();
+    return written;
   }
 
   /** Writes what waits on the caller's time, and gives the journal back. @throws as the journal's `appendNow` */
@@ -214,8 +228,10 @@ export class JournalWriter {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#host.timers.cancel(this.#retry);
-    this.#wake?.();
+    if (this.#waitingSince !== undefined && !this.#isLost && !this.#isWritten) {
+      this.#abandonedMs = this.#host.clock.monotonic() - this.#waitingSince;
+    }
+    this.#endPause();
     this.#queue.clear();
     this.#batch = [];
     this.#live = undefined;
@@ -224,6 +240,11 @@ export class JournalWriter {
     if (!this.#hasUnsaid) this.#waits.written(this.#writtenCount);
     this.#waits.reject(this.#error ?? this.#givenBack());
     this.#refuseErrands();
+  }
+
+  /** Whether all that was said is in the journal. */
+  get #isWritten(): boolean {
+    return this.#writtenCount >= this.#said && !this.#hasUnsaid;
   }
 
   #refuseErrands(): void {
@@ -399,6 +420,11 @@ export class JournalWriter {
       this.#retry = timers.schedule(at, wake);
       this.#fallBehindIfStuck();
     });
+  }
+
+  #endPause(): void {
+    this.#host.timers.cancel(this.#retry);
+    this.#wake?.();
   }
 
   #fallBehindIfStuck(): void {

@@ -1,3 +1,4 @@
+import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { isFulfilledBy } from '../time/by-deadline.js';
@@ -188,12 +189,13 @@ export class Recorder {
     if (this.#hasBegun) this.writer.say(this.#clockText());
     const written = this.#look()
       .then(() => this.#sayAges((recorder) => recorder.sayAges()))
-      .then(() => this.writer.flushed());
+      .then(() => this.writer.flushedAtLast());
     const isInTime = await isFulfilledBy(deadlineAt, written, this.#timers);
     // What was said meanwhile, if not all that waits: one that answers is only slower than the deadline was short.
     const isWell = this.writer.state.error === undefined && !this.writer.isStuck;
     if (isWell || isInTime) this.#releaseQuietly();
     else this.release();
+    this.#tellAbandoned();
   }
 
   /** Has everything written that waits, at once, and gives the journal back. What the journal throws is told. */
@@ -204,6 +206,7 @@ export class Recorder {
       recorder.sayAges();
     }
     this.#releaseQuietly();
+    this.#tellAbandoned();
   }
 
   /** Ends the timer, and gives the journal back. */
@@ -271,6 +274,13 @@ export class Recorder {
     } catch (error) {
       this.#host.failed(error, false);
     }
+  }
+
+  #tellAbandoned(): void {
+    const { abandonedMs } = this.writer;
+    if (abandonedMs === undefined) return;
+    const message = `'${this.journalName}' was given back before it had taken what happened in the last ${Math.ceil(abandonedMs)} ms: the next life will not know of it`;
+    this.#host.failed(new MapsweepError('ERR_JOURNAL_IO', message), true);
   }
 
   /** Begins an interval: what has to be looked at for it to be known is written down. */

@@ -1,5 +1,5 @@
 import { createRegistry, type EndedEvent, type Registry } from 'mapsweep';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import { type Life, type LifeOptions, Machine, minutes } from './lives.js';
 import { MemoryVolume } from './memory-journal.js';
@@ -399,6 +399,34 @@ describe('close()', () => {
     expect(machine.clock.monotonic()).toBe(before);
   });
 
+  it('asks a disk that was full once more, however long its pause still is', async () => {
+    const life = start();
+    const free = fail();
+    life.runs.set('a', {});
+    await machine.clock.advance(20_000);
+    free();
+    await life.registry.close();
+    const { length } = life.journalFailures;
+    await machine.clock.advance(minutes(1));
+    expect(life.journalFailures).toHaveLength(length);
+    const next = start();
+    await machine.clock.advance(minutes(11));
+    expect(next.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+  });
+
+  it('catches up with a disk that has room again, where what waited was dropped', async () => {
+    const life = start({ mostUnwrittenBytes: 1_000 });
+    const free = fail();
+    for (let n = 0; n < 100; n += 1) life.runs.set(n, {});
+    await machine.clock.advance(20_000);
+    expect(writerOf(life.registry)?.state.isBehind).toBe(true);
+    free();
+    await life.registry.close();
+    const next = start();
+    await machine.clock.advance(minutes(11));
+    expect(next.told).toHaveLength(100);
+  });
+
   it('writes what was said last, and frees the journal', async () => {
     const life = start();
     life.runs.set('a', {});
@@ -442,6 +470,56 @@ describe('close()', () => {
     life.runs.set('b', {});
     life.registry.end('b');
     expect(machine.clock.pendingTimers).toBe(0);
+  });
+});
+
+describe.each(['close', 'detach'] as const)('%s() of a disk that stays full', (how) => {
+  it('says that what waited is lost to the next life, once and for good', async () => {
+    const life = start();
+    life.runs.set('a', {});
+    await settled();
+    fail();
+    life.runs.set('b', {});
+    await machine.clock.advance(500);
+    await life.registry[how]();
+    expect(life.journalFailures.at(-1)).toMatchObject({
+      isFinal: true,
+      error: { code: 'ERR_JOURNAL_IO', message: expect.stringContaining('last 500 ms') },
+    });
+    expect(life.journalFailures.filter(({ isFinal }) => isFinal)).toHaveLength(1);
+  });
+
+  it('warns of endings that are neither delivered nor written', async () => {
+    const warnings: string[] = [];
+    const onWarning = vi.spyOn(process, 'emitWarning').mockImplementation((message) => {
+      warnings.push(String(message));
+    });
+    const life = start();
+    life.runs.set('a', {}).set('b', {});
+    await settled();
+    fail();
+    life.registry.end('a');
+    if (how === 'close') {
+      const closing = life.registry.close({ deadline: 0 });
+      await machine.clock.advance(0);
+      expect(await closing).toMatchObject({ undelivered: 1 });
+    } else expect(life.registry.detach()).toEqual({ undelivered: 1 });
+    onWarning.mockRestore();
+    expect(warnings).toEqual([expect.stringMatching(/1 ending was not delivered .* journal/)]);
+  });
+
+  it('says nothing where all was written, nor of endings that are in the journal', async () => {
+    const onWarning = vi.spyOn(process, 'emitWarning');
+    const life = start({ ended: { deliver: () => new Promise<void>(() => {}) } });
+    life.runs.set('a', {});
+    life.registry.end('a');
+    await settled();
+    const leaving = life.registry[how]({ deadline: 1 });
+    await machine.clock.advance(1);
+    expect(await leaving).toMatchObject({ undelivered: 1 });
+    expect(onWarning).not.toHaveBeenCalled();
+    onWarning.mockRestore();
+    expect(life.journalFailures).toEqual([]);
   });
 });
 
