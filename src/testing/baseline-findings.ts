@@ -33,13 +33,16 @@ export function findingsOf(walk: BaselineWalk, maps: readonly JudgedMap[], asked
 
 function explosionFinding({ explosion }: BaselineWalk): Finding[] {
   if (explosion === undefined) return [];
-  const { name, before, after, runs } = explosion;
+  const { name, before, after, runs, isCertain } = explosion;
   const how = `${before} -> ${counted(after, 'entry', 'entries')} in ${counted(runs, 'run')}`;
   return [
     {
       clause: `'${name}' grows faster and faster`,
-      lines: [`  ${name}: ${how}, more at each run than at the one before: the check has stopped there`],
-      isCertain: true,
+      lines: [
+        `  ${name}: ${how}, more at each run than at the one before: the check has stopped there`,
+        ...(isCertain ? [] : [timeStoodStill]),
+      ],
+      isCertain,
     },
   ];
 }
@@ -99,13 +102,19 @@ function evidence({ looks, firstStretch, stayed }: MapLedger, result: BaselineMa
   return [...lines, `then ${counts.join(' and ')} in as many runs again`];
 }
 
-function levelFinding(walk: BaselineWalk, level: Level, { times }: Asked): Finding[] {
+function levelFinding(walk: BaselineWalk, level: Level, { times, isTimed }: Asked): Finding[] {
   if (walk.finalCourse(level) !== 'grows') return [];
-  const { called, clause, advice, before, after } = level;
-  const isCertain = walk.brokeOff === undefined;
+  const { called, clause, before, after } = level;
+  const failures = level === walk.levels.pending ? walk.lost.lines : [];
+  const isTriedAgain = failures.length > 0 && !isTimed;
+  const advice = isTriedAgain
+    ? `What failed is tried again after a time, and here nothing ${makesTimePass}`
+    : level.advice;
+  const isCertain = walk.brokeOff === undefined && !isTriedAgain;
   const rate = `${shownRate((after - before) / times)} per run${isCertain ? ', and it goes on' : ''}`;
   const line = `  ${called}: ${shown(before)} -> ${shown(after)}, ${rate}`;
-  const lines = advice === undefined || !isCertain ? [line] : [line, `  ${advice}`];
+  const lines = [line, ...failures];
+  if (advice !== undefined && walk.brokeOff === undefined) lines.push(`  ${advice}`);
   return [{ clause, lines, isCertain }];
 }
 
@@ -118,10 +127,10 @@ function releasedFinding({ ledger: { released } }: BaselineWalk): Finding[] {
   return [{ clause: 'a map was released with entries in it', lines, isCertain: false }];
 }
 
-function deadLettersFinding({ deadLetters, countedRuns }: BaselineWalk): Finding[] {
-  if (deadLetters === 0) return [];
-  const line = `  dead letters: ${counted(deadLetters, 'ending')} of ${counted(countedRuns, 'run')} given up, so that nobody heard of them`;
-  return [{ clause: 'deliveries were given up', lines: [line], isCertain: true }];
+function deadLettersFinding({ lost, countedRuns }: BaselineWalk): Finding[] {
+  if (lost.size === 0) return [];
+  const line = `  dead letters: ${counted(lost.size, 'ending')} of ${counted(countedRuns, 'run')} given up, so that nobody heard of them`;
+  return [{ clause: 'deliveries were given up', lines: [line, ...lost.lines], isCertain: true }];
 }
 
 function netsFinding(maps: readonly JudgedMap[], asked: Asked): Finding[] {
@@ -164,10 +173,11 @@ const inRealTime =
   '  For drain something has to let time pass; for real time that is clock: { advance: (ms) => setTimeout(ms) }, with ' +
   "setTimeout of 'node:timers/promises'.";
 
-const timeStoodStill =
-  '  Some of these leave by themselves after a time, and here nothing makes time pass: make the registry with ' +
-  "{ clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's matchers find those; returnToBaseline " +
-  `is given them, as ${fakeTimersAsClock}.`;
+const makesTimePass =
+  "makes time pass: make the registry with { clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's " +
+  `matchers find those; returnToBaseline is given them, as ${fakeTimersAsClock}.`;
+
+const timeStoodStill = `  Some of these leave by themselves after a time, and here nothing ${makesTimePass}`;
 
 const dayMs = 24 * 60 * 60_000;
 

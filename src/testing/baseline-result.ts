@@ -34,7 +34,7 @@ export function baselineResult(subject: Subject, walk: BaselineWalk, asked: Aske
     held,
     maps: maps.map(({ result }) => result),
     pending: { before: walk.levels.pending.before, after: walk.levels.pending.after },
-    deadLetters: walk.deadLetters,
+    deadLetters: walk.lost.size,
     nets: maps.reduce((nets, { result }) => nets + countNets(result.left), 0),
     elapsedMs: walk.passedMs,
     runs: walk.countedRuns,

@@ -16,6 +16,8 @@ import type { TestTime } from './test-time.js';
 export interface WalkPlan {
   readonly times: number;
   readonly warmup: number;
+  /** The number of the first run. */
+  readonly firstRun: number;
   readonly drain: boolean | number;
   readonly time: TestTime | undefined;
   readonly scenario: Scenario;
@@ -28,6 +30,8 @@ export interface Explosion {
   readonly before: number;
   readonly after: number;
   readonly runs: number;
+  /** Not so where its entries would leave by themselves, and nothing lets time pass. */
+  readonly isCertain: boolean;
 }
 
 /**
@@ -41,7 +45,7 @@ export class BaselineWalk {
   readonly #left = new Map<Tracker, Leavings>();
   readonly #lost: LostEndings;
   #watches = new Map<Tracker, GrowthWatch>();
-  #runs = 0;
+  #run: number;
   #drainedMs = 0;
   #ledger: Ledger | undefined;
   #leavings: LeavingWatch | undefined;
@@ -60,6 +64,7 @@ export class BaselineWalk {
   constructor(subject: Subject, plan: WalkPlan) {
     this.#subject = subject;
     this.#plan = plan;
+    this.#run = plan.firstRun;
     this.#lost = new LostEndings(subject.engine);
   }
 
@@ -76,9 +81,9 @@ export class BaselineWalk {
     return this.#levels as Levels;
   }
 
-  /** How many endings were given up and nobody has heard of since. */
-  get deadLetters(): number {
-    return this.#lost.size;
+  /** The endings that were given up and nobody has heard of since. */
+  get lost(): LostEndings {
+    return this.#lost;
   }
 
   /** A course as it stands when the walk is over: what might still grow then is no proof of health. */
@@ -89,7 +94,12 @@ export class BaselineWalk {
 
   /** How often the scenario ran after the warm-up. */
   get countedRuns(): number {
-    return this.#runs - this.#plan.warmup;
+    return Math.max(0, this.#run - this.#plan.firstRun - this.#plan.warmup);
+  }
+
+  /** The number that the next run would have. */
+  get nextRun(): number {
+    return this.#run;
   }
 
   /** What had stayed in a map at first; `undefined` if nothing ever did. */
@@ -100,16 +110,20 @@ export class BaselineWalk {
   /** Returns whether entries of the first stretch were swept, or wait for it still, after the time they were given. */
   areLate(map: MapLedger): boolean {
     const { drain, time } = this.#plan;
-    if (typeof drain !== 'number' || time === undefined) return false;
-    const wasSwept = (generation: number) => this.#leavings?.wasSwept(map.tracker, generation) === true;
-    return this.firstStayOf(map)?.waitedForTime(wasSwept) ?? false;
+    return typeof drain === 'number' && time !== undefined && this.#waitForTime(map);
   }
 
   /** Returns whether nobody knows if entries would leave: they need time that could not, or was not let, pass. */
   areUndecided(map: MapLedger): boolean {
     const { drain, time } = this.#plan;
     const isTimed = drain === true || (typeof drain === 'number' && time === undefined);
-    return isTimed && (this.firstStayOf(map)?.dated.length ?? 0) > 0;
+    return isTimed && this.#waitForTime(map);
+  }
+
+  // Where no more of them come it does not matter whether they leave.
+  #waitForTime(map: MapLedger): boolean {
+    const wasSwept = (generation: number) => this.#leavings?.wasSwept(map.tracker, generation) === true;
+    return map.course !== 'stopped' && this.firstStayOf(map)?.waitedForTime(wasSwept) === true;
   }
 
   /** @throws what the scenario throws in its warm-up or its first stretch */
@@ -118,7 +132,7 @@ export class BaselineWalk {
     try {
       const opening = new Ledger(this.#subject);
       await this.#runTimes(warmup, opening);
-      if (this.explosion === undefined) await this.#drain(this.#plan.drain !== false, opening);
+      if (this.explosion === undefined) await this.#drain(this.#plan.drain, opening);
       this.#ledger = new Ledger(this.#subject);
       this.#leavings = new LeavingWatch(this.#subject, this.ledger);
       this.#levels = new Levels(this.#subject);
@@ -138,7 +152,7 @@ export class BaselineWalk {
         this.#plan.current.assertGoingOn();
         if (this.stretches === 0) throw error;
         this.levels.undoBegin();
-        this.brokeOff = { run: this.#runs, error };
+        this.brokeOff = { run: this.#run - 1, error };
         return;
       }
     } while (this.#isDoubtful());
@@ -161,20 +175,24 @@ export class BaselineWalk {
 
   async #runTimes(times: number, ledger: Ledger): Promise<void> {
     const before = this.#traces();
+    const noteTouch = (): void => {
+      if (before !== this.#traces()) this.isTouched = true;
+    };
     this.#watches = new Map();
     this.#watchGrowth();
     const runs = async (): Promise<void> => {
       for (let left = times; left > 0 && this.explosion === undefined; left -= 1) {
-        await this.#plan.scenario.once(this.#runs);
-        this.#runs += 1;
+        const run = this.#run;
+        // Whatever comes of it, it may have set something.
+        this.#run += 1;
+        await this.#plan.scenario.once(run);
         this.#levels?.sample();
         this.#ledger?.sample();
         const suspect = this.#watchGrowth();
         if (suspect !== undefined) await this.#lookAtGrowth(suspect, ledger);
       }
     };
-    await (this.#subject.sites?.withRate(1, runs) ?? runs());
-    if (before !== this.#traces()) this.isTouched = true;
+    await (this.#subject.sites?.withRate(1, runs) ?? runs()).finally(noteTouch);
   }
 
   /** Notes the sizes after a run. Returns the map that grows by a factor at each, if one does. */
@@ -189,13 +207,17 @@ export class BaselineWalk {
     return suspect;
   }
 
-  /** A scenario may set more and more at each run that time removes: only what stays after a drain explodes. */
+  /** A scenario may set more and more at each run that time or a cap removes: only what stays after a drain explodes. */
   async #lookAtGrowth(tracker: Tracker, ledger: Ledger): Promise<void> {
     const { base, runs } = this.#watches.get(tracker) as GrowthWatch;
+    const { maxEntries } = tracker.policy;
     const after = tracker.native.size();
     await this.#drain(this.#plan.drain, ledger);
-    if (tracker.native.size() - base > (after - base) / 2) {
-      this.explosion = { name: tracker.name, before: base, after, runs };
+    const stayed = tracker.native.size();
+    const isBounded = maxEntries < Number.POSITIVE_INFINITY && stayed <= maxEntries;
+    if (!isBounded && stayed - base > (after - base) / 2) {
+      const isCertain = this.#plan.time !== undefined || this.#plan.drain === false || !tracker.isManaged;
+      this.explosion = { name: tracker.name, before: base, after, runs, isCertain };
     }
     this.#watches.clear();
   }
@@ -221,8 +243,7 @@ export class BaselineWalk {
 
   /** The courses of whatever further runs can tell more about. */
   #courses(): Course[] {
-    const maps = this.ledger.maps.filter((map) => !this.areUndecided(map) && !this.areLate(map));
-    return [...maps, ...this.levels.all].map(({ course }) => course);
+    return [...this.ledger.maps, ...this.levels.all].map(({ course }) => course);
   }
 
   #noteFirstStay(map: MapLedger): void {

@@ -141,6 +141,7 @@ async function drained(
   const message = [
     `${subject.called} is not drained after ${span(withinMs)}; it holds:`,
     ...remainderLines(subject),
+    ...lost.lines,
     `  ${span(withinMs)} passed${how}${cameBack ? '; it had been drained meanwhile' : ''}`,
   ].join('\n');
   return { drained: false, elapsedMs: withinMs, left, message };

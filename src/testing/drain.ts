@@ -3,7 +3,7 @@ import { sweepNow } from './drain-within.js';
 import { pendingOf } from './drained.js';
 import type { RunningCheck } from './running-check.js';
 import type { Subject } from './subject.js';
-import type { TestTime } from './test-time.js';
+import { settle, type TestTime } from './test-time.js';
 
 /** More than that and whoever waits for a lifetime has given up. */
 const longestDrainMs = 7 * 24 * 60 * 60_000;
@@ -29,7 +29,12 @@ export interface Draining {
 /** Lets entries leave that need nothing but time, as far as there is any. */
 export async function drainTo(subject: Subject, draining: Draining): Promise<void> {
   const { drain, time, current } = draining;
-  if (drain === false) return;
+  if (drain === false) {
+    // Attempts that run need no time, only their turn.
+    await settle();
+    await current.attempts.settle();
+    return;
+  }
   await sweepNow(subject, current);
   if (time === undefined) return;
   // An eviction waits for the next macrotask, and that for the clock to move at all.

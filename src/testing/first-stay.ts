@@ -35,6 +35,9 @@ export class FirstStay {
       const slot = stamps.slotOf(key);
       const at = leavesAt(map.tracker, key, now);
       if (slot === undefined || at <= now || at === Number.POSITIVE_INFINITY) continue;
+      const activeAt = stamps.lastActiveAt(slot);
+      // It had the time that it needs, and somebody keeps it alive: more of that would not do.
+      if (activeAt > now - drainedMs && at - activeAt <= drainedMs) continue;
       dated.push({ key, generation: stamps.generation[slot] as number });
       last = Math.max(last, at);
     }

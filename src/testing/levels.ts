@@ -152,7 +152,6 @@ class SizeLevel implements Level {
 }
 
 interface Weighed {
-  readonly key: unknown;
   /** The first stretch that began while it was there. */
   readonly since: number;
   readonly lows: number[];
@@ -163,16 +162,15 @@ interface Weighed {
 const mostWeighings = 20_000;
 
 /**
- * What the values of a map weigh, of entries that stay. Each is compared with itself, so that entries that come and go
- * are none of its business.
+ * What the values of a map weigh, of keys that stay. Each is compared with itself, so that entries that come and go
+ * are none of its business; one that is registered anew under its key, as where a cache notes its use, is the same.
  */
 class WeightLevel implements Level {
   readonly advice = undefined;
   readonly called: string;
   readonly clause: string;
   readonly #tracker: Tracker;
-  // By generation.
-  readonly #entries = new Map<number, Weighed>();
+  readonly #entries = new Map<unknown, Weighed>();
   #stretch = -1;
   #runs = 0;
   #runsBetween = 1;
@@ -188,7 +186,7 @@ class WeightLevel implements Level {
   get course(): Course {
     const cohorts = new Map<number, Weighed>();
     for (const { since, lows, now } of this.#entries.values()) {
-      const cohort = cohorts.get(since) ?? { key: undefined, since, lows: lows.map(() => 0), now: 0 };
+      const cohort = cohorts.get(since) ?? { since, lows: lows.map(() => 0), now: 0 };
       cohorts.set(since, cohort);
       for (const [at, low] of lows.entries()) cohort.lows[at] = (cohort.lows[at] as number) + low;
       cohort.now += now;
@@ -216,41 +214,37 @@ class WeightLevel implements Level {
 
   begin(runs: number): void {
     this.#stretch += 1;
-    const { native, stamps } = this.#tracker;
-    for (const key of native.keys()) {
-      const slot = stamps.slotOf(key);
-      if (slot === undefined) continue;
-      const generation = stamps.generation[slot] as number;
-      const known = this.#entries.get(generation);
+    for (const key of this.#tracker.native.keys()) {
+      const known = this.#entries.get(key);
       const now = known?.now ?? this.#weigh(key);
       if (now === undefined) continue;
       if (known !== undefined) known.lows.push(now);
-      else this.#entries.set(generation, { key, since: this.#stretch, lows: [now], now });
+      else this.#entries.set(key, { since: this.#stretch, lows: [now], now });
     }
     this.#runs = 0;
     this.#runsBetween = Math.max(1, Math.ceil((this.#entries.size * runs) / mostWeighings));
   }
 
   undoBegin(): void {
-    for (const [generation, { lows }] of this.#entries) {
+    for (const [key, { lows }] of this.#entries) {
       lows.pop();
-      if (lows.length === 0) this.#entries.delete(generation);
+      if (lows.length === 0) this.#entries.delete(key);
     }
   }
 
   sample(): void {
     this.#runs += 1;
     if (this.#stretch === 0 || this.#runs % this.#runsBetween !== 0) return;
-    for (const [generation, { key, lows }] of this.#entries) {
-      const now = this.#isThere(generation, key) ? this.#weigh(key) : undefined;
+    for (const [key, { lows }] of this.#entries) {
+      const now = this.#tracker.native.has(key) ? this.#weigh(key) : 0;
       if (now !== undefined) lows.push(Math.min(lows.pop() as number, now));
     }
   }
 
   end(): void {
-    for (const [generation, weighed] of this.#entries) {
-      const now = this.#isThere(generation, weighed.key) ? this.#weigh(weighed.key) : undefined;
-      if (now === undefined) this.#entries.delete(generation);
+    for (const [key, weighed] of this.#entries) {
+      const now = this.#tracker.native.has(key) ? this.#weigh(key) : undefined;
+      if (now === undefined) this.#entries.delete(key);
       else weighed.now = now;
     }
     if (this.#first !== undefined) return;
@@ -259,12 +253,6 @@ class WeightLevel implements Level {
       this.#first.before += lows[0] as number;
       this.#first.after += now;
     }
-  }
-
-  #isThere(generation: number, key: unknown): boolean {
-    const { native, stamps } = this.#tracker;
-    const slot = stamps.slotOf(key);
-    return slot !== undefined && stamps.holds(slot, generation) && native.has(key);
   }
 
   #weigh(key: unknown): number | undefined {

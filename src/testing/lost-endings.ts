@@ -1,8 +1,13 @@
+import { defaultRecipient } from '../endings/ended-policy.js';
 import type { EndedEvent } from '../events/ended-event.js';
+import type { DeliveryFailedEvent } from '../events/event-bus.js';
+import { shownError, shownKey } from '../events/shown.js';
 import type { Engine } from '../sweeping/engine.js';
 
 /** Counts the endings that are given up and that nobody hears of later. Until it is stopped it listens. */
 export class LostEndings {
+  /** The last attempt to deliver that has failed. */
+  lastFailure: DeliveryFailedEvent | undefined;
   readonly #lost = new Set<string>();
   readonly #undo: readonly (() => void)[];
 
@@ -17,7 +22,20 @@ export class LostEndings {
       bus.on('dead-letter', ({ letter, dropped }) => {
         if (!dropped) this.#lost.add(`${letter.recipient} ${letter.id}`);
       }),
+      bus.on('delivery-failed', (failure) => {
+        this.lastFailure = failure;
+      }),
       () => measurements.delete(observer),
+    ];
+  }
+
+  /** For a person: who was not told of what, and why; empty if no attempt has failed. */
+  get lines(): string[] {
+    if (this.lastFailure === undefined) return [];
+    const { event, recipient, attempt, error } = this.lastFailure;
+    const to = recipient === defaultRecipient ? '' : ` to ${shownKey(recipient)}`;
+    return [
+      `  the last attempt that failed: no. ${attempt}${to} for ${shownKey(event.key)}: ${shownError(error)}`,
     ];
   }
 
@@ -28,6 +46,7 @@ export class LostEndings {
   /** Those so far do not count. */
   clear(): void {
     this.#lost.clear();
+    this.lastFailure = undefined;
   }
 
   /** Counts no more. */

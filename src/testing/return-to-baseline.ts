@@ -7,6 +7,7 @@ import type { BaselineResult } from './baseline-outcome.js';
 import { baselineResult } from './baseline-result.js';
 import { BaselineWalk } from './baseline-walk.js';
 import { pendingOf } from './drained.js';
+import { firstRunOf, leaveOff } from './run-numbers.js';
 import { type RunningCheck, whileChecking } from './running-check.js';
 import { Scenario } from './scenario.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
@@ -26,8 +27,8 @@ export interface BaselineOptions {
   /** How often it runs before the first stretch, so that what is made once is there. From 0. Default 10. */
   warmup?: number;
   /**
-   * Whether entries that only a lifetime removes get the time to leave. `true` lets pass what they need, at most 7 days;
-   * a duration does so after the warm-up, and lets pass no more than that after a stretch; `false` compares as it is.
+   * Whether entries that only a lifetime removes get the time to leave, after the warm-up and after each stretch. `true` lets
+   * pass what they need, at most 7 days; a duration no more than that; `false` compares as it is.
    * Default `true`. A duration needs something that lets it pass: see `clock`.
    */
   drain?: boolean | Duration;
@@ -53,8 +54,9 @@ export interface BaselineOptions {
  *
  * Meanwhile every registration has its call site sampled. A growth by a factor at each run ends the check at once.
  *
- * @param scenario called with the number of the run, from 0; a promise is awaited before the next run. What it throws
- *   rejects the result
+ * @param scenario called with the number of the run, from 0, or, where a check of the same maps has failed before, from where
+ *   that left off, since what it set may be there still; a promise is awaited before the next run. What it throws rejects the
+ *   result
  * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong
  * @throws MapsweepError `ERR_NO_CLOCK` if a clock is given that the maps do not follow, `drain` is a duration and nothing
  *   can let it pass, or the scenario waits for a clock that stands still; `ERR_CALLBACK_TIMEOUT` if a run does not settle
@@ -118,10 +120,19 @@ export async function baselineWithFallback(
         pending: pendingOf(subject),
       }),
     });
-    const walk = new BaselineWalk(subject, { times, warmup, drain, time, scenario: runner, current });
-    await walk.run();
-    current.assertGoingOn();
-    return baselineResult(subject, walk, { times, nets, drain, isTimed: time !== undefined });
+    const firstRun = firstRunOf(subject);
+    const plan = { times, warmup, firstRun, drain, time, scenario: runner, current };
+    const walk = new BaselineWalk(subject, plan);
+    let held = false;
+    try {
+      await walk.run();
+      current.assertGoingOn();
+      const result = baselineResult(subject, walk, { times, nets, drain, isTimed: time !== undefined });
+      held = result.held;
+      return result;
+    } finally {
+      if (walk.isTouched && (!held || firstRun > 0)) leaveOff(subject, walk.nextRun);
+    }
   });
 }
 

@@ -14,11 +14,13 @@ const lookEveryMs = 2;
  */
 export class RunningAttempts {
   readonly #subject: Subject;
+  readonly #isAbandoned: () => boolean;
   readonly #before = activeResources();
   #isOutOfPatience = false;
 
-  constructor(subject: Subject) {
+  constructor(subject: Subject, isAbandoned: () => boolean) {
     this.#subject = subject;
+    this.#isAbandoned = isAbandoned;
   }
 
   /**
@@ -28,7 +30,7 @@ export class RunningAttempts {
   async settle(): Promise<void> {
     let outcomes = this.#outcomes();
     let waitedMs = 0;
-    while (this.#isAnyRunning() && !this.#isOutOfPatience) {
+    while (this.#isAnyRunning() && !this.#isOutOfPatience && !this.#isAbandoned()) {
       await new Promise((resolve) => realSetTimeout(resolve, lookEveryMs));
       const now = this.#outcomes();
       waitedMs = now === outcomes ? waitedMs + lookEveryMs : 0;

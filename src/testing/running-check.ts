@@ -26,7 +26,7 @@ export class RunningCheck {
   constructor(check: string, subject: Subject) {
     this.check = check;
     this.#subject = subject;
-    this.attempts = new RunningAttempts(subject);
+    this.attempts = new RunningAttempts(subject, () => this.#isAbandoned);
     this.#notAwaited = notAwaited(check);
     running.set(subject.engine, this);
     if (subject.owner !== undefined) for (const name of endings) this.#guard(subject.owner, name);
@@ -42,9 +42,10 @@ export class RunningCheck {
     return insideOf.run(this, run);
   }
 
-  /** Has the check end at its next step: whoever began it does not wait for it. */
+  /** Has the check end at its next step: whoever began it does not wait for it. Others may begin at once. */
   abandon(): void {
     this.#isAbandoned = true;
+    this.end();
   }
 
   /**
@@ -58,7 +59,8 @@ export class RunningCheck {
   }
 
   end(): void {
-    running.delete(this.#subject.engine);
+    const { engine } = this.#subject;
+    if (running.get(engine) === this) running.delete(engine);
     for (const restore of this.#restore.splice(0)) restore();
   }
 

@@ -49,7 +49,7 @@ export class Scenario {
   #waitedMs = 0;
   #timersBefore: number | undefined;
   #deliveriesBefore = { failed: 0, pending: 0 };
-  #startedAt = 0;
+  #movedTo = 0;
 
   constructor(options: ScenarioOptions) {
     this.#options = options;
@@ -67,7 +67,7 @@ export class Scenario {
     this.#run = run;
     this.#timersBefore = this.#fakeTimers();
     this.#deliveriesBefore = this.#options.deliveries();
-    this.#startedAt = engine.timeline.now();
+    this.#movedTo = engine.timeline.now();
     this.#tookMs = 0;
     this.#waitedMs = 0;
     const scenario = this.#options.run;
@@ -132,7 +132,10 @@ export class Scenario {
   }
 
   #isIdle(): boolean {
-    if (this.#options.engine.timeline.now() !== this.#startedAt) return false;
+    const now = this.#options.engine.timeline.now();
+    const hasMoved = now !== this.#movedTo;
+    this.#movedTo = now;
+    if (hasMoved) return false;
     const timers = this.#fakeTimers();
     if (timers === undefined || this.#timersBefore === undefined) return false;
     if (timers <= this.#timersBefore && !this.#waitsForRetry()) return false;

@@ -7,6 +7,8 @@ import {
   returnToBaseline,
 } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { baselineWithFallback } from '../../src/testing/return-to-baseline.js';
+import type { RunningCheck } from '../../src/testing/running-check.js';
 
 const setUp = () => {
   const clock = createManualClock();
@@ -42,6 +44,34 @@ describe('two checks at once on one registry', () => {
       expect(() => check(registry)).toThrow(/drainWithin still runs on the same registry/);
     }
     await first;
+    assertDrained(registry);
+  });
+
+  it('are none where the first was given up, which ends soon', async () => {
+    const { registry, runs } = setUp();
+    let current: RunningCheck | undefined;
+    const scenario = (run: number) => {
+      runs.set(run, {});
+      return new Promise(() => {});
+    };
+    const first = baselineWithFallback(
+      'toReturnToBaseline',
+      scenario,
+      { registry },
+      {
+        fakeTimers: undefined,
+        began: (begun) => {
+          current = begun;
+        },
+      },
+    );
+    current?.abandon();
+    const second = returnToBaseline((run) => runs.set(run, {}), { registry });
+    await expect(drainWithin(registry, '5m')).rejects.toMatchObject({
+      message: expect.stringMatching(/^drainWithin: returnToBaseline still runs/),
+    });
+    await expect(first).rejects.toMatchObject(oneAtATime);
+    expect(await second).toMatchObject({ held: true });
     assertDrained(registry);
   });
 

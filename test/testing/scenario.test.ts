@@ -36,6 +36,18 @@ describe('a scenario that waits for time which nobody lets pass', () => {
     await expect(returnToBaseline(scenario, { registry })).rejects.toMatchObject(hint);
   });
 
+  it('is told so where it advances the clock by too little', async () => {
+    const { clock, registry, runs } = setUp();
+    const scenario = async (run: number) => {
+      runs.set(run, {});
+      if (run < 3) return;
+      const done = new Promise<void>((resolve) => clock.setTimeout(resolve, 2_000));
+      await clock.advance(1_000);
+      await done;
+    };
+    await expect(returnToBaseline(scenario, { registry })).rejects.toMatchObject(hint);
+  });
+
   it('is told so where it waits for the fake timers of vitest', async () => {
     vi.useFakeTimers();
     const registry = createRegistry<{ runs: Map<number, object> }>({ maps: { runs: { ttl: '5m' } } });

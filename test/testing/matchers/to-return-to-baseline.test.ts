@@ -211,6 +211,7 @@ describe('expect(scenario).toReturnToBaseline(options)', () => {
     expect(message).toBe(
       'expected the registry to return to its baseline after 4 runs, but notifications piled up:\n' +
         '  pending notifications: 0 -> 4, +1 per run, and it goes on\n' +
+        '  the last attempt that failed: no. 26 for 5: Error: gone\n' +
         '  10m passed; entries left: runs 4 by ttl',
     );
     registry.stop();

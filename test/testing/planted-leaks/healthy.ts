@@ -1,3 +1,4 @@
+import { createRegistry, type Registry } from 'mapsweep';
 import { failing, type Service, startOn, turn } from './service.js';
 
 const minute = 60_000;
@@ -389,6 +390,82 @@ export const healthy: ReadonlyArray<readonly [claim: string, start: () => Servic
           maps.jobs.set(run, {});
           clock.setTimeout(() => maps.jobs.set(`retry of ${run}`, {}), 10 * minute);
         },
+      };
+    },
+  ],
+  [
+    'has one connection that it makes anew at each run, and that a heartbeat keeps alive',
+    () => {
+      const { clock, registry, maps } = startOn({ maps: { connections: { maxIdle: '30m' } } });
+      const beat = (): void => {
+        (registry as unknown as Registry).touch('connections', 'main');
+        clock.setTimeout(beat, 10 * minute);
+      };
+      beat();
+      return {
+        registry,
+        run: () => {
+          maps.connections.delete('main');
+          maps.connections.set('main', {});
+        },
+      };
+    },
+  ],
+  [
+    'keeps the 30 latest, with a lifetime that is longer than the time it gets',
+    () => {
+      const { registry, maps } = startOn({ maps: { latest: { maxIdle: '24h' } } });
+      return {
+        registry,
+        run: (run) => {
+          maps.latest.set(run, {});
+          maps.latest.delete(run - 30);
+        },
+        options: { drain: '5m' },
+      };
+    },
+  ],
+  [
+    'has a bounded cache whose lifetimes take real time',
+    () => {
+      const registry = createRegistry({ maps: { cache: { ttl: '5m', maxEntries: 50 } } });
+      return { registry, run: (run) => registry.maps.cache.set(run, {}) };
+    },
+  ],
+  [
+    'makes something once that would leave in real time',
+    () => {
+      const registry = createRegistry({ maps: { pools: { maxIdle: '5m' } } });
+      return { registry, run: () => registry.maps.pools.set('main', {}), options: { warmup: 0 } };
+    },
+  ],
+  [
+    'delivers at once, where no time is let pass',
+    () => {
+      const { registry, maps } = startOn({ maps: { runs: {} }, ended: { map: 'runs', deliver: () => {} } });
+      return {
+        registry,
+        run: (run) => {
+          maps.runs.set(run, {});
+          maps.runs.delete(run);
+        },
+        options: { drain: false },
+      };
+    },
+  ],
+  [
+    'doubles what is in a cache, within its bound',
+    () => {
+      const { registry, maps } = startOn({ maps: { cache: { maxEntries: 5_000 } } });
+      let next = 0;
+      return {
+        registry,
+        run: async () => {
+          if (maps.cache.size >= 2_500) return;
+          for (let more = Math.max(1, maps.cache.size); more > 0; more -= 1) maps.cache.set(next++, {});
+          await turn();
+        },
+        options: { times: 3, warmup: 13 },
       };
     },
   ],

@@ -322,6 +322,24 @@ export const leaks: ReadonlyArray<readonly [claim: string, says: RegExp, start: 
     },
   ],
   [
+    'adds to the value of a session that it registers anew at each use',
+    /the weight of the values in 'sessions': 11 -> 111, \+1 per run, and it goes on/,
+    () => {
+      const { registry, maps } = startOn({
+        maps: { sessions: { weigh: (history: number[]) => history.length } },
+      });
+      maps.sessions.set('user', [0]);
+      return {
+        registry,
+        run: (run) => {
+          const history = maps.sessions.get('user') as number[];
+          maps.sessions.delete('user');
+          maps.sessions.set('user', [...history, run]);
+        },
+      };
+    },
+  ],
+  [
     'adds to the value of a session that came in the first stretch',
     /the weight of the values in 'sessions'/,
     () => {
@@ -618,7 +636,7 @@ export const leaks: ReadonlyArray<readonly [claim: string, says: RegExp, start: 
   ],
   [
     'touches for ever what is to idle out',
-    /sessions: \d+ -> \d+ entries, \+0\.05 per run\n {4}due later than a drain of 2h allows/,
+    /sessions: \d+ -> \d+ entries, \+0\.05 per run\n {4}then \+5 and \+5 in as many runs again\n {4}20: live, due by maxIdle in 30m; age 2h, idle 0ms/,
     () => {
       const { clock, registry, maps } = startOn({ maps: { sessions: { maxIdle: '30m' } } });
       const heartbeat = (run: number): void => {
@@ -637,7 +655,7 @@ export const leaks: ReadonlyArray<readonly [claim: string, says: RegExp, start: 
   ],
   [
     'needs longer than the drain that it is given',
-    /runs: 0 -> 100 entries, \+1 per run\n {4}due later than a drain of 4m allows/,
+    /runs: 10 -> 100 entries, \+1 per run\n {4}due later than a drain of 4m allows/,
     () => {
       const { registry, maps } = startOn({ maps: { runs: { ttl: '5m' } } });
       return { registry, run: (run) => maps.runs.set(run, {}), options: { drain: '4m' } };
