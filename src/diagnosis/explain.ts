@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import ms from 'ms';
-import { plainKey, shownKey, shownName } from '../events/shown.js';
+import { plainKey, shownError, shownKey, shownName } from '../events/shown.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import { take } from '../stamps/take.js';
 import type { Engine } from '../sweeping/engine.js';
@@ -102,7 +102,7 @@ class Explainer {
     const state = this.#tracker.due.judgeToRead(slot, this.#now);
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
-    const { keeper } = this.#tracker.due;
+    const { keeper, failure } = this.#tracker.due;
     const { at, by } = deadline;
     const rule = by === undefined ? undefined : decisive;
     if (!stamps.holds(slot, generation)) {
@@ -120,7 +120,9 @@ class Explainer {
     }
     if (state === 'failed') {
       const until = Number.isFinite(at) ? `, and stays until its maxAge in ${span(at - this.#now)}` : '';
-      const why = `a policy function fails for it, so that nobody can say when it is due${until}`;
+      const what = failure === undefined ? 'a policy function' : `its ${failure.callback}`;
+      const error = failure === undefined ? '' : ` (${shownError(failure.error)})`;
+      const why = `${what} fails${error}, so that nobody can say when it is due${until}`;
       return this.#answer('failing', `${why}${this.#standstill()}; ${facts}`, rule, at);
     }
     const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;

@@ -34,9 +34,10 @@ export type KeyIn<M, Name extends string, Given> =
   IsKnown<M, Name> extends true ? (Name extends keyof M ? Accepted<Given, KeyOf<M[Name]>> : never) : Given;
 
 /** `Given` if it may be the key of a run, which one of the maps that the registry was made with holds. */
-export type RunKey<M, Given> = [keyof M & string] extends [never]
-  ? Given
-  : Accepted<Given, KeyOf<M[keyof M & string]>>;
+export type RunKey<M, Given> = [keyof M & string] extends [never] ? Given : Accepted<Given, KeyOfAny<M>>;
+
+// Of each by itself: a Map and a Set together are neither.
+type KeyOfAny<M> = { [Name in keyof M & string]: KeyOf<M[Name]> }[keyof M & string];
 
 /** `Given`, if that is `unknown`: only run time knows then whether it is a key, as of the key in an event. */
 type Accepted<Given, Key> = unknown extends Given ? Given : Key;

@@ -1,8 +1,8 @@
-import { MapsweepTypeError } from '../errors.js';
+import { MapsweepRangeError, MapsweepTypeError } from '../errors.js';
 import type { HandlerRequest } from '../http/answer.js';
 import { callback } from '../policy/checks.js';
 import { type Duration, durationMs, timerRange } from '../policy/duration.js';
-import { invalidRange, invalidType, readOneOf, readOptions } from '../policy/read-options.js';
+import { invalidType, readOneOf, readOptions } from '../policy/read-options.js';
 import type { FormRequest } from './form.js';
 
 /** What the page reads of a request; that of `node:http`, Express and Fastify have it. */
@@ -91,7 +91,9 @@ function readToken(value: unknown, option: string): string {
   const allowed = `a string of ${min} to ${max} characters without a line break`;
   if (typeof value !== 'string') throw invalidType(option, allowed, value);
   if (value.length < min || value.length > max || /[\r\n]/.test(value)) {
-    throw invalidRange(option, allowed, Symbol(`${value.length} characters`));
+    const lines = /[\r\n]/.test(value) ? ', with a line break' : '';
+    const message = `${option} must be ${allowed}; received one of ${value.length} characters${lines}`;
+    throw new MapsweepRangeError('ERR_INVALID_OPTION', message);
   }
   return value;
 }

@@ -15,6 +15,13 @@ const readingsDifferMs = 2;
 /** The policy functions that answer with an instant. */
 export type InstantName = 'since' | 'expiresAt' | 'activeAt';
 
+/** What came of asking a policy function that threw, or answered what it may not. */
+export interface PolicyFailure {
+  /** What it is called in the policy. */
+  readonly callback: string;
+  readonly error: unknown;
+}
+
 /**
  * Asks policy functions about an entry, and turns the epoch ms that they answer into monotonic instants. Whatever the
  * value says at a look counts; nothing is remembered but activity that lies ahead.
@@ -36,10 +43,13 @@ export class Answers<K, V> {
 
   /** While somebody only reads, no failure is told. */
   isReading = false;
+  /** The last function that has failed, whoever asked. */
+  failure: PolicyFailure | undefined;
 
   constructor(timeline: Timeline, failed: (callback: string, key: K, slot: number, error: unknown) => void) {
     this.#timeline = timeline;
     this.#failed = (callback, key, slot, error) => {
+      this.failure = { callback, error };
       if (!this.isReading) failed(callback, key, slot, error);
     };
   }

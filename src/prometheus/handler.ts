@@ -25,7 +25,9 @@ const openMetricsFormat = /^application\/openmetrics-text\b/;
  */
 export function metricsHandler(register: MetricsRegister = installedRegister()): MetricsHandler {
   if (typeof (register as Partial<MetricsRegister> | null)?.metrics !== 'function') {
-    throw invalidType('register', 'a Registry of prom-client or @prometheus-io/client', register);
+    const hint =
+      'A registry of mapsweep goes to registerMetrics(registry), and this takes the register of the client, or nothing';
+    throw invalidType('register', 'a Registry of prom-client or @prometheus-io/client', register, hint);
   }
   return handlerOf((request) => answerTo(request, register));
 }

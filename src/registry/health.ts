@@ -6,8 +6,8 @@ import type { RegistryInternals } from './internals.js';
 export interface Health {
   /**
    * - `ok`: nothing to do
-   * - `warning`: somebody should look: a map or a size leaks, a map cannot be tracked, endings have died, or sweeping was stopped by
-   *   hand
+   * - `warning`: somebody should look: a map or a size leaks, a map cannot be tracked, a policy function fails, endings have died, or
+   *   sweeping was stopped by hand
    * - `failing`: it does not do its work: the sweeper stands still, or the journal takes nothing
    */
   readonly status: 'ok' | 'warning' | 'failing';
@@ -19,6 +19,8 @@ export interface Health {
 const mostMissedTicks = 3;
 /** A pass that has not come to its next slice for so long never will: between two slices lie but turns of the event loop. */
 const longestRestMs = 600_000;
+/** An entry for which a policy function has failed is looked at by every sweep: it was in one of the last two. */
+const lookedAtWithin = 2;
 /** A journal that has taken nothing for so long, though there was something, does not work. */
 const longestSilenceMs = 30_000;
 
@@ -29,7 +31,7 @@ const longestSilenceMs = 30_000;
  */
 export function healthOf(parts: RegistryInternals, shown: (error: unknown) => string = shownError): Health {
   const failing = [...sweeperFailures(parts), ...journalFailures(parts, shown)];
-  const warnings = warningsOf(parts);
+  const warnings = warningsOf(parts, shown);
   const status = failing.length > 0 ? 'failing' : warnings.length > 0 ? 'warning' : 'ok';
   return { status, reasons: [...failing, ...warnings] };
 }
@@ -67,7 +69,10 @@ function* journalFailures(
   yield `the journal ${shownKey(recorder.journalName)} has taken nothing for ${span(waitedMs)}${what}${why}`;
 }
 
-function warningsOf({ engine, leaks, watched, deliveries, isClosed }: RegistryInternals): string[] {
+function warningsOf(
+  { engine, leaks, watched, deliveries, isClosed }: RegistryInternals,
+  shown: (error: unknown) => string,
+): string[] {
   const warnings: string[] = [];
   for (const tracker of engine.trackers.values()) {
     const { state, reason } = leaks.verdictOf(tracker);
@@ -76,6 +81,13 @@ function warningsOf({ engine, leaks, watched, deliveries, isClosed }: RegistryIn
       warnings.push(
         `the map ${shownKey(tracker.name)} keeps entries where they cannot be seen: they are not tracked`,
       );
+  }
+  for (const { name, due, grid } of engine.trackers.values()) {
+    const { failedAt, failure } = due;
+    if (failure === undefined || engine.timeline.now() - failedAt > lookedAtWithin * grid.everyMs) continue;
+    warnings.push(
+      `${failure.callback} of the map ${shownKey(name)} fails, and what it fails for stays: ${shown(failure.error)}`,
+    );
   }
   for (const { name, verdict } of watched.all()) {
     if (verdict.state === 'leaking') warnings.push(`the size ${shownKey(name)} leaks: ${verdict.reason}`);

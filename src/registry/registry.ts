@@ -237,7 +237,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    *
    * @param owner as `maxPerOwner.owner` would answer; `undefined` is no owner
    */
-  hasRoom<Name extends MapName<M>>(map: Name, owner?: unknown): boolean {
+  hasRoom<Name extends MapName<M>>(map: Name & Existing<M, Name>, owner?: unknown): boolean {
     return hasRoom(this.#tracker(map), owner);
   }
 

@@ -1,4 +1,4 @@
-import { Answers, asksInstants } from '../policy/answers.js';
+import { Answers, asksInstants, type PolicyFailure } from '../policy/answers.js';
 import { FAILED } from '../policy/ask.js';
 import { Judge, type LifetimeState } from '../policy/judge.js';
 import type { CompiledPolicy } from '../policy/policy.js';
@@ -70,6 +70,8 @@ export class DueQueue {
   isLookedAt = false;
   /** How many passes of the sweeper are through. */
   passes = 0;
+  /** When a policy function last failed, but for whoever only reads; monotonic ms. */
+  failedAt = Number.NEGATIVE_INFINITY;
   #overdue = 0;
   #guarded = 0;
   #judging = 0;
@@ -80,6 +82,7 @@ export class DueQueue {
     this.#timeline = timeline;
     this.#grid = map.grid;
     this.#answers = new Answers(timeline, (callback, key, slot, error) => {
+      this.failedAt = timeline.now();
       const isFirst = stamps.setFlag(slot, COMPLAINED, true);
       if (isFirst) failures.report(name, callback, key, error);
       else failures.count(name, callback);
@@ -103,6 +106,11 @@ export class DueQueue {
   /** How many a guard holds, as far as the last looks found. */
   get guardedCount(): number {
     return this.#guarded;
+  }
+
+  /** The last policy function that has failed. */
+  get failure(): PolicyFailure | undefined {
+    return this.#answers.failure;
   }
 
   /** A slot has a new entry, about which nobody has been asked. */
@@ -207,6 +215,7 @@ export class DueQueue {
 
   /** Judges an entry for somebody who only reads: what its policy functions get wrong counts at the next look. */
   judgeToRead(slot: number, now: number): JudgedState {
+    this.#answers.failure = undefined;
     return this.#judged(slot, this.#map.native.get(this.#map.stamps.keyOf(slot)), now, true);
   }
 

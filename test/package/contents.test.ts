@@ -68,6 +68,17 @@ describe('what is installed', () => {
     }
   });
 
+  it('removes nothing where somebody has it prepared as the repository is', async () => {
+    const { exitStatus } = await (await Project.of('contents')).run('npm', [
+      '--prefix',
+      installed,
+      'run',
+      'prepare',
+    ]);
+    expect(exitStatus).toBe(0);
+    expect(filesBelow(installed)).toEqual(files);
+  });
+
   it('stays within its budget', () => {
     const packages = readdirSync(modules).filter((name) => !name.startsWith('.'));
     const weighed = Object.fromEntries(

@@ -216,6 +216,20 @@ const scenarios: readonly Scenario[] = [
     expected: [{ at: '29m' }, { at: '31m', firing: [{ labels: on('a', { map: 'held' }), value: '400' }] }],
   },
   {
+    name: 'since fails at every sweep; that of another map failed once, and a dispose fails all the time',
+    alert: 'MapsweepPolicyFails',
+    series: [
+      ['callback_errors_total', { ...runs, callback: 'since' }, '0x9 0+100x60 6000x60'],
+      ['callback_errors_total', on('a', { map: 'other', callback: 'expiresAt' }), '0x9 1x120'],
+      ['callback_errors_total', on('a', { map: 'other', callback: 'dispose' }), '0+5x130'],
+    ],
+    expected: [
+      { at: '20m' },
+      { at: '40m', firing: [{ labels: { ...runs, callback: 'since' } }] },
+      { at: '100m' },
+    ],
+  },
+  {
     name: 'entries wait for a beforeSweep that fails again and again; on a busy map some entry always waits, and one call fails',
     alert: 'MapsweepBeforeSweepFails',
     series: [

@@ -98,11 +98,11 @@ describe('a Prometheus that scrapes the example gateway', () => {
     }, 5_000);
   });
 
-  it('has 14 rules without an error, each of which looks at series that are there', async () => {
+  it('has 15 rules without an error, each of which looks at series that are there', async () => {
     await until(async () => {
       const rules = await api.rules();
       expect(rules.map(({ health, lastError = '' }) => [health, lastError])).toEqual(
-        Array(14).fill(['ok', '']),
+        Array(15).fill(['ok', '']),
       );
     });
     for (const { name, query } of await api.rules()) {

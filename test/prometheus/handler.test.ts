@@ -204,5 +204,8 @@ describe('metricsHandler', () => {
 
   it('refuses what is no register', () => {
     expect(() => metricsHandler({} as never)).toThrow(/register must be a Registry of prom-client/);
+    expect(() => metricsHandler(createRegistry({}) as never)).toThrow(
+      'A registry of mapsweep goes to registerMetrics(registry)',
+    );
   });
 });

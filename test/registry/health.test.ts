@@ -137,6 +137,33 @@ describe('registry.health()', () => {
     expect(registry.health().status).toBe('ok');
   });
 
+  it('warns of a lifetime function for as long as it fails, with its error, and so does explain()', async () => {
+    const clock = createManualClock();
+    let unit = 1_000;
+    const registry = createRegistry<{ runs: Map<string, { endedAt: number }> }>({
+      maps: { runs: { ttl: '1m', since: (run) => run.endedAt / unit } },
+      clock,
+    });
+    registry.maps.runs.set('a', { endedAt: clock.now() });
+    const error = /since must answer epoch milliseconds, .* which looks like seconds or a duration/;
+    expect(registry.explain('runs', 'a')).toMatchObject({
+      state: 'failing',
+      why: expect.stringMatching(error),
+    });
+    // Whoever only reads says nothing to anybody else.
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    await clock.advance(600_000);
+    expect(registry.health()).toEqual({
+      status: 'warning',
+      reasons: [expect.stringMatching(/^since of the map 'runs' fails, and what it fails for stays: /)],
+    });
+    expect(registry.health().reasons[0]).toMatch(error);
+    unit = 1;
+    await clock.advance(180_000);
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    expect(registry.maps.runs.size).toBe(0);
+  });
+
   it('warns of a leak, and never fails because of one', async () => {
     const clock = createManualClock();
     const registry = createRegistry<{ runs: Map<number, number> }>({ maps: { runs: {} }, clock });

@@ -231,12 +231,27 @@ describe('types', () => {
     expect(registry.stamps('seats', 'a')).toBeUndefined();
     // @ts-expect-error no key of that map
     expect(registry.explain('runs', {}).state).toBe('absent');
+    // @ts-expect-error no such map
+    expect(() => registry.hasRoom('rnus')).toThrow("there is no map 'rnus'");
+    expect(registry.hasRoom('runs')).toBe(true);
     // @ts-expect-error no key of any map
     expect(registry.end({ id: 'a' })).toBe('unknown');
     // @ts-expect-error no key of any map
     expect(registry.transfer('a', null)).toBe('unknown');
     // @ts-expect-error no key of the map
     expect(late.touch(1)).toBe(false);
+    await registry.close();
+  });
+
+  it('take the keys of runs beside a Set, whose members are others', async () => {
+    const registry = createRegistry({
+      maps: { runs: { adopt: new Map<string, Session>() }, ports: { adopt: new Set<number>() } },
+      ended: { map: 'runs' },
+    });
+    expect(registry.end('a')).toBe('unknown');
+    expect(registry.transfer('a', 'b')).toBe('unknown');
+    // @ts-expect-error no key of any map
+    expect(registry.end({ id: 'a' })).toBe('unknown');
     await registry.close();
   });
 

@@ -189,6 +189,18 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       },
     },
     {
+      alert: 'MapsweepPolicyFails',
+      expr: `increase(${prefix}callback_errors_total{callback=~"since|expiresAt|activeAt|keepWhile|match"}[15m]) > 0`,
+      for: '15m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `{{ $labels.callback }} of ${map} fails at every sweep`,
+        description: 'Nobody can say when the entries are due for which it fails, so that they stay.',
+        runbook:
+          'registry.health() has the error, and registry.explain() that of an entry. An instant in seconds instead of milliseconds is one; mend the function of the policy.',
+      },
+    },
+    {
       alert: 'MapsweepBeforeSweepFails',
       // Not those that wait, of which a busy map always has some, nor the failures, of which one is mended by the next attempt.
       expr: `${prefix}before_sweep_failing_entries > 0`,
