@@ -2,7 +2,6 @@ import { isThenable } from '../events/unawaited.js';
 import { take } from '../stamps/take.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { Slices } from '../time/slices.js';
 import { callSite } from './call-site.js';
 
 /** A place where entries of a map were registered, and how many of the sampled ones are still there. */
@@ -122,9 +121,8 @@ export class RegistrationSites {
     if (this.#isPruning) return;
     this.#isPruning = true;
     try {
-      const { timeline, sliceBudgetMs, trackers } = this.#engine;
-      const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 8 });
-      for (const tracker of [...trackers.values()]) {
+      const slices = this.#engine.newSlices({ stepsPerReading: 8 });
+      for (const tracker of [...this.#engine.trackers.values()]) {
         const samples = this.#samples.get(tracker);
         if (samples === undefined || samples.size <= fewSamples + 2 * tracker.stamps.size) continue;
         for (const _ of samples.dropLeft(tracker)) if (slices.isOver()) await slices.giveWay();

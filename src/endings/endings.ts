@@ -412,3 +412,7 @@ export class Endings implements ClaimKeeper {
     return 'duplicate';
   }
 }
+
+/** Returns the endings of a map, if it is the one whose runs end. */
+export const endingsOf = ({ claims }: Tracker): Endings | undefined =>
+  claims instanceof Endings ? claims : undefined;

@@ -3,7 +3,6 @@ import { reconcile } from '../sweeping/reconcile.js';
 import { closeOut } from '../sweeping/removals.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { isFulfilledBy } from '../time/by-deadline.js';
-import { Slices } from '../time/slices.js';
 import { TimerQueue } from '../time/timer-queue.js';
 
 /**
@@ -16,10 +15,10 @@ import { TimerQueue } from '../time/timer-queue.js';
  * @returns how many entries are still there, or have a `dispose` that has not settled
  */
 export async function disposeAll(engine: Engine, deadlineAt: number, isLeft: () => boolean): Promise<number> {
-  const { timeline, sliceBudgetMs } = engine;
+  const { timeline } = engine;
   const disposals = new Set<Promise<void>>();
   engine.disposals = disposals;
-  const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
+  const slices = engine.newSlices();
   let undisposed = 0;
   const trackers = leadersFirst(engine.trackers).filter(({ observing }) => !observing);
   for (const tracker of trackers) {

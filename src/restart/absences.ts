@@ -1,37 +1,23 @@
 import type { AbsentRuns, EndedRun, Endings, EndOptions } from '../endings/endings.js';
 import { noteOwnersEnd } from '../events/audit.js';
 import type { EndedEvent } from '../events/ended-event.js';
-import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { Awaited } from './awaited.js';
+import type { RestartContext } from './context.js';
 import { decoded } from './decode.js';
 import type { PastEntry } from './left.js';
 import type { AbsentParts } from './live-records.js';
-import type { Recorder } from './recorder.js';
-
-/** Whom absences concern. */
-export interface AbsencesHost {
-  readonly engine: Engine;
-  /** Whether the owner says which run is which, beside the keys. */
-  readonly hasOwnIds: boolean;
-  endings(): Endings | undefined;
-  /** Whether runs that do not come back end as lost: not so if this life only observes, or has nobody to tell. */
-  mayConclude(): boolean;
-  /** Whoever writes down what happens, if there is a journal. */
-  recorder(): Recorder | undefined;
-  /** Remembers what `encode` had given for the value of an ending. */
-  keepPastValue(event: EndedEvent, json: unknown): void;
-  /** Nothing of a map is absent any more. */
-  allBack(map: string): void;
-}
 
 /** Entries of earlier lives that have not come back: a run among them can be ended by its key, or is lost in the end. */
 export class Absences implements AbsentRuns, AbsentParts {
-  readonly #host: AbsencesHost;
+  readonly #context: RestartContext;
+  readonly #allBack: (map: string) => void;
   readonly #awaited = new Map<string, Awaited>();
 
-  constructor(host: AbsencesHost) {
-    this.#host = host;
+  /** @param allBack is told when nothing of a map is absent any more */
+  constructor(context: RestartContext, allBack: (map: string) => void) {
+    this.#context = context;
+    this.#allBack = allBack;
   }
 
   /** Those of a map; `undefined` without any. */
@@ -53,7 +39,7 @@ export class Absences implements AbsentRuns, AbsentParts {
   add(map: string, entry: PastEntry): void {
     let awaited = this.#awaited.get(map);
     if (awaited === undefined) {
-      awaited = new Awaited(this.#host.hasOwnIds);
+      awaited = new Awaited(this.#context.hasOwnIds);
       this.#awaited.set(map, awaited);
     }
     const superseded = awaited.add(entry);
@@ -67,19 +53,19 @@ export class Absences implements AbsentRuns, AbsentParts {
     awaited.remove(entry);
     if (awaited.size > 0) return;
     this.#awaited.delete(map);
-    this.#host.allBack(map);
+    this.#allBack(map);
   }
 
   /** The time of an entry is over: a run ends as lost, if it may here, and anything else is forgotten. */
   lose(map: string, entry: PastEntry): void {
-    const endings = this.#host.endings();
+    const endings = this.#context.endings();
     const { registeredAt } = entry;
     if (entry.id !== undefined && !entry.claimed) {
-      if (endings === undefined || !this.#host.mayConclude()) return;
+      if (endings === undefined || !this.#context.mayConclude()) return;
       this.remove(map, entry);
       this.#conclude(endings, entry);
     } else this.remove(map, entry);
-    this.#host.engine.trackers.get(map)?.ages.left(registeredAt);
+    this.#context.engine.trackers.get(map)?.ages.left(registeredAt);
     this.#forget(map, entry);
   }
 
@@ -112,7 +98,7 @@ export class Absences implements AbsentRuns, AbsentParts {
 
   /** Marks runs that have not come back as ended, by their generations: somebody else tells of their ends. */
   forfeit(generations: ReadonlySet<number>): void {
-    const endings = this.#host.endings();
+    const endings = this.#context.endings();
     const awaited = endings && this.#awaited.get(endings.tracker.name);
     if (endings === undefined || awaited === undefined) return;
     for (const entry of awaited) {
@@ -126,12 +112,12 @@ export class Absences implements AbsentRuns, AbsentParts {
     const decode = tracker.policy.persist?.decode;
     if (decode === undefined || json === undefined) return json;
     const { error, value } = decoded(decode, json, key);
-    if (error !== undefined) this.#host.engine.failures.count(tracker.name, 'persist.decode');
+    if (error !== undefined) this.#context.engine.failures.count(tracker.name, 'persist.decode');
     return value;
   }
 
   #runOf(key: unknown): { endings: Endings; entry: PastEntry } | undefined {
-    const endings = this.#host.endings();
+    const endings = this.#context.endings();
     const entry = endings && this.#awaited.get(endings.tracker.name)?.at(key);
     return endings === undefined || entry?.id === undefined ? undefined : { endings, entry };
   }
@@ -139,13 +125,13 @@ export class Absences implements AbsentRuns, AbsentParts {
   #settle(endings: Endings, entry: PastEntry): void {
     const run = claim(entry);
     endings.remember(run);
-    this.#host.recorder()?.endings.quiet(run);
+    this.#context.recorder()?.endings.quiet(run);
   }
 
   /** @param said what the owner has said of the end; without it the run is lost */
   #conclude(endings: Endings, entry: PastEntry, said?: Pick<EndedEvent, 'reason' | 'detail'>): void {
     const { reason, detail } = said ?? { reason: 'lost', detail: undefined };
-    const { timeline } = this.#host.engine;
+    const { timeline } = this.#context.engine;
     const run = claim(entry);
     endings.remember(run);
     const endedAt = timeline.clock.now();
@@ -154,12 +140,12 @@ export class Absences implements AbsentRuns, AbsentParts {
     const value = this.valueOf(endings.tracker, entry.value, run.key);
     const event: EndedEvent = { ...run, reason, registeredAt, lastActiveAt, endedAt, value, detail };
     if (said !== undefined) noteOwnersEnd(event);
-    this.#host.keepPastValue(event, entry.value);
+    this.#context.keepPastValue(event, entry.value);
     endings.conclude(event);
   }
 
   #forget(map: string, { generation, isUnrecorded }: PastEntry): void {
-    if (!isUnrecorded) this.#host.recorder()?.forgotten(map, generation);
+    if (!isUnrecorded) this.#context.recorder()?.forgotten(map, generation);
   }
 }
 

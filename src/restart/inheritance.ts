@@ -1,20 +1,12 @@
-import type { Deliveries } from '../endings/deliveries.js';
 import { type LeftAttempt, takeAttempts } from '../endings/left-attempts.js';
 import type { NotifierState } from '../endings/notifier.js';
 import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import { shownKey } from '../events/shown.js';
 import { detached } from '../time/async-context.js';
-import type { Absences, AbsencesHost } from './absences.js';
+import type { Absences } from './absences.js';
+import type { RestartContext } from './context.js';
 import { obligationKey, type PastEnding, type PastLetter } from './left.js';
-
-/** What an inheritance has to know of the registry. */
-export interface InheritanceHost extends Omit<AbsencesHost, 'hasOwnIds' | 'allBack'> {
-  readonly absences: Absences;
-  /** The map whose runs end, in this life or else in the one before. */
-  endedMap(): string | undefined;
-  deliveries(): Deliveries | undefined;
-}
 
 /**
  * Endings that an earlier life has claimed, or another owner. This life goes on telling of them, and keeps those that are
@@ -26,18 +18,20 @@ export class Inheritance {
    * writes them anew with each checkpoint, for a life that has him.
    */
   readonly carried = new Map<string, PastEnding>();
-  readonly #host: InheritanceHost;
+  readonly #context: RestartContext;
+  readonly #absences: Absences;
 
-  constructor(host: InheritanceHost) {
-    this.#host = host;
+  constructor(context: RestartContext, absences: Absences) {
+    this.#context = context;
+    this.#absences = absences;
   }
 
   /** Goes on with them. @param shift what has to be added to their instants to have monotonic ms of this life */
   take(endings: Iterable<PastEnding>, shift: number): void {
-    const deliveries = this.#host.mayConclude() ? this.#host.deliveries() : undefined;
+    const deliveries = this.#context.mayConclude() ? this.#context.deliveries() : undefined;
     const states = new Map<string, NotifierState<unknown, unknown>>();
     const events = new Map<string, EndedEvent>();
-    const journal = this.#host.recorder()?.journalName;
+    const journal = this.#context.recorder()?.journalName;
     const unknown = new Map<string, number>();
     const left = deliveries === undefined || journal === undefined ? [] : takeAttempts(journal);
     const leftOf = (of: string, owed: string): LeftAttempt | undefined =>
@@ -74,7 +68,7 @@ export class Inheritance {
 
   /** Says who has to be told and is not there, and of how many that have just come. */
   #sayUnknown(counts: ReadonlyMap<string, number>): void {
-    const { engine, endedMap } = this.#host;
+    const { engine, endedMap } = this.#context;
     for (const [recipient, count] of counts) {
       const error = new MapsweepError(
         'ERR_UNKNOWN_RECIPIENT',
@@ -90,10 +84,10 @@ export class Inheritance {
 
   #eventOf(ending: PastEnding): EndedEvent {
     const { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value: json, detail } = ending;
-    const tracker = this.#host.endings()?.tracker;
-    const value = tracker === undefined ? json : this.#host.absences.valueOf(tracker, json, key);
+    const tracker = this.#context.endings()?.tracker;
+    const value = tracker === undefined ? json : this.#absences.valueOf(tracker, json, key);
     const event = { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };
-    this.#host.keepPastValue(event, json);
+    this.#context.keepPastValue(event, json);
     return event;
   }
 }

@@ -1,4 +1,4 @@
-import type { Endings } from '../endings/endings.js';
+import { endingsOf } from '../endings/endings.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import { RECORDED } from '../stamps/stamp-store.js';
 import type { EntryRecorder } from '../sweeping/entry-recorder.js';
@@ -13,8 +13,6 @@ import { entriesRecord } from './records.js';
 export interface MapRecorderHost {
   readonly writer: JournalWriter;
   readonly encoder: RecordEncoder;
-  /** The endings, if they are of this map. */
-  endings(): Endings | undefined;
   /** Writes down a claimed ending, unless that was done before. */
   conclude(event: EndedEvent): void;
   /** Counts the intervals: activity is written at most once in each. From 1. */
@@ -97,7 +95,7 @@ export class MapRecorder implements EntryRecorder {
   }
 
   left(slot: number): void {
-    const event = this.#host.endings()?.tentativeAt(slot);
+    const event = endingsOf(this.tracker)?.tentativeAt(slot);
     // Before the entry: if the journal ended between the two, a run would have left and nobody be told.
     if (event !== undefined) this.#host.conclude(event);
     const { stamps } = this.tracker;

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { defaultRecipient } from '../endings/ended-policy.js';
-import type { Endings } from '../endings/endings.js';
+import { endingsOf } from '../endings/endings.js';
 import type { EndedId } from '../endings/tombstones.js';
 import { MapsweepTypeError } from '../errors.js';
 import type { CallbackFailures } from '../events/callback-failures.js';
@@ -26,8 +26,6 @@ export interface EncoderHost {
   recipients(): readonly string[];
   /** What `encode` gave for an event of an earlier life, whose value may have been decoded since; `undefined` for others. */
   pastValueOf(event: EndedEvent): unknown;
-  /** The endings of a map, if it is the one that has any. */
-  endingsOf(tracker: Tracker): Endings | undefined;
   /** Get what was left out. */
   readonly failures: CallbackFailures;
 }
@@ -76,7 +74,7 @@ export class RecordEncoder {
   entry(tracker: Tracker, index: number, slot: number, isOpen: boolean): string | undefined {
     const { stamps, policy } = tracker;
     const { isMarking, lifeId } = this.#host;
-    const endings = this.#host.endingsOf(tracker);
+    const endings = endingsOf(tracker);
     const isClaimed = !isOpen && endings?.isClaimed(slot) && endings.tentativeAt(slot) === undefined;
     const given = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;

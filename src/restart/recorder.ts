@@ -1,8 +1,8 @@
+import { endingsOf } from '../endings/endings.js';
 import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { isFulfilledBy } from '../time/by-deadline.js';
-import { Slices } from '../time/slices.js';
 import { TimerQueue } from '../time/timer-queue.js';
 import { ActivityNote } from './activity-notes.js';
 import { Compaction } from './compaction.js';
@@ -127,10 +127,6 @@ export class Recorder {
     const recorder = new MapRecorder(tracker, this.#names.indexOf(tracker.name), {
       writer: this.writer,
       encoder: this.encoder,
-      endings: () => {
-        const endings = this.#host.endings();
-        return endings?.tracker === tracker ? endings : undefined;
-      },
       conclude: (event) => this.endings.conclude(event),
       interval: () => this.#interval,
       now: () => this.encoder.instant(this.#host.engine.timeline.now()),
@@ -158,8 +154,8 @@ export class Recorder {
   /** An entry has another generation now. */
   renumbered(tracker: Tracker, slot: number, before: number): void {
     this.#recorders.get(tracker)?.renumbered(slot, before);
-    const endings = this.#host.endings();
-    if (endings?.tracker !== tracker || !endings.isClaimed(slot)) return;
+    const endings = endingsOf(tracker);
+    if (!endings?.isClaimed(slot)) return;
     const { stamps } = tracker;
     const generation = stamps.generation[slot] as number;
     this.endings.quiet({ key: stamps.keyOf(slot), id: endings.ids.of(slot), generation });
@@ -299,7 +295,7 @@ export class Recorder {
       this.#toldWindowMs = windowMs;
       this.writer.say(records.windowRecord(Math.floor(windowMs)));
     }
-    const slices = this.#newSlices(256);
+    const slices = this.#host.engine.newSlices({ stepsPerReading: 256 });
     for (const recorder of this.#recorders.values()) {
       for (const slot of recorder.takeLooked()) {
         recorder.overwritten(slot);
@@ -312,16 +308,11 @@ export class Recorder {
 
   /** @param say writes down how many entries of a map reached each age, 10 kB after a week */
   async #sayAges(say: (recorder: MapRecorder) => void): Promise<void> {
-    const slices = this.#newSlices(1);
+    const slices = this.#host.engine.newSlices();
     for (const recorder of this.#recorders.values()) {
       say(recorder);
       if (slices.isOver()) await slices.giveWay();
     }
-  }
-
-  #newSlices(stepsPerReading: number): Slices {
-    const { timeline, sliceBudgetMs } = this.#host.engine;
-    return new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading });
   }
 
   /** Forgets the names of maps that are tracked no more, unless a record may still come that goes by one. */

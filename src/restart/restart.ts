@@ -7,6 +7,7 @@ import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import type { RestartContext } from './context.js';
 import { Inheritance } from './inheritance.js';
 import type { Journal } from './journal.js';
 import type { Left } from './left.js';
@@ -18,7 +19,7 @@ import { presentClocks } from './past-timeline.js';
 import { RecordEncoder } from './record-encoder.js';
 import { Recorder } from './recorder.js';
 import { lifeRecord, windowRecord } from './records.js';
-import { Restoration } from './restoration.js';
+import { Restoration, type RestorationOptions } from './restoration.js';
 import { pastOf, type RegistrySnapshot, takeSnapshot } from './snapshot.js';
 import { Succession } from './succession.js';
 
@@ -26,9 +27,8 @@ import { Succession } from './succession.js';
 const mostLives = 8;
 
 /** What the registry has that a restart is about. */
-export interface RestartHost {
+export interface RestartHost extends RestorationOptions {
   readonly engine: Engine;
-  readonly restoreWindowMs: number;
   /** The map whose runs end. */
   readonly endedMap: string | undefined;
   /** Set if there is a map whose runs end. */
@@ -37,10 +37,6 @@ export interface RestartHost {
   readonly hasOwnIds: boolean;
   endings(): Endings | undefined;
   deliveries(): Deliveries | undefined;
-  /** Whether the owner says which runs were announced before. */
-  readonly asksSettled: boolean;
-  /** Whether the end of an entry was announced before, by its value. */
-  isSettled(value: unknown, key: unknown): boolean;
 }
 
 /**
@@ -53,6 +49,7 @@ export class Restart {
   /** Unique to this life of the process; with a generation, unique for ever. */
   readonly lifeId = randomUUID();
   readonly #host: RestartHost;
+  readonly #context: RestartContext;
   // What `encode` had given for the value of an ending.
   readonly #pastValues = new WeakMap<EndedEvent, unknown>();
   #journal: Journal | undefined;
@@ -71,29 +68,21 @@ export class Restart {
   constructor(host: RestartHost, open: OpenJournal | undefined) {
     this.#host = host;
     this.#endedMap = host.endedMap;
-    const { engine } = host;
-    const shared = {
-      engine,
-      endings: host.endings,
-      mayConclude: () => this.#mayConclude(),
-      recorder: () => this.recorder,
-      keepPastValue: (event: EndedEvent, value: unknown) => {
-        if (value !== undefined) this.#pastValues.set(event, value);
-      },
-    };
-    this.restoration = new Restoration({
-      ...shared,
-      restoreWindowMs: host.restoreWindowMs,
+    this.#context = {
+      engine: host.engine,
       hasOwnIds: host.hasOwnIds,
-      asksSettled: host.asksSettled,
-      isSettled: host.isSettled,
-    });
-    this.#inheritance = new Inheritance({
-      ...shared,
-      absences: this.restoration.absences,
       endedMap: () => this.#endedMap,
+      endings: host.endings,
       deliveries: host.deliveries,
-    });
+      recorder: () => this.recorder,
+      mayConclude: () => this.#mayConclude(),
+      keepPastValue: (event, json) => {
+        if (json !== undefined) this.#pastValues.set(event, json);
+      },
+      failed: (error, isFinal) => this.#failed(error, isFinal),
+    };
+    this.restoration = new Restoration(this.#context, host);
+    this.#inheritance = new Inheritance(this.#context, this.restoration.absences);
     if (open === undefined) return;
     const taken = open.take();
     this.#journal = taken.journal;
@@ -227,18 +216,12 @@ export class Restart {
   #join(): void {
     const { recorder } = this;
     if (recorder === undefined || this.#journal?.join === undefined) return;
-    const { engine, endings, deliveries } = this.#host;
     this.#journal.join(
-      new Succession({
-        engine,
+      new Succession(this.#context, {
         recorder,
         absences: this.restoration.absences,
-        endings,
-        deliveries,
-        mayConclude: () => this.#mayConclude(),
-        tombstoneMs: this.#host.tombstones?.ttlMs ?? 0,
         inheritance: this.#inheritance,
-        failed: (error) => this.#failed(error, false),
+        tombstoneMs: this.#host.tombstones?.ttlMs ?? 0,
       }),
     );
   }
@@ -290,7 +273,7 @@ export class Restart {
   }
 
   #newEncoder(isMarking: boolean): RecordEncoder {
-    const { engine, endings, hasOwnIds, deliveries } = this.#host;
+    const { engine, hasOwnIds, deliveries } = this.#host;
     return new RecordEncoder({
       recipients: () => deliveries()?.recipients.map(({ name }) => name) ?? [],
       origin: engine.timeline.now(),
@@ -298,10 +281,6 @@ export class Restart {
       isMarking,
       hasOwnIds,
       pastValueOf: (event) => this.#pastValues.get(event),
-      endingsOf: (tracker) => {
-        const own = endings();
-        return own?.tracker === tracker ? own : undefined;
-      },
       failures: engine.failures,
     });
   }

@@ -1,13 +1,14 @@
-import type { Endings } from '../endings/endings.js';
+import { type Endings, endingsOf } from '../endings/endings.js';
 import type { Return, Tracker } from '../sweeping/tracker.js';
-import { Absences, type AbsencesHost } from './absences.js';
+import { Absences } from './absences.js';
 import { agesNow, type PastAges } from './age-records.js';
+import type { RestartContext } from './context.js';
 import { decoded } from './decode.js';
 import type { Left, PastEntry, Taking } from './left.js';
 import { RestoreWindow } from './restore-window.js';
 
-/** What a restoration changes. */
-export interface RestorationHost extends Omit<AbsencesHost, 'allBack'> {
+/** What the owner says about entries of earlier lives. */
+export interface RestorationOptions {
   readonly restoreWindowMs: number;
   /** Whether the owner says which runs were announced before. */
   readonly asksSettled: boolean;
@@ -24,7 +25,8 @@ export interface RestorationHost extends Omit<AbsencesHost, 'allBack'> {
 export class Restoration {
   /** What has not come back. */
   readonly absences: Absences;
-  readonly #host: RestorationHost;
+  readonly #context: RestartContext;
+  readonly #options: RestorationOptions;
   readonly #lastGenerations = new Map<string, number>();
   /** What was counted in maps that are not there yet. */
   readonly #ages = new Map<string, PastAges>();
@@ -33,11 +35,11 @@ export class Restoration {
   readonly #window: RestoreWindow;
   #settlesUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(host: RestorationHost) {
-    this.#host = host;
-    const { engine, restoreWindowMs } = host;
-    this.absences = new Absences({ ...host, allBack: (map) => this.#allBack(map) });
-    this.#window = new RestoreWindow(engine, restoreWindowMs, this.absences);
+  constructor(context: RestartContext, options: RestorationOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.absences = new Absences(context, (map) => this.#allBack(map));
+    this.#window = new RestoreWindow(context.engine, options.restoreWindowMs, this.absences);
   }
 
   /**
@@ -45,7 +47,7 @@ export class Restoration {
    * as lost leaves the next one the time that it found.
    */
   get windowMs(): number | undefined {
-    return this.#host.mayConclude() ? this.#window.elapsedMs : undefined;
+    return this.#context.mayConclude() ? this.#window.elapsedMs : undefined;
   }
 
   /** The names of the maps that have ever had an entry. */
@@ -55,7 +57,7 @@ export class Restoration {
 
   /** Takes over the entries that earlier lives left. To be called before the maps are filled, or after. */
   take(left: Left, taking: Taking): void {
-    const { engine, restoreWindowMs } = this.#host;
+    const { engine } = this.#context;
     const isKnown = taking.isRecorded ? () => false : this.#knownEntries();
     const waitedMs = Math.ceil(this.#window.runningMs);
     const seconds: PastEntry[] = [];
@@ -68,7 +70,7 @@ export class Restoration {
       if (known === 0 && stamped > 0) this.#unnumbered.add(map);
       this.#lastGenerations.set(map, offset + lastGeneration);
       if (ages !== undefined) this.#ages.set(map, agesNow(ages, taking));
-      if (this.#host.hasOwnIds) for (const second of claimSeconds(entries.values())) seconds.push(second);
+      if (this.#context.hasOwnIds) for (const second of claimSeconds(entries.values())) seconds.push(second);
       for (const entry of entries.values()) {
         if (isKnown(map, entry)) continue;
         entry.take(taking, offset);
@@ -78,8 +80,8 @@ export class Restoration {
       entries.clear();
     }
     if (taking.isRecorded)
-      for (const { generation } of seconds) this.#host.recorder()?.endings.settled(generation);
-    this.#settlesUntil = taking.at + restoreWindowMs;
+      for (const { generation } of seconds) this.#context.recorder()?.endings.settled(generation);
+    this.#settlesUntil = taking.at + this.#options.restoreWindowMs;
     this.#window.open();
   }
 
@@ -113,7 +115,7 @@ export class Restoration {
     const decode = tracker.policy.persist?.decode;
     const awaited = this.absences.of(tracker.name);
     if (decode === undefined || awaited === undefined) return;
-    const { failures } = this.#host.engine;
+    const { failures } = this.#context.engine;
     for (const entry of awaited) {
       const { key, value } = entry;
       if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
@@ -130,7 +132,7 @@ export class Restoration {
 
   /** Returns the question whether an entry of a snapshot is known already: by an earlier take, or since its run has ended and left. */
   #knownEntries(): (map: string, entry: PastEntry) => boolean {
-    const { engine, endings: current } = this.#host;
+    const { engine, endings: current } = this.#context;
     const endings = current();
     let known: Set<string> | undefined;
     // The ids of what is awaited, or there: a million may be.
@@ -168,12 +170,12 @@ export class Restoration {
   /** Whether entries of earlier lives may come back into a map. */
   #isExpecting(tracker: Tracker): boolean {
     if (this.absences.of(tracker.name) !== undefined) return true;
-    return this.#host.endings()?.tracker === tracker && this.#isSettling();
+    return endingsOf(tracker) !== undefined && this.#isSettling();
   }
 
   /** Whether a run may be set again that had ended and left before. */
   #isSettling(): boolean {
-    return this.#host.asksSettled && this.#host.engine.timeline.now() < this.#settlesUntil;
+    return this.#options.asksSettled && this.#context.engine.timeline.now() < this.#settlesUntil;
   }
 
   /**
@@ -183,15 +185,15 @@ export class Restoration {
   #renumber(tracker: Tracker): void {
     const { stamps } = tracker;
     const lastGeneration = this.lastGenerationOf(tracker.name);
-    const endings = this.#host.endings();
+    const endings = endingsOf(tracker);
     for (const [, slot] of stamps.entries()) {
       const before = stamps.generation[slot] as number;
       if (before > lastGeneration) continue;
-      if (endings?.tracker === tracker) endings.ids.restore(slot, endings.ids.of(slot));
+      endings?.ids.restore(slot, endings.ids.of(slot));
       stamps.renumber(slot);
       tracker.renumbered(slot, before);
-      if (endings?.tracker === tracker) endings.renumbered(slot);
-      this.#host.recorder()?.renumbered(tracker, slot, before);
+      endings?.renumbered(slot);
+      this.#context.recorder()?.renumbered(tracker, slot, before);
     }
   }
 
@@ -201,8 +203,7 @@ export class Restoration {
    * @param isNew it is being registered; else it was found
    */
   #comeBack(tracker: Tracker, slot: number, key: unknown, value: unknown, isNew: boolean): Return {
-    const endings = this.#host.endings();
-    const ofEnded = endings?.tracker === tracker ? endings : undefined;
+    const ofEnded = endingsOf(tracker);
     const { stamps } = tracker;
     const generation = stamps.generation[slot] as number;
     const id = ofEnded?.ids.ask(slot, key, value);
@@ -223,7 +224,7 @@ export class Restoration {
     this.#restamp(tracker, slot, entry);
     if (entry.id !== undefined) ofEnded?.ids.restore(slot, entry.id);
     ofEnded?.renumbered(slot);
-    const isClaimWritten = this.#host.recorder()?.cameBack(tracker, slot, generation, entry) ?? true;
+    const isClaimWritten = this.#context.recorder()?.cameBack(tracker, slot, generation, entry) ?? true;
     if (ofEnded === undefined) return 'back';
     if (entry.claimed) ofEnded.settleAgain(slot, key, isClaimWritten);
     else {
@@ -239,7 +240,7 @@ export class Restoration {
     stamps.renumber(slot, entry.generation);
     tracker.renumbered(slot, before);
     tracker.ages.cameBack(stamps.registeredAt(slot));
-    const now = this.#host.engine.timeline.now();
+    const now = this.#context.engine.timeline.now();
     // It may have been active after that was written.
     const late = (at: number): number => Math.min(at + entry.lateMs, now);
     tracker.restamp(slot, entry.registeredAt, late(entry.lastActiveAt), late(entry.usedAt));
@@ -249,11 +250,12 @@ export class Restoration {
   #settle(endings: Endings, slot: number, key: unknown, value: unknown): void {
     const { stamps } = endings.tracker;
     const generation = stamps.generation[slot] as number;
-    if (this.#host.isSettled(value, key) && stamps.holds(slot, generation)) endings.settleSilently(slot, key);
+    if (this.#options.isSettled(value, key) && stamps.holds(slot, generation))
+      endings.settleSilently(slot, key);
   }
 
   #allBack(map: string): void {
-    const tracker = this.#host.engine.trackers.get(map);
+    const tracker = this.#context.engine.trackers.get(map);
     if (tracker !== undefined && !this.#isExpecting(tracker)) tracker.onReturn = undefined;
   }
 }

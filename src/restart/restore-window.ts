@@ -1,5 +1,4 @@
 import type { Engine } from '../sweeping/engine.js';
-import { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import type { Absences } from './absences.js';
 
@@ -80,9 +79,8 @@ export class RestoreWindow {
   }
 
   async #close(): Promise<void> {
-    const { timeline, sliceBudgetMs } = this.#engine;
     const isStopped = () => this.#isStopped || this.#engine.isStopped;
-    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, isStopped });
+    const slices = this.#engine.newSlices({ isStopped });
     let next = Number.POSITIVE_INFINITY;
     for (const [map, entry] of this.#absences.entries()) {
       const closesAt = this.#windowMs - entry.absentMs;

@@ -1,11 +1,9 @@
-import type { Deliveries } from '../endings/deliveries.js';
 import { defaultRecipient } from '../endings/ended-policy.js';
-import type { Endings } from '../endings/endings.js';
 import { MapsweepError } from '../errors.js';
 import { take } from '../stamps/take.js';
-import type { Engine } from '../sweeping/engine.js';
-import { Slices } from '../time/slices.js';
+import type { Slices } from '../time/slices.js';
 import type { Absences } from './absences.js';
+import type { RestartContext } from './context.js';
 import type { Inheritance } from './inheritance.js';
 import type { JournalRecord, Portion, Successor } from './journal.js';
 import { obligationKey, type PastEnding, type PastEntry } from './left.js';
@@ -21,19 +19,13 @@ const portionSize = 256;
 /** The generation of what was taken over: it is none of this registry's registrations. */
 const foreign = 0;
 
-/** What a succession has to know of the registry. */
-export interface SuccessionHost {
-  readonly engine: Engine;
+/** Where what is taken over goes, and what is given up comes from. */
+export interface SuccessionParts {
   readonly recorder: Recorder;
   readonly absences: Absences;
   readonly inheritance: Inheritance;
-  endings(): Endings | undefined;
-  deliveries(): Deliveries | undefined;
-  /** Whether runs may be ended here that nobody ends: not so if this life only observes, or has nobody to tell. */
-  mayConclude(): boolean;
   /** How long it is remembered that a run has ended, ms. */
   readonly tombstoneMs: number;
-  failed(error: unknown): void;
 }
 
 /** An obligation of a dead owner. */
@@ -50,26 +42,28 @@ interface Owed {
  * has to do with them.
  */
 export class Succession implements Successor {
-  readonly #host: SuccessionHost;
+  readonly #context: RestartContext;
+  readonly #parts: SuccessionParts;
 
-  constructor(host: SuccessionHost) {
-    this.#host = host;
+  constructor(context: RestartContext, parts: SuccessionParts) {
+    this.#context = context;
+    this.#parts = parts;
   }
 
   get mayTakeOver(): boolean {
-    return this.#host.mayConclude() && this.#host.deliveries() !== undefined;
+    return this.#context.mayConclude() && this.#context.deliveries() !== undefined;
   }
 
   async examine(records: Iterable<readonly JournalRecord[]>): Promise<Iterable<Portion> | undefined> {
     const past = await playedInSlices(records, this.#slices());
     const { endedMap } = past;
     if (endedMap === undefined) return [];
-    const own = this.#host.endings()?.tracker.name;
+    const own = this.#context.endings()?.tracker.name;
     return endedMap === own ? this.#portions(past, endedMap) : undefined;
   }
 
   between(act: () => Promise<void>): Promise<void> {
-    return this.#host.recorder.writer.between(act);
+    return this.#parts.recorder.writer.between(act);
   }
 
   async forfeit(records: readonly JournalRecord[]): Promise<void> {
@@ -79,7 +73,7 @@ export class Succession implements Successor {
       if (kind === 'quiet') generations.add(what as number);
       else if (kind === 'done') shares.push([what as string, recipient as string]);
     }
-    const endings = this.#host.endings();
+    const endings = this.#context.endings();
     const slices = this.#slices();
     if (endings !== undefined) {
       const { stamps } = endings.tracker;
@@ -89,26 +83,26 @@ export class Succession implements Successor {
         if (slices.isOver()) await slices.giveWay();
       }
     }
-    this.#host.absences.forfeit(generations);
+    this.#parts.absences.forfeit(generations);
     for (const [id, recipient] of shares) {
       // Its ending may not be written yet: nobody must deliver that in the next life.
       const isOwed =
-        this.#host.deliveries()?.forfeit(id, recipient) ||
-        this.#host.inheritance.carried.delete(obligationKey(id, recipient));
-      if (isOwed) this.#host.recorder.endings.done(id, recipient);
+        this.#context.deliveries()?.forfeit(id, recipient) ||
+        this.#parts.inheritance.carried.delete(obligationKey(id, recipient));
+      if (isOwed) this.#parts.recorder.endings.done(id, recipient);
       if (slices.isOver()) await slices.giveWay();
     }
     this.failed(
       new MapsweepError(
         'ERR_JOURNAL_TAKEN_OVER',
-        `'${this.#host.recorder.journalName}' was cut off for so long that other processes have taken over ${new Set(shares.map(([id]) => id)).size} ` +
+        `'${this.#parts.recorder.journalName}' was cut off for so long that other processes have taken over ${new Set(shares.map(([id]) => id)).size} ` +
           'of its runs: they tell of their ends, this process does not any more, and goes on with the rest',
       ),
     );
   }
 
   failed(error: unknown): void {
-    this.#host.failed(error);
+    this.#context.failed(error, false);
   }
 
   *#portions(past: Past, endedMap: string): Generator<Portion> {
@@ -126,7 +120,7 @@ export class Succession implements Successor {
     const taken: string[] = [];
     const settled: string[] = [];
     for (const { ending, generation } of owed) {
-      for (const record of carriedRecords(this.#host.recorder.encoder, ending))
+      for (const record of carriedRecords(this.#parts.recorder.encoder, ending))
         if (record !== undefined) taken.push(record);
       if (generation !== foreign) settled.push(quietRecord(generation));
       settled.push(doneRecord(ending.id, ending.recipient));
@@ -135,7 +129,7 @@ export class Succession implements Successor {
       taken,
       settled,
       accept: () =>
-        this.#host.inheritance.take(
+        this.#parts.inheritance.take(
           owed.map(({ ending }) => ending),
           0,
         ),
@@ -148,7 +142,7 @@ export class Succession implements Successor {
    */
   *#owed(past: Past, endedMap: string): Generator<readonly Owed[]> {
     const instants = this.#instantsOf(past);
-    const recipients = this.#host.deliveries()?.recipients ?? [];
+    const recipients = this.#context.deliveries()?.recipients ?? [];
     const owing = new Set<string>();
     const letters = new Map<string, Owed>();
     for (const [share, ending] of past.endings) {
@@ -175,12 +169,12 @@ export class Succession implements Successor {
   #hasEnded({ tombstones }: Past, id: string, { generation, registeredAt }: PastEntry): boolean {
     const ended = tombstones.get(id);
     if (ended === undefined) return false;
-    return generation === ended.generation || registeredAt < ended.at + this.#host.tombstoneMs;
+    return generation === ended.generation || registeredAt < ended.at + this.#parts.tombstoneMs;
   }
 
   /** Makes instants of this life of those of a past that ends now. */
   #instantsOf(past: Past): Instants {
-    const { timeline } = this.#host.engine;
+    const { timeline } = this.#context.engine;
     const now = presentClocks(timeline);
     const presentAt = past.timeline.presentAt(now);
     const monotonicNow = timeline.now();
@@ -193,8 +187,7 @@ export class Succession implements Successor {
   }
 
   #slices(): Slices {
-    const { timeline, sliceBudgetMs } = this.#host.engine;
-    return new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs, stepsPerReading: 32 });
+    return this.#context.engine.newSlices({ stepsPerReading: 32 });
   }
 }
 

@@ -1,5 +1,5 @@
 import type { IdleOrder } from '../stamps/idle-order.js';
-import { Slices } from '../time/slices.js';
+import type { Slices } from '../time/slices.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import { AskedWalk } from './asked-walk.js';
 import type { BeforeSweepGate } from './before-sweep.js';
@@ -115,8 +115,8 @@ export class CapacityPasses {
   }
 
   async #run(): Promise<void> {
-    const { timeline, sliceBudgetMs } = this.#shared;
-    const slices = new Slices({ clock: timeline.clock, budgetMs: sliceBudgetMs });
+    const { timeline } = this.#shared;
+    const slices = this.#shared.newSlices();
     this.#slices = slices;
     this.#unschedule();
     timeline.compareClocks();

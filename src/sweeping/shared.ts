@@ -3,6 +3,7 @@ import { CallbackFailures } from '../events/callback-failures.js';
 import { EventBus } from '../events/event-bus.js';
 import { warnOfUnheard } from '../events/unheard-failures.js';
 import type { Clock } from '../time/clock.js';
+import { Slices, type SlicesOptions } from '../time/slices.js';
 import { TickGrid } from '../time/tick-grid.js';
 import { Timeline } from '../time/timeline.js';
 import { TimerQueue } from '../time/timer-queue.js';
@@ -73,5 +74,10 @@ export class Shared {
     this.timers = new TimerQueue(clock, {
       onError: (error) => this.failures.report('', 'timer', undefined, error),
     });
+  }
+
+  /** Begins to slice long work by the clock and the budget of the owner. */
+  newSlices(options?: Omit<SlicesOptions, 'clock' | 'budgetMs'>): Slices {
+    return new Slices({ clock: this.timeline.clock, budgetMs: this.sliceBudgetMs, ...options });
   }
 }

@@ -1,7 +1,7 @@
 import { publishSkippedSweep, traceSweep } from '../events/diagnostics-channels.js';
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
 import { detached } from '../time/async-context.js';
-import { Slices } from '../time/slices.js';
+import type { Slices } from '../time/slices.js';
 import type { TickGrid } from '../time/tick-grid.js';
 import { MapPass, type PassTally } from './map-pass.js';
 import { Rhythm } from './rhythm.js';
@@ -64,10 +64,8 @@ export class Sweeper {
 
   constructor(host: SweeperHost) {
     this.#host = host;
-    const { timeline, sliceBudgetMs, measurements } = host;
-    this.#slices = new Slices({
-      clock: timeline.clock,
-      budgetMs: sliceBudgetMs,
+    const { measurements } = host;
+    this.#slices = host.newSlices({
       stepsPerReading,
       sliceFinished: (durationMs) => {
         this.#totals.slices += 1;

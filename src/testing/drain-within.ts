@@ -8,7 +8,14 @@ import { LostEndings } from './lost-endings.js';
 import { type RunningCheck, whileChecking } from './running-check.js';
 import { type Subject, subjectOf } from './subject.js';
 import { counted } from './survivors.js';
-import { type Advancer, readAdvancer, settle, type TestTime, testTimeOf } from './test-time.js';
+import {
+  type Advancer,
+  goneBackLines,
+  readAdvancer,
+  settle,
+  type TestTime,
+  testTimeOf,
+} from './test-time.js';
 
 /** The options of {@link drainWithin}. */
 export interface DrainWithinOptions {
@@ -99,6 +106,7 @@ async function drained(
   const lost = new LostEndings(subject.engine);
   const trackers = subject.trackers();
   const stepMs = Math.max(subject.engine.sweepEveryMs, Math.ceil(withinMs / mostSteps));
+  const goneBack = goneBackLines(subject.engine);
   let elapsedMs = 0;
   // When it was found drained and has been ever since; and whether it was and has not.
   let since: number | undefined;
@@ -142,6 +150,7 @@ async function drained(
     `${subject.called} is not drained after ${span(withinMs)}; it holds:`,
     ...remainderLines(subject),
     ...lost.lines,
+    ...goneBack,
     `  ${span(withinMs)} passed${how}${cameBack ? '; it had been drained meanwhile' : ''}`,
   ].join('\n');
   return { drained: false, elapsedMs: withinMs, left, message };

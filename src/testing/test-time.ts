@@ -69,6 +69,15 @@ export function testTimeOf(engine: Engine, ...candidates: (Advancer | undefined)
   return advancer && new TestTime(engine, advancer);
 }
 
+/** What to say of a check that failed where the clock of the maps had gone back before it; empty if it had not. */
+export function goneBackLines({ timeline, sweeper, sweepEveryMs }: Engine): string[] {
+  if (timeline.now() >= sweeper.lastTickAt - sweepEveryMs) return [];
+  return [
+    '  The clock of the maps had gone back before the check, as where fake timers begin anew in each test: nothing leaves ' +
+      'before it has caught up. Make the registry in the test, after them, or use them for the whole file.',
+  ];
+}
+
 /** Returns whether a value can let time pass. */
 export function isAdvancer(value: unknown): value is Advancer {
   return (

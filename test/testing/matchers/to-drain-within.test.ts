@@ -158,6 +158,20 @@ describe('expect(mapOrRegistry).toDrainWithin(duration)', () => {
     registry.stop();
   });
 
+  it('says so where the clock has gone back, as fake timers do that each test installs anew', async () => {
+    vi.useFakeTimers();
+    const registry = createRegistry<{ runs: Map<number, object> }>({ maps: { runs: { ttl: '5m' } } });
+    registry.maps.runs.set(1, {});
+    await expect(registry).toDrainWithin('20m');
+    vi.useRealTimers();
+    vi.useFakeTimers();
+    registry.maps.runs.set(2, {});
+    await expect(expect(registry).toDrainWithin('5m')).rejects.toThrow(
+      'The clock of the maps had gone back before the check, as where fake timers begin anew in each test',
+    );
+    registry.stop();
+  });
+
   it('says that the clock of the maps did not follow', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     const registry = createRegistry<Maps>({ maps: { runs: { ttl: '5m' } } });
