@@ -102,7 +102,7 @@ class Explainer {
     const state = this.#tracker.due.judgeToRead(slot, this.#now);
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
-    const { keeper, failure } = this.#tracker.due;
+    const { keeper, failureRead: failure } = this.#tracker.due;
     const { at, by } = deadline;
     const rule = by === undefined ? undefined : decisive;
     if (!stamps.holds(slot, generation)) {

@@ -43,14 +43,14 @@ export class Answers<K, V> {
 
   /** While somebody only reads, no failure is told. */
   isReading = false;
-  /** The last function that has failed, whoever asked. */
-  failure: PolicyFailure | undefined;
+  /** The last function that has failed for somebody who only reads. */
+  failureRead: PolicyFailure | undefined;
 
   constructor(timeline: Timeline, failed: (callback: string, key: K, slot: number, error: unknown) => void) {
     this.#timeline = timeline;
     this.#failed = (callback, key, slot, error) => {
-      this.failure = { callback, error };
-      if (!this.isReading) failed(callback, key, slot, error);
+      if (this.isReading) this.failureRead = { callback, error };
+      else failed(callback, key, slot, error);
     };
   }
 

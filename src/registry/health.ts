@@ -83,10 +83,10 @@ function warningsOf(
       );
   }
   for (const { name, due, grid } of engine.trackers.values()) {
-    const { failedAt, failure } = due;
-    if (failure === undefined || engine.timeline.now() - failedAt > lookedAtWithin * grid.everyMs) continue;
+    const { lastFailure: last } = due;
+    if (last === undefined || engine.timeline.now() - last.at > lookedAtWithin * grid.everyMs) continue;
     warnings.push(
-      `${failure.callback} of the map ${shownKey(name)} fails, and what it fails for stays: ${shown(failure.error)}`,
+      `${last.callback} of the map ${shownKey(name)} fails, and what it fails for stays: ${shown(last.error)}`,
     );
   }
   for (const { name, verdict } of watched.all()) {

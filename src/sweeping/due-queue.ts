@@ -70,8 +70,8 @@ export class DueQueue {
   isLookedAt = false;
   /** How many passes of the sweeper are through. */
   passes = 0;
-  /** When a policy function last failed, but for whoever only reads; monotonic ms. */
-  failedAt = Number.NEGATIVE_INFINITY;
+  /** The last policy function that has failed, but for whoever only reads, and when, monotonic ms. */
+  lastFailure: (PolicyFailure & { readonly at: number }) | undefined;
   #overdue = 0;
   #guarded = 0;
   #judging = 0;
@@ -82,7 +82,7 @@ export class DueQueue {
     this.#timeline = timeline;
     this.#grid = map.grid;
     this.#answers = new Answers(timeline, (callback, key, slot, error) => {
-      this.failedAt = timeline.now();
+      this.lastFailure = { callback, error, at: timeline.now() };
       const isFirst = stamps.setFlag(slot, COMPLAINED, true);
       if (isFirst) failures.report(name, callback, key, error);
       else failures.count(name, callback);
@@ -108,9 +108,9 @@ export class DueQueue {
     return this.#guarded;
   }
 
-  /** The last policy function that has failed. */
-  get failure(): PolicyFailure | undefined {
-    return this.#answers.failure;
+  /** The last policy function that has failed for `judgeToRead`. */
+  get failureRead(): PolicyFailure | undefined {
+    return this.#answers.failureRead;
   }
 
   /** A slot has a new entry, about which nobody has been asked. */
@@ -215,7 +215,7 @@ export class DueQueue {
 
   /** Judges an entry for somebody who only reads: what its policy functions get wrong counts at the next look. */
   judgeToRead(slot: number, now: number): JudgedState {
-    this.#answers.failure = undefined;
+    this.#answers.failureRead = undefined;
     return this.#judged(slot, this.#map.native.get(this.#map.stamps.keyOf(slot)), now, true);
   }
 

@@ -1,3 +1,4 @@
+import type { Tracker } from '../sweeping/tracker.js';
 import { leavesAt } from './drain.js';
 import type { MapLedger } from './ledger.js';
 import type { Subject } from './subject.js';
@@ -35,9 +36,7 @@ export class FirstStay {
       const slot = stamps.slotOf(key);
       const at = leavesAt(map.tracker, key, now);
       if (slot === undefined || at <= now || at === Number.POSITIVE_INFINITY) continue;
-      const activeAt = stamps.lastActiveAt(slot);
-      // It had the time that it needs, and somebody keeps it alive: more of that would not do.
-      if (activeAt > now - drainedMs && at - activeAt <= drainedMs) continue;
+      if (isKeptAlive(map.tracker, at, stamps.lastActiveAt(slot), now - drainedMs)) continue;
       dated.push({ key, generation: stamps.generation[slot] as number });
       last = Math.max(last, at);
     }
@@ -66,4 +65,18 @@ export class FirstStay {
   }
 
   #isOfIt = (key: unknown): boolean => this.#map.stretchOf(key) === this.#map.firstStretch;
+}
+
+/**
+ * Returns whether an entry had the time that it needs, and somebody keeps it alive, so that more of it would not do.
+ *
+ * @param at when it leaves, as it has just been judged
+ */
+function isKeptAlive({ due }: Tracker, at: number, activeAt: number, drainedFrom: number): boolean {
+  const { deadline, lifetimes } = due.judge;
+  const isByActivity =
+    deadline.by === 'maxIdle' ||
+    deadline.by === 'orphanAfter' ||
+    (deadline.by === 'ttl' && lifetimes.since === 'lastActiveAt');
+  return isByActivity && activeAt >= drainedFrom + (at - activeAt);
 }

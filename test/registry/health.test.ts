@@ -158,6 +158,9 @@ describe('registry.health()', () => {
       reasons: [expect.stringMatching(/^since of the map 'runs' fails, and what it fails for stays: /)],
     });
     expect(registry.health().reasons[0]).toMatch(error);
+    registry.maps.runs.set('well', { endedAt: 0 });
+    expect(registry.explain('runs', 'well').state).toBe('due');
+    expect(registry.health().reasons[0]).toMatch(error);
     unit = 1;
     await clock.advance(180_000);
     expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
