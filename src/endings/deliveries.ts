@@ -52,9 +52,9 @@ export class Deliveries {
   }
 
   /** As `Notifier.push`, for each recipient; the same of those below. */
-  push(event: EndedEvent, isHeld: boolean): void {
-    if (!isHeld && this.recipients.some(({ notifier }) => notifier.isOver)) this.#warn();
-    for (const { notifier } of this.recipients) notifier.push(event, isHeld);
+  push(event: EndedEvent, awaitsStart: boolean): void {
+    if (!awaitsStart && this.recipients.some(({ notifier }) => notifier.isOver)) this.#warn();
+    for (const { notifier } of this.recipients) notifier.push(event, awaitsStart);
   }
 
   start(id: string): void {

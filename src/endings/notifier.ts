@@ -144,23 +144,23 @@ export class Notifier<K, V> {
    * still runs that it must not overlap with. It is ignored then, and while that of an earlier run is pending. Once
    * `finish` is over, an ending is kept, and not tried.
    *
-   * @param isHeld it is not tried before {@link Notifier.start}
+   * @param awaitsStart it is not tried before {@link Notifier.start}
    */
-  push(event: EndedEvent<K, V>, isHeld = false): void {
+  push(event: EndedEvent<K, V>, awaitsStart = false): void {
     const earlier = this.#letters.get(event.id);
     if (earlier !== undefined && this.#mayRetry(earlier)) {
       this.#letters.withdraw(earlier);
       this.#log?.replaced(event.id, this.#recipient);
     } else if (earlier !== undefined && this.#isOver(earlier)) this.#letters.handOver(earlier, event);
-    this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), isHeld);
+    this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), awaitsStart);
   }
 
   /** Has an ending tried that was held so far. */
   start(id: string): void {
     const obligation = this.#pending.get(id);
     // An id may come a second time while it is still being delivered.
-    if (!obligation?.isHeld) return;
-    obligation.isHeld = false;
+    if (!obligation?.awaitsStart) return;
+    obligation.awaitsStart = false;
     this.#queue.addFresh(obligation);
     this.#queuePump();
   }
@@ -308,9 +308,9 @@ export class Notifier<K, V> {
       // Its age goes by the wall clock: that of an earlier life told when it began.
       this.#accept(open, now - Math.max(0, this.#clock.now() - open.event.endedAt), left !== undefined);
       const obligation = left && this.#pending.get(open.event.id);
-      if (!obligation?.isHeld) continue;
+      if (!obligation?.awaitsStart) continue;
       // The attempt of an earlier owner in this process runs on: it counts as one of this one.
-      obligation.isHeld = false;
+      obligation.awaitsStart = false;
       void this.#attempt(obligation, now, () => left);
     }
   }
@@ -330,9 +330,9 @@ export class Notifier<K, V> {
     return this.#letters.keeps(record);
   }
 
-  #accept(open: OpenObligation<K, V>, since: number, isHeld: boolean): void {
+  #accept(open: OpenObligation<K, V>, since: number, awaitsStart: boolean): void {
     if (this.owes(open.event.id)) return;
-    const obligation = newObligation(open, since, isHeld);
+    const obligation = newObligation(open, since, awaitsStart);
     if (open.attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', true);
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
     else this.#bury(obligation, 'overflow', false);
@@ -342,7 +342,7 @@ export class Notifier<K, V> {
 
   #enqueue(obligation: Obligation<K, V>): void {
     this.#pending.add(obligation);
-    if (obligation.isHeld) return;
+    if (obligation.awaitsStart) return;
     if (obligation.attempts === 0) this.#queue.addFresh(obligation);
     else this.#queue.addRetry(obligation);
     this.#queuePump();

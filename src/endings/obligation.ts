@@ -17,7 +17,7 @@ export interface Obligation<K, V> {
   /** Attempts that have timed out and still run. Any of them may succeed yet. */
   unsettled: number;
   /** It waits for `Notifier.start`. */
-  isHeld: boolean;
+  awaitsStart: boolean;
   /** It was delivered, or somebody else delivers it: what comes of its other attempts counts for nothing. */
   isSettled: boolean;
   /** Where it is among those that are pending, if it is one of them. */
@@ -46,7 +46,7 @@ export type OpenObligation<K, V> = Pick<Obligation<K, V>, 'event' | 'attempts'> 
 export function newObligation<K, V>(
   { event, attempts, triedAt }: OpenObligation<K, V>,
   since: number,
-  isHeld: boolean,
+  awaitsStart: boolean,
 ): Obligation<K, V> {
   return {
     id: event.id,
@@ -56,7 +56,7 @@ export function newObligation<K, V>(
     triedAt,
     error: undefined,
     unsettled: 0,
-    isHeld,
+    awaitsStart,
     isSettled: false,
     place: 0,
     record: undefined,

@@ -98,8 +98,8 @@ export class Judge<K, V> {
   isGuarded(slot: number, key: K, value: V): boolean {
     const { keepWhile } = this.#policy;
     if (keepWhile === undefined) return false;
-    const held = this.#answers.decide('keepWhile', keepWhile, slot, value, key);
-    return held !== false;
+    const answer = this.#answers.decide('keepWhile', keepWhile, slot, value, key);
+    return answer !== false;
   }
 
   /** Returns what `ask` does, which may have other entries judged: the fields still say what they said before. */

@@ -73,13 +73,13 @@ export class EntryTimes {
 
   /** Returns when the entry of a slot was registered. */
   registeredAt(slot: number): number {
-    this.settle();
+    this.stampWaiting();
     return this.#base + (this.#registeredAt[slot] as number);
   }
 
   /** Returns the last activity of a slot. */
   lastActiveAt(slot: number): number {
-    this.settle();
+    this.stampWaiting();
     return this.#base + (this.#lastActiveAt[slot] as number);
   }
 
@@ -111,7 +111,7 @@ export class EntryTimes {
 
   /** The slot was active at an instant that is known already. */
   refreshAt(slot: number, at: number): void {
-    this.settle();
+    this.stampWaiting();
     this.#setActive(slot, at);
   }
 
@@ -140,25 +140,25 @@ export class EntryTimes {
   }
 
   /** Stamps what waits, and has it counted. */
-  settle(): void {
-    if (this.#waitingCount > 0) this.#stampWaiting();
+  stampWaiting(): void {
+    if (this.#waitingCount > 0) this.#stampBurst();
   }
 
   /** Returns the earliest registration. */
   oldest(): number {
-    this.settle();
+    this.stampWaiting();
     return this.#registrations.least(this.#registeredWhereUsed);
   }
 
   /** Returns the slots of the earliest registrations, at most `count`, the earliest first. */
   oldestSlots(count: number): number[] {
-    this.settle();
+    this.stampWaiting();
     return this.#registrations.leastSlots(count, this.#registeredWhereUsed);
   }
 
   /** All entries have left. */
   clear(): void {
-    this.settle();
+    this.stampWaiting();
     this.#registrations.clear();
     // What comes next may come after months, and there is nothing to be far from.
     this.#base = Number.NaN;
@@ -169,7 +169,7 @@ export class EntryTimes {
 
   /** Makes room, or gives it back: no entry has a higher slot. */
   resize(capacity: number): void {
-    this.settle();
+    this.stampWaiting();
     this.#registeredAt = resized(this.#registeredAt, capacity);
     this.#lastActiveAt = resized(this.#lastActiveAt, capacity);
   }
@@ -255,18 +255,18 @@ export class EntryTimes {
   }
 
   #endBurst(): void {
-    this.settle();
+    this.stampWaiting();
     this.#isBurst = false;
   }
 
   // A full batch that took long is no burst any more: what follows is stamped at once.
   #stampBatch(): void {
     const before = this.#readAt;
-    this.#stampWaiting();
+    this.#stampBurst();
     if (this.#readAt - before > batchSize * closeMs) this.#isBurst = false;
   }
 
-  #stampWaiting(): void {
+  #stampBurst(): void {
     // The clock that the burst began under, though somebody may have put another in its place since.
     const at = realMonotonic();
     const waiting = this.#waiting as Int32Array;

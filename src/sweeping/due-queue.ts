@@ -311,10 +311,10 @@ export class DueQueue {
     const { native, policy, stamps } = this.#map;
     if (policy.keepWhile !== undefined) {
       const generation = stamps.generation[slot] as number;
-      const isHeld = this.#isHeldByOwn(slot, key, native.get(key), isReading);
+      const isGuarded = this.#isGuardedByOwn(slot, key, native.get(key), isReading);
       // One that has removed its entry keeps nothing, whatever it says.
       if (!stamps.holds(slot, generation)) return undefined;
-      if (isHeld) return { map: this.#map, slot };
+      if (isGuarded) return { map: this.#map, slot };
     }
     return this.#amongCompanions(key, now, (due, companion, companionKey) =>
       due.#guardOf(companion, companionKey, now, isReading),
@@ -347,7 +347,7 @@ export class DueQueue {
     return undefined;
   }
 
-  #isHeldByOwn(slot: number, key: unknown, value: unknown, isReading: boolean): boolean {
+  #isGuardedByOwn(slot: number, key: unknown, value: unknown, isReading: boolean): boolean {
     if (isMissing(this.#map.native, key, value)) return false;
     const wasReading = this.#answers.isReading;
     this.#answers.isReading = isReading;

@@ -186,7 +186,7 @@ export class Tracker {
 
   /** How many entries reached each age, for the leak verdict. */
   get ages(): AgeTable {
-    this.stamps.times.settle();
+    this.stamps.times.stampWaiting();
     return this.#ages;
   }
 

@@ -51,8 +51,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a restart loses the attempts',
     file: 'endings/notifier.ts',
-    find: 'const obligation = newObligation(open, since, isHeld);',
-    replace: 'const obligation = newObligation({ ...open, attempts: 0 }, since, isHeld);',
+    find: 'const obligation = newObligation(open, since, awaitsStart);',
+    replace: 'const obligation = newObligation({ ...open, attempts: 0 }, since, awaitsStart);',
   },
   {
     name: 'ids are made anew by a restore',
@@ -145,8 +145,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'only the first recipient is told',
     file: 'endings/deliveries.ts',
-    find: 'for (const { notifier } of this.recipients) notifier.push(event, isHeld);',
-    replace: 'for (const { notifier } of this.recipients.slice(0, 1)) notifier.push(event, isHeld);',
+    find: 'for (const { notifier } of this.recipients) notifier.push(event, awaitsStart);',
+    replace: 'for (const { notifier } of this.recipients.slice(0, 1)) notifier.push(event, awaitsStart);',
   },
   {
     name: 'what one recipient has been told of nobody is told of after a restart',

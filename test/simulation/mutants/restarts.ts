@@ -83,7 +83,7 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'an id that comes a second time is delivered beside itself',
     file: 'endings/notifier.ts',
-    find: 'if (!obligation?.isHeld) return;',
+    find: 'if (!obligation?.awaitsStart) return;',
     replace: 'if (obligation === undefined) return;',
     rareSeed: 334,
   },

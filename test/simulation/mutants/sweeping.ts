@@ -33,9 +33,9 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a guard is asked only once',
     file: 'policy/judge.ts',
-    find: 'return held !== false;',
+    find: 'return answer !== false;',
     replace: `const asked = ((this as { asked?: Map<unknown, boolean> }).asked ??= new Map<unknown, boolean>());
-    if (!asked.has(value ?? key)) asked.set(value ?? key, held !== false);
+    if (!asked.has(value ?? key)) asked.set(value ?? key, answer !== false);
     return asked.get(value ?? key) as boolean;`,
   },
   {
