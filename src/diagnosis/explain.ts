@@ -103,6 +103,9 @@ class Explainer {
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
     const { keeper, failureRead: failure } = this.#tracker.due;
+    const keeping = this.#engine.trackers.get(keeper?.map.name ?? '') ?? this.#tracker;
+    const guardFailure = state === 'guarded' ? keeping.due.failureRead : undefined;
+    const guardFails = guardFailure === undefined ? '' : `fails (${shownError(guardFailure.error)}), which `;
     const { at, by } = deadline;
     const rule = by === undefined ? undefined : decisive;
     if (!stamps.holds(slot, generation)) {
@@ -127,7 +130,7 @@ class Explainer {
     }
     const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;
     const isKept = state === 'guarded' || state === 'held';
-    const holder = `${state === 'held' ? 'a hold' : this.#guard(keeper?.map)}${this.#ofCompanion(keeper?.map)} holds it`;
+    const holder = `${state === 'held' ? 'a hold' : this.#guard(keeper?.map)}${this.#ofCompanion(keeper?.map)} ${guardFails}holds it`;
     if (this.#tracker.observing) {
       const held = isKept ? `, and ${holder}` : '';
       return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);

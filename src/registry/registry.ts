@@ -434,6 +434,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const { deliveries } = this.#parts;
     // What the journal cannot be told of has to be delivered before that is over.
     restart.recorder?.gate.waitAtMost(deadlineMs / 2);
+    // At once: deliveries may take all the time that there is.
+    restart.recorder?.writer.tryAgain();
     await deliveries?.finish(deadlineAt);
     // Before the journal is anybody else's.
     this.#leaveAttempts();
@@ -442,7 +444,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     await restart.recorder?.close(deadlineAt);
     // What is in the journal stays there: it is closed.
     const isLeft = (): boolean => this.#detached !== undefined;
-    this.#warnOfUnwritten(deliveries?.undelivered ?? 0);
+    if (this.#detached === undefined) this.#warnOfUnwritten(deliveries?.undelivered ?? 0);
     const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt, isLeft) : 0;
     this.#leave();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.

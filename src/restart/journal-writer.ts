@@ -196,8 +196,19 @@ export class JournalWriter {
   flushedAtLast(): Promise<void> {
     if (this.#error === undefined || this.#isLost || this.#isReleased) return this.flushed();
     const written = this.#waits.until(this.#said);
-    this.#endPause();
+    this.tryAgain();
     return written;
+  }
+
+  /** Asks a journal that has failed once more, without the rest of its pause. */
+  tryAgain(): void {
+    this.#host.timers.cancel(this.#retry);
+    this.#wake?.();
+  }
+
+  /** Whether the journal has failed and is not asked again before a pause is over. */
+  get isPausing(): boolean {
+    return this.#wake !== undefined;
   }
 
   /** Writes what waits on the caller's time, and gives the journal back. @throws as the journal's `appendNow` */
@@ -231,7 +242,7 @@ export class JournalWriter {
     if (this.#waitingSince !== undefined && !this.#isLost && !this.#isWritten) {
       this.#abandonedMs = this.#host.clock.monotonic() - this.#waitingSince;
     }
-    this.#endPause();
+    this.tryAgain();
     this.#queue.clear();
     this.#batch = [];
     this.#live = undefined;
@@ -420,11 +431,6 @@ export class JournalWriter {
       this.#retry = timers.schedule(at, wake);
       this.#fallBehindIfStuck();
     });
-  }
-
-  #endPause(): void {
-    this.#host.timers.cancel(this.#retry);
-    this.#wake?.();
   }
 
   #fallBehindIfStuck(): void {

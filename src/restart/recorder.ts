@@ -56,6 +56,7 @@ export class Recorder {
   #interval = 1;
   #looking: Promise<void> | undefined;
   #hasBegun = false;
+  #hasToldAbandoned = false;
 
   constructor(host: RecorderHost, journal: Journal, life: Life) {
     const { engine, encoder } = host;
@@ -188,7 +189,7 @@ export class Recorder {
       .then(() => this.writer.flushedAtLast());
     const isInTime = await isFulfilledBy(deadlineAt, written, this.#timers);
     // What was said meanwhile, if not all that waits: one that answers is only slower than the deadline was short.
-    const isWell = this.writer.state.error === undefined && !this.writer.isStuck;
+    const isWell = !this.writer.isPausing && !this.writer.isStuck;
     if (isWell || isInTime) this.#releaseQuietly();
     else this.release();
     this.#tellAbandoned();
@@ -274,7 +275,8 @@ export class Recorder {
 
   #tellAbandoned(): void {
     const { abandonedMs } = this.writer;
-    if (abandonedMs === undefined) return;
+    if (abandonedMs === undefined || this.#hasToldAbandoned) return;
+    this.#hasToldAbandoned = true;
     const message = `'${this.journalName}' was given back before it had taken what happened in the last ${Math.ceil(abandonedMs)} ms: the next life will not know of it`;
     this.#host.failed(new MapsweepError('ERR_JOURNAL_IO', message), true);
   }

@@ -351,6 +351,7 @@ export class DueQueue {
     if (isMissing(this.#map.native, key, value)) return false;
     const wasReading = this.#answers.isReading;
     this.#answers.isReading = isReading;
+    if (isReading) this.#answers.failureRead = undefined;
     try {
       return this.judge.isGuarded(slot, key, value);
     } finally {

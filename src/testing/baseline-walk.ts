@@ -7,6 +7,7 @@ import { type Leavings, LeavingWatch } from './leaving.js';
 import { Ledger, type MapLedger } from './ledger.js';
 import { Levels } from './levels.js';
 import { LostEndings } from './lost-endings.js';
+import type { RunNumbers } from './run-numbers.js';
 import type { RunningCheck } from './running-check.js';
 import type { Scenario } from './scenario.js';
 import type { Subject } from './subject.js';
@@ -16,8 +17,7 @@ import type { TestTime } from './test-time.js';
 export interface WalkPlan {
   readonly times: number;
   readonly warmup: number;
-  /** The number of the first run. */
-  readonly firstRun: number;
+  readonly numbers: RunNumbers;
   readonly drain: boolean | number;
   readonly time: TestTime | undefined;
   readonly scenario: Scenario;
@@ -45,7 +45,6 @@ export class BaselineWalk {
   readonly #left = new Map<Tracker, Leavings>();
   readonly #lost: LostEndings;
   #watches = new Map<Tracker, GrowthWatch>();
-  #run: number;
   #drainedMs = 0;
   #ledger: Ledger | undefined;
   #leavings: LeavingWatch | undefined;
@@ -64,7 +63,6 @@ export class BaselineWalk {
   constructor(subject: Subject, plan: WalkPlan) {
     this.#subject = subject;
     this.#plan = plan;
-    this.#run = plan.firstRun;
     this.#lost = new LostEndings(subject.engine);
   }
 
@@ -94,12 +92,8 @@ export class BaselineWalk {
 
   /** How often the scenario ran after the warm-up. */
   get countedRuns(): number {
-    return Math.max(0, this.#run - this.#plan.firstRun - this.#plan.warmup);
-  }
-
-  /** The number that the next run would have. */
-  get nextRun(): number {
-    return this.#run;
+    const { numbers, warmup } = this.#plan;
+    return Math.max(0, numbers.next - numbers.first - warmup);
   }
 
   /** What had stayed in a map at first; `undefined` if nothing ever did. */
@@ -152,7 +146,7 @@ export class BaselineWalk {
         this.#plan.current.assertGoingOn();
         if (this.stretches === 0) throw error;
         this.levels.undoBegin();
-        this.brokeOff = { run: this.#run - 1, error };
+        this.brokeOff = { run: this.#plan.numbers.next - 1, error };
         return;
       }
     } while (this.#isDoubtful());
@@ -182,9 +176,9 @@ export class BaselineWalk {
     this.#watchGrowth();
     const runs = async (): Promise<void> => {
       for (let left = times; left > 0 && this.explosion === undefined; left -= 1) {
-        const run = this.#run;
+        const run = this.#plan.numbers.next;
         // Whatever comes of it, it may have set something.
-        this.#run += 1;
+        this.#plan.numbers.next += 1;
         await this.#plan.scenario.once(run);
         this.#levels?.sample();
         this.#ledger?.sample();

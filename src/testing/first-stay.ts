@@ -36,7 +36,7 @@ export class FirstStay {
       const slot = stamps.slotOf(key);
       const at = leavesAt(map.tracker, key, now);
       if (slot === undefined || at <= now || at === Number.POSITIVE_INFINITY) continue;
-      if (isKeptAlive(map.tracker, at, stamps.lastActiveAt(slot), now - drainedMs)) continue;
+      if (isKeptAlive(map.tracker, at, now - drainedMs)) continue;
       dated.push({ key, generation: stamps.generation[slot] as number });
       last = Math.max(last, at);
     }
@@ -70,13 +70,19 @@ export class FirstStay {
 /**
  * Returns whether an entry had the time that it needs, and somebody keeps it alive, so that more of it would not do.
  *
- * @param at when it leaves, as it has just been judged
+ * @param at when it leaves, as it has just been judged: with its leader's entry, if that is due before
  */
-function isKeptAlive({ due }: Tracker, at: number, activeAt: number, drainedFrom: number): boolean {
+function isKeptAlive({ due, policy, companions }: Tracker, at: number, drainedFrom: number): boolean {
   const { deadline, lifetimes } = due.judge;
-  const isByActivity =
-    deadline.by === 'maxIdle' ||
-    deadline.by === 'orphanAfter' ||
-    (deadline.by === 'ttl' && lifetimes.since === 'lastActiveAt');
-  return isByActivity && activeAt >= drainedFrom + (at - activeAt);
+  if (deadline.at !== at && companions.leader !== undefined)
+    return isKeptAlive(companions.leader, at, drainedFrom);
+  const lifeMs =
+    deadline.by === 'maxIdle'
+      ? lifetimes.maxIdleMs
+      : deadline.by === 'orphanAfter'
+        ? policy.orphanAfterMs
+        : deadline.by === 'ttl' && lifetimes.since === 'lastActiveAt'
+          ? lifetimes.ttlMs
+          : undefined;
+  return lifeMs !== undefined && at - lifeMs >= drainedFrom + lifeMs;
 }

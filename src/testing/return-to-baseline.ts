@@ -7,7 +7,7 @@ import type { BaselineResult } from './baseline-outcome.js';
 import { baselineResult } from './baseline-result.js';
 import { BaselineWalk } from './baseline-walk.js';
 import { pendingOf } from './drained.js';
-import { firstRunOf, leaveOff } from './run-numbers.js';
+import { RunNumbers } from './run-numbers.js';
 import { type RunningCheck, whileChecking } from './running-check.js';
 import { Scenario } from './scenario.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
@@ -120,9 +120,16 @@ export async function baselineWithFallback(
         pending: pendingOf(subject),
       }),
     });
-    const firstRun = firstRunOf(subject);
-    const plan = { times, warmup, firstRun, drain, time, scenario: runner, current };
-    const walk = new BaselineWalk(subject, plan);
+    const numbers = new RunNumbers(subject);
+    const walk = new BaselineWalk(subject, {
+      times,
+      warmup,
+      numbers,
+      drain,
+      time,
+      scenario: runner,
+      current,
+    });
     let held = false;
     try {
       await walk.run();
@@ -131,7 +138,7 @@ export async function baselineWithFallback(
       held = result.held;
       return result;
     } finally {
-      if (walk.isTouched && (!held || firstRun > 0)) leaveOff(subject, walk.nextRun);
+      numbers.end(subject, held || !walk.isTouched);
     }
   });
 }

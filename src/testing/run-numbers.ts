@@ -1,19 +1,34 @@
 import type { Subject } from './subject.js';
 
+/** The last check that failed, or still runs, of each map that it was about. */
+const latest = new WeakMap<object, RunNumbers>();
+
 /**
- * Where a check has left off that failed, by the maps that it was about. What its runs have set is there still: a retry that
- * sets the same keys once more would register nothing, and pass.
+ * The numbers of the runs of a check. They go on from those of a check of the same maps that failed, or was given up: what its
+ * runs have set is there still, and a retry that sets the same keys once more would register nothing, and pass.
  */
-const leftOff = new WeakMap<object, number>();
+export class RunNumbers {
+  /** That of the first run. */
+  readonly first: number;
+  /** That of the next run. */
+  next: number;
 
-/** The number of the first run of a check. */
-export function firstRunOf(subject: Subject): number {
-  return Math.max(0, ...mapsOf(subject).map((map) => leftOff.get(map) ?? 0));
-}
+  /** Begins a check. */
+  constructor(subject: Subject) {
+    const maps = mapsOf(subject);
+    this.first = Math.max(0, ...maps.map((map) => latest.get(map)?.next ?? 0));
+    this.next = this.first;
+    for (const map of maps) latest.set(map, this);
+  }
 
-/** Has later checks of these maps go on with a number. */
-export function leaveOff(subject: Subject, nextRun: number): void {
-  for (const map of mapsOf(subject)) leftOff.set(map, nextRun);
+  /** The check is over. @param isClean its runs have left nothing behind that could be taken for what later ones set */
+  end(subject: Subject, isClean: boolean): void {
+    for (const map of mapsOf(subject)) {
+      if (isClean && this.first === 0) {
+        if (latest.get(map) === this) latest.delete(map);
+      } else if ((latest.get(map)?.next ?? 0) < this.next) latest.set(map, this);
+    }
+  }
 }
 
 const mapsOf = (subject: Subject): object[] => subject.trackers().map(({ native }) => native.target);

@@ -157,6 +157,32 @@ describe('explain() says of an entry that it is', () => {
     end();
   });
 
+  it('guarded, because a guard fails, with what, also that of a companion', async () => {
+    const fails = () => {
+      throw new Error('no such session');
+    };
+    const { clock, runs, explain, end } = explained({ ttl: '5m', keepWhile: fails });
+    runs.set('a', {});
+    await clock.advance(600_000);
+    expect(explain()).toMatchObject({
+      state: 'guarded',
+      why: expect.stringMatching(/but keepWhile \(fails\) fails \(Error: no such session\), which holds it/),
+    });
+    end();
+    const other = createRegistry({
+      maps: {
+        runs: { adopt: new Map([['a', 1]]), ttl: '5m' },
+        contexts: { adopt: new Map([['a', 1]]), follows: 'runs', keepWhile: fails },
+      },
+      clock,
+    });
+    await clock.advance(600_000);
+    expect(other.explain('runs', 'a').why).toMatch(
+      /of its companion in 'contexts' fails \(Error: no such session\), which holds it/,
+    );
+    other.stop();
+  });
+
   it('untracked, written past the wrapper', () => {
     const { runs, explain, end } = explained({ ttl: '5m' });
     Map.prototype.set.call(runs, 'a', {});

@@ -414,6 +414,48 @@ describe('close()', () => {
     expect(next.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
   });
 
+  it('asks it at once, though a delivery takes all the time that there is', async () => {
+    const life = start({ deliver: () => new Promise(() => {}) });
+    life.runs.set('a', {});
+    await settled();
+    life.registry.end('a');
+    await settled();
+    const free = fail();
+    life.runs.set('b', {});
+    await machine.clock.advance(1_500);
+    free();
+    // Takes longer than one turn, as a real disk does.
+    machine.volume.beforeWrite = () => new Promise((resolve) => machine.clock.setTimeout(resolve, 20));
+    const closing = life.registry.close({ deadline: '1s' });
+    await machine.clock.advance(100);
+    expect(machine.volume.records.some((record) => record.includes('"b"'))).toBe(true);
+    await machine.clock.advance(900);
+    expect(await closing).toMatchObject({ undelivered: 1 });
+    expect(life.journalFailures.filter(({ isFinal }) => isFinal)).toEqual([]);
+    machine.volume.beforeWrite = () => {};
+    const next = start();
+    await machine.clock.advance(minutes(11));
+    expect(next.told).toMatchObject([{ key: 'b', reason: 'lost' }]);
+  });
+
+  it('says once what is lost where detach() comes meanwhile', async () => {
+    const onWarning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const life = start({ deliver: () => new Promise(() => {}) });
+    life.runs.set('a', {});
+    await settled();
+    fail();
+    life.registry.end('a');
+    await machine.clock.advance(1_500);
+    const closing = life.registry.close();
+    await machine.clock.advance(100);
+    life.registry.detach();
+    await machine.clock.advance(20_000);
+    await closing;
+    expect(life.journalFailures.filter(({ isFinal }) => isFinal)).toHaveLength(1);
+    expect(onWarning).toHaveBeenCalledTimes(1);
+    onWarning.mockRestore();
+  });
+
   it('catches up with a disk that has room again, where what waited was dropped', async () => {
     const life = start({ mostUnwrittenBytes: 1_000 });
     const free = fail();

@@ -1,8 +1,10 @@
 import { setTimeout as realTimeout } from 'node:timers/promises';
 import { createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock, returnToBaseline } from 'mapsweep/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type TrackedParts, trackedPartsOf } from '../../src/maps/tracked-mark.js';
+import { baselineWithFallback } from '../../src/testing/return-to-baseline.js';
+import type { RunningCheck } from '../../src/testing/running-check.js';
 
 const setUp = () => {
   const clock = createManualClock();
@@ -254,6 +256,32 @@ describe('a check of maps in which one before has found a leak', () => {
     };
     expect(await check()).toEqual({ held: false, first: 0, last: 16 });
     expect(await check()).toEqual({ held: false, first: 17, last: 33 });
+  });
+
+  it('numbers them on from one that was given up, and still runs', async () => {
+    const { registry, leaky } = setUp();
+    let current: RunningCheck | undefined;
+    const given = { fakeTimers: undefined, began: (begun: RunningCheck) => (current = begun) };
+    const hanging = (run: number) => {
+      leaky.set(`run-${run}`, {});
+      return run < 30 ? undefined : new Promise(() => {});
+    };
+    const first = baselineWithFallback('toReturnToBaseline', hanging, { registry }, given);
+    await vi.waitFor(() => expect(leaky.has('run-30')).toBe(true));
+    current?.abandon();
+    const runs: number[] = [];
+    const check = () =>
+      returnToBaseline(
+        (run) => {
+          runs.push(run);
+          leaky.set(`run-${run}`, {});
+        },
+        { registry, times: 2, warmup: 1 },
+      );
+    expect(await check()).toMatchObject({ held: false });
+    await expect(first).rejects.toMatchObject({ code: 'ERR_NOT_AWAITED' });
+    expect(await check()).toMatchObject({ held: false });
+    expect(runs).toEqual(runs.map((_run, index) => 31 + index));
   });
 
   it('begins at 0 again where nothing was found', async () => {

@@ -33,6 +33,8 @@ export const stalledAfterMs = (sweepEveryMs: number): number => Math.max(600_000
 /** Returns the rules, the most urgent first. */
 export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRule[] {
   const stalledMs = stalledAfterMs(sweepEveryMs);
+  // Each sweep asks again, and one may be late.
+  const policyWindowMs = Math.max(900_000, 3 * sweepEveryMs);
   return [
     {
       alert: 'MapsweepProcessSilent',
@@ -190,8 +192,8 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepPolicyFails',
-      expr: `increase(${prefix}callback_errors_total{callback=~"since|expiresAt|activeAt|keepWhile|match"}[15m]) > 0`,
-      for: '15m',
+      expr: `increase(${prefix}callback_errors_total{callback=~"since|expiresAt|activeAt|keepWhile|match"}[${minutes(policyWindowMs)}]) > 0`,
+      for: minutes(policyWindowMs),
       labels: { severity: 'warning' },
       annotations: {
         summary: `{{ $labels.callback }} of ${map} fails at every sweep`,

@@ -1,3 +1,4 @@
+import type { Registry } from 'mapsweep';
 import { failing, type Service, startOn, turn } from './service.js';
 
 const minute = 60_000;
@@ -650,6 +651,28 @@ export const leaks: ReadonlyArray<readonly [claim: string, says: RegExp, start: 
           if (run % 20 === 0) heartbeat(run);
         },
         options: { drain: '2h' },
+      };
+    },
+  ],
+  [
+    'keeps for ever what is to idle out, by a companion that it touches',
+    /runs: 10 -> 110 entries, \+1 per run\n {4}then \+100 and \+100 in as many runs again/,
+    () => {
+      const { clock, registry, maps } = startOn({
+        maps: { runs: { maxIdle: '1h' }, beats: { follows: 'runs' } },
+      });
+      const beat = (): void => {
+        for (const key of maps.beats.keys()) (registry as unknown as Registry).touch('beats', key);
+        clock.setTimeout(beat, 30 * minute);
+      };
+      beat();
+      return {
+        registry,
+        run: (run) => {
+          maps.runs.set(run, {});
+          maps.beats.set(run, {});
+        },
+        options: { drain: '5h' },
       };
     },
   ],
