@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { transform } from 'esbuild';
 import { expect, test } from 'vitest';
 
 import { library } from './simulation/library.js';
+import { mutants, patched } from './simulation/mutation.js';
 import { Simulation } from './simulation/simulation.js';
 
 const main = fileURLToPath(new URL('./simulation/main.ts', import.meta.url));
@@ -21,6 +23,14 @@ test('the same seed gives the same trace, another one another', async () => {
   expect(await hashOf(1)).toBe(first);
   expect(await hashOf(2)).not.toBe(first);
 });
+
+test('every planted bug fits where it is planted, and compiles there', async () => {
+  const source = fileURLToPath(new URL('../src', import.meta.url));
+  for (const mutant of mutants) {
+    const compiled = transform(await patched(source, mutant), { loader: 'ts' });
+    await expect(compiled, mutant.name).resolves.toBeDefined();
+  }
+}, 60_000);
 
 test('3 planted bugs are caught within 200 seeds each', async () => {
   // In a process of its own: the mutated copies are loaded from outside of the repository.

@@ -108,8 +108,8 @@ async function hunt(
   return { caughtBy: undefined, finding: '' };
 }
 
-/** The file with the bug in it. */
-async function patched(source: string, { name, file, find, replace }: Mutant): Promise<string> {
+/** The file with the bug in it, of the library in a folder. */
+export async function patched(source: string, { name, file, find, replace }: Mutant): Promise<string> {
   const text = await readFile(join(source, file), 'utf8');
   const times = text.split(find).length - 1;
   if (times !== 1) {

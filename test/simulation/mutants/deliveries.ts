@@ -140,7 +140,8 @@ export const deliveryMutants: readonly Mutant[] = [
     name: 'a dead letter is as young as the life that has it',
     file: 'restart/inheritance.ts',
     find: 'push(letterOf(ending, ending.letter, event));',
-    replace: 'push({ ...letterOf(ending, ending.letter, event), diedAt: this.#host.engine.timeline.now() });',
+    replace:
+      'push({ ...letterOf(ending, ending.letter, event), diedAt: this.#context.engine.timeline.now() });',
   },
   {
     name: 'only the first recipient is told',
