@@ -20,7 +20,7 @@ let api: PrometheusApi;
 /** The rules of the example, with waits that a test can sit out. Everything else is as it is. */
 function shortRules(): string {
   const { length } = [...readFileSync(exampleFile('alerts.yml'), 'utf8').matchAll(/^( +)for: "\w+"$/gm)];
-  if (length !== 9) throw new Error(`expected 9 rules of 14 that wait, found ${length}`);
+  if (length !== 10) throw new Error(`expected 10 rules of 15 that wait, found ${length}`);
   return readFileSync(exampleFile('alerts.yml'), 'utf8').replace(/^( +)for: "\w+"$/gm, '$1for: 3s');
 }
 
