@@ -240,13 +240,10 @@ function compareEndings(
       () => `a pending ending has ${attempts} attempts, not ${deliveries.pending.get(id)?.attempts}`,
     );
   }
-  // Whoever takes them over sorts them: a checkpoint that was broken off has written old ones again. Of those that died at one
-  // instant either may come first.
-  const places = new Map(deliveries.letters.map(({ id }, place) => [id, place]));
-  const placeOf = ({ id }: { readonly id: string }): number => places.get(id) ?? 0;
+  // Whoever takes them over sorts them: a checkpoint that was broken off has written old ones again.
   const shown = endings
     .filter(({ id, letter }) => letter !== undefined && !deliveries.carried.has(id))
-    .sort((a, b) => (a.letter?.diedAt ?? 0) - (b.letter?.diedAt ?? 0) || placeOf(a) - placeOf(b));
+    .sort((a, b) => (a.letter?.diedAt ?? 0) - (b.letter?.diedAt ?? 0));
   const called = (isAmbiguous: boolean | undefined): string => (isAmbiguous ? 'ambiguous' : '');
   const letters = shown.map(({ id, letter }) => [id, letter?.cause, called(letter?.ambiguous)]);
   const rightLetters = deliveries.letters.map(({ id, cause, ambiguous }) => [id, cause, called(ambiguous)]);
