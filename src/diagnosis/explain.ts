@@ -103,9 +103,8 @@ class Explainer {
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
     const { keeper, failureRead: failure } = this.#tracker.due;
-    const keeping = this.#engine.trackers.get(keeper?.map.name ?? '') ?? this.#tracker;
-    const guardFailure = state === 'guarded' ? keeping.due.failureRead : undefined;
-    const guardFails = guardFailure === undefined ? '' : `fails (${shownError(guardFailure.error)}), which `;
+    const isKept = state === 'guarded' || state === 'held';
+    const holder = isKept ? this.#holder(state, keeper?.map) : '';
     const { at, by } = deadline;
     const rule = by === undefined ? undefined : decisive;
     if (!stamps.holds(slot, generation)) {
@@ -129,8 +128,6 @@ class Explainer {
       return this.#answer('failing', `${why}${this.#standstill()}; ${facts}`, rule, at);
     }
     const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;
-    const isKept = state === 'guarded' || state === 'held';
-    const holder = `${state === 'held' ? 'a hold' : this.#guard(keeper?.map)}${this.#ofCompanion(keeper?.map)} ${guardFails}holds it`;
     if (this.#tracker.observing) {
       const held = isKept ? `, and ${holder}` : '';
       return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);
@@ -235,10 +232,15 @@ class Explainer {
     return parts.join(', and ');
   }
 
-  #guard(map: { readonly name: string } | undefined): string {
-    const { policy } = this.#engine.trackers.get(map?.name ?? '') ?? this.#tracker;
+  /** What keeps the entry, as it was found just now: of its own map, or of that of a companion. */
+  #holder(state: 'guarded' | 'held', map: { readonly name: string } | undefined): string {
+    const whose = this.#ofCompanion(map);
+    if (state === 'held') return `a hold${whose} holds it`;
+    const { policy, due } = this.#engine.trackers.get(map?.name ?? '') ?? this.#tracker;
     const name = policy.keepWhile && shownName(policy.keepWhile, 'keepWhile');
-    return name === undefined ? 'keepWhile' : `keepWhile (${name})`;
+    const guard = name === undefined ? 'keepWhile' : `keepWhile (${name})`;
+    const fails = due.failureRead === undefined ? '' : `fails (${shownError(due.failureRead.error)}), which `;
+    return `${guard}${whose} ${fails}holds it`;
   }
 
   #ofCompanion(map: { readonly name: string } | undefined): string {

@@ -90,8 +90,9 @@ function readToken(value: unknown, option: string): string {
   const { min, max } = tokenLength;
   const allowed = `a string of ${min} to ${max} characters without a line break`;
   if (typeof value !== 'string') throw invalidType(option, allowed, value);
-  if (value.length < min || value.length > max || /[\r\n]/.test(value)) {
-    const lines = /[\r\n]/.test(value) ? ', with a line break' : '';
+  const hasBreak = /[\r\n]/.test(value);
+  if (value.length < min || value.length > max || hasBreak) {
+    const lines = hasBreak ? ', with a line break' : '';
     const message = `${option} must be ${allowed}; received one of ${value.length} characters${lines}`;
     throw new MapsweepRangeError('ERR_INVALID_OPTION', message);
   }

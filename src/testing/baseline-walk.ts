@@ -43,13 +43,14 @@ export class BaselineWalk {
   readonly #plan: WalkPlan;
   readonly #stays = new Map<MapLedger, FirstStay>();
   readonly #left = new Map<Tracker, Leavings>();
-  readonly #lost: LostEndings;
   #watches = new Map<Tracker, GrowthWatch>();
   #drainedMs = 0;
   #ledger: Ledger | undefined;
   #leavings: LeavingWatch | undefined;
   #levels: Levels | undefined;
 
+  /** The endings that were given up and nobody has heard of since. */
+  readonly lost: LostEndings;
   /** Stretches that are over. */
   stretches = 0;
   /** Whether any run touched a map. */
@@ -63,7 +64,7 @@ export class BaselineWalk {
   constructor(subject: Subject, plan: WalkPlan) {
     this.#subject = subject;
     this.#plan = plan;
-    this.#lost = new LostEndings(subject.engine);
+    this.lost = new LostEndings(subject.engine);
   }
 
   get ledger(): Ledger {
@@ -77,11 +78,6 @@ export class BaselineWalk {
 
   get levels(): Levels {
     return this.#levels as Levels;
-  }
-
-  /** The endings that were given up and nobody has heard of since. */
-  get lost(): LostEndings {
-    return this.#lost;
   }
 
   /** A course as it stands when the walk is over: what might still grow then is no proof of health. */
@@ -130,11 +126,11 @@ export class BaselineWalk {
       this.#ledger = new Ledger(this.#subject);
       this.#leavings = new LeavingWatch(this.#subject, this.ledger);
       this.#levels = new Levels(this.#subject);
-      this.#lost.clear();
+      this.lost.clear();
       if (this.explosion === undefined) await this.#stretchesUntilClear();
     } finally {
       this.#leavings?.stop();
-      this.#lost.stop();
+      this.lost.stop();
     }
   }
 

@@ -159,6 +159,11 @@ async function drained(
 /** Sweeps what is due now, and lets the callbacks of that settle, and the attempts to deliver. */
 export async function sweepNow({ engine }: Subject, current: RunningCheck): Promise<void> {
   await engine.sweeper.sweep();
+  await settleAttempts(current);
+}
+
+/** Lets callbacks settle, and the attempts to deliver: they need no time to be let pass, only their turn. */
+export async function settleAttempts(current: RunningCheck): Promise<void> {
   await settle();
   await current.attempts.settle();
   current.assertGoingOn();

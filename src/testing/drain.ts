@@ -1,9 +1,9 @@
 import type { Tracker } from '../sweeping/tracker.js';
-import { sweepNow } from './drain-within.js';
+import { settleAttempts, sweepNow } from './drain-within.js';
 import { pendingOf } from './drained.js';
 import type { RunningCheck } from './running-check.js';
 import type { Subject } from './subject.js';
-import { settle, type TestTime } from './test-time.js';
+import type { TestTime } from './test-time.js';
 
 /** More than that and whoever waits for a lifetime has given up. */
 const longestDrainMs = 7 * 24 * 60 * 60_000;
@@ -29,12 +29,7 @@ export interface Draining {
 /** Lets entries leave that need nothing but time, as far as there is any. */
 export async function drainTo(subject: Subject, draining: Draining): Promise<void> {
   const { drain, time, current } = draining;
-  if (drain === false) {
-    // Attempts that run need no time, only their turn.
-    await settle();
-    await current.attempts.settle();
-    return;
-  }
+  if (drain === false) return await settleAttempts(current);
   await sweepNow(subject, current);
   if (time === undefined) return;
   // An eviction waits for the next macrotask, and that for the clock to move at all.

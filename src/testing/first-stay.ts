@@ -72,17 +72,25 @@ export class FirstStay {
  *
  * @param at when it leaves, as it has just been judged: with its leader's entry, if that is due before
  */
-function isKeptAlive({ due, policy, companions }: Tracker, at: number, drainedFrom: number): boolean {
+function isKeptAlive(tracker: Tracker, at: number, drainedFrom: number): boolean {
+  const { leader } = tracker.companions;
+  if (tracker.due.judge.deadline.at !== at && leader !== undefined)
+    return isKeptAlive(leader, at, drainedFrom);
+  const idleMs = idleLifetimeOf(tracker);
+  return idleMs !== undefined && at - idleMs >= drainedFrom + idleMs;
+}
+
+/** The lifetime behind the deadline that was judged last, ms, if activity moves it; else `undefined`. */
+function idleLifetimeOf({ due, policy }: Tracker): number | undefined {
   const { deadline, lifetimes } = due.judge;
-  if (deadline.at !== at && companions.leader !== undefined)
-    return isKeptAlive(companions.leader, at, drainedFrom);
-  const lifeMs =
-    deadline.by === 'maxIdle'
-      ? lifetimes.maxIdleMs
-      : deadline.by === 'orphanAfter'
-        ? policy.orphanAfterMs
-        : deadline.by === 'ttl' && lifetimes.since === 'lastActiveAt'
-          ? lifetimes.ttlMs
-          : undefined;
-  return lifeMs !== undefined && at - lifeMs >= drainedFrom + lifeMs;
+  switch (deadline.by) {
+    case 'maxIdle':
+      return lifetimes.maxIdleMs;
+    case 'orphanAfter':
+      return policy.orphanAfterMs;
+    case 'ttl':
+      return lifetimes.since === 'lastActiveAt' ? lifetimes.ttlMs : undefined;
+    default:
+      return undefined;
+  }
 }

@@ -6,10 +6,10 @@ import type { Engine } from '../sweeping/engine.js';
 
 /** Counts the endings that are given up and that nobody hears of later. Until it is stopped it listens. */
 export class LostEndings {
-  /** The last attempt to deliver that has failed. */
-  lastFailure: DeliveryFailedEvent | undefined;
   readonly #lost = new Set<string>();
   readonly #undo: readonly (() => void)[];
+  // The last attempt to deliver that has failed.
+  #lastFailure: DeliveryFailedEvent | undefined;
 
   constructor({ bus, measurements }: Engine) {
     const observer = {
@@ -23,7 +23,7 @@ export class LostEndings {
         if (!dropped) this.#lost.add(`${letter.recipient} ${letter.id}`);
       }),
       bus.on('delivery-failed', (failure) => {
-        this.lastFailure = failure;
+        this.#lastFailure = failure;
       }),
       () => measurements.delete(observer),
     ];
@@ -31,8 +31,8 @@ export class LostEndings {
 
   /** For a person: who was not told of what, and why; empty if no attempt has failed. */
   get lines(): string[] {
-    if (this.lastFailure === undefined) return [];
-    const { event, recipient, attempt, error } = this.lastFailure;
+    if (this.#lastFailure === undefined) return [];
+    const { event, recipient, attempt, error } = this.#lastFailure;
     const to = recipient === defaultRecipient ? '' : ` to ${shownKey(recipient)}`;
     return [
       `  the last attempt that failed: no. ${attempt}${to} for ${shownKey(event.key)}: ${shownError(error)}`,
@@ -46,7 +46,7 @@ export class LostEndings {
   /** Those so far do not count. */
   clear(): void {
     this.#lost.clear();
-    this.lastFailure = undefined;
+    this.#lastFailure = undefined;
   }
 
   /** Counts no more. */

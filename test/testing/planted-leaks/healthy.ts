@@ -1,5 +1,5 @@
 import { createRegistry, type Registry } from 'mapsweep';
-import { failing, type Service, startOn, turn } from './service.js';
+import { every, failing, type Service, startOn, turn } from './service.js';
 
 const minute = 60_000;
 
@@ -397,11 +397,7 @@ export const healthy: ReadonlyArray<readonly [claim: string, start: () => Servic
     'has one connection that it makes anew at each run, and that a heartbeat keeps alive',
     () => {
       const { clock, registry, maps } = startOn({ maps: { connections: { maxIdle: '30m' } } });
-      const beat = (): void => {
-        (registry as unknown as Registry).touch('connections', 'main');
-        clock.setTimeout(beat, 10 * minute);
-      };
-      beat();
+      every(clock, 10 * minute, () => (registry as unknown as Registry).touch('connections', 'main'));
       return {
         registry,
         run: () => {

@@ -1,5 +1,5 @@
 import type { Registry } from 'mapsweep';
-import { failing, type Service, startOn, turn } from './service.js';
+import { every, failing, type Service, startOn, turn } from './service.js';
 
 const minute = 60_000;
 
@@ -46,11 +46,7 @@ export const leaks: ReadonlyArray<readonly [claim: string, says: RegExp, start: 
     /hours: \d+ -> \d+ entries/,
     () => {
       const { clock, registry, maps } = startOn({ maps: { hours: {}, runs: { ttl: '90m' } } });
-      const tick = (): void => {
-        maps.hours.set(clock.now(), {});
-        clock.setTimeout(tick, 60 * minute);
-      };
-      tick();
+      every(clock, 60 * minute, () => maps.hours.set(clock.now(), {}));
       return { registry, run: (run) => maps.runs.set(run, {}) };
     },
   ],
@@ -661,11 +657,9 @@ export const leaks: ReadonlyArray<readonly [claim: string, says: RegExp, start: 
       const { clock, registry, maps } = startOn({
         maps: { runs: { maxIdle: '1h' }, beats: { follows: 'runs' } },
       });
-      const beat = (): void => {
+      every(clock, 30 * minute, () => {
         for (const key of maps.beats.keys()) (registry as unknown as Registry).touch('beats', key);
-        clock.setTimeout(beat, 30 * minute);
-      };
-      beat();
+      });
       return {
         registry,
         run: (run) => {

@@ -29,3 +29,9 @@ export const failing = (): Promise<never> => Promise.reject(new Error('the model
 
 /** A turn of the event loop, in which something else of the service may run. */
 export const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Does something now, and again and again as time passes. */
+export function every(clock: ManualClock, ms: number, act: () => void): void {
+  act();
+  clock.setTimeout(() => every(clock, ms, act), ms);
+}
