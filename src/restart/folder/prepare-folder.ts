@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readlinkSync, realpathSync, type Stats } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { MapsweepTypeError } from '../../errors.js';
 import { systemFailure } from './journal-failures.js';
@@ -19,7 +19,11 @@ export function prepareFolder(path: string): string {
     return makeFolder(resolve(path), maxLinks);
   } catch (cause) {
     if (cause instanceof MapsweepTypeError) throw cause;
-    throw systemFailure(`cannot make or open the folder '${path}'`, cause);
+    const parent = dirname(resolve(path));
+    const advice = existsSync(parent)
+      ? ''
+      : `. Make '${parent}' first, or mount it: no more than the last folder of the path is made`;
+    throw systemFailure(`cannot make or open the folder '${path}'`, cause, advice);
   }
 }
 

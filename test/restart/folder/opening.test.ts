@@ -107,7 +107,9 @@ describe('the folder', () => {
   it('is not made in a folder that is missing, as when a volume is not mounted', async () => {
     const { code, message } = await refusal(join(scratch, 'missing', 'journal'));
     expect(code).toBe('ERR_JOURNAL_IO');
-    expect(message).toContain(`missing/journal': ENOENT`);
+    expect(message).toContain(
+      `missing/journal': ENOENT. Make '${join(scratch, 'missing')}' first, or mount it`,
+    );
     expect(existsSync(join(scratch, 'missing'))).toBe(false);
   });
 
