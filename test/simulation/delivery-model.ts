@@ -87,6 +87,8 @@ interface Letter {
 interface Second {
   readonly obligation: Obligation;
   readonly claimedBy: number;
+  /** The letter of the other one was perhaps taken back for it: there was room if the library had read an answer already. */
+  readonly hadPerhapsRoom: boolean;
 }
 
 /**
@@ -146,7 +148,10 @@ export class DeliveryModel {
    */
   push(id: string, untold: number, overtaken: number, claimedBy: number): void {
     if (this.#host.isWithoutRecipient()) return;
-    if (this.#mayRetry(id, overtaken - this.#claimedAfter(claimedBy))) {
+    const others = overtaken - this.#claimedAfter(claimedBy);
+    const hadRoom = this.#mayRetry(id, others + this.#justDelivered);
+    const hadPerhapsRoom = !hadRoom && this.#mayRetry(id, others);
+    if (hadRoom) {
       // The library may have dropped its letter, for its age or for one that it tells of later, and tell of that later too.
       const isNextToGo = this.letters[0]?.id === id && this.letters.length === this.#scenario.maxDeadLetters;
       if (isNextToGo || this.letters.some((letter) => letter.id === id && this.isExpired(letter)))
@@ -157,7 +162,9 @@ export class DeliveryModel {
     }
     const obligation = this.#newObligation(id, untold);
     if (this.isKnown(id)) {
-      this.#seconds.set(id, { obligation, claimedBy });
+      this.#seconds.set(id, { obligation, claimedBy, hadPerhapsRoom });
+      const known = this.facts.get(id);
+      if (hadPerhapsRoom && known !== undefined) known.isSecond = true;
       return;
     }
     this.facts.set(id, { claimedBy, certainAttempts: 0, isSecond: this.facts.has(id) });
@@ -165,11 +172,13 @@ export class DeliveryModel {
     obligation.isDoubtful = this.#deliveredNow.has(id);
   }
 
-  /** The library shows that the letter of one had been dropped when another one of its name came: that is another run. */
+  /** The library shows that the letter of one had gone when another one of its name came: that is another run. */
   #takeSecond(id: string): void {
     const second = this.#seconds.get(id);
-    if (second === undefined || !this.dropped.has(id)) return;
+    if (second === undefined || !(second.hadPerhapsRoom || this.dropped.has(id))) return;
     this.#seconds.delete(id);
+    this.#remove(id);
+    this.losses.delete(id);
     this.isAnother(id);
     this.facts.set(id, { claimedBy: second.claimedBy, certainAttempts: 0, isSecond: true });
     this.pending.set(id, second.obligation);
