@@ -59,7 +59,7 @@ export class Inheritance {
       state.pending.push({ event, attempts: before, triedAt: ending.triedAt, left: running?.outcome });
     }
     for (const [recipient, state] of states) {
-      // Checkpoints that were broken off may have written an old one again, behind the younger ones.
+      // The oldest goes first when there are too many.
       state.deadLetters.sort((a, b) => a.diedAt - b.diedAt);
       deliveries?.of(recipient)?.import(state);
     }

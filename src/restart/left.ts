@@ -142,8 +142,6 @@ export interface PastEnding {
   readonly isOwnId: boolean;
   /** It is a dead letter. */
   letter: PastLetter | undefined;
-  /** A dead letter of an earlier run of its id was in its place, and it may have become that one. */
-  isInPlace?: boolean;
 }
 
 /** Tells what is owed to one recipient from what is owed of the same ending to another. For the usual one it is the id. */

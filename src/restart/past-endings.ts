@@ -20,9 +20,7 @@ export class PastEndings {
   }
 
   /** Plays that a run has ended. Returns what all its recipients are told. */
-  end(
-    record: JournalRecord,
-  ): Omit<PastEnding, 'recipient' | 'attempts' | 'triedAt' | 'letter' | 'isInPlace'> {
+  end(record: JournalRecord): Omit<PastEnding, 'recipient' | 'attempts' | 'triedAt' | 'letter'> {
     const [, given, json, reason, ended, age, idle, more] = record;
     const generation = count(given);
     const endedAt = instant(ended);
@@ -54,7 +52,6 @@ export class PastEndings {
         attempts: Math.max(known?.attempts ?? 0, attempts),
         triedAt: known?.triedAt ?? triedAt,
         letter: known?.letter,
-        isInPlace: isLater || known?.isInPlace === true,
       });
     }
     return ending;
@@ -82,7 +79,6 @@ export class PastEndings {
         const ending = this.#of(record[1], record[2]);
         if (ending === undefined) return;
         ending.letter = undefined;
-        ending.isInPlace = false;
         ending.attempts = 0;
         ending.triedAt = undefined;
       }
@@ -109,16 +105,8 @@ export class PastEndings {
       error,
     };
     if (ending === undefined) return;
-    // Letters stand in the order of their deaths: the oldest goes first when there are too many. One that a later run has
-    // become stays where it was.
-    if (!ending.isInPlace) {
-      const share = obligationKey(ending.id, ending.recipient);
-      this.byShare.delete(share);
-      this.byShare.set(share, ending);
-    }
     ending.attempts = counted;
     ending.letter = letter;
-    ending.isInPlace = false;
   }
 
   #of(id: unknown, recipient: unknown): PastEnding | undefined {

@@ -1,4 +1,4 @@
-import type { PastEntry } from '../../src/restart/left.js';
+import type { PastEnding, PastEntry } from '../../src/restart/left.js';
 import type { Past } from '../../src/restart/past.js';
 import type { Findings } from './findings.js';
 import { endingsOf, type LeftEntry } from './legacy.js';
@@ -33,7 +33,11 @@ export function compareWithSnapshot(checked: Checked, keysOf: (plan: MapPlan) =>
     compareMap(checked, plan.name, (registration, entry) => compareStamps(checked, registration, entry));
   }
   model.rememberGenerations();
-  compareEndings(checked, (id, attempts) => attempts === model.endings.deliveries.pending.get(id)?.attempts);
+  const letters = compareEndings(
+    checked,
+    (id, attempts) => attempts === model.endings.deliveries.pending.get(id)?.attempts,
+  );
+  compareLetters(checked, letters);
   compareIds(checked);
   const { told, deliveries } = model.endings;
   if (model.host.isWithoutRecipient()) return;
@@ -52,10 +56,19 @@ export function compareWithJournal(checked: Checked, intervalMs: number): void {
       compareWritten(checked, registration, entry, intervalMs),
     );
   }
-  compareEndings(checked, (id, attempts) => {
-    const failed = model.endings.deliveries.failedAttempts(id);
-    return attempts === failed || attempts === model.endings.deliveries.pending.get(id)?.attempts;
+  const { deliveries } = model.endings;
+  const letters = compareEndings(checked, (id, attempts) => {
+    const failed = deliveries.failedAttempts(id);
+    return attempts === failed || attempts === deliveries.pending.get(id)?.attempts;
   });
+  // Whoever takes them over sorts them: records are in the order of the endings. Of those of one instant either may go first.
+  const places = new Map(deliveries.letters.map(({ id }, place) => [id, place]));
+  const placeOf = ({ id }: PastEnding): number => places.get(id) ?? 0;
+  const diedAt = ({ letter }: PastEnding): number => letter?.diedAt ?? 0;
+  compareLetters(
+    checked,
+    letters.sort((a, b) => diedAt(a) - diedAt(b) || placeOf(a) - placeOf(b)),
+  );
 }
 
 /** Checks that a snapshot, taken at whatever moment, holds every run that has yet to be told of or delivered. */
@@ -219,11 +232,11 @@ function compareClaim({ model, findings }: Checked, of: Registration, entry: Pas
   );
 }
 
-/** Everything that is owed has to be there, and nothing else. */
+/** Everything that is owed has to be there, and nothing else. Returns the dead letters, as they are there. */
 function compareEndings(
   { model, past, findings }: Checked,
   isCounted: (id: string, attempts: number) => boolean,
-): void {
+): PastEnding[] {
   const { deliveries } = model.endings;
   const endings = endingsOf(past);
   const pending = endings.filter(({ id, letter }) => letter === undefined && !deliveries.carried.has(id));
@@ -240,22 +253,27 @@ function compareEndings(
       () => `a pending ending has ${attempts} attempts, not ${deliveries.pending.get(id)?.attempts}`,
     );
   }
-  // Whoever takes them over sorts them: a checkpoint that was broken off has written old ones again.
-  const shown = endings
-    .filter(({ id, letter }) => letter !== undefined && !deliveries.carried.has(id))
-    .sort((a, b) => (a.letter?.diedAt ?? 0) - (b.letter?.diedAt ?? 0));
-  const called = (isAmbiguous: boolean | undefined): string => (isAmbiguous ? 'ambiguous' : '');
-  const letters = shown.map(({ id, letter }) => [id, letter?.cause, called(letter?.ambiguous)]);
-  const rightLetters = deliveries.letters.map(({ id, cause, ambiguous }) => [id, cause, called(ambiguous)]);
-  findings.check(JSON.stringify(letters) === JSON.stringify(rightLetters), 10, () => {
-    const view = (rows: unknown[][]): string => rows.map(([, ...row]) => row.join(' ')).join(', ');
-    return `the dead letters are ${view(letters)}, and should be ${view(rightLetters)}`;
-  });
   for (const [id, carried] of deliveries.carried) {
     const ending = past.endings.get(id);
     const isSame = ending?.attempts === carried.attempts && ending.letter?.cause === carried.letter?.cause;
     findings.check(isSame, 10, () => 'an ending that is to be left open has changed');
   }
+  return endings.filter(({ id, letter }) => letter !== undefined && !deliveries.carried.has(id));
+}
+
+/** The oldest goes first when there are too many, so their order counts. */
+function compareLetters({ model, findings }: Checked, shown: readonly PastEnding[]): void {
+  const called = (isAmbiguous: boolean | undefined): string => (isAmbiguous ? 'ambiguous' : '');
+  const letters = shown.map(({ id, letter }) => [id, letter?.cause, called(letter?.ambiguous)]);
+  const rightLetters = model.endings.deliveries.letters.map(({ id, cause, ambiguous }) => [
+    id,
+    cause,
+    called(ambiguous),
+  ]);
+  findings.check(JSON.stringify(letters) === JSON.stringify(rightLetters), 10, () => {
+    const view = (rows: unknown[][]): string => rows.map(([, ...row]) => row.join(' ')).join(', ');
+    return `the dead letters are ${view(letters)}, and should be ${view(rightLetters)}`;
+  });
 }
 
 /** Runs that have ended are remembered by the owner's names for them. */

@@ -213,7 +213,7 @@ export class DeliveryModel {
       const { ambiguous, cause, diedAt } = letter;
       restored.push({ id, attempts, ambiguous, cause, diedAt });
     }
-    // Checkpoints that were broken off may have written an old one again, behind the younger ones.
+    // The journal has them in the order of their endings.
     this.letters.push(...restored.sort((a, b) => a.diedAt - b.diedAt));
     // A crash may have come between a letter and the drop of another one.
     while (this.letters.length > this.#scenario.maxDeadLetters)

@@ -56,7 +56,6 @@ export const journalMutants: readonly Mutant[] = [
     file: 'restart/inheritance.ts',
     find: 'state.deadLetters.sort((a, b) => a.diedAt - b.diedAt);',
     replace: '',
-    rareSeed: 3887,
   },
   {
     name: 'that an entry has come back is not written',

@@ -33,12 +33,6 @@ export const restartMutants: readonly Mutant[] = [
     replace: 'if (this.#restored === sum) {',
   },
   {
-    name: 'dead letters come back in the order of their endings',
-    file: 'restart/past-endings.ts',
-    find: 'if (!ending.isInPlace) {',
-    replace: 'if (ending.attempts < 0) {',
-  },
-  {
     name: 'a record is played whatever is in it',
     file: 'restart/record-fields.ts',
     find: 'if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number;',
