@@ -64,6 +64,8 @@ export interface CloseResult extends DetachResult {
 
 /** A message is for a person: of a registry of a thousand maps it does not name all. */
 const mostMapsListed = 20;
+/** The share of the time that `close()` has. Most `dispose` functions only begin something, such as a close frame. */
+const keptForDispose = 1 / 4;
 
 const watchSchema = {
   max: (value: unknown, option: string) => readInteger(value, option, { min: 1 }),
@@ -393,9 +395,9 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    * journal has: without one that is a warning of the process (`MAPSWEEP_UNDELIVERED`).
    *
    * @param options `deadline`: when it gives up, from its call on; 10 s by default, at most 2^31 - 1 ms. `dispose`: afterwards
-   *   and by the same deadline, live entries leave through their map's own `delete`, with the reason `closed`, companions too;
-   *   what `dispose` answers is awaited. Nobody is told of an end, no guard, hold or `beforeSweep` is asked, and in the journal
-   *   they stay live. Observed maps are left alone. Default: false
+   *   and by the same deadline, of which the last quarter is kept for it, live entries leave through their map's own `delete`, with
+   *   the reason `closed`, companions too; what `dispose` answers is awaited. Nobody is told of an end, no guard, hold or
+   *   `beforeSweep` is asked, and in the journal they stay live. Observed maps are left alone. Default: false
    */
   close(options: { deadline?: Duration; dispose?: boolean } = {}): Promise<CloseResult> {
     const read = readOptions('', options, {
@@ -431,17 +433,19 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     // The notifier needs it for its time-outs and for the deadline.
     timers.resume();
     const deadlineAt = timeline.now() + deadlineMs;
+    // A recipient that fails must not keep what is disposed of from its `dispose`: sockets would be left open.
+    const tellUntil = disposes ? deadlineAt - deadlineMs * keptForDispose : deadlineAt;
     const { deliveries } = this.#parts;
     // What the journal cannot be told of has to be delivered before that is over.
     restart.recorder?.gate.waitAtMost(deadlineMs / 2);
     // At once: deliveries may take all the time that there is.
     restart.recorder?.writer.tryAgain();
-    await deliveries?.finish(deadlineAt);
+    await deliveries?.finish(tellUntil);
     // Before the journal is anybody else's.
     this.#leaveAttempts();
     timers.pause();
     timers.clear();
-    await restart.recorder?.close(deadlineAt);
+    await restart.recorder?.close(tellUntil);
     // What is in the journal stays there: it is closed.
     const isLeft = (): boolean => this.#detached !== undefined;
     if (this.#detached === undefined) this.#warnOfUnwritten(deliveries?.undelivered ?? 0);

@@ -422,6 +422,31 @@ describe('close({ dispose: true })', () => {
     expect([gone, sessions.size]).toEqual([['told'], 2]);
   });
 
+  it.each([
+    ['fails', () => Promise.reject(new Error('500'))],
+    ['hangs', () => new Promise<void>(() => {})],
+  ])('disposes in the last quarter of its time where a recipient %s', async (_, deliver) => {
+    const clock = createManualClock();
+    const disposedAt: number[] = [];
+    const dispose = (): unknown => disposedAt.push(clock.monotonic());
+    const registry = createRegistry({
+      maps: { runs: {}, sockets: { dispose } },
+      ended: { map: 'runs', deliver },
+      clock,
+    });
+    registry.maps.runs.set('r', 1);
+    registry.maps.sockets.set('s', 1);
+    registry.end('r');
+    let result: unknown;
+    const began = clock.monotonic();
+    void registry.close({ dispose: true, deadline: '8s' }).then((closed) => {
+      result = closed;
+    });
+    await clock.advance(8_000);
+    expect(result).toEqual({ undelivered: 1, undisposed: 0 });
+    expect(disposedAt.map((at) => at - began)).toEqual([6_000]);
+  });
+
   it('awaits what dispose answers, and counts what has not settled by the deadline', async () => {
     const { clock, registry, sessions, answers, asynchronously } = setup();
     sessions.set('a', { id: 's' }).set('b', { id: 's' });
