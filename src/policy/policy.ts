@@ -179,7 +179,10 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    * nobody sweeps but its owner. From 1 ms. Default: as often as the others.
    */
   sweepEvery?: Duration;
-  /** `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry. */
+  /**
+   * `observe` judges, counts and reports, and removes nothing. Default: the mode of the registry; in one that observes, `sweep` sweeps
+   * nothing either.
+   */
   mode?: 'sweep' | 'observe';
 }
 
