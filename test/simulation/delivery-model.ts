@@ -87,7 +87,7 @@ interface Letter {
 interface Second {
   readonly obligation: Obligation;
   readonly claimedBy: number;
-  /** The letter of the other one was perhaps taken back for it: there was room if the library had read an answer already. */
+  /** The letter of the other one was perhaps taken back for it: there was room if an attempt was through to the library. */
   readonly hadPerhapsRoom: boolean;
 }
 
@@ -150,7 +150,9 @@ export class DeliveryModel {
     if (this.#host.isWithoutRecipient()) return;
     const others = overtaken - this.#claimedAfter(claimedBy);
     const hadRoom = this.#mayRetry(id, others + this.#justDelivered);
-    const hadPerhapsRoom = !hadRoom && this.#mayRetry(id, others);
+    // One whose last attempt has failed is told of as a dead letter later, and has given its place back.
+    const dying = [...this.pending.values()].filter(({ state }) => state === 'settled').length;
+    const hadPerhapsRoom = !hadRoom && this.#mayRetry(id, others - dying);
     if (hadRoom) {
       // The library may have dropped its letter, for its age or for one that it tells of later, and tell of that later too.
       const isNextToGo = this.letters[0]?.id === id && this.letters.length === this.#scenario.maxDeadLetters;

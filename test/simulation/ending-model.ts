@@ -26,8 +26,8 @@ interface Announcement {
 
 /** What the model of endings has to see of the world. */
 export interface EndingHost extends DeliveryHost {
-  /** Names whose run is another one than the one that was told of, if any was; over all processes. */
-  readonly newRuns: Set<string>;
+  /** Names whose run is another one than the one that was told of, if any was, and how many such are to be told; over all processes. */
+  readonly newRuns: Map<string, number>;
 }
 
 /** Which runs have ended, and who may say so: the promise of exactly one ending, as the contract words it. */
@@ -74,7 +74,9 @@ export class EndingModel {
       return;
     }
     this.#openIds.set(id, of);
-    if (!of.isRestored || this.deliveries.hasMet(id)) this.#host.newRuns.add(id);
+    // An earlier run of the name may have ended in the midst of a removal, and be told of afterwards.
+    const isEarlierUntold = this.#expected.some((earlier) => earlier.of.id === id);
+    if (!of.isRestored || this.deliveries.hasMet(id)) this.#host.newRuns.set(id, isEarlierUntold ? 2 : 1);
   }
 
   /** A registration has come back that had the run in an earlier life: another one of its name has not. */
@@ -184,7 +186,7 @@ export class EndingModel {
   #claimLeft(left: LeftEntry, reason: string): void {
     this.#markLeft(left);
     const id = left.id as string;
-    if (this.#scenario.hasOwnIds && this.deliveries.hasMet(id)) this.#host.newRuns.add(id);
+    if (this.#scenario.hasOwnIds && this.deliveries.hasMet(id)) this.#host.newRuns.set(id, 1);
     this.#expected.push({ key: left.key, reason, of: left });
   }
 
@@ -235,7 +237,7 @@ export class EndingModel {
     }
     const [{ of, reason: right } = { of: undefined, reason: '' }] = this.#expected.splice(index, 1);
     findings.check(reason === right, 'endings', () => `ended as ${reason}, not as ${right}`);
-    if (this.#host.newRuns.delete(id) || this.#isLaterRun(id)) {
+    if (this.#isNewRun(id) || this.#isLaterRun(id)) {
       this.told.delete(id);
       // While the ending of the other one is still owed, that one stands for both.
       if (!this.deliveries.isKnown(id)) this.deliveries.isAnother(id);
@@ -269,6 +271,14 @@ export class EndingModel {
       () => 'the model keeps too many tombstones',
     );
     this.deliveries.checkAtRest(isQuiet);
+  }
+
+  #isNewRun(id: string): boolean {
+    const { newRuns } = this.#host;
+    const count = newRuns.get(id) ?? 0;
+    if (count > 1) newRuns.set(id, count - 1);
+    else newRuns.delete(id);
+    return count > 0;
   }
 
   /** What was delivered was told by an earlier process, of a run that is not remembered by its name any more. */

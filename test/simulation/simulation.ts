@@ -111,8 +111,8 @@ export class Simulation {
   readonly audit: Audit;
   /** What the owner had in its maps, for a process that starts anew. */
   readonly remembered = new Map<string, Item>();
-  /** Names whose run is another one than the one that was told of, if any was. */
-  readonly newRuns = new Set<string>();
+  /** Names whose run is another one than the one that was told of, if any was, and how many such are to be told. */
+  readonly newRuns = new Map<string, number>();
   process!: SimulatedProcess;
   isFaulty = true;
   kills = 0;
