@@ -329,9 +329,11 @@ export class Model {
   notice(): void {
     for (const plan of this.host.plans) {
       if (!plan.isQuiet) continue;
-      for (const registration of [...this.of(plan.name).values()]) {
+      const gone = [...this.of(plan.name).values()].filter(({ key }) => !this.host.isPresent(plan.name, key));
+      // Nobody knows who left first. What is not due can only have been evicted, while those that were due were there still.
+      gone.sort((one, other) => this.deadlineOf(other) - this.deadlineOf(one));
+      for (const registration of gone) {
         const { key } = registration;
-        if (this.host.isPresent(plan.name, key)) continue;
         const isDeleted = this.deleting?.map === plan.name && this.deleting.key === key;
         const isOver =
           this.of(plan.name).size > plan.maxEntries ||
