@@ -372,8 +372,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     if (this.#detached !== undefined) return this.#detached;
     const { deliveries, engine, restart } = this.#parts;
     this.#parts.isClosed = true;
-    this.stop();
     restart.stop();
+    this.stop();
     this.#leaveAttempts();
     const undelivered = deliveries?.undelivered ?? 0;
     this.#detached = { undelivered };
@@ -425,10 +425,10 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   }
 
   async #close(deadlineMs: number, disposes: boolean): Promise<CloseResult> {
-    this.stop();
     // A run that has not come back is no ending: this life's end must not make it one.
     const { restart } = this.#parts;
     restart.stop();
+    this.stop();
     const { timers, timeline } = this.#parts.engine;
     // The notifier needs it for its time-outs and for the deadline.
     timers.resume();

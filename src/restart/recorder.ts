@@ -198,6 +198,7 @@ export class Recorder {
   /** Has everything written that waits, at once, and gives the journal back. What the journal throws is told. */
   detach(): void {
     if (this.#hasBegun) this.writer.say(this.#clockText());
+    this.#sayWindow();
     for (const recorder of this.#recorders.values()) {
       for (const slot of recorder.takeLooked()) recorder.overwritten(slot);
       recorder.sayAges();
@@ -289,14 +290,17 @@ export class Recorder {
     return this.#looking;
   }
 
+  #sayWindow(): void {
+    const windowMs = this.#host.windowMs();
+    if (windowMs === undefined || windowMs <= this.#toldWindowMs) return;
+    this.#toldWindowMs = windowMs;
+    this.writer.say(records.windowRecord(Math.floor(windowMs)));
+  }
+
   async #lookAtAll(): Promise<void> {
     this.#interval += 1;
     this.#host.engine.timeline.compareClocks();
-    const windowMs = this.#host.windowMs();
-    if (windowMs !== undefined && windowMs > this.#toldWindowMs) {
-      this.#toldWindowMs = windowMs;
-      this.writer.say(records.windowRecord(Math.floor(windowMs)));
-    }
+    this.#sayWindow();
     const slices = this.#host.engine.newSlices({ stepsPerReading: 256 });
     for (const recorder of this.#recorders.values()) {
       for (const slot of recorder.takeLooked()) {

@@ -43,8 +43,9 @@ export class RestoreWindow {
     this.#schedule();
   }
 
-  /** Waits no longer, and closes nothing. */
+  /** Waits no longer, and closes nothing. What has passed since the last tick counts: many lives are shorter than an interval. */
   stop(): void {
+    if (this.#isOpen && !this.#isStopped && !this.#engine.isStopped) this.#count();
     this.#isStopped = true;
     this.#engine.timers.cancel(this.#ticket);
     this.#ticket = undefined;
@@ -69,11 +70,15 @@ export class RestoreWindow {
     });
   }
 
-  #tick(): void {
+  #count(): void {
     const { sweepEveryMs, timeline } = this.#engine;
     const now = timeline.now();
     this.#elapsedMs += Math.min(now - this.#seenAt, sweepEveryMs);
     this.#seenAt = now;
+  }
+
+  #tick(): void {
+    this.#count();
     if (this.#elapsedMs >= this.#nextAtMs) void this.#close();
     else this.#schedule();
   }

@@ -52,6 +52,23 @@ describe('the restore window', () => {
     expect(life.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
   });
 
+  it.each(['close', 'detach'] as const)(
+    'is counted over lives shorter than an interval that %s',
+    async (leave) => {
+      const every = { registry: { sweepEvery: '1h' } };
+      let life = await left('a');
+      for (let times = 1; times <= 5; times += 1) {
+        life = await restart(life, every);
+        await machine.clock.advance(minutes(1.8));
+        expect(life.told).toEqual([]);
+        await life.registry[leave]();
+      }
+      life = await restart(life, every);
+      await machine.clock.advance(minutes(1));
+      expect(life.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+    },
+  );
+
   it('is counted over lives that the journal was written anew in between', async () => {
     let life = await left('a');
     for (let times = 1; times <= 20; times += 1) {
