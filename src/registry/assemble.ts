@@ -3,6 +3,7 @@ import { RegistrationSites } from '../diagnosis/registration-sites.js';
 import { WatchedSizes } from '../diagnosis/watched-sizes.js';
 import { Weights } from '../diagnosis/weights.js';
 import { Deliveries } from '../endings/deliveries.js';
+import { readEnded } from '../endings/ended-policy.js';
 import { Endings } from '../endings/endings.js';
 import { askingOwner } from '../endings/own-id.js';
 import { Tombstones } from '../endings/tombstones.js';
@@ -52,10 +53,11 @@ export function assemble(options: CompiledRegistryOptions): Assembly {
 
 /** @param undo gets what has to be done if a later part cannot be made */
 function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): Assembly {
-  const { name, clock, sweepEveryMs, sliceBudgetMs, mode, ended, persistTo, leakDetection } = options;
+  const { name, clock, sweepEveryMs, sliceBudgetMs, mode, persistTo, leakDetection } = options;
   // Before anything is adopted: somebody else may have the journal, or it is damaged.
   const journal = persistTo && openPersistTo(persistTo);
   undo.push(() => journal?.close());
+  const ended = options.ended ?? endedOfBefore(journal?.endedMap, options);
   const { hourMs: cohortMs } = leakDetection;
   const observing = mode === 'observe';
   const engine = new Engine({ name, clock, sweepEveryMs, sliceBudgetMs, observing, cohortMs });
@@ -140,6 +142,18 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   if (options.memory !== undefined) parts.memory = startMemoryWatch(parts, options.memory);
   engine.sweeper.start();
   return { parts, maps, adoptions };
+}
+
+/**
+ * Without `ended`, the runs that an earlier life has left are those of its map all the same: what is claimed stays so, what is open
+ * ends with its entry, and nobody is told.
+ */
+function endedOfBefore(
+  map: string | undefined,
+  { maps }: CompiledRegistryOptions,
+): CompiledRegistryOptions['ended'] {
+  const policy = map === undefined ? undefined : maps.get(map);
+  return policy === undefined || policy.follows !== undefined ? undefined : readEnded({ map }, 'ended');
 }
 
 /** Makes the maps or adopts them, in the order of the options. */

@@ -9,6 +9,7 @@ export class Awaited {
   /** Runs whose key a later one had taken. Only by their identity can they come back. */
   readonly #others = new Set<PastEntry>();
   readonly #byId: Map<string, PastEntry> | undefined;
+  #hasOwnId = false;
 
   /** @param hasOwnIds whether the owner says which run is which */
   constructor(hasOwnIds: boolean) {
@@ -48,11 +49,14 @@ export class Awaited {
     return this.#byKey.get(key);
   }
 
-  /** The entry that is the same: by the owner's own identity if there is one, else by its key. */
+  /**
+   * The entry that is the same: by the owner's own identity if there is one, else by its key. Those of a life in which the owner did
+   * not say which run is which yet go by their keys.
+   */
   find(key: unknown, id: string | undefined): PastEntry | undefined {
     const ofKey = this.#byKey.get(key);
     if (id === undefined || ofKey?.id === id) return ofKey;
-    return this.#byId?.get(id);
+    return this.#hasOwnId ? this.#byId?.get(id) : ofKey;
   }
 
   remove(entry: PastEntry): void {
@@ -69,6 +73,7 @@ export class Awaited {
   /** Of several entries of one run, one is open at most: that one is found. */
   #identify(entry: PastEntry): void {
     if (this.#byId === undefined || entry.id === undefined) return;
+    this.#hasOwnId ||= !entry.hasMadeUpId;
     const known = this.#byId.get(entry.id);
     if (known === undefined || known.claimed) this.#byId.set(entry.id, entry);
   }

@@ -32,6 +32,8 @@ export interface PastEntryFields {
   readonly life: number;
 }
 
+const madeUpId = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}:\d+$/;
+
 /**
  * An entry that was in a map when an earlier life was last heard of. There may be a million of them until they come back,
  * so an entry keeps small integers, which take no memory of their own, and what they stand for is computed when it is asked
@@ -72,6 +74,11 @@ export class PastEntry {
   /** The id of the run; `undefined` in a map without endings. */
   get id(): string | undefined {
     return this.#ownId ?? (this.#lifeId && `${this.#lifeId}:${this.generation}`);
+  }
+
+  /** Whether its id is none of the owner's: that of a life, which is a UUID, and a generation. */
+  get hasMadeUpId(): boolean {
+    return this.#ownId === undefined || madeUpId.test(this.#ownId);
   }
 
   /** Ms of the past; once it is taken over, monotonic ms of this life. The same of the two below. */

@@ -41,6 +41,11 @@ export class OpenJournal {
     this.#use = use;
   }
 
+  /** The map whose runs end, as the last life said; `undefined` if none did, or once the journal is handed over. */
+  get endedMap(): string | undefined {
+    return this.#past?.endedMap;
+  }
+
   /**
    * Hands over the journal and its past.
    *

@@ -55,7 +55,7 @@ describe('the restore window', () => {
   it.each(['close', 'detach'] as const)(
     'is counted over lives shorter than an interval that %s',
     async (leave) => {
-      const every = { registry: { sweepEvery: '1h' } };
+      const every: LifeOptions = { registry: { sweepEvery: '1h' } };
       let life = await left('a');
       for (let times = 1; times <= 5; times += 1) {
         life = await restart(life, every);
@@ -313,5 +313,50 @@ describe('a life without ended', () => {
       ['open', 'completed'],
       ['gone', 'lost'],
     ]);
+  });
+
+  it('takes over what is in the map, and keeps one of each', async () => {
+    const persist = { encode: (run: unknown) => run, decode: (run: unknown) => run };
+    const options: LifeOptions = { maps: { runs: { maxAge: '24h', persist } } };
+    const first = start(options);
+    first.runs.set('kept', { text: 'v1' }).set('over', {}).set('gone', {});
+    first.registry.end('over');
+    await machine.clock.advance(minutes(1));
+    expect(first.told).toMatchObject([{ key: 'over' }]);
+    const registeredAt = first.registry.stamps('runs', 'kept')?.registeredAt;
+    let life = first;
+    for (let times = 1; times <= 5; times += 1) {
+      life = await restart(life, { ...options, ended: false });
+      expect([...life.runs.keys()]).toEqual(times === 1 ? ['kept', 'over', 'gone'] : ['kept', 'over']);
+      life.runs.delete('gone');
+      await machine.clock.advance(minutes(11));
+    }
+    const last = await restart(life, options);
+    expect([...last.runs.keys()]).toEqual(['kept', 'over']);
+    expect(last.registry.stamps('runs', 'kept')?.registeredAt).toBe(registeredAt);
+    expect(last.registry.end('over')).toBe('duplicate');
+    await machine.clock.advance(minutes(30));
+    expect(last.told).toEqual([]);
+  });
+});
+
+describe('a life whose owner says for the first time which run is which', () => {
+  it('goes on with the runs of before under the ids that they had', async () => {
+    const first = start();
+    first.runs.set('live', { id: 'job-1' }).set('over', { id: 'job-2' });
+    first.registry.end('over');
+    await machine.clock.advance(minutes(1));
+    const id = first.told[0]?.id as string;
+    let life = first;
+    for (let times = 1; times <= 3; times += 1) {
+      life = await restart(life, { ended: { id: (run: { id: string }) => run.id } });
+      life.runs.set('live', { id: 'job-1' }).set('over', { id: 'job-2' });
+      expect(life.registry.end('over')).toBe('duplicate');
+      await machine.clock.advance(minutes(11));
+      expect(life.told).toEqual([]);
+    }
+    life.registry.end('live');
+    await machine.clock.advance(0);
+    expect(life.told).toMatchObject([{ key: 'live', id: id.replace(/\d+$/, '1') }]);
   });
 });

@@ -10,6 +10,9 @@ interface AwaitedMap {
   readonly others: Set<LeftEntry>;
 }
 
+/** That of a life and a generation. */
+const madeUpId = /^[\da-f-]{36}:\d+$/;
+
 /**
  * What earlier processes left and what has not come back, and for how long it is awaited: `windowMs` of running time
  * over all lives. The library counts that at its ticks, so the model knows bounds: `most`, and `least`.
@@ -24,6 +27,8 @@ export class Awaited {
   readonly #intervalMs: number;
   #openedAt = Number.POSITIVE_INFINITY;
   #spentBefore = 0;
+  /** The owner has said of some of them which run they are. */
+  #hasOwnId = false;
   #suspendedMs = 0;
   #uncountedMs = 0;
   #stopped: { readonly mostMs: number; readonly leastMs: number } | undefined;
@@ -40,6 +45,7 @@ export class Awaited {
 
   take({ entries }: Legacy, hasOwnIds: boolean, facts: Facts): void {
     if (hasOwnIds) claimSeconds(entries.get('runs') ?? [], facts);
+    this.#hasOwnId = (entries.get('runs') ?? []).some(({ id }) => id !== undefined && !madeUpId.test(id));
     for (const [map, left] of entries) {
       const awaited: AwaitedMap = { byKey: new Map(), others: new Set() };
       for (const entry of left) {
@@ -68,7 +74,7 @@ export class Awaited {
   /** What a registration is, if it has come back: by the owner's name for the run if there is one, else by its key. */
   find(map: MapName, key: string, ownId: string | undefined): LeftEntry | undefined {
     const ofKey = this.at(map, key);
-    if (ownId === undefined || ofKey?.id === ownId) return ofKey;
+    if (ownId === undefined || ofKey?.id === ownId || !this.#hasOwnId) return ofKey;
     const entry = this.#byId.get(ownId);
     return entry?.map === map ? entry : undefined;
   }

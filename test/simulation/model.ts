@@ -509,7 +509,8 @@ export class Model {
     registration.isRestored = true;
     if (left.value !== undefined) registration.serials.add(left.value.serial);
     if (plan.name !== 'runs') return true;
-    if (registration.id === undefined) registration.id = left.id;
+    // Also where the owner names it now for the first time.
+    registration.id = left.id ?? registration.id;
     if (left.claimed) this.endings.claimAgain(registration);
     else {
       this.endings.isTheRun(registration);
