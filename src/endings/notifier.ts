@@ -152,7 +152,7 @@ export class Notifier<K, V> {
       this.#letters.withdraw(earlier);
       this.#log?.replaced(event.id, this.#recipient);
     } else if (earlier !== undefined && this.#isOver(earlier)) this.#letters.handOver(earlier, event);
-    this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), awaitsStart);
+    this.#accept({ event, attempts: 0, triedAt: undefined }, this.#clock.monotonic(), awaitsStart, false);
   }
 
   /** Has an ending tried that was held so far. */
@@ -285,6 +285,8 @@ export class Notifier<K, V> {
         attempt.left = { resolve, reject };
       });
       const { obligation, context } = attempt;
+      // It counts, whoever makes the next one.
+      if (!obligation.isSettled) this.#noteAttempt(obligation);
       left.push({ recipient: this.#recipient, id: obligation.id, attempt: context.attempt, outcome });
     }
     if (this.#finishing === undefined) void this.finish(Number.NEGATIVE_INFINITY);
@@ -306,7 +308,8 @@ export class Notifier<K, V> {
     for (const open of state.pending) {
       const { left } = open;
       // Its age goes by the wall clock: that of an earlier life told when it began.
-      this.#accept(open, now - Math.max(0, this.#clock.now() - open.event.endedAt), left !== undefined);
+      const since = now - Math.max(0, this.#clock.now() - open.event.endedAt);
+      this.#accept(open, since, left !== undefined, true);
       const obligation = left && this.#pending.get(open.event.id);
       if (!obligation?.awaitsStart) continue;
       // The attempt of an earlier owner in this process runs on: it counts as one of this one.
@@ -330,9 +333,9 @@ export class Notifier<K, V> {
     return this.#letters.keeps(record);
   }
 
-  #accept(open: OpenObligation<K, V>, since: number, awaitsStart: boolean): void {
+  #accept(open: OpenObligation<K, V>, since: number, awaitsStart: boolean, isInherited: boolean): void {
     if (this.owes(open.event.id)) return;
-    const obligation = newObligation(open, since, awaitsStart);
+    const obligation = newObligation(open, since, awaitsStart, isInherited);
     if (open.attempts >= this.#limits.attempts) this.#bury(obligation, 'attempts-exhausted', true);
     else if (this.#pending.size < this.#limits.maxPending) this.#enqueue(obligation);
     else this.#bury(obligation, 'overflow', false);
@@ -402,6 +405,7 @@ export class Notifier<K, V> {
     const context = new AttemptContext(obligation.attempts);
     const attempt = newAttempt(obligation, context, now);
     this.#inFlight.add(attempt);
+    if (obligation.isInherited) this.#noteAttempt(obligation);
     try {
       await detached(() => deliver(obligation.event, context));
     } catch (error) {
@@ -417,6 +421,10 @@ export class Notifier<K, V> {
     }
     // What was forfeited is pending no more, and another run may have its id.
     this.#succeed(attempt, this.#pending.delete(obligation));
+  }
+
+  #noteAttempt({ id, attempts, triedAt = 0 }: Obligation<K, V>): void {
+    this.#log?.attempted(id, this.#recipient, attempts, triedAt);
   }
 
   #succeed({ obligation, context, startedAt }: Attempt<K, V>, isOwed: boolean): void {
@@ -455,7 +463,7 @@ export class Notifier<K, V> {
 
   /** An attempt has failed, or (`isTimeOut`) may have. */
   #fail({ obligation, context }: Attempt<K, V>, error: unknown, isTimeOut: boolean): void {
-    const { id, event, attempts, triedAt = 0 } = obligation;
+    const { event, attempts, triedAt = 0 } = obligation;
     if (obligation.isSettled) {
       // It was forfeited: nobody waits for what comes of it.
       if (isTimeOut) abortAttempt(context, error);
@@ -466,7 +474,7 @@ export class Notifier<K, V> {
     obligation.error = error;
     let retryInMs: number | undefined;
     if (cause === undefined) {
-      this.#log?.attempted(id, this.#recipient, attempts, triedAt);
+      this.#noteAttempt(obligation);
       retryInMs = this.#retries.add(obligation, attempts, triedAt + this.#limits.giveUpAfterMs);
     } else this.#bury(obligation, cause, false);
     if (isTimeOut) abortAttempt(context, error);
@@ -544,7 +552,7 @@ export class Notifier<K, V> {
     this.#letters.withdraw(record);
     this.#log?.retried(event as EndedEvent, this.#recipient);
     const since = this.#clock.monotonic();
-    const again = newObligation({ event, attempts: 0, triedAt: undefined }, since, false);
+    const again = newObligation({ event, attempts: 0, triedAt: undefined }, since, false, false);
     // The same object for its attempts that still run: the success of any of them counts.
     this.#enqueue(
       Object.assign(record.obligation ?? again, again, { unsettled: record.obligation?.unsettled ?? 0 }),

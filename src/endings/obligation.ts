@@ -18,6 +18,8 @@ export interface Obligation<K, V> {
   unsettled: number;
   /** It waits for `Notifier.start`. */
   awaitsStart: boolean;
+  /** It is of an earlier owner, which perhaps died of an attempt: those of this one are written down before they end. */
+  readonly isInherited: boolean;
   /** It was delivered, or somebody else delivers it: what comes of its other attempts counts for nothing. */
   isSettled: boolean;
   /** Where it is among those that are pending, if it is one of them. */
@@ -47,6 +49,7 @@ export function newObligation<K, V>(
   { event, attempts, triedAt }: OpenObligation<K, V>,
   since: number,
   awaitsStart: boolean,
+  isInherited: boolean,
 ): Obligation<K, V> {
   return {
     id: event.id,
@@ -57,6 +60,7 @@ export function newObligation<K, V>(
     error: undefined,
     unsettled: 0,
     awaitsStart,
+    isInherited,
     isSettled: false,
     place: 0,
     record: undefined,

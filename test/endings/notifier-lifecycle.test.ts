@@ -369,3 +369,18 @@ describe('export and import', () => {
     expect(notifier.deadLetters()).toMatchObject([{ id: 'b', attempts: 2, cause: 'overflow' }]);
   });
 });
+
+describe('leave', () => {
+  test('has attempts that run written down, for whoever makes the next ones', async () => {
+    const { calls, notifier, logged, push } = recordedNotifier();
+    await push('a', 'b', 'c');
+    calls[1]?.succeed();
+    await Promise.resolve();
+    expect(notifier.leave().map(({ id, attempt }) => [id, attempt])).toEqual([
+      ['a', 1],
+      ['c', 1],
+    ]);
+    expect(logged).toEqual(['b done', 'a attempted', 'c attempted']);
+    expect([notifier.leave(), logged.length]).toEqual([[], 3]);
+  });
+});

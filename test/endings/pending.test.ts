@@ -20,7 +20,7 @@ const obligationOf = (id: string, since: number): One => {
     value: undefined,
     detail: undefined,
   };
-  return newObligation({ event, attempts: 0 }, since, false);
+  return newObligation({ event, attempts: 0 }, since, false, false);
 };
 
 /** Adds so many, and then deletes them. */

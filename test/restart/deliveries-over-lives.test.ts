@@ -308,6 +308,22 @@ describe('in a crash loop', () => {
   });
 });
 
+describe('an ending whose attempts no life survives', () => {
+  const hangs = { ended: { attempts: 3 }, deliver: () => new Promise<void>(() => {}) };
+
+  it('counts those of killed lives from the second one on', async () => {
+    let life = start(hangs);
+    life.runs.set('a', {});
+    life.registry.end('a');
+    for (let attempt = 0; attempt <= 3; attempt += 1) {
+      expect(life.registry.deadLetters()).toEqual([]);
+      await machine.clock.advance(1_000);
+      life = await restart(life, hangs);
+    }
+    expect(life.registry.deadLetters()).toMatchObject([{ attempts: 3, ambiguous: true }]);
+  });
+});
+
 it('dead letters stand in the order of their deaths, though a checkpoint that was broken off has written an old one again', async () => {
   const first = start({ ended: { attempts: 1 }, deliver: down });
   for (const key of ['a', 'b']) {

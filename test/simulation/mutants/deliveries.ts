@@ -51,8 +51,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a restart loses the attempts',
     file: 'endings/notifier.ts',
-    find: 'const obligation = newObligation(open, since, awaitsStart);',
-    replace: 'const obligation = newObligation({ ...open, attempts: 0 }, since, awaitsStart);',
+    find: 'const obligation = newObligation(open, since, awaitsStart, isInherited);',
+    replace: 'const obligation = newObligation({ ...open, attempts: 0 }, since, awaitsStart, isInherited);',
   },
   {
     name: 'ids are made anew by a restore',
