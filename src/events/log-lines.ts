@@ -22,7 +22,10 @@ export const logLevels = ['info', 'warn', 'error'] as const;
 /** How bad it is. */
 export type LogLevel = (typeof logLevels)[number];
 
-/** So many lines a second are written at most, of those that are limited. */
+/**
+ * So many lines of one kind are written a second at most, of those that are limited. Each kind has its own limit, so that what comes
+ * once is not crowded out by what repeats.
+ */
 const mostLinesASecond = 10;
 
 interface Line {
@@ -43,8 +46,9 @@ export class LogLines {
   #waiting: Line[] = [];
   #isWriting = false;
   #secondBeganAt = Number.NEGATIVE_INFINITY;
-  #inThisSecond = 0;
-  /** By event, those that were one too many. */
+  /** By kind, those that were written. */
+  readonly #inThisSecond = new Map<string, number>();
+  /** By event, those that were too many in this second. */
   #leftOut = new Map<string, number>();
 
   constructor(logger: Logger, registry: string, clock: Clock, failures: CallbackFailures) {
@@ -61,46 +65,45 @@ export class LogLines {
     else this.#hand(line);
   }
 
-  /** Writes a line, or counts it where there have been too many in this second. */
-  writeLimited(level: LogLevel, fields: Line['fields'], message: string): void {
-    if (!this.#hasRoom()) {
+  /**
+   * Writes a line, or counts it where there have been too many of its kind in this second.
+   *
+   * @param kind the event, or something narrower
+   */
+  writeLimited(level: LogLevel, fields: Line['fields'], message: string, kind = fields.event): void {
+    this.tellLeftOut();
+    const written = this.#inThisSecond.get(kind) ?? 0;
+    if (written >= mostLinesASecond) {
       this.#leftOut.set(fields.event, (this.#leftOut.get(fields.event) ?? 0) + 1);
       return;
     }
-    this.tellLeftOut();
-    this.#inThisSecond += 1;
+    this.#inThisSecond.set(kind, written + 1);
     this.write(level, fields, message);
   }
 
   /**
-   * Says how many lines were left out, if any were and that has not been said.
+   * Says how many lines were left out, if any were in a second that is over.
    *
-   * @param isLast also if there were too many in this second: nobody else will say it
+   * @param isLast also of this second: nobody else will say it
    */
   tellLeftOut(isLast = false): void {
-    if (this.#leftOut.size === 0) return;
-    this.#beginSecond();
-    if (this.#inThisSecond >= mostLinesASecond && !isLast) return;
+    const now = this.#clock.monotonic();
+    const isOver = now - this.#secondBeganAt >= 1_000;
+    if (isOver) {
+      this.#secondBeganAt = now;
+      this.#inThisSecond.clear();
+    }
+    if (this.#leftOut.size === 0 || !(isOver || isLast)) return;
     const leftOut = this.#leftOut;
     this.#leftOut = new Map();
     let count = 0;
     for (const ofEvent of leftOut.values()) count += ofEvent;
-    this.#inThisSecond += 1;
     const fields = { event: 'lines-left-out', count, of: Object.fromEntries(leftOut) };
-    this.write('warn', fields, `${count} lines were left out: at most ${mostLinesASecond} a second`);
-  }
-
-  #beginSecond(): void {
-    const now = this.#clock.monotonic();
-    if (now - this.#secondBeganAt < 1_000) return;
-    this.#secondBeganAt = now;
-    this.#inThisSecond = 0;
-  }
-
-  #hasRoom(): boolean {
-    this.#beginSecond();
-    // What was left out before has a line of its own.
-    return this.#inThisSecond + (this.#leftOut.size > 0 ? 1 : 0) < mostLinesASecond;
+    this.write(
+      'warn',
+      fields,
+      `${count} ${count === 1 ? 'line was' : 'lines were'} left out: at most ${mostLinesASecond} a second of each kind`,
+    );
   }
 
   #postpone(line: Line): void {

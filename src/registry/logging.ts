@@ -17,8 +17,8 @@ export const readLogger: Reader<Logger> = (value, option) => {
 };
 
 /**
- * Writes from now on what happens in a registry to the owner's logger: what somebody should know, at most ten lines a second; with
- * `audit`, each removal, ending, delivery and dead letter besides, of which none is left out. Keys, texts and names
+ * Writes from now on what happens in a registry to the owner's logger: what somebody should know, at most ten lines a second of each
+ * kind; with `audit`, each removal, ending, delivery and dead letter besides, of which none is left out. Keys, texts and names
  * are escaped and cut, and values are in no line.
  *
  * @param endedMap the map of `ended`
@@ -51,12 +51,11 @@ function logEvents(engine: Engine, lines: LogLines, audit: boolean): void {
   bus.on('callback-failed', ({ map, callback, key, error }) => {
     // To write about a logger that fails, to that logger, would never end.
     if (callback === 'logger') return;
-    const fields = { map: shownText(map), callback, key: plainKey(key), error: shownError(error) };
-    lines.writeLimited(
-      'warn',
-      { event: 'callback-failed', ...fields },
-      `${callback} failed: ${fields.error}`,
-    );
+    // The line of `delivery-failed` says it. A failure that tells no key has no such event.
+    if (callback === 'deliver' && key !== undefined) return;
+    const event = 'callback-failed';
+    const fields = { event, map: shownText(map), callback, key: plainKey(key), error: shownError(error) };
+    lines.writeLimited('warn', fields, `${callback} failed: ${fields.error}`, `${event} ${callback}`);
   });
   bus.on('delivery-failed', ({ event, recipient, attempt, willRetry, error }) => {
     const fields = {

@@ -47,7 +47,8 @@ export interface RegistryOptions<M extends RegistryMaps, P = unknown> {
   persistTo?: PersistTo;
   /**
    * Where to write what somebody should know: sweeps that removed something, failures, dead letters, leaks. Whatever takes an
-   * object and then a message, as pino does. At most ten lines a second, and how many were left out. Default: nothing is written.
+   * object and then a message, as pino does. At most ten lines a second of each kind of event (of failed callbacks, of each
+   * callback), and how many were left out. Default: nothing is written.
    */
   logger?: Logger;
   /**

@@ -55,16 +55,15 @@ describe('logger', () => {
     expect(lines.map(({ level, event, msg }) => [level, event, msg])).toEqual([
       [40, 'callback-failed', 'mapsweep: dispose failed: Error: of dispose'],
       [30, 'swept', 'mapsweep: swept 1 of 1 entries looked at'],
-      [40, 'callback-failed', 'mapsweep: deliver failed: Error: away'],
       [40, 'delivery-failed', 'mapsweep: attempt 1 failed: Error: away'],
       [50, 'dead-letter', 'mapsweep: an ending was given up: attempts-exhausted'],
     ]);
     expect(lines[1]).toMatchObject({ registry: 'gateway', swept: 1, examined: 1, maps: { runs: 1 } });
-    expect(lines[4]).toMatchObject({ key: 'a', recipient: 'default', attempts: 1, error: 'Error: away' });
+    expect(lines[3]).toMatchObject({ key: 'a', recipient: 'default', attempts: 1, error: 'Error: away' });
     await registry.close();
   });
 
-  it('gets at most 10 lines a second of 10,000 failures, and how many were left out, with none lost to the count', async () => {
+  it('gets at most 10 lines a second of 10,000 failures of one kind, and how many were left out, with none lost to the count', async () => {
     const { logger, lines } = writtenBy();
     const { clock, registry, runs, fill } = serviceOf(logger, { maps: { runs: { dispose: failing } } });
     fill(10_000);
@@ -79,19 +78,88 @@ describe('logger', () => {
     runs.clear();
     expect(lines.slice(10).map(({ event }) => event)).toEqual([
       'lines-left-out',
-      ...Array(9).fill('callback-failed'),
+      ...Array(10).fill('callback-failed'),
     ]);
     expect(lines[10]).toMatchObject({ count: 9_991, of: { 'callback-failed': 9_991 } });
     // The rest is told with the next sweep, though nothing else has happened.
     await clock.advance(59_000);
-    expect(lines.slice(20).map(({ event, count }) => [event, count])).toEqual([['lines-left-out', 11]]);
+    expect(lines.slice(21).map(({ event, count }) => [event, count])).toEqual([['lines-left-out', 10]]);
     fill(12);
     runs.clear();
     await registry.close();
-    expect(lines.at(-1)).toMatchObject({ event: 'lines-left-out', count: 3 });
+    expect(lines.at(-1)).toMatchObject({ event: 'lines-left-out', count: 2 });
     const written = lines.filter(({ event }) => event === 'callback-failed').length;
     const leftOut = lines.reduce((sum, { count }) => sum + Number(count ?? 0), 0);
     expect(written + leftOut).toBe(10_000 + 1 + 20 + 12);
+  });
+
+  it('gets what comes once among what repeats: a leak, dead letters, another callback, beside failures', async () => {
+    const { logger, lines } = writtenBy();
+    let fails = true;
+    const clock = createManualClock();
+    const registry = createRegistry<Record<'runs' | 'leaky' | 'noisy', Map<string, object>>>({
+      maps: {
+        runs: {},
+        leaky: {},
+        noisy: { ttl: '10s', dispose: failing, replaced: failing },
+      },
+      ended: {
+        map: 'runs',
+        attempts: 1,
+        deliver: () => {
+          if (fails) throw new Error('away');
+        },
+      },
+      logger,
+      clock,
+    });
+    const { runs, leaky, noisy } = registry.maps;
+    const makeNoise = () => {
+      for (let n = 0; n < 100; n += 1) noisy.set(`${n}`, value);
+    };
+    makeNoise();
+    noisy.clear();
+    noisy.set('a', value);
+    noisy.set('a', {});
+    runs.set('a', value);
+    registry.end('a');
+    await clock.advance(0);
+    const written = lines.map(({ event, callback }) => (callback ? `${callback}` : event));
+    expect(written).toEqual([...Array(10).fill('dispose'), 'replaced', 'delivery-failed', 'dead-letter']);
+    fails = false;
+    for (let minute = 0; minute < 14 * 60; minute += 1) {
+      leaky.set(`${minute}`, value);
+      makeNoise();
+      await clock.advance(60_000);
+    }
+    expect(lines.filter(({ event }) => event === 'leak-suspected')).toMatchObject([{ map: 'leaky' }]);
+    await registry.close();
+  });
+
+  it('gets one line of each failed attempt, and one of an attempt that fails after it timed out', async () => {
+    const { logger, lines } = writtenBy();
+    let fail = () => {};
+    const { clock, registry, runs } = serviceOf(logger, {
+      ended: {
+        map: 'runs',
+        attempts: 1,
+        attemptTimeout: '1s',
+        deliver: () =>
+          new Promise((_, reject) => {
+            fail = () => reject(new Error('late'));
+          }),
+      },
+    });
+    runs.set('a', value);
+    registry.end('a');
+    await clock.advance(1_000);
+    expect(lines.map(({ event }) => event)).toEqual(['delivery-failed', 'dead-letter']);
+    fail();
+    await clock.advance(0);
+    expect(lines.slice(2).map(({ event, error }) => [event, error])).toEqual([
+      ['callback-failed', 'Error: late'],
+    ]);
+    await registry.close();
   });
 
   it('has no line for 10,000 removals without audit but that of the sweep, and makes no map tell of each', async () => {
@@ -207,7 +275,7 @@ describe('audit', () => {
     for (const key of ['c', 'd', 'e']) runs.set(key, value);
     await clock.advance(0);
     const of = lines.map(({ event }) => event);
-    expect(of).toEqual(['removed', 'ended', 'callback-failed', 'delivery-failed', 'dead-letter']);
+    expect(of).toEqual(['removed', 'ended', 'delivery-failed', 'dead-letter']);
     expect(shown().filter(([event]) => event === 'removed' || event === 'ended')).toEqual([
       ['removed', 'runs', 'b', 'evicted', 'cap', 'maxEntries', 10_000],
       ['ended', 'runs', 'b', 'evicted', 'owner', 10_000].with(4, 'cap'),
