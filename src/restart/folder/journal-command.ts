@@ -19,14 +19,12 @@ nothing, so it may be called while a process uses the journal.
 
 Exit status: 0 all is well, 1 the journal is damaged or a part of it cannot be read, 2 called wrongly (there is no such
 folder, say), or the output cannot be written.
-
-There are also: mapsweep prometheus --help and mapsweep --version
 `;
 
 const misused = (what: string): CommandResult => ({ status: 2, output: '', error: `${what}\n\n${usage}` });
 
-/** Does what the command line says. `args` has no program names in front. */
-export function runCommand(args: readonly string[], describe?: DescribeRecords): CommandResult {
+/** Does what the command line says. `args` is what follows `mapsweep journal`. */
+export function runJournalCommand(args: readonly string[], describe?: DescribeRecords): CommandResult {
   let parsed: ReturnType<typeof parse>;
   try {
     parsed = parse(args);
@@ -35,9 +33,7 @@ export function runCommand(args: readonly string[], describe?: DescribeRecords):
   }
   const { values, positionals } = parsed;
   if (values.help) return { status: 0, output: usage, error: '' };
-  const [command, folder, ...others] = positionals;
-  if (command !== 'journal')
-    return misused(command === undefined ? 'No command.' : `No such command: ${command}`);
+  const [folder, ...others] = positionals;
   if (folder === undefined || others.length > 0) return misused('One folder has to be named.');
   try {
     const inspection = inspectFolder(folder, describe);

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { FolderJournal } from '../../../src/restart/folder/folder-journal.js';
 import { inspectFolder } from '../../../src/restart/folder/inspect.js';
-import { runCommand } from '../../../src/restart/folder/journal-command.js';
+import { runJournalCommand } from '../../../src/restart/folder/journal-command.js';
 import { scratchFolder, segmentsIn } from './folder-medium.js';
 
 let scratch: string;
@@ -27,7 +27,7 @@ afterEach(() => {
 });
 
 const show = (...args: string[]): string => {
-  const { status, output, error } = runCommand(['journal', folder, ...args]);
+  const { status, output, error } = runJournalCommand([folder, ...args]);
   expect({ status, error }).toEqual({ status: 0, error: '' });
   return output;
 };
@@ -76,7 +76,7 @@ it('says that an owner has ended, or that it cannot be told', () => {
 });
 
 it('shows what whoever knows the records says is open', () => {
-  const { output } = runCommand(['journal', folder], (records) => [
+  const { output } = runJournalCommand([folder], (records) => [
     `${[...records].flat().filter(([kind]) => kind === 'set').length} runs`,
     'a key with \u001b[31m in it',
   ]);
@@ -84,7 +84,7 @@ it('shows what whoever knows the records says is open', () => {
 });
 
 it('shows what it found if whoever knows the records can make nothing of them, with status 1', () => {
-  const { status, output } = runCommand(['journal', folder], () => {
+  const { status, output } = runJournalCommand([folder], () => {
     throw new Error('a record of the kind "set" is none');
   });
   expect(status).toBe(1);
@@ -123,26 +123,24 @@ it('says where damage is and what to move away, with status 1', () => {
   const bytes = readFileSync(path);
   bytes[bytes.length - 3] = 0x20;
   writeFileSync(path, bytes);
-  const { status, output } = runCommand(['journal', folder]);
+  const { status, output } = runJournalCommand([folder]);
   expect(status).toBe(1);
   expect(output).toMatch(new RegExp(`DAMAGED: ${second} at byte \\d+: the checksum of a frame is wrong`));
   expect(output).toMatch(
     new RegExp(`To start without what was written after 20.*, move away:\n    ${second}\n`),
   );
-  const json = JSON.parse(runCommand(['journal', folder, '--json']).output) as Record<string, unknown>;
+  const json = JSON.parse(runJournalCommand([folder, '--json']).output) as Record<string, unknown>;
   expect(json.damage).toMatchObject({ file: second, moveAway: [second], offset: expect.any(Number) });
   truncateSync(join(folder, first), 100);
-  expect(runCommand(['journal', folder]).output).toContain('move the whole folder away');
+  expect(runJournalCommand([folder]).output).toContain('move the whole folder away');
 });
 
 it.each([
-  [[], 'No command.'],
-  [['jurnal', 'x'], 'No such command: jurnal'],
-  [['journal'], 'One folder has to be named.'],
-  [['journal', 'a', 'b'], 'One folder has to be named.'],
-  [['journal', 'a', '--jsn'], "Unknown option '--jsn'"],
+  [[], 'One folder has to be named.'],
+  [['a', 'b'], 'One folder has to be named.'],
+  [['a', '--jsn'], "Unknown option '--jsn'"],
 ])('says how it is called, with status 2, to %j', (args, message) => {
-  const { status, output, error } = runCommand(args);
+  const { status, output, error } = runJournalCommand(args);
   expect({ status, output }).toEqual({ status: 2, output: '' });
   expect(error).toContain(message);
   expect(error).toContain('Usage: mapsweep journal <folder> [--json]');
@@ -155,7 +153,7 @@ it('says that there is no journal: no such folder, a file, an empty folder', () 
     [join(scratch, 'file'), 'ENOTDIR'],
     [scratch, 'there is no journal in it'],
   ] as const) {
-    const { status, error } = runCommand(['journal', path]);
+    const { status, error } = runJournalCommand([path]);
     expect({ status, error }).toEqual({ status: 2, error: expect.stringContaining(message) });
   }
 });
@@ -175,4 +173,16 @@ it('is a program: it writes to its standard output and ends with the status', ()
   expect(run('journal')).toMatchObject({ status: 2, stdout: '' });
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
   expect(run('--version')).toMatchObject({ status: 0, stdout: `${version}\n`, stderr: '' });
-}, 30_000);
+  const help = run('--help');
+  expect(help).toMatchObject({ status: 0, stderr: '' });
+  // Whatever the help of a command has in its first lines.
+  for (const command of ['journal', 'prometheus']) {
+    const ofCommand = run(command, '--help');
+    expect(ofCommand).toMatchObject({ status: 0, stderr: '' });
+    const [synopsis = ''] = ofCommand.stdout.split('\n\n');
+    for (const line of synopsis.replace('Usage: ', '').split('\n'))
+      expect(help.stdout).toContain(line.trim());
+  }
+  expect(run()).toMatchObject({ status: 2, stdout: '', stderr: `No command.\n\n${help.stdout}` });
+  expect(run('jurnal', 'x').stderr).toBe(`No such command: jurnal\n\n${help.stdout}`);
+}, 60_000);
