@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { MapsweepError } from '../errors.js';
+import { type Duration, durationMs } from '../policy/duration.js';
 import { invalidType, numeric, readInteger, readOptions } from '../policy/read-options.js';
 import { type Clock, yieldToEventLoop } from '../time/clock.js';
 import { type DeadlineEntry, DeadlineHeap } from '../time/deadline-heap.js';
@@ -15,7 +16,7 @@ export interface ManualClockOptions {
 /** A clock for tests: time passes when `advance` says so, and not otherwise. Its methods need no `this`. */
 export interface ManualClock extends Clock {
   /**
-   * Lets `ms` pass (a finite number of at least 0) on both clocks. Timers due within fire in the order of their
+   * Lets `time` pass on both clocks: a finite number of milliseconds from 0 on, or a string such as `'2m'`. Timers due within fire in the order of their
    * instants, then of their creation, each at its own instant; those they set inside the window fire too.
    *
    * Before the first, after each, and at the end, promises settle: the event loop takes five turns, and more for as
@@ -25,7 +26,7 @@ export interface ManualClock extends Clock {
    * promise rejects with MapsweepError `ERR_NOT_DRAINED` where 100,000 timers fire at one instant, which timers of
    * 0 ms that set each other do for ever.
    */
-  advance(ms: number): Promise<void>;
+  advance(time: Duration): Promise<void>;
   /** Moves the wall clock alone by `ms`, a finite number that may be negative. Fires nothing. */
   jumpWall(ms: number): void;
   /** How many timers are set and have neither fired nor been cleared. */
@@ -129,9 +130,9 @@ export function createManualClock(options: ManualClockOptions = {}): ManualClock
     clearTimeout: (handle) => {
       if (typeof handle === 'object' && handle !== null) timers.remove(handle as DeadlineEntry<() => void>);
     },
-    advance: async (ms) => {
-      const duration = readFinite(ms, 'ms', 0);
-      const advanced = lastAdvance.then(() => pass(duration));
+    advance: async (time) => {
+      const ms = typeof time === 'string' ? durationMs(time, 'time') : readFinite(time, 'time', 0);
+      const advanced = lastAdvance.then(() => pass(ms));
       lastAdvance = advanced.catch(() => {});
       return advanced;
     },
