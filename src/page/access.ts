@@ -90,6 +90,12 @@ export function bearsPass({ headers }: Origin, token: string): boolean {
   return cookies.some((cookie) => cookie.startsWith(start) && isSameSecret(cookie.slice(start.length), pass));
 }
 
+/** Returns whether a request bears the token itself in its header Authorization, as a program sends it. */
+export function bearsToken({ headers }: Origin, token: string): boolean {
+  const [, given] = /^Bearer +(.+)$/i.exec(headers.authorization ?? '') ?? [];
+  return given !== undefined && isSameSecret(given, token);
+}
+
 /**
  * Returns the cookie for a token, for the folder of the page and as long as the browser runs.
  *

@@ -22,7 +22,8 @@ export interface PageRequest extends HandlerRequest, FormRequest {
 export interface StatusPageOptions {
   /**
    * What somebody has to type in before the page shows anything, 16 to 1,024 characters. A cookie that no script can
-   * read and that no other site's request bears keeps it for as long as the browser runs. Not together with `authorize`.
+   * read and that no other site's request bears keeps it for as long as the browser runs. A program sends it as
+   * `Authorization: Bearer <token>`. Not together with `authorize`.
    * Default: none, and then only this machine is answered: a peer on loopback, by a loopback name, with no header of a
    * proxy. A proxy on this machine need not tell that it is one: behind any, set this or `authorize`.
    */

@@ -4,7 +4,15 @@ import type { RegistryMaps } from '../maps/collection-types.js';
 import { invalidType } from '../policy/read-options.js';
 import { internalsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
-import { bearsPass, cookieFor, isSameSecret, type Origin, whyForeign, whyNotLocal } from './access.js';
+import {
+  bearsPass,
+  bearsToken,
+  cookieFor,
+  isSameSecret,
+  type Origin,
+  whyForeign,
+  whyNotLocal,
+} from './access.js';
 import { act } from './actions.js';
 import { type Form, isCutOff, readForm } from './form.js';
 import { maskedKeys, shownKeys } from './keys.js';
@@ -98,7 +106,7 @@ class StatusPage {
       if (this.#options.token === undefined) return refused('you may not see this');
       return isPage
         ? page(tokenHtml(base, false).text, 401)
-        : { ...refused('the token is missing'), statusCode: 401 };
+        : { ...refused('the token is missing or wrong'), statusCode: 401 };
     }
     const query = readQuery(search);
     if (isPost) return this.#act(request, last, query);
@@ -118,7 +126,7 @@ class StatusPage {
 
   async #isAuthorized(request: PageRequest, origin: Origin): Promise<boolean> {
     const { token, authorize } = this.#options;
-    if (token !== undefined) return bearsPass(origin, token);
+    if (token !== undefined) return bearsPass(origin, token) || bearsToken(origin, token);
     if (authorize === undefined) return true;
     try {
       return (await authorize(request)) === true;

@@ -135,6 +135,36 @@ describe('with a token', () => {
     expect(entered.headers.get('set-cookie')).not.toContain('horse');
   });
 
+  it('opens all to a program that sends it as a Bearer token, and nothing to a wrong one', async () => {
+    const address = await served(gateway().registry, { token });
+    const statusOf = async (path: string, authorization: string) =>
+      (await fetch(`${address}${path}`, { headers: { authorization } })).status;
+    for (const path of ['/', '/report.json', '/report.txt']) {
+      expect(await statusOf(path, `Bearer ${token}`)).toBe(200);
+      expect(await statusOf(path, `bearer  ${token}`)).toBe(200);
+      for (const wrong of [
+        'Bearer',
+        'Bearer wrong horse battery',
+        `Basic ${token}`,
+        `Bearer ${token}x`,
+        token,
+      ])
+        expect(await statusOf(path, wrong)).toBe(401);
+    }
+  });
+
+  it('lets a program act with the Bearer token where its request names the origin of the page, and not else', async () => {
+    const { registry, die } = gateway();
+    await die('a');
+    const address = `${await served(registry, { token, allow: 'actions' })}/redeliver`;
+    const headers = { authorization: `Bearer ${token}` };
+    const body = 'letter=all\r\n';
+    const withoutOrigin = await fetch(address, { method: 'POST', body, headers });
+    const foreign = await send(address, { letter: 'all' }, { ...headers, origin: 'http://evil.example' });
+    expect([withoutOrigin.status, foreign.status]).toEqual([403, 403]);
+    expect((await send(address, { letter: 'all' }, headers)).status).toBe(303);
+  });
+
   it('opens the pages of two services on one host in one browser, which keeps a cookie for each', async () => {
     const jar = new Map<string, string>();
     const tokens = [token, 'another battery, as long'];
