@@ -43,7 +43,7 @@ interface Work {
 /** A journal in a folder: segments of framed, checksummed records, which are only ever appended to. */
 export class FolderJournal implements Journal {
   readonly name: string;
-  /** What was cut at the end of the journal when it was opened: the last write of an owner that was killed. */
+  /** What was cut at the end of the journal when it was opened: a write that an earlier owner did not finish. */
   readonly tornTail: TornTail | undefined;
   readonly #ownership: Ownership;
   readonly #chain: SegmentChain;

@@ -25,7 +25,7 @@ export interface Inspection {
   readonly segments: readonly InspectedSegment[];
   /** How many records there are of each kind, most first. Empty if the journal cannot be read. */
   readonly kinds: Readonly<Record<string, number>>;
-  /** What the last write of an owner that was killed has left; or one that is under way just now. */
+  /** What is left of a write that was cut short, by a full disk or since its owner was killed; or one that is under way just now. */
   readonly tornTail: TornTail | undefined;
   /** What is wrong, where, and what can be done about it. */
   readonly damage:

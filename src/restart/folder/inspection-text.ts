@@ -23,7 +23,7 @@ export function inspectionText(inspection: Inspection): string {
     lines.push(
       `  torn: ${tornTail.bytes} bytes at byte ${tornTail.offset} of ${tornTail.path} are ` +
         (inspection.owner?.isAlive === false
-          ? 'what is left of the last write of an owner that was killed; the next owner leaves them out'
+          ? 'what is left of a write that was cut short: the disk was full, or its owner was killed; the next owner leaves them out'
           : 'a write that is under way, or what is left of one'),
     );
   if (unreadable !== undefined) lines.push(`  not readable: ${printable(unreadable)}`);

@@ -15,7 +15,7 @@ export interface Survey {
   readonly tornTail: TornTail | undefined;
 }
 
-/** Bytes at the end of the journal that are no whole frame: the last write of an owner that was killed. */
+/** Bytes at the end of the journal that are no whole frame: a write that was cut short, by a full disk or since its owner was killed. */
 export interface TornTail {
   readonly path: string;
   readonly offset: number;

@@ -113,7 +113,7 @@ it('says what a torn tail is, and that it is no damage', () => {
   expect(show()).toMatch(/torn: \d+ bytes at byte \d+ of .*\.log are a write that is under way, or/);
   journal.release();
   expect(show()).toContain(
-    'is left of the last write of an owner that was killed; the next owner leaves them out',
+    'are what is left of a write that was cut short: the disk was full, or its owner was killed; the next owner leaves them out',
   );
 });
 
