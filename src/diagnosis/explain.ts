@@ -58,10 +58,26 @@ export function explain(
   return new Explainer(engine, tracker, key, shown).explanation();
 }
 
-/** Returns a duration for people: `5m`, `23h`, `0ms`. */
+/** Returns a duration for people, rounded: `5m`, `23h`, `0ms`. */
 export function span(durationMs: number): string {
   return ms(Math.max(0, Math.round(durationMs)));
 }
+
+/** Returns a duration of an owner's in the longest unit that says it exactly: `90s`, `36h`. */
+export function exactSpan(durationMs: number): string {
+  const [name, unit] = units.find(([, length]) => durationMs >= length && durationMs % length === 0) ?? [
+    'ms',
+    1,
+  ];
+  return `${durationMs / unit}${name}`;
+}
+
+const units: readonly (readonly [name: string, ms: number])[] = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+];
 
 /** Says for how long an entry stays that no lifetime applies to. */
 export function stayInWords({

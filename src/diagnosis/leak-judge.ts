@@ -2,7 +2,7 @@ import { type Duration, durationMs } from '../policy/duration.js';
 import { readInteger, readOptions } from '../policy/read-options.js';
 import { type AgeTable, ageAt, aliveNow, type Cohort, leftAfter } from '../stamps/age-table.js';
 import { type Growth, type HourlySize, SizeHistory } from '../stamps/size-history.js';
-import { span } from './explain.js';
+import { exactSpan, span } from './explain.js';
 import { type LeakState, type LeakVerdict, okVerdict } from './leak-verdict.js';
 import {
   areStillThere,
@@ -280,7 +280,7 @@ export class LeakJudge {
     const beyond =
       bound === undefined ? 'no bound is known' : `it is beyond its ${bound.name} of ${bound.max}`;
     const spans = state === 'leaking' ? scale.leaking : scale.growing;
-    const lasted = span(spans * scale.spanHours * this.#subject.hourMs);
+    const lasted = exactSpan(Math.floor(spans * scale.spanHours * this.#subject.hourMs));
     const how = scale === byDay ? ' by its smallest size of each day' : '';
     return `it has grown${how} for ${lasted} or more, ${leaves}, and ${beyond}`;
   }

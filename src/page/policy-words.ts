@@ -1,4 +1,4 @@
-import { span, stayInWords } from '../diagnosis/explain.js';
+import { exactSpan, stayInWords } from '../diagnosis/explain.js';
 import { shownKey, shownName } from '../events/shown.js';
 import type { CompiledLifetimes, CompiledPolicy } from '../policy/policy.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -27,14 +27,16 @@ function* staying(tracker: Tracker): Generator<string> {
     );
   }
   if (follows !== undefined) {
-    const orphans = Number.isFinite(orphanAfterMs) ? `leaves when idle for ${span(orphanAfterMs)}` : 'stays';
+    const orphans = Number.isFinite(orphanAfterMs)
+      ? `leaves when idle for ${exactSpan(orphanAfterMs)}`
+      : 'stays';
     words.push(
       `leaves with its leader in ${shownKey(follows)}${leaderKey === undefined ? '' : ', whose key its value names'} (follows); ` +
         `without one there ${orphans} (orphanAfter)`,
     );
   }
   yield* words;
-  if (sweepEveryMs !== undefined) yield `looked at every ${span(sweepEveryMs)} (sweepEvery)`;
+  if (sweepEveryMs !== undefined) yield `looked at every ${exactSpan(sweepEveryMs)} (sweepEvery)`;
 }
 
 function* holding({ activeAt, keepWhile }: AnyPolicy): Generator<string> {
@@ -53,7 +55,7 @@ function* bounds({ maxPerOwner, maxEntries, shed, expectedMax }: AnyPolicy): Gen
 function* calls(policy: AnyPolicy): Generator<string> {
   const { beforeSweep, beforeSweepTimeoutMs, dispose, replaced, weigh } = policy;
   if (beforeSweep !== undefined)
-    yield `work has to succeed before a sweep removes it${beforeSweep.batch === undefined ? '' : `, for up to ${beforeSweep.batch} at once`} (beforeSweep), in ${span(beforeSweepTimeoutMs)} at most (beforeSweepTimeout)`;
+    yield `work has to succeed before a sweep removes it${beforeSweep.batch === undefined ? '' : `, for up to ${beforeSweep.batch} at once`} (beforeSweep), in ${exactSpan(beforeSweepTimeoutMs)} at most (beforeSweepTimeout)`;
   if (dispose !== undefined) yield 'what its value holds is freed when it has left (dispose)';
   if (replaced !== undefined) yield 'what its old value holds is freed when it gets another (replaced)';
   if (weigh !== undefined) yield said('a sample is weighed, and its weight is judged too', 'weigh', weigh);
@@ -74,12 +76,13 @@ function* history({ adopt, unstamped, persist }: AnyPolicy): Generator<string> {
 function lifetimesInWords(lifetimes: CompiledLifetimes<unknown, unknown>): string[] {
   const { ttlMs, since, expiresAt, maxIdleMs, maxAgeMs } = lifetimes;
   const words: string[] = [];
-  if (Number.isFinite(ttlMs)) words.push(`due ${span(ttlMs)} after ${beginnings(since)} (ttl)`);
+  if (Number.isFinite(ttlMs)) words.push(`due ${exactSpan(ttlMs)} after ${beginnings(since)} (ttl)`);
   if (expiresAt !== undefined) {
     words.push(said('due when the clock reads what its value says', 'expiresAt', expiresAt));
   }
-  if (Number.isFinite(maxIdleMs)) words.push(`due when idle for ${span(maxIdleMs)} (maxIdle)`);
-  if (Number.isFinite(maxAgeMs)) words.push(`due at an age of ${span(maxAgeMs)}, whatever holds it (maxAge)`);
+  if (Number.isFinite(maxIdleMs)) words.push(`due when idle for ${exactSpan(maxIdleMs)} (maxIdle)`);
+  if (Number.isFinite(maxAgeMs))
+    words.push(`due at an age of ${exactSpan(maxAgeMs)}, whatever holds it (maxAge)`);
   return words;
 }
 

@@ -1,4 +1,4 @@
-import { span } from '../diagnosis/explain.js';
+import { exactSpan, span } from '../diagnosis/explain.js';
 import { shownText } from '../events/shown.js';
 import { bytes, growthInWords, type RecipientReport, type WatchedFigures } from '../registry/figures.js';
 import { type EndingsView, type LetterLine, mostLetters } from './endings.js';
@@ -41,7 +41,7 @@ export function countsWords(counts: Readonly<Record<string, number>>): string {
 /** Says when sweeps come, and whether they do anything. */
 export function sweepingWords({ sweepEveryMs, mode, stopped }: PageView): string {
   if (stopped) return 'Nothing is swept by itself any more.';
-  return `A sweep every ${span(sweepEveryMs)}${mode === 'observe' ? ', which only observes: nothing is removed' : ''}.`;
+  return `A sweep every ${exactSpan(sweepEveryMs)}${mode === 'observe' ? ', which only observes: nothing is removed' : ''}.`;
 }
 
 /** Says for how long a hold has been taken, and where. */

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { type Explanation, explain, span } from '../diagnosis/explain.js';
+import { type Explanation, exactSpan, explain, span } from '../diagnosis/explain.js';
 import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
 import type { LeavingReason } from '../events/reasons.js';
 import { shownKey, shownText } from '../events/shown.js';
@@ -159,7 +159,7 @@ type ReportData = Omit<RegistryReport, 'toString'>;
 function printed(report: ReportData): string {
   const lastSweep =
     report.lastSweepAt === undefined ? 'none yet' : `${span(report.at - report.lastSweepAt)} ago`;
-  const state = report.stopped ? 'stopped' : `every ${span(report.sweepEveryMs)}`;
+  const state = report.stopped ? 'stopped' : `every ${exactSpan(report.sweepEveryMs)}`;
   const lines = [
     `mapsweep report, ${new Date(report.at).toISOString()}`,
     `mode ${report.mode}, sweeping ${state}, last sweep ${lastSweep}`,

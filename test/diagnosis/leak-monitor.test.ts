@@ -232,6 +232,18 @@ describe('a map from which nothing leaves', () => {
     expect(events).toMatchObject([{ map: 'runs', suspected: true }]);
     expect(events[0]?.perHour).toBeCloseTo(120, -1);
   });
+
+  it('is said to have lasted 90 s, and not 2 minutes, with a cycle of 3 minutes', async () => {
+    const options = { leakDetection: { cycle: '3m' }, sweepEvery: '1s' };
+    const { clock, runs, events } = setup({}, options);
+    for (let second = 0; second < 120; second += 1) {
+      runs.set(`run-${second}`, 1);
+      await clock.advance(1_000);
+    }
+    expect(events.map(({ reason }) => reason)).toEqual([
+      'it has grown for 90s or more, nothing leaves, and no bound is known',
+    ]);
+  });
 });
 
 describe('a weight that grows while the number of entries stays', () => {

@@ -258,6 +258,20 @@ describe('the maps', () => {
 });
 
 describe('a map that is opened', () => {
+  it('has durations as they are, and not rounded', async () => {
+    const registry = createRegistry({
+      maps: { runs: { ttl: '90m', maxIdle: 5_400_500, maxAge: '36h' } },
+      sweepEvery: '90s',
+      clock: createManualClock(),
+    });
+    const words = wordsOf(await textAt(`${await served(registry)}/?map=runs`));
+    expect(words).toContain('due 90m after');
+    expect(words).toContain('due when idle for 5400500ms (maxIdle)');
+    expect(words).toContain('due at an age of 36h,');
+    expect(words).toContain('A sweep every 90s.');
+    expect(String(registry.report())).toContain('sweeping every 90s,');
+  });
+
   it('has its policy in words, where its entries come from, and what has left it', async () => {
     const { registry, clock } = gateway();
     for (let index = 0; index < 12; index += 1) registry.maps.runs.set(`run-${index}`, {});
