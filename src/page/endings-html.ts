@@ -1,4 +1,5 @@
 import { shownText } from '../events/shown.js';
+import { journalWords } from '../registry/journal-figures.js';
 import type { EndingsView, LetterLine } from './endings.js';
 import { html, type Markup, type Part } from './markup.js';
 import type { PageView } from './view.js';
@@ -6,7 +7,6 @@ import {
   ago,
   countsWords,
   deliveryWords,
-  journalWords,
   lettersLeftOut,
   letterWords,
   spanOr,

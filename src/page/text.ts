@@ -1,5 +1,6 @@
 import { shownText } from '../events/shown.js';
 import { bytes } from '../registry/figures.js';
+import { journalWords } from '../registry/journal-figures.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
 import type { PageQuery } from './query.js';
 import type { PageView } from './view.js';
@@ -9,7 +10,6 @@ import {
   deliveryWords,
   hasLeft,
   holdWords,
-  journalWords,
   lettersLeftOut,
   letterWords,
   noSuchMap,

@@ -9,26 +9,13 @@ import {
 } from '../registry/figures.js';
 import { type Health, healthOf } from '../registry/health.js';
 import type { RegistryInternals } from '../registry/internals.js';
+import { type JournalFigures, journalFigures } from '../registry/journal-figures.js';
 import { type EndingsView, viewEndings } from './endings.js';
 import type { KeyWords } from './keys.js';
 import { badness, listMaps, type MapList } from './map-rows.js';
 import { findMap, type OpenedMap, openMap } from './opened-map.js';
 import type { PageQuery } from './query.js';
 import { type Sentence, sentenceOf } from './sentence.js';
-
-/** The journal. */
-export interface JournalView {
-  readonly name: string;
-  readonly bytes: number;
-  /** For how long something has been waiting to be written, ms; `undefined` if nothing does. */
-  readonly waitingMs: number | undefined;
-  /** Records were dropped, and what is live is not written anew yet. */
-  readonly isBehind: boolean;
-  /** It is no longer this process's: somebody else has taken it, or it was removed. */
-  readonly isLost: boolean;
-  /** The last failure, while nothing has been taken since. */
-  readonly error: string | undefined;
-}
 
 /** All that the page shows, as plain data. */
 export interface PageView {
@@ -55,7 +42,7 @@ export interface PageView {
   readonly callbackErrors: readonly CallbackErrors[];
   /** How many more there are of each than are shown. */
   readonly leftOut: { readonly watched: number; readonly callbackErrors: number };
-  readonly journal: JournalView | undefined;
+  readonly journal: JournalFigures | undefined;
 }
 
 /** What decides how a registry is viewed, whoever asks. */
@@ -107,7 +94,7 @@ export function viewOf({ parts, keys, handleOf }: Viewer, query: PageQuery): Pag
       watched: Math.max(0, sizes.length - mostShown),
       callbackErrors: Math.max(0, failures.length - mostShown),
     },
-    journal: viewJournal(parts, keys),
+    journal: journalFigures(parts, keys.error),
   };
 }
 
@@ -120,20 +107,4 @@ const mostReasons = 20;
 function shortened({ status, reasons }: Health): Health {
   const more = reasons.length - mostReasons;
   return { status, reasons: more > 0 ? [...reasons.slice(0, mostReasons), `and ${more} more`] : reasons };
-}
-
-function viewJournal(
-  { engine, restart: { recorder } }: RegistryInternals,
-  keys: KeyWords,
-): JournalView | undefined {
-  if (recorder === undefined) return undefined;
-  const { error, waitingSince, isBehind, isLost } = recorder.writer.state;
-  return {
-    name: shownText(recorder.journalName),
-    bytes: recorder.journalBytes,
-    waitingMs: waitingSince === undefined ? undefined : engine.timeline.now() - waitingSince,
-    isBehind,
-    isLost,
-    error: error === undefined ? undefined : keys.error(error),
-  };
 }

@@ -1,10 +1,10 @@
 import { exactSpan, span } from '../diagnosis/explain.js';
 import { shownText } from '../events/shown.js';
-import { bytes, growthInWords, type RecipientReport, type WatchedFigures } from '../registry/figures.js';
+import { growthInWords, type RecipientReport, type WatchedFigures } from '../registry/figures.js';
 import { type EndingsView, type LetterLine, mostLetters } from './endings.js';
 import type { MapRow } from './map-rows.js';
 import type { HeldLine } from './opened-map.js';
-import type { JournalView, PageView } from './view.js';
+import type { PageView } from './view.js';
 
 /** Writes a share from 0 to 1 in percent. */
 export const percent = (share: number): string => `${Math.round(share * 100)} %`;
@@ -66,15 +66,4 @@ export const hasLeft = 'The entry that was asked for has left.';
 export function lettersLeftOut({ letters, deadLetters, recipients }: EndingsView): string | undefined {
   if (letters.length >= deadLetters) return undefined;
   return `The oldest ${mostLetters}${recipients.length > 1 ? ' of each recipient' : ''} are shown.`;
-}
-
-/** Says how the journal is doing. */
-export function journalWords({ bytes: size, waitingMs, isBehind, isLost, error }: JournalView): string {
-  const waiting = isLost
-    ? "It is no longer this process's: nothing more is written."
-    : waitingMs === undefined
-      ? 'Nothing waits to be written.'
-      : `Something has waited to be written for ${span(waitingMs)}.`;
-  const behind = isBehind ? ' Records were dropped, and what is live is yet to be written anew.' : '';
-  return `${bytes(size)}. ${waiting}${behind}${error === undefined ? '' : ` The last attempt failed: ${error}`}`;
 }

@@ -18,6 +18,7 @@ import {
   watchedFigures,
 } from './figures.js';
 import type { RegistryInternals } from './internals.js';
+import { type JournalFigures, journalFigures, journalWords } from './journal-figures.js';
 
 /** How many of the oldest entries of each map a report explains, and how many holds it shows. */
 const oldestExplained = 3;
@@ -127,7 +128,8 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
     },
     callbackErrors: callbackErrorsOf(engine),
   };
-  const print = (): string => printed(data);
+  const journal = journalFigures(parts);
+  const print = (): string => printed(data, journal);
   // Not enumerable, so that a report is plain data to JSON and to a test.
   return Object.defineProperties(data, {
     toString: { value: print },
@@ -156,7 +158,7 @@ function mapReport(parts: RegistryInternals, tracker: Tracker): MapReport {
 
 type ReportData = Omit<RegistryReport, 'toString'>;
 
-function printed(report: ReportData): string {
+function printed(report: ReportData, journal: JournalFigures | undefined): string {
   const lastSweep =
     report.lastSweepAt === undefined ? 'none yet' : `${span(report.at - report.lastSweepAt)} ago`;
   const state = report.stopped ? 'stopped' : `every ${exactSpan(report.sweepEveryMs)}`;
@@ -180,6 +182,8 @@ function printed(report: ReportData): string {
     const of = map === '' ? callback : `${shownText(map)}.${callback}`;
     lines.push(`callback errors: ${of} failed ${times(count)}`);
   }
+  if (journal !== undefined && (journal.isLost || journal.isBehind || journal.error !== undefined))
+    lines.push('', `journal ${journal.name}: ${journalWords(journal)}`);
   const explained = report.maps.filter((map) => map.oldest.length > 0);
   if (explained.length > 0) lines.push('', 'longest there, and why:');
   for (const map of explained) {

@@ -2,6 +2,8 @@ import { inspect } from 'node:util';
 import { createRegistry } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
+import { openNow } from '../../src/restart/open-journal.js';
+import { MemoryVolume } from '../restart/memory-journal.js';
 
 type Numbers = Map<string, number>;
 
@@ -325,4 +327,29 @@ describe('report()', () => {
     expect(String(registry.report())).toContain('2 beyond maxEntries');
     registry.stop();
   });
+});
+
+it('says of a journal what goes wrong with it, and nothing while all is well', async () => {
+  const clock = createManualClock();
+  const volume = new MemoryVolume();
+  const registry = createRegistry<{ runs: Numbers }>({
+    maps: { runs: { persist: true } },
+    persistTo: openNow(volume.open(), { maxWaitMs: 5_000 }),
+    clock,
+  });
+  registry.maps.runs.set('a', 1);
+  await clock.advance('1m');
+  expect(String(registry.report())).not.toContain('journal');
+  volume.beforeWrite = () => {
+    throw new Error('ENOSPC: no space left');
+  };
+  registry.maps.runs.set('b', 2);
+  await clock.advance('10s');
+  expect(String(registry.report())).toMatch(
+    /^journal a memory volume: \d+ B\. Something has waited to be written for \d+s\. The last attempt failed: .*ENOSPC: no space left/m,
+  );
+  volume.beforeWrite = () => {};
+  await clock.advance('1m');
+  expect(String(registry.report())).not.toContain('journal');
+  await registry.close();
 });
