@@ -106,7 +106,7 @@ export function leaveUntold(
   const { name: map, policy, shared, stamps } = tracker;
   const key = stamps.keyOf(slot);
   const abort = tracker.forget(slot, reason);
-  count(tracker, reason);
+  tracker.removedTotal[reason] += 1;
   abort?.();
   if (policy.dispose !== undefined) callDispose({ map, key, value, reason, dispose: policy.dispose }, shared);
 }
@@ -247,15 +247,7 @@ function takeOut(tracker: Tracker, slot: number, reason: LeavingReason, removal:
     removal.aborts ??= [];
     removal.aborts.push(abort);
   }
-  count(tracker, reason);
-}
-
-/** Counts an entry that has left. By name: to look names up took a fiftieth of the sweep of a run with its companions. */
-function count({ removedTotal }: Tracker, reason: LeavingReason): void {
-  if (reason === 'swept') removedTotal.swept += 1;
-  else if (reason === 'companion') removedTotal.companion += 1;
-  else if (reason === 'deleted') removedTotal.deleted += 1;
-  else removedTotal[reason] += 1;
+  tracker.removedTotal[reason] += 1;
 }
 
 /** The leader's entry has left: so does this one, guarded or not. */
