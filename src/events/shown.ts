@@ -143,3 +143,8 @@ function excerpt(text: string, most: number): string {
 function escaped(text: string): string {
   return text.replace(unprintable, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
 }
+
+/** `1 entry`, `3 entries`. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

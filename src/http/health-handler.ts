@@ -1,7 +1,7 @@
 import type { RegistryMaps } from '../maps/collection-types.js';
-import { invalidType, readOneOf, readOptions } from '../policy/read-options.js';
+import { readOneOf, readOptions } from '../policy/read-options.js';
 import { isSweeperSilent } from '../registry/health.js';
-import { internalsOf, type RegistryInternals } from '../registry/internals.js';
+import { partsOf, type RegistryInternals } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
 import { realSetTimeout } from '../time/real-timers.js';
 import { type Answer, type Handler, handlerOf, plainText } from './answer.js';
@@ -37,8 +37,7 @@ export function healthHandler<M extends RegistryMaps>(
   registry: Registry<M>,
   options: HealthHandlerOptions = {},
 ): Handler {
-  const parts = internalsOf(registry);
-  if (parts === undefined) throw invalidType('registry', 'a registry, made by createRegistry', registry);
+  const parts = partsOf(registry);
   const { show } = readOptions('', options, { show: (value, option) => readOneOf(value, option, views) });
   return handlerOf(async ({ url, originalUrl }) => {
     await untilTicked(parts);

@@ -1,4 +1,5 @@
 import { span } from '../diagnosis/explain.js';
+import { counted } from '../events/shown.js';
 import type { Health } from '../registry/health.js';
 
 /** How a registry is doing, for somebody who reads one sentence. */
@@ -64,5 +65,3 @@ function toneOf({ maps, watched, health, heapShare }: Facts): Sentence['tone'] {
   const mayLeak = maps.growing + watched.growing > 0;
   return health.status === 'warning' || mayLeak || heapShare >= fullHeap ? 'doubtful' : 'good';
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

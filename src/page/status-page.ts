@@ -1,8 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { type Answer, type Handler, handlerOf, methodNotAllowed, plainText, toLook } from '../http/answer.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
-import { invalidType } from '../policy/read-options.js';
-import { internalsOf } from '../registry/internals.js';
+import { partsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
 import {
   bearsPass,
@@ -40,8 +39,7 @@ export function statusPage<M extends RegistryMaps>(
   registry: Registry<M>,
   options: StatusPageOptions = {},
 ): Handler<PageRequest> {
-  const parts = internalsOf(registry);
-  if (parts === undefined) throw invalidType('registry', 'a registry, made by createRegistry', registry);
+  const parts = partsOf(registry);
   const read = readPageOptions(options);
   // Of this handler alone, so that nobody can guess the key of an ending from its handle.
   const salt = randomBytes(16);

@@ -1,7 +1,7 @@
 import { MapsweepError } from '../errors.js';
 import type { RegistryMaps } from '../maps/collection-types.js';
 import { invalidRange, invalidType, type Reader, readName, readOptions } from '../policy/read-options.js';
-import { internalsOf } from '../registry/internals.js';
+import { partsOf } from '../registry/internals.js';
 import type { Registry } from '../registry/registry.js';
 import { MetricsSet } from './metrics-set.js';
 import {
@@ -50,8 +50,7 @@ export function registerMetrics<M extends RegistryMaps>(
   registry: Registry<M>,
   options: MetricsOptions = {},
 ): () => void {
-  const parts = internalsOf(registry);
-  if (parts === undefined) throw invalidType('registry', 'a registry, made by createRegistry', registry);
+  const parts = partsOf(registry);
   const {
     prefix = 'mapsweep_',
     reasons = [],

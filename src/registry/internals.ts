@@ -6,6 +6,7 @@ import type { Deliveries } from '../endings/deliveries.js';
 import type { Endings } from '../endings/endings.js';
 import type { Tombstones } from '../endings/tombstones.js';
 import type { LogLines } from '../events/log-lines.js';
+import { invalidType } from '../policy/read-options.js';
 import type { Restart } from '../restart/restart.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -38,6 +39,13 @@ export interface RegistryInternals {
   readonly memory: { stop(): void } | undefined;
   /** `close()` was called: adopted maps are given back, or are about to be. */
   isClosed: boolean;
+}
+
+/** Returns the parts of a registry. @throws MapsweepTypeError if the value is none */
+export function partsOf(registry: unknown): RegistryInternals {
+  const parts = internalsOf(registry);
+  if (parts === undefined) throw invalidType('registry', 'a registry, made by createRegistry', registry);
+  return parts;
 }
 
 /** Returns the parts of a registry, `undefined` if the value is none. */

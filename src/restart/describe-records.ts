@@ -1,6 +1,6 @@
 import ms from 'ms';
 import { defaultRecipient } from '../endings/ended-policy.js';
-import { describe } from '../events/shown.js';
+import { counted, describe } from '../events/shown.js';
 import type { JournalRecord } from './journal.js';
 import type { PastEnding } from './left.js';
 import { played } from './past.js';
@@ -24,8 +24,8 @@ export function describeRecords(batches: Iterable<readonly JournalRecord[]>): st
       const open = name === past.endedMap ? `, ${runs} of them runs that have not ended` : '';
       return `${describe(name)}: ${counted(entries.size, 'entry', 'entries')}${open}`;
     }),
-    ...section(owed, `${counted(owed.length, 'ending', 'endings')} to be told`),
-    ...section(dead, `${counted(dead.length, 'ending', 'endings')} given up (dead letters)`),
+    ...section(owed, `${counted(owed.length, 'ending')} to be told`),
+    ...section(dead, `${counted(dead.length, 'ending')} given up (dead letters)`),
   ];
 }
 
@@ -42,13 +42,10 @@ function section(endings: readonly PastEnding[], title: string): string[] {
 function endingLine({ key, recipient, reason, endedAt, attempts, letter }: PastEnding): string {
   const to = recipient === defaultRecipient ? '' : ` to ${describe(recipient)}`;
   const ago = ms(Math.max(0, Date.now() - endedAt));
-  const tried = attempts === 0 ? '' : `, ${counted(attempts, 'attempt', 'attempts')} failed`;
+  const tried = attempts === 0 ? '' : `, ${counted(attempts, 'attempt')} failed`;
   const why =
     letter === undefined
       ? ''
       : `, ${letter.cause}${letter.error === undefined ? '' : `: ${describe(letter.error)}`}`;
   return `  ${describe(key)} ${describe(reason)} ${ago} ago${to}${tried}${why}`;
 }
-
-const counted = (count: number, one: string, several: string): string =>
-  `${count} ${count === 1 ? one : several}`;

@@ -1,12 +1,12 @@
 import { span } from '../diagnosis/explain.js';
-import { shownError } from '../events/shown.js';
+import { counted, shownError } from '../events/shown.js';
 import { type Asked, type BaselineMap, isToBlame, type JudgedMap } from './baseline-outcome.js';
 import type { BaselineWalk } from './baseline-walk.js';
 import { observedLines } from './drained.js';
 import { countNets, isNet, leavingsText } from './leaving.js';
 import type { MapLedger } from './ledger.js';
 import type { Level } from './levels.js';
-import { counted, survivorLines } from './survivors.js';
+import { survivorLines } from './survivors.js';
 import { fakeTimersAsClock } from './test-time.js';
 
 /** Something that speaks against the scenario: a clause for the head of the message, and its lines. */

@@ -1,4 +1,5 @@
 import { span } from '../diagnosis/explain.js';
+import { counted } from '../events/shown.js';
 import { findingsOf } from './baseline-findings.js';
 import {
   type Asked,
@@ -12,7 +13,6 @@ import type { BaselineWalk } from './baseline-walk.js';
 import { countNets, leavingsText } from './leaving.js';
 import type { MapLedger } from './ledger.js';
 import type { Subject } from './subject.js';
-import { counted } from './survivors.js';
 
 /** Puts together what a walk has found. */
 export function baselineResult(subject: Subject, walk: BaselineWalk, asked: Asked): BaselineResult {

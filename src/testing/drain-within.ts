@@ -1,5 +1,6 @@
 import { span } from '../diagnosis/explain.js';
 import { MapsweepError } from '../errors.js';
+import { counted } from '../events/shown.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { readOptions } from '../policy/read-options.js';
 import { assertDrainable, isDrained, notDrainable, remainderLines } from './drained.js';
@@ -7,7 +8,6 @@ import { type Leavings, LeavingWatch, leavingsText } from './leaving.js';
 import { LostEndings } from './lost-endings.js';
 import { type RunningCheck, whileChecking } from './running-check.js';
 import { type Subject, subjectOf } from './subject.js';
-import { counted } from './survivors.js';
 import {
   type Advancer,
   goneBackLines,

@@ -1,11 +1,11 @@
 import { AssertionError } from 'node:assert';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
-import { shownText } from '../events/shown.js';
+import { counted, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { openAbsentees } from './ended-runs.js';
 import { assertCheckable } from './running-check.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
-import { counted, survivorLines, survivorsOf } from './survivors.js';
+import { survivorLines, survivorsOf } from './survivors.js';
 
 /** What keeps a registry or a map from being drained. */
 interface Remainder {

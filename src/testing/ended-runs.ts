@@ -1,14 +1,13 @@
 import { AssertionError } from 'node:assert';
 import { explain } from '../diagnosis/explain.js';
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
-import { shownError, shownKey } from '../events/shown.js';
+import { counted, shownError, shownKey } from '../events/shown.js';
 import { internalsOf, type RegistryInternals } from '../registry/internals.js';
 import type { PastEntry } from '../restart/left.js';
 import { mapKey } from '../stamps/map-key.js';
 import { endingsRecordOf } from './endings-record.js';
 import { assertNoOther } from './running-check.js';
 import { notASubject, subjectOf } from './subject.js';
-import { counted } from './survivors.js';
 
 /** One registration in the map of the endings, and how often its end was told. */
 export interface EndedRun {

@@ -48,8 +48,3 @@ export function survivorLines(survivors: readonly Survivor[], total: number): st
   const more = total - survivors.length;
   return more > 0 ? [...lines, `    and ${more} more`] : lines;
 }
-
-/** `1 entry`, `3 entries`. */
-export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}

@@ -1,4 +1,5 @@
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
+import { setTimeout as pause } from 'node:timers/promises';
 
 // Not the globals: Jest's `fakeTimers: { enableGlobally: true }` has replaced those before anything is loaded. Constants,
 // since fake timers that are installed later may replace what the module exports.
@@ -9,3 +10,5 @@ export const realSetTimeout = setTimeout;
 export const realClearTimeout = clearTimeout;
 /** As {@link realSetTimeout}. */
 export const realSetImmediate = setImmediate;
+/** Waits. As {@link realSetTimeout}. */
+export const realPause = pause;

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { MapsweepError, MapsweepTypeError } from '../../errors.js';
 import type { Deliver, EndedEvent } from '../../events/ended-event.js';
 import { describe } from '../../events/shown.js';
+import { callback } from '../../policy/checks.js';
 import { type Duration, durationMs } from '../../policy/duration.js';
 import { invalidType, readName, readOptions } from '../../policy/read-options.js';
 import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
@@ -62,10 +63,7 @@ export function toBullQueue<K = unknown, V = unknown>(
   } = readOptions('', options, {
     keepFor: (given, path) => durationMs(given, path, { min: 1_000 }),
     jobName: readName,
-    value: (given, path) => {
-      if (typeof given === 'function') return given as ValueForMessage<K, V>;
-      throw invalidType(path, 'a function of a value and its key', given);
-    },
+    value: callback<ValueForMessage<K, V>>('of a value and its key'),
   });
   const age = Math.ceil(keepFor / 1_000);
   const kept = { removeOnComplete: { age }, removeOnFail: { age } };

@@ -70,9 +70,6 @@ function within<T>(
   });
 }
 
-/** Waits, by the real clock. */
-export const pause = (ms: number): Promise<void> => new Promise((resolve) => realSetTimeout(resolve, ms));
-
 /**
  * How PostgreSQL finds out that the machine of a connection has vanished, whose locks would be held for hours otherwise:
  * after 10 s without a word it asks, and after another 15 s without an answer the connection is closed.

@@ -2,7 +2,7 @@ import type { MapsweepError } from '../../errors.js';
 import { describe, shownError } from '../../events/shown.js';
 import { type Duration, durationMs, timerRange } from '../../policy/duration.js';
 import { invalidType, readInteger, readOptions } from '../../policy/read-options.js';
-import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
+import { realPause } from '../../time/real-timers.js';
 import type { EndingMessage } from '../ending-message.js';
 import { Database, keepAlive, type PostgresClient, type PostgresPool, type Row } from './database.js';
 import { inAscii } from './in-ascii.js';
@@ -114,23 +114,10 @@ export async function drainOutbox<Client extends PostgresClient>(
     }
     if (found > 0) continue;
     if (every === undefined) break;
-    await pauseUnless(signal, every);
+    // It rejects if that is aborted, which ends the loop.
+    await realPause(every, undefined, { signal }).catch(() => {});
   }
   return total;
-}
-
-function pauseUnless(signal: AbortSignal | undefined, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      realClearTimeout(timer);
-      signal?.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = realSetTimeout(end, ms);
-    signal?.addEventListener('abort', end);
-    // It may have been aborted during the batch.
-    if (signal?.aborted) end();
-  });
 }
 
 /** A consumer whose machine vanishes must not keep its batch from the others. A handler may take its time all the same. */

@@ -1,5 +1,6 @@
 import { MapsweepError } from '../../errors.js';
-import { type Database, keepAlive, type PostgresClient, pause, type Row } from './database.js';
+import { realPause } from '../../time/real-timers.js';
+import { type Database, keepAlive, type PostgresClient, type Row } from './database.js';
 
 /** How often a lock that somebody has is tried again while it is waited for, ms. */
 const tryEveryMs = 50;
@@ -131,7 +132,7 @@ export class InstanceLock {
       ]);
       if (row?.taken === true) return true;
       if (waited >= patienceMs || this.#isReleased) return false;
-      await pause(tryEveryMs);
+      await realPause(tryEveryMs);
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { Deliver, EndedEvent } from '../../events/ended-event.js';
-import { invalidType, readOptions } from '../../policy/read-options.js';
+import { callback } from '../../policy/checks.js';
+import { readOptions } from '../../policy/read-options.js';
 import { realSetImmediate } from '../../time/real-timers.js';
 import { messageText, type ValueForMessage } from '../ending-message.js';
 import { Database, type PostgresPool } from './database.js';
@@ -36,10 +37,7 @@ export function toOutbox<K = unknown, V = unknown>(
 ): Deliver<K, V> {
   const { schema = defaultSchema, value } = readOptions('', options, {
     schema: readSchema,
-    value: (given, path) => {
-      if (typeof given === 'function') return given as ValueForMessage<K, V>;
-      throw invalidType(path, 'a function of a value and its key', given);
-    },
+    value: callback<ValueForMessage<K, V>>('of a value and its key'),
   });
   const outbox = new Outbox(new Database(pool, 'toOutbox', 'ERR_OUTBOX_IO'), schema);
   return (event: EndedEvent<K, V>) => outbox.write(event.id, messageText(event, value, 'value'));

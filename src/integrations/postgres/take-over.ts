@@ -1,5 +1,6 @@
 import type { Portion, Successor } from '../../restart/journal.js';
-import { isUnsure, type PostgresClient, pause } from './database.js';
+import { realPause } from '../../time/real-timers.js';
+import { isUnsure, type PostgresClient } from './database.js';
 import { bodyOf, type InstanceRows, type RecordRow, recordsIn } from './instance-rows.js';
 import type { PostgresJournal } from './postgres-journal.js';
 import type { Absentee } from './vigil.js';
@@ -137,7 +138,7 @@ async function findOut(ask: () => Promise<boolean>, journal: PostgresJournal): P
     try {
       return await ask();
     } catch {
-      await pause(pauseMs);
+      await realPause(pauseMs);
     }
   }
   // The next life reads it, or another peer.

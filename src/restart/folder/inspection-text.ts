@@ -1,4 +1,4 @@
-import { describe } from '../../events/shown.js';
+import { counted, describe } from '../../events/shown.js';
 import type { InspectedSegment, Inspection } from './inspect.js';
 import { describeOwner } from './owner-note.js';
 
@@ -85,8 +85,6 @@ function listed(items: readonly string[]): string[] {
   if (items.length > longestList) lines.push(`    … and ${items.length - longestList} more`);
   return lines;
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 const bytesText = (bytes: number): string =>
   bytes < 10_000 ? `${bytes} bytes` : `${(bytes / 1e6).toFixed(bytes < 1e6 ? 2 : 1)} MB`;
