@@ -3,7 +3,6 @@ import { shownText } from '../events/shown.js';
 import { type MapFigures, mapFigures } from '../registry/figures.js';
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { partInOrder } from './part-in-order.js';
 import type { PageQuery } from './query.js';
 import { hoursToLimit } from './room.js';
 import type { Verdicts } from './sentence.js';
@@ -56,7 +55,7 @@ export function listMaps(parts: RegistryInternals, query: PageQuery): MapList {
   const pages = Math.max(1, Math.ceil(matching.length / mapsOnPage));
   const page = Math.min(query.page, pages);
   const order = query.sort === 'name' ? byName : byRanks;
-  const shown = partInOrder(matching, order, (page - 1) * mapsOnPage, page * mapsOnPage);
+  const shown = matching.sort(order).slice((page - 1) * mapsOnPage, page * mapsOnPage);
   const rows = shown.map(({ tracker }) => mapRow(parts, tracker));
   return { total: all.length, leaking, growing, matching: matching.length, page, pages, rows };
 }

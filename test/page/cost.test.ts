@@ -1,9 +1,7 @@
-import fc from 'fast-check';
 import { createRegistry } from 'mapsweep';
 import { statusPage } from 'mapsweep/page';
 import { createManualClock } from 'mapsweep/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { partInOrder } from '../../src/page/part-in-order.ts';
 import { dataAt, partsOf, served, textAt } from './setting.ts';
 
 function registryOf(count: number) {
@@ -58,36 +56,6 @@ describe('ten thousand maps', () => {
     const ofMany = await quickest(() => textAt(ofAll));
     expect(ofMany / ofFew).toBeLessThan(10);
   }, 30_000);
-});
-
-describe('a part of an order', () => {
-  const compare = (one: number, other: number) => one - other;
-
-  it('is what it is when all are put in order', () => {
-    fc.assert(
-      fc.property(fc.uniqueArray(fc.integer()), fc.nat(60), fc.nat(60), (items, start, length) => {
-        const part = partInOrder(items, compare, start, start + length);
-        expect(part).toEqual(items.toSorted(compare).slice(start, start + length));
-      }),
-    );
-  });
-
-  it('takes far fewer comparisons: of 10,000 items, for 200, less than a third', () => {
-    // A permutation that looks like none.
-    const items = Array.from({ length: 10_007 }, (_, index) => (index * 4_801) % 10_007);
-    let compared = 0;
-    const counting = (one: number, other: number) => {
-      compared += 1;
-      return one - other;
-    };
-    items.toSorted(counting);
-    const ofAll = compared;
-    for (const start of [0, 5_000, 9_800]) {
-      compared = 0;
-      partInOrder(items, counting, start, start + 200);
-      expect(compared).toBeLessThan(ofAll / 3);
-    }
-  });
 });
 
 it('watched sizes and callback failures are 200 each, those that matter most, and the rest is counted', async () => {
