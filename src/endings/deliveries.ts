@@ -114,7 +114,9 @@ export class Deliveries {
 
   /** Since when the first one has been pending, monotonic ms; `undefined` if none is. */
   get oldestPendingAt(): number | undefined {
-    const all = this.recipients.map(({ notifier }) => notifier.oldestPendingAt ?? Number.POSITIVE_INFINITY);
+    const all = this.recipients.map(
+      ({ notifier }) => notifier.oldestPending?.since ?? Number.POSITIVE_INFINITY,
+    );
     const oldest = Math.min(...all);
     return oldest === Number.POSITIVE_INFINITY ? undefined : oldest;
   }

@@ -122,9 +122,9 @@ export class Notifier<K, V> {
     return this.#letters.size;
   }
 
-  /** Since when the one that has waited longest has been pending, monotonic ms; `undefined` if none is. */
-  get oldestPendingAt(): number | undefined {
-    return this.#pending.oldestSince;
+  /** The one that has been pending longest, with what its last attempt threw; `undefined` if none is. */
+  get oldestPending(): Pick<Obligation<K, V>, 'since' | 'error'> | undefined {
+    return this.#pending.oldest;
   }
 
   /** Nothing is tried any more: `finish` is over. */

@@ -24,12 +24,12 @@ export class Pending<K, V> {
     return this.#places.size;
   }
 
-  /** Since when the one that has waited longest has been pending, monotonic ms; `undefined` if none is. */
-  get oldestSince(): number | undefined {
-    let oldest: number | undefined;
-    for (const { since } of this.all()) {
-      if (this.#isInOrder) return since;
-      oldest = Math.min(oldest ?? since, since);
+  /** The one that has waited longest; `undefined` if none is pending. */
+  get oldest(): Obligation<K, V> | undefined {
+    let oldest: Obligation<K, V> | undefined;
+    for (const obligation of this.all()) {
+      if (this.#isInOrder) return obligation;
+      if (oldest === undefined || obligation.since < oldest.since) oldest = obligation;
     }
     return oldest;
   }

@@ -6,8 +6,8 @@ import type { RegistryInternals } from './internals.js';
 export interface Health {
   /**
    * - `ok`: nothing to do
-   * - `warning`: somebody should look: a map or a size leaks, a map cannot be tracked, a policy function fails, endings have died, or
-   *   sweeping was stopped by hand
+   * - `warning`: somebody should look: a map or a size leaks, a map cannot be tracked, a policy function or a `beforeSweep` keeps
+   *   failing, endings wait for too long or have died, or sweeping was stopped by hand
    * - `failing`: it does not do its work: the sweeper stands still, or the journal takes nothing
    */
   readonly status: 'ok' | 'warning' | 'failing';
@@ -23,6 +23,8 @@ const longestRestMs = 600_000;
 const lookedAtWithin = 2;
 /** A journal that has taken nothing for so long, though there was something, does not work. */
 const longestSilenceMs = 30_000;
+/** What is tried again for so long is not mended by itself. The alert `MapsweepEndingsWait` takes as long. */
+const longestRetryMs = 900_000;
 
 /**
  * Says how a registry is doing. Costs a little for each map. A leak never makes it fail: a restart would not mend it.
@@ -91,6 +93,24 @@ function warningsOf(
   }
   for (const { name, verdict } of watched.all()) {
     if (verdict.state === 'leaking') warnings.push(`the size ${shownKey(name)} leaks: ${verdict.reason}`);
+  }
+  for (const tracker of engine.trackers.values()) {
+    const failing = engine.hooks.failingCountOf(tracker, longestRetryMs);
+    if (failing === 0) continue;
+    const entries = `${failing} ${failing === 1 ? 'entry' : 'entries'}`;
+    warnings.push(
+      `beforeSweep of the map ${shownKey(tracker.name)} has failed for ${span(longestRetryMs)} or more for ${entries}, the last time with ${shown(engine.hooks.lastErrorOf(tracker))}`,
+    );
+  }
+  for (const { name, notifier } of deliveries?.recipients ?? []) {
+    const oldest = notifier.oldestPending;
+    const waitedMs = oldest === undefined ? 0 : engine.timeline.now() - oldest.since;
+    if (oldest === undefined || waitedMs <= longestRetryMs) continue;
+    const count = notifier.pendingCount;
+    const error = oldest.error === undefined ? '' : `; it failed with ${shown(oldest.error)}`;
+    warnings.push(
+      `${count} ${count === 1 ? 'ending waits' : 'endings wait'} for the recipient ${shownKey(name)}, the oldest for ${span(waitedMs)}${error}`,
+    );
   }
   const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)

@@ -292,20 +292,20 @@ describe('export and import', () => {
     const { notifier, calls, clock, push } = recordedNotifier();
     await push('own');
     const ownAt = clock.monotonic();
-    expect(notifier.oldestPendingAt).toBe(ownAt);
+    expect(notifier.oldestPending?.since).toBe(ownAt);
     await clock.advance(1_000);
     const taken = ['newer', 'oldest'].map((id, index) => ({
       event: { ...endedEvent(id), endedAt: clock.now() - 60_000 * (index + 1) },
       attempts: 0,
     }));
     notifier.import({ pending: taken, deadLetters: [] });
-    expect(notifier.oldestPendingAt).toBe(clock.monotonic() - 120_000);
+    expect(notifier.oldestPending?.since).toBe(clock.monotonic() - 120_000);
     await clock.advance(0);
     for (const call of calls) call.succeed();
     await clock.advance(1_000);
-    expect(notifier.oldestPendingAt).toBeUndefined();
+    expect(notifier.oldestPending?.since).toBeUndefined();
     await push('later', 'last');
-    expect(notifier.oldestPendingAt).toBe(clock.monotonic());
+    expect(notifier.oldestPending?.since).toBe(clock.monotonic());
   });
 
   test('one that was in its last attempt becomes an ambiguous dead letter, since nobody knows how that went', async () => {

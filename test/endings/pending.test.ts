@@ -57,7 +57,7 @@ describe('Pending', () => {
           for (const each of ids) expect(pending.get(each)).toBe(expected.get(each));
           expect(pending.has(id)).toBe(expected.has(id));
           const oldest = Math.min(...[...expected.values()].map(({ since }) => since));
-          expect(pending.oldestSince).toBe(expected.size === 0 ? undefined : oldest);
+          expect(pending.oldest?.since).toBe(expected.size === 0 ? undefined : oldest);
         }
       }),
     );

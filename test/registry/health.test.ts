@@ -137,6 +137,77 @@ describe('registry.health()', () => {
     expect(registry.health().status).toBe('ok');
   });
 
+  it('warns of a recipient for whom an ending has waited for more than 15 minutes, with the last error of that', async () => {
+    const clock = createManualClock();
+    let isDown = true;
+    const registry = createRegistry<{ runs: Map<string, number> }>({
+      maps: { runs: {} },
+      ended: {
+        map: 'runs',
+        deliver: {
+          mail: () => {
+            if (isDown) throw new Error('550 relay denied');
+          },
+          log: () => {},
+        },
+      },
+      clock,
+    });
+    registry.on('callback-failed', () => {});
+    for (const run of ['a', 'b']) {
+      registry.maps.runs.set(run, 1);
+      registry.end(run);
+    }
+    await clock.advance(900_000);
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    await clock.advance(300_000);
+    expect(registry.health()).toEqual({
+      status: 'warning',
+      reasons: [
+        "2 endings wait for the recipient 'mail', the oldest for 20m; it failed with Error: 550 relay denied",
+      ],
+    });
+    isDown = false;
+    await clock.advance(60_000);
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    await registry.close();
+  });
+
+  it('warns of a beforeSweep that has failed for 15 minutes for an entry, with its last error, until it succeeds', async () => {
+    const clock = createManualClock();
+    let isDown = true;
+    const registry = createRegistry<{ rows: Map<number, number> }>({
+      maps: {
+        rows: {
+          ttl: '1m',
+          beforeSweep: (_value, key) => {
+            if (isDown) throw new Error(`no database for ${key}`);
+          },
+        },
+      },
+      clock,
+    });
+    registry.on('callback-failed', () => {});
+    registry.maps.rows.set(1, 1);
+    await clock.advance(14 * 60_000);
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    registry.maps.rows.set(2, 1);
+    await clock.advance(5 * 60_000);
+    expect(registry.health()).toEqual({
+      status: 'warning',
+      reasons: [
+        "beforeSweep of the map 'rows' has failed for 15m or more for 1 entry, the last time with Error: no database for 2",
+      ],
+    });
+    await clock.advance(30 * 60_000);
+    expect(registry.health().reasons).toEqual([expect.stringContaining('for 2 entries')]);
+    isDown = false;
+    await clock.advance(60 * 60_000);
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    expect(registry.maps.rows.size).toBe(0);
+    registry.stop();
+  });
+
   it('warns of a lifetime function for as long as it fails, with its error, and so does explain()', async () => {
     const clock = createManualClock();
     let unit = 1_000;
