@@ -43,19 +43,24 @@ export interface Explanation {
   readonly why: string;
 }
 
+interface ExplainedWords {
+  key(key: unknown): string;
+  error(error: unknown): string;
+}
+
 /**
  * Says of one entry why it is still there and what will happen to it next, as of this moment. Calls its policy functions;
  * removes, counts and remembers nothing.
  *
- * @param shown how another key is shown that it names: that of its leader
+ * @param words how another key is shown that it names, that of its leader, and what was thrown
  */
 export function explain(
   engine: Engine,
   tracker: Tracker,
   key: unknown,
-  shown: (key: unknown) => string = shownKey,
+  words: ExplainedWords = { key: shownKey, error: shownError },
 ): Explanation {
-  return new Explainer(engine, tracker, key, shown).explanation();
+  return new Explainer(engine, tracker, key, words).explanation();
 }
 
 /** Returns a duration for people, rounded: `5m`, `23h`, `0ms`. */
@@ -93,14 +98,14 @@ class Explainer {
   readonly #engine: Engine;
   readonly #tracker: Tracker;
   readonly #key: unknown;
-  readonly #shown: (key: unknown) => string;
+  readonly #words: ExplainedWords;
   readonly #now: number;
 
-  constructor(engine: Engine, tracker: Tracker, key: unknown, shown: (key: unknown) => string) {
+  constructor(engine: Engine, tracker: Tracker, key: unknown, words: ExplainedWords) {
     this.#engine = engine;
     this.#tracker = tracker;
     this.#key = key;
-    this.#shown = shown;
+    this.#words = words;
     engine.timeline.notice();
     this.#now = engine.timeline.now();
   }
@@ -139,7 +144,7 @@ class Explainer {
     if (state === 'failed') {
       const until = Number.isFinite(at) ? `, and stays until its maxAge in ${span(at - this.#now)}` : '';
       const what = failure === undefined ? 'a policy function' : `its ${failure.callback}`;
-      const error = failure === undefined ? '' : ` (${shownError(failure.error)})`;
+      const error = failure === undefined ? '' : ` (${this.#words.error(failure.error)})`;
       const why = `${what} fails${error}, so that nobody can say when it is due${until}`;
       return this.#answer('failing', `${why}${this.#standstill()}; ${facts}`, rule, at);
     }
@@ -189,7 +194,12 @@ class Explainer {
     const attempt =
       hook.state === 'running' ? `attempt ${hook.attempt} runs` : `${failed}, the next not before ${pause}`;
     const how = hook.state === 'queued' ? 'is queued' : `has not succeeded: ${attempt}`;
-    return { state: 'waiting', why: `, but its beforeSweep ${how}${this.#standstill()}` };
+    // One error is remembered of a map, and not one of each entry.
+    const error =
+      hook.failedAt === undefined
+        ? ''
+        : `; the last error of beforeSweep in this map: ${this.#words.error(this.#engine.hooks.lastErrorOf(this.#tracker))}`;
+    return { state: 'waiting', why: `, but its beforeSweep ${how}${error}${this.#standstill()}` };
   }
 
   /** Who removes what is due: the sweeper, as long as it runs. */
@@ -255,7 +265,8 @@ class Explainer {
     const { policy, due } = this.#engine.trackers.get(map?.name ?? '') ?? this.#tracker;
     const name = policy.keepWhile && shownName(policy.keepWhile, 'keepWhile');
     const guard = name === undefined ? 'keepWhile' : `keepWhile (${name})`;
-    const fails = due.failureRead === undefined ? '' : `fails (${shownError(due.failureRead.error)}), which `;
+    const fails =
+      due.failureRead === undefined ? '' : `fails (${this.#words.error(due.failureRead.error)}), which `;
     return `${guard}${whose} ${fails}holds it`;
   }
 
@@ -289,7 +300,7 @@ class Explainer {
     const slot = stamps.slotOf(this.#key);
     return companions.keys === undefined || slot === undefined
       ? ''
-      : ` under ${this.#shown(companions.leaderKeyOf(slot))}`;
+      : ` under ${this.#words.key(companions.leaderKeyOf(slot))}`;
   }
 
   #activity(slot: number): string {

@@ -75,7 +75,7 @@ export function viewEndings(
     oldestPendingMs:
       pendingSince === undefined ? undefined : Math.max(0, engine.timeline.now() - pendingSince),
     deadLetters: deliveries?.deadLetterCount ?? 0,
-    recipients: recipientReports(deliveries),
+    recipients: recipientReports(deliveries, keys.error),
     letters: letters.sort((one, other) => one.at - other.at),
   };
 }

@@ -102,7 +102,7 @@ export function findEntry(tracker: Tracker, typed: string): string | undefined {
 }
 
 function entryLine({ engine }: RegistryInternals, tracker: Tracker, keys: KeyWords, key: unknown): EntryLine {
-  const { state, why } = explain(engine, tracker, key, keys.key);
+  const { state, why } = explain(engine, tracker, key, keys);
   return { key: keys.key(key), handle: handleOf(tracker, key), state, why };
 }
 

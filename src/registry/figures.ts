@@ -1,6 +1,7 @@
 import { span } from '../diagnosis/explain.js';
 import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
 import type { Deliveries, DeliveryOutcomes } from '../endings/deliveries.js';
+import { shownError } from '../events/shown.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { RegistryInternals } from './internals.js';
@@ -102,6 +103,8 @@ export interface RecipientReport {
   readonly deadLetters: number;
   /** Dead letters that were forgotten, because there were too many or their time was over. */
   readonly deadLettersDropped: number;
+  /** What the last attempt for the ending failed with that has been pending longest, as it is shown; `undefined` if none has. */
+  readonly error: string | undefined;
 }
 
 /** How often a callback of the owner's has thrown. */
@@ -114,18 +117,33 @@ export interface CallbackErrors {
   readonly count: number;
 }
 
-/** Returns how each recipient is doing. */
-export const recipientReports = (deliveries: Deliveries | undefined): RecipientReport[] =>
-  (deliveries?.recipients ?? []).map(({ name, notifier, outcomes }) => ({
-    name,
-    ...deliveryCounts(outcomes, notifier),
-  }));
+/**
+ * Returns how each recipient is doing.
+ *
+ * @param shown how an error is shown
+ */
+export const recipientReports = (
+  deliveries: Deliveries | undefined,
+  shown: (error: unknown) => string = shownError,
+): RecipientReport[] =>
+  (deliveries?.recipients ?? []).map(({ name, notifier, outcomes }) => {
+    const error = notifier.oldestPending?.error;
+    return {
+      name,
+      ...deliveryCounts(outcomes, notifier),
+      error: error === undefined ? undefined : shown(error),
+    };
+  });
+
+/** Says how many endings are pending, and why the oldest of them is. */
+export const pendingInWords = ({ pending, error }: Pick<RecipientReport, 'pending' | 'error'>): string =>
+  `${pending} pending${error === undefined ? '' : ` (the oldest failed with ${error})`}`;
 
 /** Returns what has come of the deliveries, of one recipient or of all. */
 export function deliveryCounts(
   outcomes: DeliveryOutcomes | undefined,
   owed: { readonly pendingCount: number; readonly deadLetterCount: number } | undefined,
-): Omit<RecipientReport, 'name'> {
+): Omit<RecipientReport, 'name' | 'error'> {
   return {
     pending: owed?.pendingCount ?? 0,
     delivered: outcomes?.delivered ?? 0,

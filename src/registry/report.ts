@@ -12,6 +12,7 @@ import {
   growthInWords,
   type MapFigures,
   mapFigures,
+  pendingInWords,
   type RecipientReport,
   recipientReports,
   type WatchedFigures,
@@ -74,7 +75,7 @@ export interface EndingsReport {
   readonly deadLetters: number;
   /** Dead letters that were dropped, because there were too many or their time was over. */
   readonly deadLettersDropped: number;
-  /** The same five of each recipient. */
+  /** The same five of each recipient, and with what it fails. */
   readonly recipients: readonly RecipientReport[];
   /** Ends that are remembered, so that a second one is a duplicate. */
   readonly tombstones: number;
@@ -268,7 +269,7 @@ function endingLines(endings: EndingsReport): string[] {
     .map(([reason, count]) => `${count} ${reason}`);
   return [
     `endings of ${shownText(endings.map)}: ${reasons.join(', ') || 'none'}; ${endings.duplicates} duplicates turned away`,
-    `deliveries: ${deliveryLine(endings)}; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
+    `deliveries: ${deliveryLine(endings.recipients.length === 1 ? endings.recipients[0]! : endings)}; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
     // One says what the line above says.
     ...(endings.recipients.length < 2
       ? []
@@ -278,10 +279,12 @@ function endingLines(endings: EndingsReport): string[] {
   ];
 }
 
-function deliveryLine(counts: Omit<RecipientReport, 'name'>): string {
-  const { delivered, pending, failedAttempts, deadLetters, deadLettersDropped } = counts;
+function deliveryLine(
+  counts: Omit<RecipientReport, 'name' | 'error'> & { readonly error?: string | undefined },
+): string {
+  const { delivered, pending, failedAttempts, deadLetters, deadLettersDropped, error } = counts;
   const dropped = deadLettersDropped === 0 ? '' : `, ${deadLettersDropped} dropped`;
-  return `${delivered} delivered, ${pending} pending, ${failedAttempts} attempts failed, ${deadLetters} dead letters${dropped}`;
+  return `${delivered} delivered, ${pendingInWords({ pending, error })}, ${failedAttempts} attempts failed, ${deadLetters} dead letters${dropped}`;
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */

@@ -119,7 +119,7 @@ export class BeforeSweepGate {
   stateOf(
     tracker: Tracker,
     slot: number,
-  ): Pick<Hook, 'state' | 'attempt' | 'notBefore' | 'isCancelled'> | undefined {
+  ): Pick<Hook, 'state' | 'attempt' | 'notBefore' | 'failedAt' | 'isCancelled'> | undefined {
     const hook = this.#hooks.get(tracker)?.get(slot);
     // One that runs on after its entry has left says nothing of who has its slot by now.
     return hook && tracker.stamps.holds(slot, hook.generation) ? hook : undefined;

@@ -141,8 +141,11 @@ describe('explain() says of an entry that it is', () => {
     expect(explain().why).toContain('has not succeeded: attempt 1 runs');
     fail(new Error('503'));
     await clock.advance(0);
-    expect(explain().why).toContain('has not succeeded: 1 attempt failed, the next not before 1m');
+    expect(explain().why).toContain(
+      'has not succeeded: 1 attempt failed, the next not before 1m; the last error of beforeSweep in this map: Error: 503;',
+    );
     await clock.advance(60_000);
+    expect(explain().why).toContain('attempt 2 runs; the last error of beforeSweep in this map: Error: 503;');
     fail(new Error('503'));
     await clock.advance(0);
     expect(explain().why).toContain('2 attempts failed');

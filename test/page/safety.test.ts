@@ -626,6 +626,48 @@ describe('what is secret', () => {
     expect(found.headers.get('location')).toMatch(/entry=\d+-[\w-]+$/);
   });
 
+  it('shows what deliveries, beforeSweep and policy functions fail with, and with masked only the names of the errors', async () => {
+    const clock = createManualClock();
+    const failing = (value: unknown): never => {
+      throw new TypeError(`no ${value}`);
+    };
+    const registry = createRegistry({
+      maps: {
+        runs: { maxIdle: '1h' },
+        rows: { ttl: '1m', beforeSweep: failing },
+        unclear: { ttl: '1m', since: failing },
+        guarded: { ttl: '1m', keepWhile: failing },
+      },
+      ended: { map: 'runs', deliver: { mail: ({ value }) => failing(value) } },
+      clock,
+    });
+    registry.on('callback-failed', () => {});
+    registry.maps.runs.set('r', 'key-1');
+    registry.end('r');
+    for (const map of ['rows', 'unclear', 'guarded'] as const) registry.maps[map].set('r', 'key-1');
+    await clock.advance(1_200_000);
+    const shown = await served(registry);
+    const open = async (address: string) =>
+      Promise.all(
+        ['', '&map=rows', '&map=unclear', '&map=guarded'].flatMap((query) =>
+          ['', 'report.txt', 'report.json'].map((of) => textAt(`${address}/${of}?${query}`)),
+        ),
+      );
+    for (const text of await open(shown)) {
+      expect(text).toMatch(
+        /[1-9] pending \(the oldest failed with TypeError: no key-1\)|"error":"TypeError: no key-1"/,
+      );
+      expect(text).toContain('Worth a look');
+    }
+    const masked = await open(await served(registry, { keys: 'masked' }));
+    for (const text of masked) expect(text).not.toContain('key-1');
+    expect(masked[1]).toContain('to mail: 0 delivered, 1 pending (the oldest failed with TypeError)');
+    expect(masked[4]).toContain('the last error of beforeSweep in this map: TypeError;');
+    expect(masked[7]).toContain('its since fails (TypeError)');
+    expect(masked[10]).toContain('keepWhile (failing) fails (TypeError)');
+    registry.stop();
+  });
+
   it('shows no key of a leader with masked', async () => {
     const registry = createRegistry({
       maps: {

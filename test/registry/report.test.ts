@@ -38,6 +38,38 @@ async function busyRegistry() {
 }
 
 describe('report()', () => {
+  it('says with what the oldest pending ending of each recipient failed last, and no more once it is delivered', async () => {
+    const clock = createManualClock();
+    let isDown = true;
+    const mail = (): void => {
+      if (isDown) throw new Error('550 relay denied');
+    };
+    for (const log of [undefined, () => {}]) {
+      const registry = createRegistry<{ runs: Numbers }>({
+        maps: { runs: {} },
+        ended: { map: 'runs', deliver: log === undefined ? { mail } : { mail, log } },
+        clock,
+      });
+      registry.on('callback-failed', () => {});
+      isDown = true;
+      registry.maps.runs.set('a', 1);
+      registry.end('a');
+      await clock.advance(0);
+      expect(registry.report().endings?.recipients).toMatchObject([
+        { name: 'mail', pending: 1, error: 'Error: 550 relay denied' },
+        ...(log === undefined ? [] : [{ name: 'log', pending: 0, error: undefined }]),
+      ]);
+      const line = String(registry.report())
+        .split('\n')
+        .find((text) => text.startsWith(log === undefined ? 'deliveries: ' : '  to mail: '));
+      expect(line).toContain('1 pending (the oldest failed with Error: 550 relay denied), 1 attempts failed');
+      isDown = false;
+      await clock.advance(60_000);
+      expect(String(registry.report())).not.toContain('550');
+      await registry.close();
+    }
+  });
+
   it('says of every map how large, how old, how overdue it is, and what has left it', async () => {
     const { clock, registry } = await busyRegistry();
     const report = registry.report();
