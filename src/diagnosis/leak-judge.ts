@@ -182,7 +182,7 @@ export class LeakJudge {
       state: 'leaking',
       reason:
         `${share(leftYoung)} of its entries leave young, and what is older than ${span(noneLeaveAfterMs)} never does: ` +
-        `${count} from ${cohorts} times have stayed`,
+        `${count} entries, registered at ${cohorts} different times, have stayed`,
       by: 'entries',
       perHour,
       since: sinceAt,
@@ -275,7 +275,7 @@ export class LeakJudge {
   }
 
   #reasonBySize(state: LeakState, { bound }: LeakInstant, scale: Scale, fallen: number): string {
-    const leaves = fallen === 0 ? 'nothing leaves' : `next to nothing leaves (${share(fallen)})`;
+    const leaves = this.#leavesInWords(fallen);
     if (state === 'filling') return `it grows, ${leaves}, and its ${bound?.name} is ${bound?.max}`;
     const beyond =
       bound === undefined ? 'no bound is known' : `it is beyond its ${bound.name} of ${bound.max}`;
@@ -283,6 +283,15 @@ export class LeakJudge {
     const lasted = exactSpan(Math.floor(spans * scale.spanHours * this.#subject.hourMs));
     const how = scale === byDay ? ' by its smallest size of each day' : '';
     return `it has grown${how} for ${lasted} or more, ${leaves}, and ${beyond}`;
+  }
+
+  #leavesInWords(fallen: number): string {
+    const { ages } = this.#subject;
+    // What a ceiling removes young has left all the same.
+    const hasLost = ages?.cohorts.some(({ left }) => left > 0) ?? false;
+    const old = ages && `what is older than ${span((ageAt(1) + 1) * ages.cohortMs)}`;
+    if (fallen === 0) return hasLost ? `${old} does not leave` : 'nothing leaves';
+    return `next to nothing leaves${hasLost ? ` of ${old}` : ''} (${share(fallen)})`;
   }
 }
 

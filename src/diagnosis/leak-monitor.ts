@@ -89,7 +89,7 @@ export class LeakMonitor {
     for (const tracker of this.#engine.trackers.values()) {
       const judges = this.#judgesOf(tracker);
       const before = judges.verdict;
-      judges.verdict = this.#judge(tracker, judges, at);
+      judges.verdict = withKept(this.#judge(tracker, judges, at), tracker);
       if (judges.entries.sizes.length >= enoughHours) judges.recent = undefined;
       else judges.recent?.add(at, tracker.native.size());
       const isLeaking = judges.verdict.state === 'leaking';
@@ -160,6 +160,16 @@ export class LeakMonitor {
     }
     return judges;
   }
+}
+
+/** Says beside the reason of a verdict what keeps entries, as far as that is known. */
+function withKept(verdict: LeakVerdict, { native, due, holds }: Tracker): LeakVerdict {
+  if (verdict.state === 'ok') return verdict;
+  const kept: string[] = [];
+  if (due.guardedCount > 0) kept.push(`keepWhile keeps ${due.guardedCount}`);
+  if (holds !== undefined && holds.size > 0) kept.push(`holds keep ${holds.size}`);
+  if (kept.length === 0) return verdict;
+  return { ...verdict, reason: `${verdict.reason}; ${kept.join(' and ')} of ${native.size()} entries` };
 }
 
 const heapRoom = (): number => {

@@ -3,9 +3,9 @@
  *
  * - `ok`: it does not, as far as can be seen
  * - `filling`: it grows, and has a known bound
- * - `growing`: nothing leaves, for 4 hours, and no bound is known
- * - `leaking`: what has survived its youth never leaves; or it has grown for 12 hours, nothing has left, and no bound is
- *   known
+ * - `growing`: nothing that is old leaves, for 4 hours, and no bound is known
+ * - `leaking`: what has survived its youth never leaves; or it has grown for 12 hours, nothing that is old has left, and
+ *   no bound is known
  */
 export type LeakState = 'ok' | 'filling' | 'growing' | 'leaking';
 

@@ -68,7 +68,7 @@ describe('a leak among churn', () => {
         map: 'runs',
         suspected: true,
         reason: expect.stringMatching(
-          /^9\d % of its entries leave young, and what is older than 2h never does: \d+ from \d+ times have stayed$/,
+          /^9\d % of its entries leave young, and what is older than 2h never does: \d+ entries, registered at \d+ different times, have stayed$/,
         ),
         perHour: expect.closeTo(6, 0),
         since: startedAt,
@@ -184,6 +184,27 @@ describe('a map from which nothing leaves', () => {
     expect(events).toMatchObject([{ map: 'runs', suspected: true }]);
     expect(await gauge('hours_to_limit')).toBeUndefined();
     expect(await gauge('leak_suspected')).toBe(1);
+  });
+
+  it('says that what is old does not leave where what is young does, and what keeps it', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ guarded: Map<number, boolean>; held: Map<number, boolean> }>({
+      maps: { guarded: { maxIdle: '5m', keepWhile: (isBusy) => isBusy }, held: { maxIdle: '5m' } },
+      clock,
+    });
+    const { guarded, held } = registry.maps;
+    for (let minute = 0; minute < 5 * 60; minute += 1) {
+      guarded.set(minute, minute % 10 === 0);
+      held.set(minute, true);
+      if (minute % 10 === 0) registry.hold('held', minute);
+      await clock.advance(60_000);
+    }
+    const why = 'it has grown for 4h or more, what is older than 2h does not leave, and no bound is known';
+    expect(registry.report().maps.map(({ leak }) => [leak.state, leak.reason])).toEqual([
+      ['growing', `${why}; keepWhile keeps 30 of 34 entries`],
+      ['growing', `${why}; holds keep 30 of 34 entries`],
+    ]);
+    registry.stop();
   });
 
   it('says how long the heap lasts where entries are weighed', async () => {
