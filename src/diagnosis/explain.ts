@@ -5,6 +5,7 @@ import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import { take } from '../stamps/take.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { ShownHold } from '../sweeping/holds.js';
+import { noLeader } from '../sweeping/leader-keys.js';
 import type { Tracker } from '../sweeping/tracker.js';
 
 /**
@@ -13,7 +14,7 @@ import type { Tracker } from '../sweeping/tracker.js';
  * - `guarded`: due, and `keepWhile` holds it
  * - `held`: due, and somebody uses it, who has taken a hold of it or of a companion
  * - `waiting`: due, and its `beforeSweep` has not succeeded yet
- * - `failing`: a policy function fails for it, so that it stays
+ * - `failing`: a policy function fails for it, so that it stays, or follows no leader
  * - `untracked`: written past the wrapper and without stamps, or in a map that was released
  * - `absent`: no such key
  */
@@ -124,6 +125,7 @@ class Explainer {
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
     const { keeper, failureRead: failure } = this.#tracker.due;
+    const unled = state === 'live' ? this.#unled(slot) : undefined;
     const isKept = state === 'guarded' || state === 'held';
     const holder = isKept ? this.#holder(state, keeper?.map) : '';
     const { at, by } = deadline;
@@ -138,8 +140,13 @@ class Explainer {
     }
     const facts = this.#activity(slot);
     if (state === 'live') {
-      const why = `${this.#whyLive({ at, rule, unanswered })}${this.#standstill()}`;
-      return this.#answer('live', `${why}; ${facts}`, rule ?? this.#followsRule(), at);
+      const why = `${this.#whyLive({ at, rule, unanswered, unled: unled?.why })}${this.#standstill()}`;
+      return this.#answer(
+        unled?.isFailing ? 'failing' : 'live',
+        `${why}; ${facts}`,
+        rule ?? this.#followsRule(),
+        at,
+      );
     }
     if (state === 'failed') {
       const until = Number.isFinite(at) ? `, and stays until its maxAge in ${span(at - this.#now)}` : '';
@@ -232,8 +239,22 @@ class Explainer {
     return `${how}; ${this.#actor()} stamps it as registered then`;
   }
 
-  #whyLive({ at, rule, unanswered }: LiveFacts): string {
-    const parts: string[] = [];
+  /** Why an entry has no leader whose value is to name one; `undefined` of any other. Asks it again. */
+  #unled(slot: number): { readonly isFailing: boolean; readonly why: string } | undefined {
+    const { keys } = this.#tracker.companions;
+    if (keys?.of(slot) !== noLeader) return undefined;
+    const asked = keys.askToRead(slot, this.#key);
+    if ('error' in asked) {
+      const why = `its follows.key fails (${this.#words.error(asked.error)}), so that it follows no leader`;
+      return { isFailing: true, why };
+    }
+    const says =
+      asked.answer === undefined ? 'names no leader' : 'named no leader when it was last set or touched';
+    return { isFailing: false, why: `its follows.key ${says}, so that it does not leave with one` };
+  }
+
+  #whyLive({ at, rule, unanswered, unled }: LiveFacts): string {
+    const parts = unled === undefined ? [] : [unled];
     if (this.#followsRule() !== undefined) {
       parts.push(
         this.#tracker.observing
@@ -365,4 +386,6 @@ interface LiveFacts {
   readonly at: number;
   readonly rule: string | undefined;
   readonly unanswered: string;
+  /** Why it has no leader whose value is to name one. */
+  readonly unled: string | undefined;
 }

@@ -84,7 +84,15 @@ function warningsOf(
         `the map ${shownKey(tracker.name)} keeps entries where they cannot be seen: they are not tracked`,
       );
   }
-  for (const { name, due, grid } of engine.trackers.values()) {
+  for (const { name, due, grid, companions } of engine.trackers.values()) {
+    const unled = companions.keys?.failure;
+    if (unled !== undefined) {
+      const { count, error } = unled;
+      const entries = count === 1 ? '1 entry, which follows' : `${count} entries, which follow`;
+      warnings.push(
+        `follows.key of the map ${shownKey(name)} has failed for ${entries} no leader: ${shown(error)}`,
+      );
+    }
     const { lastFailure: last } = due;
     if (last === undefined || engine.timeline.now() - last.at > lookedAtWithin * grid.everyMs) continue;
     warnings.push(

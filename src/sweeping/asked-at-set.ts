@@ -44,12 +44,18 @@ export class AskedAtSet {
   }
 
   /**
-   * Returns the answer; `FAILED` if there is none, or nobody needs it any more. What goes wrong is counted, and said once.
+   * Returns the answer; `FAILED` if there is none, or nobody needs it any more.
    *
+   * @param failed is told what goes wrong. Default: it is counted, and said once
    * @param left how often the question may be asked
    */
-  ask(slot: number, given: unknown, left = mostQuestions): unknown {
-    const { name, native, stamps, shared } = this.#map;
+  ask(
+    slot: number,
+    given: unknown,
+    failed = (key: unknown, error: unknown): void => this.report(key, error),
+    left = mostQuestions,
+  ): unknown {
+    const { native, stamps } = this.#map;
     const key = mapKey(given);
     const generation = stamps.generation[slot] as number;
     if (this.#asked.has(generation)) return FAILED;
@@ -58,12 +64,16 @@ export class AskedAtSet {
     this.#asked.add(generation);
     const objection = (answer: unknown): string | undefined =>
       isThenable(answer) ? `${this.#expected}; got a promise` : undefined;
-    const answer = ask(this.#name, this.#question, value, key, objection, (error) =>
-      shared.failures.reportOnce(name, this.#name, key, error),
-    );
+    const answer = ask(this.#name, this.#question, value, key, objection, (error) => failed(key, error));
     this.#asked.delete(generation);
     if (!stamps.holds(slot, generation)) return FAILED;
     const isOvertaken = left > 1 && !Object.is(native.get(key), value);
-    return isOvertaken ? this.ask(slot, key, left - 1) : answer;
+    return isOvertaken ? this.ask(slot, key, failed, left - 1) : answer;
+  }
+
+  /** Counts what has gone wrong, and says it once. */
+  report(key: unknown, error: unknown): void {
+    const { name, shared } = this.#map;
+    shared.failures.reportOnce(name, this.#name, key, error);
   }
 }

@@ -380,3 +380,76 @@ it.each([1, 2, 3, 4, 5, 6, 7, 8])(
     registry.stop();
   },
 );
+
+describe('a companion for which nobody can say who its leader is', () => {
+  it('is failing, with the error, and health() warns until it names one or has left', async () => {
+    const { clock, registry, failures, sessions, tokens } = setup(
+      {
+        follows: { map: 'sessions', key: (token: Token) => (token.session as unknown as { id: string }).id },
+        orphanAfter: false,
+      },
+      {},
+    );
+    sessions.set('s', 1);
+    const token = { session: undefined } as unknown as { session: { id: string } };
+    for (const key of ['a', 'b', 'c']) tokens.set(key, token as never);
+    await clock.advance(minutes(60));
+    const error = "TypeError: Cannot read properties of undefined (reading 'id')";
+    expect(registry.explain('tokens', 'a')).toMatchObject({
+      state: 'failing',
+      why: `its follows.key fails (${error}), so that it follows no leader; age 1h, idle 1h`,
+    });
+    const says = (entries: string) => ({
+      status: 'warning',
+      reasons: [`follows.key of the map 'tokens' has failed for ${entries} no leader: ${error}`],
+    });
+    expect(registry.health()).toEqual(says('3 entries, which follow'));
+    expect(registry.report().callbackErrors).toEqual([{ map: 'tokens', callback: 'follows.key', count: 3 }]);
+    tokens.delete('a');
+    token.session = { id: 's' };
+    tokens.set('b', token as never);
+    expect(registry.health()).toEqual(says('1 entry, which follows'));
+    expect(registry.explain('tokens', 'b').state).toBe('live');
+    expect(registry.explain('tokens', 'c')).toMatchObject({
+      state: 'live',
+      why: expect.stringContaining('its follows.key named no leader when it was last set or touched'),
+    });
+    tokens.clear();
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    expect(failures).toEqual(['tokens follows.key']);
+    registry.stop();
+  });
+
+  it('leaves by a lifetime of its own all the same, and explain() says when', async () => {
+    const { clock, registry, tokens } = setup({
+      maxIdle: '1h',
+      follows: {
+        map: 'sessions',
+        key: () => {
+          throw new Error('no session');
+        },
+      },
+    });
+    tokens.set('t', { session: 's' });
+    expect(registry.explain('tokens', 't')).toMatchObject({
+      state: 'failing',
+      rule: 'maxIdle',
+      why: expect.stringContaining('so that it follows no leader, and due by maxIdle in 1h'),
+    });
+    await clock.advance(minutes(61));
+    expect(tokens.size).toBe(0);
+    expect(registry.health().status).toBe('ok');
+    registry.stop();
+  });
+
+  it('is live where it names none, and explain() says so', () => {
+    const { registry, tokens } = setup();
+    tokens.set('t', { session: undefined });
+    expect(registry.explain('tokens', 't')).toMatchObject({
+      state: 'live',
+      why: 'its follows.key names no leader, so that it does not leave with one; age 0ms, idle 0ms',
+    });
+    expect(registry.health().status).toBe('ok');
+    registry.stop();
+  });
+});
