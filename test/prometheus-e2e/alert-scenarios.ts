@@ -216,16 +216,24 @@ const scenarios: readonly Scenario[] = [
     expected: [{ at: '29m' }, { at: '31m', firing: [{ labels: on('a', { map: 'held' }), value: '400' }] }],
   },
   {
-    name: 'since fails at every sweep; that of another map failed once, and a dispose fails all the time',
+    name: 'a since and a follows.key fail again and again; those of another map failed once, and listeners fail all the time',
     alert: 'MapsweepPolicyFails',
     series: [
       ['callback_errors_total', { ...runs, callback: 'since' }, '0x9 0+100x60 6000x60'],
       ['callback_errors_total', on('a', { map: 'other', callback: 'expiresAt' }), '0x9 1x120'],
-      ['callback_errors_total', on('a', { map: 'other', callback: 'dispose' }), '0+5x130'],
+      ['callback_errors_total', on('a', { map: 'tokens', callback: 'follows.key' }), '0x9 0+3x60 180x60'],
+      ['callback_errors_total', on('a', { map: 'other', callback: 'follows.key' }), '0x9 1x120'],
+      ['callback_errors_total', on('a', { map: '', callback: 'listener' }), '0+5x130'],
     ],
     expected: [
       { at: '20m' },
-      { at: '40m', firing: [{ labels: { ...runs, callback: 'since' } }] },
+      {
+        at: '40m',
+        firing: [
+          { labels: { ...runs, callback: 'since' } },
+          { labels: on('a', { map: 'tokens', callback: 'follows.key' }) },
+        ],
+      },
       { at: '100m' },
     ],
   },

@@ -27,13 +27,32 @@ const registry = '{{ $labels.registry }} of {{ $labels.instance }}';
 const map = `{{ $labels.map }} (registry ${registry})`;
 const minutes = (ms: number): string => `${Math.ceil(ms / 60_000)}m`;
 
+/** What the functions of a policy are called in `callback_errors_total`, as a regular expression of Prometheus. */
+const policyFunctions = [
+  'since',
+  'expiresAt',
+  'activeAt',
+  'keepWhile',
+  'match',
+  'unstamped',
+  'follows[.]key',
+  'owner',
+  'weigh',
+  'dispose',
+  'replaced',
+  'id',
+  'settled',
+  'persist[.]encode',
+  'persist[.]decode',
+];
+
 /** So long after the last sweep the sweeper counts as stalled. */
 export const stalledAfterMs = (sweepEveryMs: number): number => Math.max(600_000, 3 * sweepEveryMs);
 
 /** Returns the rules, the most urgent first. */
 export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRule[] {
   const stalledMs = stalledAfterMs(sweepEveryMs);
-  // Each sweep asks again, and one may be late.
+  // Each sweep asks lifetimes again, and one may be late.
   const policyWindowMs = Math.max(900_000, 3 * sweepEveryMs);
   return [
     {
@@ -124,7 +143,7 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
         description:
           'It is tried again and again, and fails or hangs: somebody waits for a run that is over. After giveUpAfter it becomes a dead letter.',
         runbook:
-          'ended_pending by recipient says for whom they wait, and the event delivery-failed what each attempt failed with. Mend the recipient: they are delivered by themselves then.',
+          'registry.health() says for whom they wait, and with what the oldest failed last. Mend the recipient: they are delivered by themselves then.',
       },
     },
     {
@@ -148,7 +167,7 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       for: '1h',
       labels: { severity: 'info' },
       annotations: {
-        summary: `The map ${map} grows, and nothing leaves it`,
+        summary: `The map ${map} grows, and what is old does not leave it`,
         description: 'Its limit is reached in {{ $value | humanize }} hours (+Inf: no limit is known).',
         runbook:
           'If that is meant, say expectedMax in its policy. If not, find out what should remove its entries: registry.report() names the oldest.',
@@ -192,14 +211,16 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepPolicyFails',
-      expr: `increase(${prefix}callback_errors_total{callback=~"since|expiresAt|activeAt|keepWhile|match"}[${minutes(policyWindowMs)}]) > 0`,
+      // What has an alert of its own, deliver and beforeSweep, is not among them, nor what is no function of a policy.
+      expr: `increase(${prefix}callback_errors_total{callback=~"${policyFunctions.join('|')}"}[${minutes(policyWindowMs)}]) > 0`,
       for: minutes(policyWindowMs),
       labels: { severity: 'warning' },
       annotations: {
-        summary: `{{ $labels.callback }} of ${map} fails at every sweep`,
-        description: 'Nobody can say when the entries are due for which it fails, so that they stay.',
+        summary: `{{ $labels.callback }} of ${map} fails again and again`,
+        description:
+          'What it decides does not happen for the entries for which it fails: they stay, have no leader, count for no owner, are not cleaned up after, or are not kept for the next life.',
         runbook:
-          'registry.health() has the error, and registry.explain() that of an entry. An instant in seconds instead of milliseconds is one; mend the function of the policy.',
+          'registry.health() has the error of a lifetime, a guard or follows.key, and registry.explain() that of an entry; of the others the event callback-failed has it. An instant in seconds instead of milliseconds is one; mend the function of the policy.',
       },
     },
     {
@@ -212,7 +233,7 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
         summary: `{{ $value }} entries of ${map} wait for their beforeSweep, which fails again and again`,
         description: 'They are due and stay until it succeeds, or until their maxAge.',
         runbook:
-          'The event callback-failed has what it fails with. Mend what it calls; it is tried again by itself, by the first sweep after an hour at most.',
+          'registry.health() and registry.explain() of an entry have what it fails with. Mend what it calls; it is tried again by itself, by the first sweep after an hour at most.',
       },
     },
     {
