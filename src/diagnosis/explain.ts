@@ -125,7 +125,6 @@ class Explainer {
     // Copied, since whatever is asked next may judge another entry.
     const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
     const { keeper, failureRead: failure } = this.#tracker.due;
-    const unled = state === 'live' ? this.#unled(slot) : undefined;
     const isKept = state === 'guarded' || state === 'held';
     const holder = isKept ? this.#holder(state, keeper?.map) : '';
     const { at, by } = deadline;
@@ -140,9 +139,9 @@ class Explainer {
     }
     const facts = this.#activity(slot);
     if (state === 'live') {
-      const why = `${this.#whyLive({ at, rule, unanswered, unled: unled?.why })}${this.#standstill()}`;
+      const why = `${this.#whyLive(slot, { at, rule, unanswered })}${this.#standstill()}`;
       return this.#answer(
-        unled?.isFailing ? 'failing' : 'live',
+        this.#tracker.companions.keys?.failed.has(slot) ? 'failing' : 'live',
         `${why}; ${facts}`,
         rule ?? this.#followsRule(),
         at,
@@ -201,12 +200,10 @@ class Explainer {
     const attempt =
       hook.state === 'running' ? `attempt ${hook.attempt} runs` : `${failed}, the next not before ${pause}`;
     const how = hook.state === 'queued' ? 'is queued' : `has not succeeded: ${attempt}`;
-    // One error is remembered of a map, and not one of each entry.
-    const error =
-      hook.failedAt === undefined
-        ? ''
-        : `; the last error of beforeSweep in this map: ${this.#words.error(this.#engine.hooks.lastErrorOf(this.#tracker))}`;
-    return { state: 'waiting', why: `, but its beforeSweep ${how}${error}${this.#standstill()}` };
+    // One is remembered of a map, and not one of each entry.
+    const { beforeSweepError: error } = this.#tracker;
+    const last = error === undefined ? '' : `; last error in this map: ${this.#words.error(error)}`;
+    return { state: 'waiting', why: `, but its beforeSweep ${how}${last}${this.#standstill()}` };
   }
 
   /** Who removes what is due: the sweeper, as long as it runs. */
@@ -239,22 +236,16 @@ class Explainer {
     return `${how}; ${this.#actor()} stamps it as registered then`;
   }
 
-  /** Why an entry has no leader whose value is to name one; `undefined` of any other. Asks it again. */
-  #unled(slot: number): { readonly isFailing: boolean; readonly why: string } | undefined {
-    const { keys } = this.#tracker.companions;
-    if (keys?.of(slot) !== noLeader) return undefined;
-    const asked = keys.askToRead(slot, this.#key);
-    if ('error' in asked) {
-      const why = `its follows.key fails (${this.#words.error(asked.error)}), so that it follows no leader`;
-      return { isFailing: true, why };
+  #whyLive(slot: number, { at, rule, unanswered }: LiveFacts): string {
+    const parts: string[] = [];
+    const { companions, policy } = this.#tracker;
+    if (companions.leaderKeyOf(slot) === noLeader) {
+      // One error is remembered of a map, and not one of each entry.
+      const how = companions.keys?.failed.has(slot)
+        ? `failed; last error in this map: ${this.#words.error(companions.keys.lastError)}`
+        : 'named no leader';
+      parts.push(`its follows.key ${how}`);
     }
-    const says =
-      asked.answer === undefined ? 'names no leader' : 'named no leader when it was last set or touched';
-    return { isFailing: false, why: `its follows.key ${says}, so that it does not leave with one` };
-  }
-
-  #whyLive({ at, rule, unanswered, unled }: LiveFacts): string {
-    const parts = unled === undefined ? [] : [unled];
     if (this.#followsRule() !== undefined) {
       parts.push(
         this.#tracker.observing
@@ -262,7 +253,6 @@ class Explainer {
           : `it leaves with its leader, which is in ${this.#leader}${this.#underKey()}`,
       );
     }
-    const { companions, policy } = this.#tracker;
     if (policy.follows !== undefined && companions.leader === undefined) {
       parts.push(`${this.#leader}, which it follows, is tracked no more, so that nothing takes it along`);
     }
@@ -386,6 +376,4 @@ interface LiveFacts {
   readonly at: number;
   readonly rule: string | undefined;
   readonly unanswered: string;
-  /** Why it has no leader whose value is to name one. */
-  readonly unled: string | undefined;
 }

@@ -275,7 +275,12 @@ export class LeakJudge {
   }
 
   #reasonBySize(state: LeakState, { bound }: LeakInstant, scale: Scale, fallen: number): string {
-    const leaves = this.#leavesInWords(fallen);
+    const { ages } = this.#subject;
+    // What a ceiling removes young has left all the same.
+    const old = ages?.cohorts.some(({ left }) => left > 0)
+      ? ` of what is older than ${span((ageAt(1) + 1) * ages.cohortMs)}`
+      : '';
+    const leaves = `${fallen === 0 ? 'nothing' : `next to nothing (${share(fallen)})`} leaves${old}`;
     if (state === 'filling') return `it grows, ${leaves}, and its ${bound?.name} is ${bound?.max}`;
     const beyond =
       bound === undefined ? 'no bound is known' : `it is beyond its ${bound.name} of ${bound.max}`;
@@ -283,15 +288,6 @@ export class LeakJudge {
     const lasted = exactSpan(Math.floor(spans * scale.spanHours * this.#subject.hourMs));
     const how = scale === byDay ? ' by its smallest size of each day' : '';
     return `it has grown${how} for ${lasted} or more, ${leaves}, and ${beyond}`;
-  }
-
-  #leavesInWords(fallen: number): string {
-    const { ages } = this.#subject;
-    // What a ceiling removes young has left all the same.
-    const hasLost = ages?.cohorts.some(({ left }) => left > 0) ?? false;
-    const old = ages && `what is older than ${span((ageAt(1) + 1) * ages.cohortMs)}`;
-    if (fallen === 0) return hasLost ? `${old} does not leave` : 'nothing leaves';
-    return `next to nothing leaves${hasLost ? ` of ${old}` : ''} (${share(fallen)})`;
   }
 }
 

@@ -164,12 +164,11 @@ export class LeakMonitor {
 
 /** Says beside the reason of a verdict what keeps entries, as far as that is known. */
 function withKept(verdict: LeakVerdict, { native, due, holds }: Tracker): LeakVerdict {
-  if (verdict.state === 'ok') return verdict;
-  const kept: string[] = [];
-  if (due.guardedCount > 0) kept.push(`keepWhile keeps ${due.guardedCount}`);
-  if (holds !== undefined && holds.size > 0) kept.push(`holds keep ${holds.size}`);
-  if (kept.length === 0) return verdict;
-  return { ...verdict, reason: `${verdict.reason}; ${kept.join(' and ')} of ${native.size()} entries` };
+  const { guardedCount: guarded } = due;
+  const held = holds?.size ?? 0;
+  if (verdict.state === 'ok' || guarded + held === 0) return verdict;
+  const kept = `keepWhile keeps ${guarded} of ${native.size()}, holds keep ${held}`;
+  return { ...verdict, reason: `${verdict.reason}; ${kept}` };
 }
 
 const heapRoom = (): number => {

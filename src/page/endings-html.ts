@@ -1,17 +1,10 @@
 import { shownText } from '../events/shown.js';
+import { deliveryWords } from '../registry/figures.js';
 import { journalWords } from '../registry/journal-figures.js';
 import type { EndingsView, LetterLine } from './endings.js';
 import { html, type Markup, type Part } from './markup.js';
 import type { PageView } from './view.js';
-import {
-  ago,
-  countsWords,
-  deliveryWords,
-  lettersLeftOut,
-  letterWords,
-  spanOr,
-  watchedWords,
-} from './words.js';
+import { ago, countsWords, lettersLeftOut, letterWords, spanOr, watchedWords } from './words.js';
 
 /** A form of one button that changes something. */
 export const actionForm = (address: string, name: string, value: string, words: string): Markup =>

@@ -1,5 +1,5 @@
 import { shownText } from '../events/shown.js';
-import { bytes } from '../registry/figures.js';
+import { bytes, deliveryWords } from '../registry/figures.js';
 import { journalWords } from '../registry/journal-figures.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
 import type { PageQuery } from './query.js';
@@ -7,7 +7,6 @@ import type { PageView } from './view.js';
 import {
   ago,
   countsWords,
-  deliveryWords,
   hasLeft,
   holdWords,
   lettersLeftOut,

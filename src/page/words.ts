@@ -1,11 +1,6 @@
 import { exactSpan, span } from '../diagnosis/explain.js';
 import { shownText } from '../events/shown.js';
-import {
-  growthInWords,
-  pendingInWords,
-  type RecipientReport,
-  type WatchedFigures,
-} from '../registry/figures.js';
+import { growthInWords, type WatchedFigures } from '../registry/figures.js';
 import { type EndingsView, type LetterLine, mostLetters } from './endings.js';
 import type { MapRow } from './map-rows.js';
 import type { HeldLine } from './opened-map.js';
@@ -52,10 +47,6 @@ export function sweepingWords({ sweepEveryMs, mode, stopped }: PageView): string
 /** Says for how long a hold has been taken, and where. */
 export const holdWords = ({ forMs, site }: HeldLine): string =>
   `held for ${span(forMs)}${site === undefined ? '' : `, at ${shownText(site)}`}`;
-
-/** Says what has come of the deliveries to a recipient. */
-export const deliveryWords = (to: RecipientReport): string =>
-  `${to.delivered} delivered, ${pendingInWords(to)}, ${to.failedAttempts} attempts failed, ${to.deadLetters} dead letters, ${to.deadLettersDropped} dropped`;
 
 /** Says why an ending is not delivered by itself any more, but for the error. */
 export const letterWords = ({ reason, cause, attempts, ambiguous }: LetterLine): string =>

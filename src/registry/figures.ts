@@ -135,9 +135,14 @@ export const recipientReports = (
     };
   });
 
-/** Says how many endings are pending, and why the oldest of them is. */
-export const pendingInWords = ({ pending, error }: Pick<RecipientReport, 'pending' | 'error'>): string =>
-  `${pending} pending${error === undefined ? '' : ` (the oldest failed with ${error})`}`;
+/** Says what has come of the deliveries, and with what the oldest that is pending failed last. */
+export function deliveryWords(
+  of: Omit<RecipientReport, 'name' | 'error'> & Partial<RecipientReport>,
+): string {
+  const error = of.error === undefined ? '' : ` (last error: ${of.error})`;
+  const dropped = of.deadLettersDropped === 0 ? '' : `, ${of.deadLettersDropped} dropped`;
+  return `${of.delivered} delivered, ${of.pending} pending${error}, ${of.failedAttempts} attempts failed, ${of.deadLetters} dead letters${dropped}`;
+}
 
 /** Returns what has come of the deliveries, of one recipient or of all. */
 export function deliveryCounts(

@@ -76,48 +76,32 @@ function warningsOf(
   shown: (error: unknown) => string,
 ): string[] {
   const warnings: string[] = [];
+  const now = engine.timeline.now();
   for (const tracker of engine.trackers.values()) {
+    const map = `the map ${shownKey(tracker.name)}`;
     const { state, reason } = leaks.verdictOf(tracker);
-    if (state === 'leaking') warnings.push(`the map ${shownKey(tracker.name)} leaks: ${reason}`);
+    if (state === 'leaking') warnings.push(`${map} leaks: ${reason}`);
     if (tracker.isKeptElsewhere)
-      warnings.push(
-        `the map ${shownKey(tracker.name)} keeps entries where they cannot be seen: they are not tracked`,
-      );
-  }
-  for (const { name, due, grid, companions } of engine.trackers.values()) {
-    const unled = companions.keys?.failure;
-    if (unled !== undefined) {
-      const { count, error } = unled;
-      const entries = count === 1 ? '1 entry, which follows' : `${count} entries, which follow`;
-      warnings.push(
-        `follows.key of the map ${shownKey(name)} has failed for ${entries} no leader: ${shown(error)}`,
-      );
-    }
-    const { lastFailure: last } = due;
-    if (last === undefined || engine.timeline.now() - last.at > lookedAtWithin * grid.everyMs) continue;
-    warnings.push(
-      `${last.callback} of the map ${shownKey(name)} fails, and what it fails for stays: ${shown(last.error)}`,
-    );
+      warnings.push(`${map} keeps entries where they cannot be seen: they are not tracked`);
+    const fails = (callback: string, what: string, error: unknown) =>
+      warnings.push(`${callback} of ${map} fails, and what it fails for ${what}: ${shown(error)}`);
+    const { lastFailure: last } = tracker.due;
+    if (last && now - last.at <= lookedAtWithin * tracker.grid.everyMs)
+      fails(last.callback, 'stays', last.error);
+    const { keys } = tracker.companions;
+    if (keys?.failed.size) fails('follows.key', 'follows no leader', keys.lastError);
+    const waiting = engine.hooks.failingCountOf(tracker, longestRetryMs);
+    if (waiting > 0) fails('beforeSweep', `stays (${waiting})`, tracker.beforeSweepError);
   }
   for (const { name, verdict } of watched.all()) {
     if (verdict.state === 'leaking') warnings.push(`the size ${shownKey(name)} leaks: ${verdict.reason}`);
   }
-  for (const tracker of engine.trackers.values()) {
-    const failing = engine.hooks.failingCountOf(tracker, longestRetryMs);
-    if (failing === 0) continue;
-    const entries = `${failing} ${failing === 1 ? 'entry' : 'entries'}`;
-    warnings.push(
-      `beforeSweep of the map ${shownKey(tracker.name)} has failed for ${span(longestRetryMs)} or more for ${entries}, the last time with ${shown(engine.hooks.lastErrorOf(tracker))}`,
-    );
-  }
   for (const { name, notifier } of deliveries?.recipients ?? []) {
     const oldest = notifier.oldestPending;
-    const waitedMs = oldest === undefined ? 0 : engine.timeline.now() - oldest.since;
-    if (oldest === undefined || waitedMs <= longestRetryMs) continue;
-    const count = notifier.pendingCount;
-    const error = oldest.error === undefined ? '' : `; it failed with ${shown(oldest.error)}`;
+    if (!oldest || now - oldest.since <= longestRetryMs) continue;
+    const error = oldest.error === undefined ? '' : `: ${shown(oldest.error)}`;
     warnings.push(
-      `${count} ${count === 1 ? 'ending waits' : 'endings wait'} for the recipient ${shownKey(name)}, the oldest for ${span(waitedMs)}${error}`,
+      `${notifier.pendingCount} pending for recipient ${shownKey(name)}, the oldest for ${span(now - oldest.since)}${error}`,
     );
   }
   const letters = deliveries?.deadLetterCount ?? 0;

@@ -9,10 +9,10 @@ import {
   type CallbackErrors,
   callbackErrorsOf,
   deliveryCounts,
+  deliveryWords,
   growthInWords,
   type MapFigures,
   mapFigures,
-  pendingInWords,
   type RecipientReport,
   recipientReports,
   type WatchedFigures,
@@ -269,22 +269,9 @@ function endingLines(endings: EndingsReport): string[] {
     .map(([reason, count]) => `${count} ${reason}`);
   return [
     `endings of ${shownText(endings.map)}: ${reasons.join(', ') || 'none'}; ${endings.duplicates} duplicates turned away`,
-    `deliveries: ${deliveryLine(endings.recipients.length === 1 ? endings.recipients[0]! : endings)}; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
-    // One says what the line above says.
-    ...(endings.recipients.length < 2
-      ? []
-      : endings.recipients.map(
-          (recipient) => `  to ${shownText(recipient.name)}: ${deliveryLine(recipient)}`,
-        )),
+    `deliveries: ${deliveryWords(endings)}; ${endings.tombstones} tombstones, ${endings.tombstonesEvicted} evicted early`,
+    ...endings.recipients.map((to) => `  to ${shownText(to.name)}: ${deliveryWords(to)}`),
   ];
-}
-
-function deliveryLine(
-  counts: Omit<RecipientReport, 'name' | 'error'> & { readonly error?: string | undefined },
-): string {
-  const { delivered, pending, failedAttempts, deadLetters, deadLettersDropped, error } = counts;
-  const dropped = deadLettersDropped === 0 ? '' : `, ${deadLettersDropped} dropped`;
-  return `${delivered} delivered, ${pendingInWords({ pending, error })}, ${failedAttempts} attempts failed, ${deadLetters} dead letters${dropped}`;
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */

@@ -44,18 +44,13 @@ export class AskedAtSet {
   }
 
   /**
-   * Returns the answer; `FAILED` if there is none, or nobody needs it any more.
+   * Returns the answer; `FAILED` if there is none, or nobody needs it any more. What goes wrong is counted, and said once.
    *
-   * @param failed is told what goes wrong. Default: it is counted, and said once
+   * @param failed is told of it before that
    * @param left how often the question may be asked
    */
-  ask(
-    slot: number,
-    given: unknown,
-    failed = (key: unknown, error: unknown): void => this.report(key, error),
-    left = mostQuestions,
-  ): unknown {
-    const { native, stamps } = this.#map;
+  ask(slot: number, given: unknown, failed?: (error: unknown) => void, left = mostQuestions): unknown {
+    const { name, native, stamps, shared } = this.#map;
     const key = mapKey(given);
     const generation = stamps.generation[slot] as number;
     if (this.#asked.has(generation)) return FAILED;
@@ -64,16 +59,13 @@ export class AskedAtSet {
     this.#asked.add(generation);
     const objection = (answer: unknown): string | undefined =>
       isThenable(answer) ? `${this.#expected}; got a promise` : undefined;
-    const answer = ask(this.#name, this.#question, value, key, objection, (error) => failed(key, error));
+    const answer = ask(this.#name, this.#question, value, key, objection, (error) => {
+      failed?.(error);
+      shared.failures.reportOnce(name, this.#name, key, error);
+    });
     this.#asked.delete(generation);
     if (!stamps.holds(slot, generation)) return FAILED;
     const isOvertaken = left > 1 && !Object.is(native.get(key), value);
     return isOvertaken ? this.ask(slot, key, failed, left - 1) : answer;
-  }
-
-  /** Counts what has gone wrong, and says it once. */
-  report(key: unknown, error: unknown): void {
-    const { name, shared } = this.#map;
-    shared.failures.reportOnce(name, this.#name, key, error);
   }
 }

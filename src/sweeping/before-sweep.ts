@@ -23,8 +23,6 @@ interface Hook extends WaitingEntry {
   state: HookState;
   /** The next attempt comes no earlier, monotonic ms. */
   notBefore: number;
-  /** When its first attempt failed, monotonic ms; `undefined` if none has. */
-  failedAt: number | undefined;
   /** The call that runs. */
   call: HookCall<Hook> | undefined;
   /** The entry was touched, replaced or removed while the hook ran. */
@@ -40,8 +38,6 @@ interface Hook extends WaitingEntry {
 export class BeforeSweepGate {
   readonly #shared: Shared;
   readonly #hooks = new Map<Tracker, Map<number, Hook>>();
-  /** What was thrown last in a map, as long as it has hooks. */
-  readonly #errors = new WeakMap<Tracker, unknown>();
   /** Those of them that nothing has cancelled. */
   readonly #going = new Map<Tracker, Set<Hook>>();
   readonly #calls: HookCalls<Hook>;
@@ -78,20 +74,16 @@ export class BeforeSweepGate {
    *
    * @param forMs and has done so for so long at least
    */
-  failingCountOf(tracker: Tracker, forMs = 0): number {
-    const latestAt = this.#shared.timeline.now() - forMs;
+  failingCountOf(tracker: Tracker, forMs = 1): number {
     let count = 0;
     for (const hook of this.#hooks.get(tracker)?.values() ?? []) {
       // The attempt that runs has not failed yet.
       const failures = hook.state === 'running' ? hook.attempt - 1 : hook.attempt;
-      if (failures > 1 && (hook.failedAt as number) <= latestAt && !isForNothing(hook)) count += 1;
+      // So long are the pauses between them together, as long as none is longer than an hour; of a single one there is none.
+      const failingMs = tracker.grid.everyMs * (2 ** (failures - 1) - 1);
+      if (failingMs >= forMs && !isForNothing(hook)) count += 1;
     }
     return count;
-  }
-
-  /** Returns what the hook of a map has failed with last; only of use while an entry waits for which it has failed. */
-  lastErrorOf(tracker: Tracker): unknown {
-    return this.#errors.get(tracker);
   }
 
   /** Returns how many entries of a map are on their way to leave it: each has a hook that was not cancelled. */
@@ -119,7 +111,7 @@ export class BeforeSweepGate {
   stateOf(
     tracker: Tracker,
     slot: number,
-  ): Pick<Hook, 'state' | 'attempt' | 'notBefore' | 'failedAt' | 'isCancelled'> | undefined {
+  ): Pick<Hook, 'state' | 'attempt' | 'notBefore' | 'isCancelled'> | undefined {
     const hook = this.#hooks.get(tracker)?.get(slot);
     // One that runs on after its entry has left says nothing of who has its slot by now.
     return hook && tracker.stamps.holds(slot, hook.generation) ? hook : undefined;
@@ -150,7 +142,6 @@ export class BeforeSweepGate {
         state,
         attempt: 0,
         notBefore: Number.NEGATIVE_INFINITY,
-        failedAt: undefined,
         call: undefined,
         isCancelled: false,
         isAbandoned: false,
@@ -197,7 +188,6 @@ export class BeforeSweepGate {
   forget(tracker: Tracker): void {
     // They go at once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
     this.#hooks.delete(tracker);
-    this.#errors.delete(tracker);
     this.#going.delete(tracker);
     this.#calls.forget(tracker);
     for (const hook of this.#running()) {
@@ -293,8 +283,7 @@ export class BeforeSweepGate {
       return;
     }
     if (failed && !isLast) {
-      this.#errors.set(tracker, failure.error);
-      hook.failedAt ??= this.#shared.timeline.now();
+      tracker.beforeSweepError = failure.error;
       const pause = Math.min(tracker.grid.everyMs * 2 ** (hook.attempt - 1), longestPauseMs);
       hook.notBefore = this.#shared.timeline.now() + pause;
       hook.state = 'paused';
@@ -330,10 +319,7 @@ export class BeforeSweepGate {
     const ofTracker = this.#hooks.get(tracker);
     if (ofTracker?.get(slot) !== hook) return;
     ofTracker.delete(slot);
-    if (ofTracker.size === 0) {
-      this.#hooks.delete(tracker);
-      this.#errors.delete(tracker);
-    }
+    if (ofTracker.size === 0) this.#hooks.delete(tracker);
     if (tracker.stamps.holds(slot, hook.generation)) {
       tracker.stamps.setFlag(slot, HOOKED, false);
     }

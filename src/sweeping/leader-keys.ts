@@ -15,9 +15,10 @@ export class LeaderKeys {
   #bySlot: unknown[] = [];
   // Most leaders have one companion in a map, or a few: a set only from the second on.
   readonly #byKey = new Map<unknown, number | Set<number>>();
-  // Entries without a leader, because nobody could say which it is.
-  readonly #failed = new Set<number>();
-  #lastError: unknown;
+  /** The slots of entries that have no leader, because nobody could say which it is. */
+  readonly failed = new Set<number>();
+  /** What the function has thrown last for one of those. */
+  lastError: unknown;
 
   /** @param key the `follows.key` of a policy */
   constructor(map: AskedMap, key: (value: unknown, key: unknown) => unknown) {
@@ -26,31 +27,14 @@ export class LeaderKeys {
 
   /** Asks under which key the leader of an entry is. One about which nobody can say keeps the one that it had. */
   ask(slot: number, key: unknown): void {
-    const answer = this.#question.ask(slot, key, (askedKey, error) => {
-      if (this.of(slot) === noLeader) {
-        this.#failed.add(slot);
-        this.#lastError = error;
-      }
-      this.#question.report(askedKey, error);
+    const answer = this.#question.ask(slot, key, (error) => {
+      if (this.of(slot) !== noLeader) return;
+      this.failed.add(slot);
+      this.lastError = error;
     });
     if (answer === FAILED) return;
-    this.#failed.delete(slot);
+    this.failed.delete(slot);
     this.#follow(slot, answer === undefined ? noLeader : answer);
-  }
-
-  /** Does the same for somebody who only reads, and nothing comes of it: returns the answer, or what the function failed with. */
-  askToRead(slot: number, key: unknown): { readonly answer: unknown } | { readonly error: unknown } {
-    let failure: { readonly error: unknown } | undefined;
-    const answer = this.#question.ask(slot, key, (_, error) => {
-      failure = { error };
-    });
-    return failure ?? { answer: answer === FAILED ? undefined : answer };
-  }
-
-  /** How many entries have no leader because the function has failed for them, and with what it did last; `undefined`: none. */
-  get failure(): { readonly count: number; readonly error: unknown } | undefined {
-    const { size: count } = this.#failed;
-    return count === 0 ? undefined : { count, error: this.#lastError };
   }
 
   /** Returns the key of the leader of an entry; `noLeader` if it names none. */
@@ -70,7 +54,7 @@ export class LeaderKeys {
 
   /** The entry has left. */
   forget(slot: number): void {
-    this.#failed.delete(slot);
+    this.failed.delete(slot);
     const leaderKey = this.#bySlot[slot];
     if (leaderKey === undefined) return;
     this.#bySlot[slot] = undefined;
@@ -91,7 +75,7 @@ export class LeaderKeys {
   clear(): void {
     this.#bySlot = [];
     this.#byKey.clear();
-    this.#failed.clear();
+    this.failed.clear();
   }
 
   #follow(slot: number, answer: unknown): void {

@@ -147,6 +147,8 @@ export class Tracker {
   readonly removedTotal = zeroFor(leavingReasons);
   /** What came of the calls of `beforeSweep`. */
   readonly beforeSweepTotal = zeroFor(beforeSweepOutcomes);
+  /** What `beforeSweep` has failed with last. */
+  beforeSweepError: unknown;
 
   /** Set once the owner's class has been seen to keep an entry under another key than it was given. */
   keptKeys: EntryFinder | undefined;

@@ -142,10 +142,10 @@ describe('explain() says of an entry that it is', () => {
     fail(new Error('503'));
     await clock.advance(0);
     expect(explain().why).toContain(
-      'has not succeeded: 1 attempt failed, the next not before 1m; the last error of beforeSweep in this map: Error: 503;',
+      'has not succeeded: 1 attempt failed, the next not before 1m; last error in this map: Error: 503;',
     );
     await clock.advance(60_000);
-    expect(explain().why).toContain('attempt 2 runs; the last error of beforeSweep in this map: Error: 503;');
+    expect(explain().why).toContain('attempt 2 runs; last error in this map: Error: 503;');
     fail(new Error('503'));
     await clock.advance(0);
     expect(explain().why).toContain('2 attempts failed');

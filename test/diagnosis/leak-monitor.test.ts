@@ -199,10 +199,10 @@ describe('a map from which nothing leaves', () => {
       if (minute % 10 === 0) registry.hold('held', minute);
       await clock.advance(60_000);
     }
-    const why = 'it has grown for 4h or more, what is older than 2h does not leave, and no bound is known';
+    const why = 'it has grown for 4h or more, nothing leaves of what is older than 2h, and no bound is known';
     expect(registry.report().maps.map(({ leak }) => [leak.state, leak.reason])).toEqual([
-      ['growing', `${why}; keepWhile keeps 30 of 34 entries`],
-      ['growing', `${why}; holds keep 30 of 34 entries`],
+      ['growing', `${why}; keepWhile keeps 30 of 34, holds keep 0`],
+      ['growing', `${why}; keepWhile keeps 0 of 34, holds keep 30`],
     ]);
     registry.stop();
   });
