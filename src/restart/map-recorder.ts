@@ -110,7 +110,7 @@ export class MapRecorder implements EntryRecorder {
    * @param entry what it was there
    * @returns whether the journal has its claim, if there is one
    */
-  cameBack(slot: number, before: number, { key, isUnrecorded }: PastEntry): boolean {
+  cameBack(slot: number, before: number, { key, value, isUnrecorded }: PastEntry): boolean {
     const { writer } = this.#host;
     const { stamps } = this.tracker;
     const generation = stamps.generation[slot] as number;
@@ -122,7 +122,9 @@ export class MapRecorder implements EntryRecorder {
     }
     // A checkpoint under way may have passed over it, as one that was awaited or as one that was there.
     const isSame = !isUnrecorded && Object.is(key, stamps.keyOf(slot));
-    const isBrief = isSame && !writer.isCheckpointing;
+    // Without `encode` nobody says that it has another value than it had in a life with one.
+    const isStale = value !== undefined && this.tracker.policy.persist?.encode === undefined;
+    const isBrief = isSame && !isStale && !writer.isCheckpointing;
     if (isBrief) this.overwritten(slot);
     else this.#sayWhole(slot);
     return isBrief;

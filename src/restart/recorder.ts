@@ -149,7 +149,11 @@ export class Recorder {
 
   /** An entry of an earlier life was set again. Returns what `MapRecorder.cameBack` does. */
   cameBack(tracker: Tracker, slot: number, before: number, entry: PastEntry): boolean {
-    return this.#recorders.get(tracker)?.cameBack(slot, before, entry) ?? true;
+    const recorder = this.#recorders.get(tracker);
+    if (recorder !== undefined) return recorder.cameBack(slot, before, entry);
+    // Nothing that happens to it in this life is written down: in the next one it would come back as it was.
+    if (!entry.isUnrecorded) this.forgotten(tracker.name, entry.generation);
+    return true;
   }
 
   /** An entry has another generation now. */

@@ -340,6 +340,30 @@ describe('a life without ended', () => {
   });
 });
 
+describe('a life in which less is kept of a map than before', () => {
+  const full = { maxAge: '24h', persist: { encode: (run: unknown) => run, decode: (run: unknown) => run } };
+
+  it.each([
+    ['nothing', { maxAge: '24h' }, []],
+    ['the stamps', { maxAge: '24h', persist: true }, ['changed']],
+  ])('(%s) leaves no value behind that was changed or deleted in it', async (_, less, awaited) => {
+    const first = start({ ended: false, maps: { runs: full } });
+    first.runs.set('deleted', { text: 'v1' }).set('changed', { text: 'v1' });
+    await machine.clock.advance(minutes(1));
+    const second = await restart(first, { ended: false, maps: { runs: less } });
+    second.runs.set('deleted', { text: 'v1' }).set('changed', { text: 'v2' });
+    second.runs.delete('deleted');
+    await machine.clock.advance(minutes(1));
+    const third = await restart(second, { ended: false, maps: { runs: full } });
+    expect([...third.runs]).toEqual([]);
+    third.runs.set('deleted', {}).set('changed', {});
+    const older = ['deleted', 'changed'].filter(
+      (key) => (third.registry.stamps('runs', key)?.registeredAt ?? 0) < machine.clock.now(),
+    );
+    expect(older).toEqual(awaited);
+  });
+});
+
 describe('a life whose owner says for the first time which run is which', () => {
   it('goes on with the runs of before under the ids that they had', async () => {
     const first = start();
