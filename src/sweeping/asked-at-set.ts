@@ -46,7 +46,7 @@ export class AskedAtSet {
   /**
    * Returns the answer; `FAILED` if there is none, or nobody needs it any more. What goes wrong is counted, and said once.
    *
-   * @param failed is told of it before that
+   * @param failed is told of it before that, if the entry is still there
    * @param left how often the question may be asked
    */
   ask(slot: number, given: unknown, failed?: (error: unknown) => void, left = mostQuestions): unknown {
@@ -60,7 +60,7 @@ export class AskedAtSet {
     const objection = (answer: unknown): string | undefined =>
       isThenable(answer) ? `${this.#expected}; got a promise` : undefined;
     const answer = ask(this.#name, this.#question, value, key, objection, (error) => {
-      failed?.(error);
+      if (stamps.holds(slot, generation)) failed?.(error);
       shared.failures.reportOnce(name, this.#name, key, error);
     });
     this.#asked.delete(generation);

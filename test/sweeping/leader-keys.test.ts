@@ -420,6 +420,22 @@ describe('a companion for which nobody can say who its leader is', () => {
     registry.stop();
   });
 
+  it('is no warning where the function has removed it before it failed', () => {
+    const { registry, tokens } = setup({
+      follows: {
+        map: 'sessions',
+        key: (_token: Token, key: string) => {
+          tokens.delete(key);
+          throw new Error('no session');
+        },
+      },
+    });
+    tokens.set('t', { session: 's' });
+    expect(tokens.size).toBe(0);
+    expect(registry.health()).toEqual({ status: 'ok', reasons: [] });
+    registry.stop();
+  });
+
   it('leaves by a lifetime of its own all the same, and explain() says when', async () => {
     const { clock, registry, tokens } = setup({
       maxIdle: '1h',
