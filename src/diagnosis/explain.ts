@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import ms from 'ms';
-import { plainKey, shownError, shownKey, shownName } from '../events/shown.js';
+import { counted, plainKey, shownError, shownKey, shownName } from '../events/shown.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import { take } from '../stamps/take.js';
 import type { Engine } from '../sweeping/engine.js';
@@ -195,7 +195,7 @@ class Explainer {
       const why = 'its beforeSweep waits for the last call to end, which was told to stop';
       return { state: 'waiting', why: `, but ${why}${this.#standstill()}` };
     }
-    const failed = hook.attempt === 1 ? '1 attempt failed' : `${hook.attempt} attempts failed`;
+    const failed = `${counted(hook.attempt, 'attempt')} failed`;
     const pause = span(hook.notBefore - this.#now);
     const attempt =
       hook.state === 'running' ? `attempt ${hook.attempt} runs` : `${failed}, the next not before ${pause}`;

@@ -1,4 +1,4 @@
-import { shownKey } from '../events/shown.js';
+import { counted, shownKey } from '../events/shown.js';
 
 /** Warns, by a warning of the process, of endings of which nobody will hear. */
 export function warnOfUndelivered(what: string): void {
@@ -22,7 +22,7 @@ export function leftUnwritten(registry: string | undefined, count: number): stri
 }
 
 function notDelivered(registry: string | undefined, count: number): string {
-  const endings = count === 1 ? '1 ending was' : `${count} endings were`;
+  const endings = counted(count, 'ending was', 'endings were');
   return `${endings} not delivered when the registry ${shownKey(registry)} was`;
 }
 

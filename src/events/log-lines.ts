@@ -1,6 +1,6 @@
 import { type Clock, giveWay } from '../time/clock.js';
 import type { CallbackFailures } from './callback-failures.js';
-import { shownText } from './shown.js';
+import { counted, shownText } from './shown.js';
 import { swallowRejection } from './unawaited.js';
 
 /**
@@ -102,7 +102,7 @@ export class LogLines {
     this.write(
       'warn',
       fields,
-      `${count} ${count === 1 ? 'line was' : 'lines were'} left out: at most ${mostLinesASecond} a second of each kind`,
+      `${counted(count, 'line was', 'lines were')} left out: at most ${mostLinesASecond} a second of each kind`,
     );
   }
 

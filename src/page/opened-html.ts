@@ -1,4 +1,4 @@
-import { shownText } from '../events/shown.js';
+import { counted, shownText } from '../events/shown.js';
 import { html, type Markup } from './markup.js';
 import type { EntryLine, OpenedMap } from './opened-map.js';
 import { type PageQuery, searchOf } from './query.js';
@@ -19,7 +19,7 @@ export function openedSection(base: string, at: number, opened: OpenedMap, query
   return html`
 <section id="opened" aria-labelledby="opened-title">
 <h2 id="opened-title">The map <bdi>${shownText(name)}</bdi></h2>
-<p><span class="verdict ${leak.state}">${verdictWords(opened)}</span>${leak.since !== undefined && ` since ${ago(at, leak.since)}`}: ${leak.reason}. ${size} ${size === 1 ? 'entry' : 'entries'}. <a href="${close}">Close</a></p>
+<p><span class="verdict ${leak.state}">${verdictWords(opened)}</span>${leak.since !== undefined && ` since ${ago(at, leak.since)}`}: ${leak.reason}. ${counted(size, 'entry', 'entries')}. <a href="${close}">Close</a></p>
 ${entry && html`<h3>The entry that was asked for</h3>${entries(base, [entry], query)}`}
 ${query.entry !== undefined && entry === undefined && html`<p>${hasLeft}</p>`}
 <h3>Policy</h3>

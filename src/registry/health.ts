@@ -1,5 +1,5 @@
 import { span } from '../diagnosis/explain.js';
-import { shownError, shownKey } from '../events/shown.js';
+import { counted, shownError, shownKey } from '../events/shown.js';
 import type { RegistryInternals } from './internals.js';
 
 /** How a registry is doing. */
@@ -106,7 +106,7 @@ function warningsOf(
   }
   const letters = deliveries?.deadLetterCount ?? 0;
   if (letters > 0)
-    warnings.push(`${letters} ${letters === 1 ? 'ending was' : 'endings were'} given up: see deadLetters()`);
+    warnings.push(`${counted(letters, 'ending was', 'endings were')} given up: see deadLetters()`);
   if (engine.isStopped) warnings.push(isClosed ? 'the registry is closed' : 'sweeping was stopped by hand');
   return warnings;
 }

@@ -372,6 +372,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     if (this.#detached !== undefined) return this.#detached;
     const { deliveries, engine, restart } = this.#parts;
     this.#parts.isClosed = true;
+    // First: its window counts for as long as the engine runs.
     restart.stop();
     this.stop();
     this.#leaveAttempts();
@@ -425,7 +426,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   }
 
   async #close(deadlineMs: number, disposes: boolean): Promise<CloseResult> {
-    // A run that has not come back is no ending: this life's end must not make it one.
+    // A run that has not come back is no ending: this life's end must not make it one. First: its window counts for as long as the
+    // engine runs.
     const { restart } = this.#parts;
     restart.stop();
     this.stop();

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { type Explanation, exactSpan, explain, span } from '../diagnosis/explain.js';
 import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
 import type { LeavingReason } from '../events/reasons.js';
-import { shownKey, shownText } from '../events/shown.js';
+import { counted, shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import {
   bytes,
@@ -254,7 +254,7 @@ function weightLines(maps: readonly MapReport[]): string[] {
 
 function holdLines(maps: readonly MapReport[]): string[] {
   const lines = maps.flatMap(({ name, held, longestHeld }) => [
-    ...(held === 0 ? [] : [`${shownText(name)} has ${held} held ${held === 1 ? 'entry' : 'entries'}`]),
+    ...(held === 0 ? [] : [`${shownText(name)} has ${counted(held, 'held entry', 'held entries')}`]),
     ...longestHeld.map(
       ({ key, forMs, site }) =>
         `  ${shownText(name)} ${key} held for ${span(forMs)}${site === undefined ? '' : ` at ${site}`}`,

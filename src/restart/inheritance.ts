@@ -2,7 +2,7 @@ import { type LeftAttempt, takeAttempts } from '../endings/left-attempts.js';
 import type { NotifierState } from '../endings/notifier.js';
 import { MapsweepError } from '../errors.js';
 import type { EndedEvent } from '../events/ended-event.js';
-import { shownKey } from '../events/shown.js';
+import { counted, shownKey } from '../events/shown.js';
 import { detached } from '../time/async-context.js';
 import type { Absences } from './absences.js';
 import type { RestartContext } from './context.js';
@@ -72,7 +72,7 @@ export class Inheritance {
     for (const [recipient, count] of counts) {
       const error = new MapsweepError(
         'ERR_UNKNOWN_RECIPIENT',
-        `${count} ${count === 1 ? 'ending is' : 'endings are'} owed to the recipient ${shownKey(recipient)}, ` +
+        `${counted(count, 'ending is', 'endings are')} owed to the recipient ${shownKey(recipient)}, ` +
           'which ended.deliver does not have: left open for a life that has it',
       );
       // Whoever listens does so when the registry is there.
