@@ -27,11 +27,12 @@ export interface LeakVerdict {
   readonly hoursToLimit: number | undefined;
 }
 
-const ranks: Readonly<Record<LeakState, number>> = { ok: 0, filling: 1, growing: 2, leaking: 3 };
+/** How bad a verdict is: the greater the worse. */
+export const badness: Readonly<Record<LeakState, number>> = { ok: 0, filling: 1, growing: 2, leaking: 3 };
 
 /** Returns the worse of two verdicts, the first if they are equally bad. */
 export const worse = (one: LeakVerdict, other: LeakVerdict): LeakVerdict =>
-  ranks[other.state] > ranks[one.state] ? other : one;
+  badness[other.state] > badness[one.state] ? other : one;
 
 /** Returns the verdict about what does not leak. */
 export const okVerdict = (by: LeakVerdict['by']): LeakVerdict =>

@@ -1,4 +1,4 @@
-import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
+import { badness, type LeakVerdict } from '../diagnosis/leak-verdict.js';
 import { shownText } from '../events/shown.js';
 import { type MapFigures, mapFigures } from '../registry/figures.js';
 import type { RegistryInternals } from '../registry/internals.js';
@@ -14,8 +14,6 @@ const mostPoints = 48;
 
 /** One map in the list. */
 export interface MapRow extends MapFigures {
-  /** How many entries owners have beyond `maxPerOwner`, all owners together. */
-  readonly excessOfOwners: number;
   /** Somebody uses them, who has taken a hold; due or not. */
   readonly held: number;
   /** The hours until its cap or the heap is full, also of a map that leaks; `undefined` if nobody knows. */
@@ -66,7 +64,6 @@ export function mapRow(parts: RegistryInternals, tracker: Tracker): MapRow {
   const { sinceAt, floors } = parts.leaks.sizesOf(tracker);
   return {
     ...figures,
-    excessOfOwners: tracker.owners?.excess ?? 0,
     held: tracker.holds?.size ?? 0,
     hoursToLimit: hoursToLimit(tracker.policy, figures),
     sizes: [...thinned(floors), figures.size],
@@ -79,14 +76,6 @@ interface Ranked {
   /** The greater the further up, the first one first. */
   readonly ranks: readonly number[];
 }
-
-/** How bad a verdict is: the greater the worse. */
-export const badness: Readonly<Record<LeakVerdict['state'], number>> = {
-  ok: 0,
-  filling: 1,
-  growing: 2,
-  leaking: 3,
-};
 
 function ranksOf(sort: PageQuery['sort'], tracker: Tracker, state: LeakVerdict['state']): readonly number[] {
   const size = tracker.native.size();

@@ -1,4 +1,5 @@
 import { getHeapStatistics } from 'node:v8';
+import { badness } from '../diagnosis/leak-verdict.js';
 import type { DeadLetter } from '../events/dead-letter.js';
 import { shownText } from '../events/shown.js';
 import {
@@ -12,7 +13,7 @@ import type { RegistryInternals } from '../registry/internals.js';
 import { type JournalFigures, journalFigures } from '../registry/journal-figures.js';
 import { type EndingsView, viewEndings } from './endings.js';
 import type { KeyWords } from './keys.js';
-import { badness, listMaps, type MapList } from './map-rows.js';
+import { listMaps, type MapList } from './map-rows.js';
 import { findMap, type OpenedMap, openMap } from './opened-map.js';
 import type { PageQuery } from './query.js';
 import { type Sentence, sentenceOf } from './sentence.js';

@@ -1,6 +1,6 @@
 import { exactSpan, span } from '../diagnosis/explain.js';
 import { shownText } from '../events/shown.js';
-import { growthInWords, type WatchedFigures } from '../registry/figures.js';
+import { leakInWords, verdictInWords, type WatchedFigures } from '../registry/figures.js';
 import { type EndingsView, type LetterLine, mostLetters } from './endings.js';
 import type { MapRow } from './map-rows.js';
 import type { HeldLine } from './opened-map.js';
@@ -17,19 +17,13 @@ export const spanOr = (durationMs: number | undefined, otherwise: string): strin
   durationMs === undefined ? otherwise : span(durationMs);
 
 /** Says whether a map leaks, how fast it grows and when it is full. */
-export function verdictWords(row: MapRow): string {
-  const { leak, hoursToLimit, mode, excess, excessOfOwners, isKeptElsewhere } = row;
-  if (leak.state !== 'ok') return `${leak.state}, ${growthInWords({ ...leak, hoursToLimit })}`;
-  if (isKeptElsewhere) return 'keeps entries where they cannot be seen';
-  if (mode === 'observe') return 'observed';
-  if (excess > 0) return `${excess} beyond maxEntries`;
-  return excessOfOwners > 0 ? `${excessOfOwners} beyond maxPerOwner` : 'ok';
-}
+export const verdictWords = (row: MapRow): string =>
+  verdictInWords({ ...row, leak: { ...row.leak, hoursToLimit: row.hoursToLimit } });
 
 /** How a watched size is doing, and what it is bounded to. */
 export function watchedWords({ size, max, leak }: WatchedFigures): string {
   const bound = max === undefined ? '' : ` of ${max}`;
-  return `${leak.state === 'ok' ? 'ok' : `${leak.state}, ${growthInWords(leak)}`}; ${size}${bound}`;
+  return `${leakInWords(leak)}; ${size}${bound}`;
 }
 
 /** The counts that are not 0, with their names. */

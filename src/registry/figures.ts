@@ -24,6 +24,8 @@ export interface MapFigures {
   readonly oldestAgeMs: number | undefined;
   /** How many entries there are beyond `maxEntries`: guarded and held ones, or such as are on their way out. */
   readonly excess: number;
+  /** How many entries owners have beyond `maxPerOwner`, all owners together: such as these. */
+  readonly excessOfOwners: number;
   /** Due and still there. */
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
@@ -53,6 +55,7 @@ export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracke
     mode: tracker.observing ? 'observe' : 'sweep',
     oldestAgeMs: oldestRegisteredAt === undefined ? undefined : timeline.now() - oldestRegisteredAt,
     excess: Math.max(0, size - policy.maxEntries),
+    excessOfOwners: tracker.owners?.excess ?? 0,
     overdue: due.overdueCount,
     guarded: due.guardedCount,
     orphaned: tracker.companions.orphanCount,
@@ -169,9 +172,27 @@ export function bytes(count: number): string {
   return `${(count / 1_000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`;
 }
 
-/** Says how fast a map grows, and when it is full. */
-export function growthInWords({ by, perHour, hoursToLimit }: LeakVerdict): string {
+/**
+ * Says whether a map leaks and how fast it grows, or what else is to be known of it before all: of one that is observed, what its
+ * caps would evict.
+ */
+export function verdictInWords(
+  of: Pick<MapFigures, 'leak' | 'mode' | 'excess' | 'excessOfOwners' | 'isKeptElsewhere'>,
+): string {
+  if (of.leak.state !== 'ok') return leakInWords(of.leak);
+  if (of.isKeptElsewhere) return 'keeps entries where they cannot be seen';
+  const words = [
+    of.mode === 'observe' ? 'observed' : '',
+    of.excess > 0 ? `${of.excess} beyond maxEntries` : '',
+    of.excessOfOwners > 0 ? `${of.excessOfOwners} beyond maxPerOwner` : '',
+  ];
+  return words.filter((word) => word !== '').join(', ') || 'ok';
+}
+
+/** Says whether something leaks, how fast it grows, and when it is full. */
+export function leakInWords({ state, by, perHour, hoursToLimit }: LeakVerdict): string {
+  if (state === 'ok') return 'ok';
   const rate = by === 'weight' ? bytes(perHour) : perHour.toFixed(1);
   const limit = hoursToLimit === undefined ? '' : `, full in ${span(hoursToLimit * 3_600_000)}`;
-  return `+${rate} an hour${limit}`;
+  return `${state}, +${rate} an hour${limit}`;
 }

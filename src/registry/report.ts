@@ -1,6 +1,5 @@
 import { inspect } from 'node:util';
 import { type Explanation, exactSpan, explain, span } from '../diagnosis/explain.js';
-import type { LeakVerdict } from '../diagnosis/leak-verdict.js';
 import type { LeavingReason } from '../events/reasons.js';
 import { counted, shownKey, shownText } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
@@ -10,11 +9,12 @@ import {
   callbackErrorsOf,
   deliveryCounts,
   deliveryWords,
-  growthInWords,
+  leakInWords,
   type MapFigures,
   mapFigures,
   type RecipientReport,
   recipientReports,
+  verdictInWords,
   type WatchedFigures,
   watchedFigures,
 } from './figures.js';
@@ -36,8 +36,6 @@ export interface HeldReport {
 
 /** The state of one map. */
 export interface MapReport extends MapFigures {
-  /** How many entries owners have beyond `maxPerOwner`, all owners together: such as these. */
-  readonly excessOfOwners: number;
   /** Somebody uses them, who has taken a hold; due or not. */
   readonly held: number;
   /** The holds that were taken first and are not released. */
@@ -143,7 +141,6 @@ function mapReport(parts: RegistryInternals, tracker: Tracker): MapReport {
   const now = engine.timeline.now();
   return {
     ...mapFigures(parts, tracker),
-    excessOfOwners: tracker.owners?.excess ?? 0,
     held: tracker.holds?.size ?? 0,
     longestHeld: (tracker.holds?.longest(oldestExplained) ?? []).map(({ key, takenAt, site }) => ({
       key: shownKey(key),
@@ -202,18 +199,6 @@ function printed(report: ReportData, journal: JournalFigures | undefined): strin
 function mapRow(map: MapReport): string[] {
   const { swept, ...others } = map.removed;
   const otherwise = Object.values(others).reduce((sum, count) => sum + count, 0);
-  const verdict =
-    map.leak.state !== 'ok'
-      ? leakCell(map.leak)
-      : map.isKeptElsewhere
-        ? 'keeps entries where they cannot be seen'
-        : map.mode === 'observe'
-          ? 'observed'
-          : map.excess > 0
-            ? `${map.excess} beyond maxEntries`
-            : map.excessOfOwners > 0
-              ? `${map.excessOfOwners} beyond maxPerOwner`
-              : 'ok';
   return [
     shownText(map.name),
     String(map.size),
@@ -223,15 +208,19 @@ function mapRow(map: MapReport): string[] {
     String(map.registered),
     String(swept),
     String(otherwise),
-    verdict,
+    loud(verdictInWords(map)),
   ];
 }
 
 function watchedLines(watched: readonly WatchedFigures[]): string[] {
   if (watched.length === 0) return [];
-  const verdict = ({ leak }: WatchedFigures): string => (leak.state === 'ok' ? 'ok' : leakCell(leak));
   const max = (of: WatchedFigures): string => (of.max === undefined ? '-' : String(of.max));
-  const rows = watched.map((of) => [shownText(of.name), String(of.size), max(of), verdict(of)]);
+  const rows = watched.map((of) => [
+    shownText(of.name),
+    String(of.size),
+    max(of),
+    loud(leakInWords(of.leak)),
+  ]);
   return ['', ...table([['watched', 'size', 'max', 'verdict'], ...rows])];
 }
 
@@ -242,8 +231,8 @@ function leakLines(maps: readonly Pick<MapReport, 'name' | 'leak'>[]): string[] 
   return lines.length === 0 ? [] : ['', ...lines];
 }
 
-const leakCell = (leak: LeakVerdict): string =>
-  `${leak.state === 'leaking' ? 'LEAKING' : leak.state}, ${growthInWords(leak)}`;
+/** Writes the verdict that somebody has to see first so that it is. */
+const loud = (verdict: string): string => verdict.replace(/^leaking/, 'LEAKING');
 
 function weightLines(maps: readonly MapReport[]): string[] {
   const weights = maps.flatMap(({ name, estimatedBytes }) =>

@@ -359,6 +359,22 @@ describe('report()', () => {
     expect(String(registry.report())).toContain('2 beyond maxEntries');
     registry.stop();
   });
+
+  it('says of a map that is observed what its caps would evict', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ runs: Numbers }>({
+      maps: {
+        runs: { mode: 'observe', maxEntries: 3, maxPerOwner: { owner: (run) => String(run % 2), max: 1 } },
+      },
+      clock,
+    });
+    registry.maps.runs.set('a', 1).set('b', 3).set('c', 5).set('d', 7).set('e', 8);
+    await clock.advance(1);
+    expect(String(registry.report())).toMatch(
+      /^runs .* observed, 2 beyond maxEntries, 3 beyond maxPerOwner$/m,
+    );
+    registry.stop();
+  });
 });
 
 it('says of a journal what goes wrong with it, and nothing while all is well', async () => {
