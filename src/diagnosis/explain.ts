@@ -11,7 +11,7 @@ import type { Tracker } from '../sweeping/tracker.js';
 /**
  * - `live`: not due yet, or never
  * - `due`: the next sweep removes it, unless nothing sweeps here by itself or its map is only observed
- * - `guarded`: due, and `keepWhile` holds it
+ * - `guarded`: due, and `keepWhile` holds it, or fails
  * - `held`: due, and somebody uses it, who has taken a hold of it or of a companion
  * - `waiting`: due, and its `beforeSweep` has not succeeded yet
  * - `failing`: a policy function fails for it, so that it stays, or follows no leader
@@ -113,8 +113,8 @@ class Explainer {
 
   explanation(): Explanation {
     const { native, stamps } = this.#tracker;
-    if (!native.has(this.#key)) return this.#answer('absent', `${this.#map} has no such key`);
     const slot = stamps.slotOf(this.#key);
+    if (!native.has(this.#key)) return this.#answer('absent', this.#whyAbsent(slot));
     if (slot === undefined) return this.#answer('untracked', this.#whyUntracked());
     if (stamps.hasFlag(slot, LEAVING) && this.#tracker.companions.isOrphan(slot)) {
       const why = `its leader in ${this.#leader} has left, and its map's own delete refused to let it go`;
@@ -225,15 +225,21 @@ class Explainer {
     return sweeper.isStopped ? '; nothing sweeps this map by itself' : '';
   }
 
+  #whyAbsent(slot: number | undefined): string {
+    if (slot === undefined) return `${this.#map} has no such key${this.#ended(slot)}`;
+    return `${this.#map} has no such key any more: it was removed past the wrapper; ${this.#whoSees('lets it go')}`;
+  }
+
   #whyUntracked(): string {
-    const { native, stamps, isReleased } = this.#tracker;
-    if (isReleased) {
-      return 'its map was released, so that nothing tracks it any more';
-    }
-    const how = 'it was written past the wrapper';
-    // As much was removed past the wrapper as was added, which no sweep can see.
-    if (native.size() === stamps.size) return `${how}; a sweep that sees the sizes differ stamps it`;
-    return `${how}; ${this.#actor()} stamps it as registered then`;
+    if (this.#tracker.isReleased) return 'its map was released, so that nothing tracks it any more';
+    return `it was written past the wrapper; ${this.#whoSees('stamps it as registered then')}`;
+  }
+
+  /** Who finds what was done past the wrapper. */
+  #whoSees(does: string): string {
+    const { native, stamps } = this.#tracker;
+    // Where as much was removed as was added, no sweep can see it.
+    return `${native.size() === stamps.size ? 'a sweep that sees the sizes differ' : this.#actor()} ${does}`;
   }
 
   #whyLive(slot: number, { at, rule, unanswered }: LiveFacts): string {
@@ -253,6 +259,7 @@ class Explainer {
           : `it leaves with its leader, which is in ${this.#leader}${this.#underKey()}`,
       );
     }
+    if (companions.isOrphan(slot)) parts.push(`its leader is not in ${this.#leader}`);
     if (policy.follows !== undefined && companions.leader === undefined) {
       parts.push(`${this.#leader}, which it follows, is tracked no more, so that nothing takes it along`);
     }
@@ -315,14 +322,21 @@ class Explainer {
   }
 
   #activity(slot: number): string {
-    const { stamps, claims } = this.#tracker;
+    const { stamps } = this.#tracker;
     const age = span(this.#now - stamps.registeredAt(slot));
     const idle = span(this.#now - stamps.lastActiveAt(slot));
     const activeAt = this.#tracker.activity.latest(slot);
     const companion =
       activeAt > stamps.lastActiveAt(slot) ? `, a companion active ${span(this.#now - activeAt)} ago` : '';
-    const ended = claims?.isClaimed(slot) ? ', its end was announced' : '';
-    return `age ${age}, idle ${idle}${companion}${ended}${this.#holds(slot)}`;
+    return `age ${age}, idle ${idle}${companion}${this.#ended(slot)}${this.#holds(slot)}`;
+  }
+
+  /** Whether the run has ended, and who has not been told of that. */
+  #ended(slot: number | undefined): string {
+    const owed = this.#tracker.claims?.owedOf(slot, this.#key);
+    if (owed === undefined) return '';
+    const untold = owed.map(([recipient, state]) => `${shownKey(recipient)} (${state})`).join(', ');
+    return `, its run has ended${untold && `, not told: ${untold}`}`;
   }
 
   get #map(): string {

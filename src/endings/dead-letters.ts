@@ -50,6 +50,13 @@ export class DeadLetters<K, V> {
     return this.#countedLosses;
   }
 
+  /** The letter that was added last of those that are kept. */
+  get youngest(): DeadLetter<K, V> | undefined {
+    // From the last insert on.
+    for (const { letter } of this.#records.values()) return letter;
+    return undefined;
+  }
+
   has(id: string): boolean {
     return this.get(id) !== undefined;
   }

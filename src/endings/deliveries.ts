@@ -51,6 +51,13 @@ export class Deliveries {
     return this.recipients.filter(({ notifier }) => notifier.owesThis(event)).map(({ name }) => name);
   }
 
+  /** Returns the recipients that are owed the ending of an id, each with what has become of it there. */
+  owedOf(id: string): [recipient: string, state: string][] {
+    return this.recipients.flatMap(({ name, notifier }) =>
+      notifier.owes(id) ? [[name, notifier.hasGivenUp(id) ? 'given up' : 'pending']] : [],
+    );
+  }
+
   /** As `Notifier.push`, for each recipient; the same of those below. */
   push(event: EndedEvent, awaitsStart: boolean): void {
     if (!awaitsStart && this.recipients.some(({ notifier }) => notifier.isOver)) this.#warn();

@@ -43,6 +43,8 @@ export interface EndingsHost {
   obliged(event: EndedEvent): void;
   /** Tells the bus. */
   announce(event: EndedEvent): void;
+  /** As {@link ClaimKeeper.owedOf}, of a run that has ended. */
+  owedOf(id: string): readonly (readonly [recipient: string, state: string])[];
   /** Runs of an earlier life of the process that have not come back. */
   readonly absent: AbsentRuns;
 }
@@ -255,6 +257,12 @@ export class Endings implements ClaimKeeper {
     if (underway === undefined) return;
     underway.generation = run.generation;
     Object.assign(underway.event, run);
+  }
+
+  owedOf(slot: number | undefined, key: unknown): ReturnType<ClaimKeeper['owedOf']> {
+    const isOver = slot === undefined || this.isClaimed(slot);
+    const id = slot === undefined ? this.#host.tombstones.get(key)?.id : this.ids.of(slot);
+    return isOver && id !== undefined ? this.#host.owedOf(id) : undefined;
   }
 
   isClaimed(slot: number): boolean {

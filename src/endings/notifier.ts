@@ -122,6 +122,11 @@ export class Notifier<K, V> {
     return this.#letters.size;
   }
 
+  /** The one that became one last. */
+  get youngestDeadLetter(): DeadLetter<K, V> | undefined {
+    return this.#letters.youngest;
+  }
+
   /** The one that has been pending longest, with what its last attempt threw; `undefined` if none is. */
   get oldestPending(): Pick<Obligation<K, V>, 'since' | 'error'> | undefined {
     return this.#pending.oldest;
@@ -321,6 +326,11 @@ export class Notifier<K, V> {
   /** Returns whether an ending is pending here or a dead letter. */
   owes(id: string): boolean {
     return this.#pending.has(id) || this.#letters.has(id);
+  }
+
+  /** Returns whether an ending is a dead letter here. */
+  hasGivenUp(id: string): boolean {
+    return this.#letters.has(id);
   }
 
   /** Returns the same of this ending: another one of its id may be owed. */

@@ -126,6 +126,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
         obliged: (event) => restart.obliged(event),
         settledSilently: (run) => restart.recorder?.endings.quiet(run),
         announce: (event) => engine.bus.emit('ended', event),
+        owedOf: (id) => parts.deliveries?.owedOf(id) ?? [],
         absent: restart.restoration.absences,
       });
     }

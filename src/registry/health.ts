@@ -97,16 +97,21 @@ function warningsOf(
     if (verdict.state === 'leaking') warnings.push(`the size ${shownKey(name)} leaks: ${verdict.reason}`);
   }
   for (const { name, notifier } of deliveries?.recipients ?? []) {
+    const recipient = `for recipient ${shownKey(name)}`;
     const oldest = notifier.oldestPending;
-    if (!oldest || now - oldest.since <= longestRetryMs) continue;
-    const error = oldest.error === undefined ? '' : `: ${shown(oldest.error)}`;
-    warnings.push(
-      `${notifier.pendingCount} pending for recipient ${shownKey(name)}, the oldest for ${span(now - oldest.since)}${error}`,
-    );
+    if (oldest && now - oldest.since > longestRetryMs) {
+      const error = oldest.error === undefined ? '' : `: ${shown(oldest.error)}`;
+      const { pendingCount } = notifier;
+      warnings.push(
+        `${pendingCount} pending ${recipient}, the oldest for ${span(now - oldest.since)}${error}`,
+      );
+    }
+    const last = notifier.youngestDeadLetter;
+    if (last === undefined) continue;
+    const letters = counted(notifier.deadLetterCount, 'ending', 'endings');
+    const error = last.error === undefined ? '' : `: ${shown(last.error)}`;
+    warnings.push(`${letters} given up ${recipient} (see deadLetters()), the last one ${last.cause}${error}`);
   }
-  const letters = deliveries?.deadLetterCount ?? 0;
-  if (letters > 0)
-    warnings.push(`${counted(letters, 'ending was', 'endings were')} given up: see deadLetters()`);
   if (engine.isStopped) warnings.push(isClosed ? 'the registry is closed' : 'sweeping was stopped by hand');
   return warnings;
 }

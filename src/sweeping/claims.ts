@@ -23,6 +23,14 @@ export interface ClaimKeeper {
   /** The map is tracked no more. */
   forgetAll(): void;
   isClaimed(slot: number): boolean;
+  /**
+   * Returns what is owed of the run of an entry, or without a slot of the last one of a key: to each recipient that has not been told,
+   * whether that is `pending` or was `given up`. `undefined` if it has not ended, or nobody remembers.
+   */
+  owedOf(
+    slot: number | undefined,
+    key: unknown,
+  ): readonly (readonly [recipient: string, state: string])[] | undefined;
   /** Returns the slots whose entries are claimed, the first claimed first; as they are, not a copy. */
   endedSlots(): Iterable<number>;
 }

@@ -237,8 +237,69 @@ describe('explain() says of an entry that it is', () => {
     await clock.advance(60_000);
     registry.end('a');
     expect(explain().why).toBe(
-      'due by maxIdle in 59m; age 11m, idle 11m, a companion active 1m ago, its end was announced',
+      'due by maxIdle in 59m; age 11m, idle 11m, a companion active 1m ago, its run has ended',
     );
+    end();
+  });
+});
+
+describe('explain() says of a run that has ended', () => {
+  it('who has not been told, while its entry is there and after it has left', async () => {
+    let isDown = true;
+    const { clock, registry, runs, explain, end } = explained(
+      { ttl: '1h' },
+      {
+        ended: {
+          map: 'runs',
+          attempts: 2,
+          minDelay: '1m',
+          deliver: {
+            audit: () => {},
+            billing: (_: unknown, { attempt }: { attempt: number }) => {
+              if (isDown) throw new Error(`down ${attempt}`);
+            },
+          },
+        },
+      },
+    );
+    runs.set('a', {});
+    registry.end('a');
+    expect(explain().why).toBe(
+      "due by ttl in 1h; age 0ms, idle 0ms, its run has ended, not told: 'audit' (pending), 'billing' (pending)",
+    );
+    await clock.advance(0);
+    expect(explain().why).toMatch(/, its run has ended, not told: 'billing' \(pending\)$/);
+    await clock.advance('5m');
+    expect(explain().why).toMatch(/, its run has ended, not told: 'billing' \(given up\)$/);
+    runs.delete('a');
+    expect(explain().why).toBe("'runs' has no such key, its run has ended, not told: 'billing' (given up)");
+    isDown = false;
+    registry.redeliver(registry.deadLetters()[0]?.id as string);
+    await clock.advance(0);
+    expect(explain().why).toBe("'runs' has no such key, its run has ended");
+    expect(explain('b').why).toBe("'runs' has no such key");
+    end();
+  });
+
+  it('nothing of the one before, once the key is there again', async () => {
+    const { clock, registry, runs, explain, end } = explained(
+      { ttl: '1h' },
+      {
+        ended: {
+          map: 'runs',
+          attempts: 1,
+          deliver: () => {
+            throw new Error('down');
+          },
+        },
+      },
+    );
+    runs.set('a', {});
+    registry.end('a');
+    await clock.advance(0);
+    runs.delete('a');
+    runs.set('a', {});
+    expect(explain().why).toBe('due by ttl in 1h; age 0ms, idle 0ms');
     end();
   });
 });
@@ -419,8 +480,25 @@ describe('explain() says what will happen next, and says it to be so only where 
     expect(explain().why).toContain(
       'it was written past the wrapper; a sweep that sees the sizes differ stamps it',
     );
+    expect(explain('b').why).toBe(
+      "'runs' has no such key any more: it was removed past the wrapper; a sweep that sees the sizes differ lets it go",
+    );
     await clock.advance(60_000);
     expect(registry.stamps('runs', 'a')).toBeUndefined();
+    end();
+  });
+
+  it('a companion whose leader is not there says so, and when that counts', () => {
+    const { contexts, runs, explain, registry, end } = explained({});
+    contexts.set('a', 1);
+    const why = () => registry.explain('contexts', 'a').why;
+    expect(why()).toBe("its leader is not in 'runs', and due by orphanAfter in 30m; age 0ms, idle 0ms");
+    runs.set('a', {});
+    expect(why()).toBe("it leaves with its leader, which is in 'runs'; age 0ms, idle 0ms");
+    Map.prototype.delete.call(runs, 'a');
+    expect(explain().why).toBe(
+      "'runs' has no such key any more: it was removed past the wrapper; the next sweep lets it go",
+    );
     end();
   });
 

@@ -108,7 +108,10 @@ describe('healthHandler', () => {
     expect((await ask(port, '/health/ready')).body).toBe('warning\n');
     expect(JSON.parse((await ask(port, '/health')).body)).toEqual({
       status: 'warning',
-      reasons: ['1 ending was given up: see deadLetters()', 'sweeping was stopped by hand'],
+      reasons: [
+        "1 ending given up for recipient 'default' (see deadLetters()), the last one attempts-exhausted: Error: down",
+        'sweeping was stopped by hand',
+      ],
     });
   });
 

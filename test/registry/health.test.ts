@@ -129,7 +129,9 @@ describe('registry.health()', () => {
     await clock.advance(0);
     expect(registry.health()).toEqual({
       status: 'warning',
-      reasons: ['1 ending was given up: see deadLetters()'],
+      reasons: [
+        "1 ending given up for recipient 'default' (see deadLetters()), the last one attempts-exhausted: Error: down",
+      ],
     });
     isDown = false;
     registry.redeliver(registry.deadLetters()[0]?.id as string);

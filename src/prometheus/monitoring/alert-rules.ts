@@ -64,9 +64,9 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       annotations: {
         summary: '{{ $labels.instance }} does not answer',
         description:
-          'It served metrics of mapsweep within the last day, and for 5 minutes it has answered no scrape: its event loop is blocked, or it is gone.',
+          'It served metrics of mapsweep within the last day, and for 5 minutes no scrape of it has succeeded: its event loop is blocked, it is gone, or it refuses the scrape.',
         runbook:
-          'Is the process there, and does it use a whole CPU? Then its loop is blocked: take a stack or a CPU profile before you restart it. If it is gone, look for "heap out of memory" in its log. A target that is gone for good has to leave the configuration of Prometheus.',
+          'The lastError of the target in Prometheus tells them apart: a 401 or 404 is a token, a path or an option that is wrong, and the process is well. Is it there otherwise, and does it use a whole CPU? Then its loop is blocked: take a stack or a CPU profile before you restart it. If it is gone, look for "heap out of memory" in its log. A target that is gone for good has to leave the configuration of Prometheus.',
       },
     },
     {
@@ -91,7 +91,7 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
         description:
           'They will not be delivered by themselves any more: somebody waits for a run that is over.',
         runbook:
-          'registry.deadLetters() says what each one failed with. Mend the recipient, then call registry.redeliver(); one marked ambiguous may have been heard.',
+          'The page and registry.deadLetters() say what each one failed with, registry.health() what the last one did, and of a process that is gone mapsweep journal. Mend the recipient, then call registry.redeliver(); one marked ambiguous may have been heard.',
       },
     },
     {
