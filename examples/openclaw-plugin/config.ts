@@ -29,6 +29,8 @@ export interface PluginConfig {
   readonly leakCycle: Duration | undefined;
   /** In the order in which they are looked at: the first that matches a path counts. */
   readonly maps: readonly ListedMap[];
+  /** Those of them that the operator lists. */
+  readonly own: readonly ListedMap[];
   /** Whether the built-in list is wanted. */
   readonly defaults: boolean;
   readonly scrapeToken: string | undefined;
@@ -55,6 +57,7 @@ export function readConfig(input: unknown, builtIn: readonly ListedMap[] = []): 
     sweepEvery: (options.sweepEvery ?? '60s') as Duration,
     leakCycle: options.leakCycle as Duration | undefined,
     maps: inOrder([...listed, ...(defaults ? builtIn : [])]),
+    own: listed,
     defaults,
     scrapeToken: readToken(scrapeToken),
   };

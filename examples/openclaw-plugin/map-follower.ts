@@ -1,5 +1,5 @@
 import { type Clock, createRegistry, type MapHandle, type Registry } from 'mapsweep';
-import { type Discovery, discover, type JsonPolicy, policyFromJson } from 'mapsweep/discover';
+import { type Discovery, discover, type JsonPolicy, policyFor, policyFromJson } from 'mapsweep/discover';
 import { type AnnouncedMap, announcement, changesInWords, named, wouldSweep } from './announcement.ts';
 import type { PluginConfig } from './config.ts';
 import type { Logger } from './gateway-api.ts';
@@ -62,6 +62,13 @@ export class MapFollower {
     });
     this.#follow();
     for (const line of announcement([...this.#followed.values()], config)) log.info(line);
+    // What is misspelt looks like what the gateway has not made yet.
+    const paths = [...this.#found.keys()];
+    const missing = config.own.filter(({ match, policy }) =>
+      paths.every((path) => !policyFor(path, [{ match, policy: { policy } }])),
+    );
+    if (missing.length > 0)
+      log.info(`no map is there yet for ${named(missing.map(({ match }) => cut(match, LONGEST_PATH)))}`);
   }
 
   /** Releases every map without a trace, and ends the timer. */

@@ -25,6 +25,7 @@ describe('the config of the OpenClaw plugin', () => {
       sweepEvery: '60s',
       leakCycle: undefined,
       maps: BUILT_IN,
+      own: [],
       defaults: true,
       scrapeToken: undefined,
     });

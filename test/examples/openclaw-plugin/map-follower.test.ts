@@ -107,6 +107,24 @@ describe('MapFollower', () => {
     expect(lanes.size).toBe(0);
   });
 
+  it('says of what the operator lists that nothing is there yet, and nothing of the built-in list', async () => {
+    follow({
+      maps: {
+        'openclaw.agentEvents.state/seqByRuns': { ttl: '1h' },
+        'openclaw.command*/lane?': false,
+        'openclaw.*/lanes': { maxIdle: '1h' },
+      },
+    });
+    expect(lines.at(-1)).toBe(
+      'no map is there yet for openclaw.agentEvents.state/seqByRuns, openclaw.command*/lane?',
+    );
+    await follower.close();
+    lines.length = 0;
+    root[Symbol.for('openclaw.agentEvents.state')] = {};
+    follow();
+    expect(lines.join()).not.toContain('no map is there yet');
+  });
+
   it('removes nothing in observe mode, and says once what it would have swept', async () => {
     follow({ mode: 'observe' });
     for (const run of ['1', '2', '3']) state.runContextById.set(run, {});
