@@ -132,10 +132,11 @@ export class Ownership {
 
 /** Says whose the folder is. */
 function lockedBy(folder: string, note: OwnerNote | undefined, hint = ''): MapsweepError {
+  const isOurs = note?.pid === process.pid && isAlive(note) === true;
   const whose = note === undefined || note.releasedAt !== undefined ? 'another process' : describeOwner(note);
   return new MapsweepError(
     'ERR_JOURNAL_LOCKED',
-    `persistTo: '${folder}' is owned by ${whose}. Each registry needs a folder of its own; this one is free as soon as ` +
+    `persistTo: '${folder}' is owned by ${isOurs ? 'another registry of this ' : ''}${whose}. Each registry needs a folder of its own; this one is free as soon as ` +
       `its owner has ended or called close()${hint}`,
   );
 }

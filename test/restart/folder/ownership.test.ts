@@ -107,9 +107,9 @@ describe('with a lock of the kernel', () => {
     open();
     const { outcome, message } = await saidBy(startProcess([folder]));
     expect(outcome).toBe('ERR_JOURNAL_LOCKED');
-    expect(message).toMatch(
-      new RegExp(`'${folder}' is owned by process ${process.pid} on host ".+" since "20`),
-    );
+    const owner = `process ${process.pid} on host ".+" since "20`;
+    expect(message).toMatch(new RegExp(`'${folder}' is owned by ${owner}`));
+    expect(() => open()).toThrow(new RegExp(`'${folder}' is owned by another registry of this ${owner}`));
   }, 30_000);
 
   it.skipIf(!canUnshare)(
