@@ -97,3 +97,11 @@ export interface Successor {
   /** Tells the owner of something that went wrong besides. Must not throw. */
   failed(error: unknown): void;
 }
+
+/** How a registry uses its journal. */
+export interface JournalUse {
+  /** How long an ending waits for its claim to be written, ms: then it is delivered all the same. */
+  readonly maxWaitMs: number;
+  /** Of more bytes than this that wait for a journal that takes nothing all are dropped. Default 16 MB. */
+  readonly mostUnwrittenBytes?: number;
+}

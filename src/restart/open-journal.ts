@@ -1,22 +1,17 @@
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { systemClock } from '../time/clock.js';
 import { Slices } from '../time/slices.js';
-import type { Journal } from './journal.js';
+import type { Journal, JournalUse } from './journal.js';
 import { type Past, played, playedInSlices, RecordError } from './past.js';
-
-/** How a registry uses its journal. */
-export interface JournalUse {
-  /** How long an ending waits for its claim to be written, ms: then it is delivered all the same. */
-  readonly maxWaitMs: number;
-  /** Of more bytes than this that wait for a journal that takes nothing all are dropped. Default 16 MB. */
-  readonly mostUnwrittenBytes?: number;
-}
+import type { Succession } from './succession.js';
 
 /** A journal that a registry has taken. */
 export interface TakenJournal {
   readonly journal: Journal;
   readonly past: Past;
   readonly use: JournalUse;
+  /** What takes over for other owners, if it came with the journal. */
+  readonly succession: typeof Succession | undefined;
 }
 
 /** The time that reading a journal may take of one turn of the event loop, ms. */
@@ -31,14 +26,16 @@ export class OpenJournal {
   readonly name: string;
   readonly #journal: Journal;
   readonly #use: JournalUse;
+  readonly #succession: typeof Succession | undefined;
   #past: Past | undefined;
 
   /** Use `openJournal`. */
-  constructor(journal: Journal, past: Past, use: JournalUse) {
+  constructor(journal: Journal, past: Past, use: JournalUse, succession?: typeof Succession) {
     this.name = journal.name;
     this.#journal = journal;
     this.#past = past;
     this.#use = use;
+    this.#succession = succession;
   }
 
   /** The map whose runs end, as the last life said; `undefined` if none did, or once the journal is handed over. */
@@ -54,7 +51,9 @@ export class OpenJournal {
   take(): TakenJournal {
     const past = this.#past;
     this.#past = undefined;
-    if (past !== undefined) return { journal: this.#journal, past, use: this.#use };
+    if (past !== undefined) {
+      return { journal: this.#journal, past, use: this.#use, succession: this.#succession };
+    }
     throw new MapsweepError(
       'ERR_CLOSED',
       `persistTo: the journal '${this.name}' is closed, or serves another registry. Open one for each`,
@@ -72,11 +71,12 @@ export class OpenJournal {
 /**
  * Plays what is in a journal, on the caller's time. A journal that cannot be read is given back.
  *
+ * @param succession for a journal that can be joined. It comes with the journal, so that a registry that needs none has none
  * @throws MapsweepError `ERR_JOURNAL_DAMAGED`, `ERR_JOURNAL_VERSION` or `ERR_JOURNAL_IO`
  */
-export function openNow(journal: Journal, use: JournalUse): OpenJournal {
+export function openNow(journal: Journal, use: JournalUse, succession?: typeof Succession): OpenJournal {
   try {
-    return new OpenJournal(journal, played(journal.takePast()), use);
+    return new OpenJournal(journal, played(journal.takePast()), use, succession);
   } catch (error) {
     journal.release();
     throw unreadable(journal, error);
@@ -84,10 +84,15 @@ export function openNow(journal: Journal, use: JournalUse): OpenJournal {
 }
 
 /** Plays what is in a journal, in slices. A journal that cannot be read is given back. Rejects as `openNow` throws. */
-export async function openInSlices(journal: Journal, use: JournalUse): Promise<OpenJournal> {
+export async function openInSlices(
+  journal: Journal,
+  use: JournalUse,
+  succession?: typeof Succession,
+): Promise<OpenJournal> {
   const slices = new Slices({ clock: systemClock, budgetMs: readBudgetMs, stepsPerReading: 32 });
   try {
-    return new OpenJournal(journal, await playedInSlices(journal.takePast(), slices), use);
+    const past = await playedInSlices(journal.takePast(), slices);
+    return new OpenJournal(journal, past, use, succession);
   } catch (error) {
     journal.release();
     throw unreadable(journal, error);

@@ -21,7 +21,7 @@ import { Recorder } from './recorder.js';
 import { lifeRecord, windowRecord } from './records.js';
 import { Restoration, type RestorationOptions } from './restoration.js';
 import { pastOf, type RegistrySnapshot, takeSnapshot } from './snapshot.js';
-import { Succession } from './succession.js';
+import type { Succession } from './succession.js';
 
 /** So many lives may be in a journal before it is written anew, however small they were. */
 const mostLives = 8;
@@ -53,6 +53,7 @@ export class Restart {
   // What `encode` had given for the value of an ending.
   readonly #pastValues = new WeakMap<EndedEvent, unknown>();
   #journal: Journal | undefined;
+  #succession: typeof Succession | undefined;
   #past: Past | undefined;
   readonly #inheritance: Inheritance;
   #restored: number | undefined;
@@ -86,6 +87,7 @@ export class Restart {
     if (open === undefined) return;
     const taken = open.take();
     this.#journal = taken.journal;
+    this.#succession = taken.succession;
     try {
       assertSameMap(taken, host.endedMap);
       this.#past = taken.past;
@@ -215,9 +217,9 @@ export class Restart {
   /** In a journal with several owners: takes over from those that die, and gives up what they have taken over. */
   #join(): void {
     const { recorder } = this;
-    if (recorder === undefined || this.#journal?.join === undefined) return;
-    this.#journal.join(
-      new Succession(this.#context, {
+    if (recorder === undefined || this.#succession === undefined) return;
+    this.#journal?.join?.(
+      new this.#succession(this.#context, {
         recorder,
         absences: this.restoration.absences,
         inheritance: this.#inheritance,

@@ -2,6 +2,7 @@ import { type Clock, createRegistry, type EndedEvent, type Registry, type Regist
 import { createManualClock, type ManualClock } from 'mapsweep/testing';
 import type { Journal } from '../../src/restart/journal.js';
 import { openNow } from '../../src/restart/open-journal.js';
+import { Succession } from '../../src/restart/succession.js';
 import { MemoryVolume } from './memory-journal.js';
 
 /** What a run of these tests may be. */
@@ -85,7 +86,11 @@ export class Machine {
       ...(ended !== false && {
         ended: { map: 'runs', ...(deliver !== 'none' && { deliver: deliverOr }), ...ended },
       }),
-      persistTo: openNow(options.journal ?? this.volume.open(), { maxWaitMs, mostUnwrittenBytes }),
+      persistTo: openNow(
+        options.journal ?? this.volume.open(),
+        { maxWaitMs, mostUnwrittenBytes },
+        Succession,
+      ),
       ...options.registry,
     } as RegistryOptions<Maps>);
     registry.on('subagent-ended', ({ key, reason }) => bus.push([key, reason]));

@@ -3,6 +3,7 @@ import { MapsweepError } from '../../errors.js';
 import { type Duration, durationMs, timerRange } from '../../policy/duration.js';
 import { invalidRange, invalidType, readName, readOptions } from '../../policy/read-options.js';
 import { type OpenJournal, openInSlices } from '../../restart/open-journal.js';
+import { Succession } from '../../restart/succession.js';
 import { Database, type PostgresPool } from './database.js';
 import { InstanceLock } from './instance-lock.js';
 import { InstanceRows } from './instance-rows.js';
@@ -67,7 +68,7 @@ export async function postgresJournal(
     throw invalidType('instance', 'the name of this process, the same at each start', undefined);
   assertPool(pool);
   const journal = await openPostgresJournal(pool, { instance, schema, takeOverAfterMs: takeOverAfter });
-  return openInSlices(journal, { maxWaitMs: maxWait });
+  return openInSlices(journal, { maxWaitMs: maxWait }, Succession);
 }
 
 /** How to open a journal, without what its registry does with it. */
