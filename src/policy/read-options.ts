@@ -2,15 +2,11 @@ import { types } from 'node:util';
 import { type MapsweepErrorCode, MapsweepRangeError, MapsweepTypeError } from '../errors.js';
 import { describe, shownKey } from '../events/shown.js';
 
-/** Makes the error for a value that is not what its place takes. */
-type Refusal = (path: string, allowed: string, received: unknown) => Error;
-
 /**
- * Checks one value and returns it in the form that the library works with; throws an error that names its place, made
- * by `refuse` if that is given and the reader takes it. A reader of an option is never called with `undefined`, which
- * means that the option was left out.
+ * Checks one value and returns it in the form that the library works with; throws an error that names its place. A reader of an
+ * option is never called with `undefined`, which means that the option was left out.
  */
-export type Reader<T> = (value: unknown, path: string, refuse?: Refusal) => T;
+export type Reader<T> = (value: unknown, path: string) => T;
 
 /** The options that an object may have, each with its reader. */
 export type OptionSchema = Readonly<Record<string, Reader<unknown>>>;

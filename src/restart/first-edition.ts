@@ -1,163 +1,75 @@
-import { MapsweepError } from '../errors.js';
 import { describe } from '../events/shown.js';
-import {
-  anything,
-  arrayOf,
-  count,
-  exactly,
-  instant,
-  kind,
-  optional,
-  record,
-  recordOf,
-  text,
-  truth,
-} from '../policy/checks.js';
-import { Past } from './past.js';
+import type { JournalRecord } from './journal.js';
+import type { Past } from './past.js';
+import { instant, list, members, text } from './record-fields.js';
 import { recordsVersion } from './records.js';
 
+/** Reads a place of a snapshot: an error that is thrown there names it. */
+export type Read = <T>(place: string, read: () => T) => T;
+
+/** Why something became a dead letter then. */
+const causes: readonly unknown[] = ['attempts-exhausted', 'timed-out', 'overflow'];
+
 /**
- * What a snapshot of the first edition holds. Its keys are as JSON carries them, and its instants are epoch ms, so that
- * time goes on by the wall clock.
+ * Plays what a snapshot of the first edition holds, as the records that this one would have made of it. All its instants are
+ * epoch ms, so that time goes on by the wall clock.
  *
- * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, naming the place, what is there and what should be
+ * @throws as `read` does
  */
-export function pastOfFirstEdition(value: unknown): Past {
-  const { takenAt, maps, ended } = checkSnapshot(value);
-  const past = new Past();
-  const life = {
-    version: recordsVersion,
-    id: 'first edition',
-    wall: takenAt,
-    bootId: '',
-    boot: 0,
-    everyMs: 0,
+export function playFirstEdition(snapshot: Record<string, unknown>, past: Past, read: Read): void {
+  const takenAt = read('takenAt', () => instant(snapshot.takenAt));
+  const ended = snapshot.ended === undefined ? undefined : read('ended', () => members(snapshot.ended));
+  past.play(['life', recordsVersion, 'first edition', takenAt, '', 0, 0]);
+  const maps = Object.entries(read('maps', () => members(snapshot.maps)));
+  for (const [index, [name, map]] of maps.entries()) {
+    const place = `maps[${JSON.stringify(name)}]`;
+    const isEnded = name === ended?.map;
+    const { lastGeneration, entries } = read(place, () => members(map));
+    read(place, () => past.play(['map', index, name, isEnded ? 1 : 0, lastGeneration]));
+    for (const [at, entry] of read(`${place}.entries`, () => list(entries)).entries())
+      read(`${place}.entries[${at}]`, () => past.play(entryRecord(members(entry), index, isEnded, takenAt)));
+  }
+  if (ended === undefined) return;
+  for (const [at, owed] of read('ended.pending', () => list(ended.pending)).entries())
+    read(`ended.pending[${at}]`, () => past.play(endRecord(members(owed))));
+  for (const [at, letter] of read('ended.deadLetters', () => list(ended.deadLetters)).entries()) {
+    read(`ended.deadLetters[${at}]`, () => {
+      past.play(endRecord(members(letter)));
+      past.play(deadRecord(members(letter), takenAt));
+    });
+  }
+}
+
+function entryRecord(
+  { key, generation, registeredAt, lastActiveAt, borrowedAt, id, claimed, value: v }: Record<string, unknown>,
+  index: number,
+  isEnded: boolean,
+  takenAt: number,
+): JournalRecord {
+  const more = {
+    a: instant(lastActiveAt) - takenAt,
+    // The last activity of its companions, where that is later.
+    ...(borrowedAt !== undefined && { u: instant(borrowedAt) - takenAt }),
+    // Without its id nobody could be told of the end of a run, or told from a second time.
+    ...(isEnded && { i: text(id) }),
+    ...(claimed !== undefined && { c: Number(claimed === true) }),
+    ...(v !== undefined && { v }),
   };
-  past.play(['life', ...Object.values(life)]);
-  Object.entries(maps).forEach(([name, { lastGeneration, entries }], index) => {
-    past.play(['map', index, name, name === ended?.map ? 1 : 0, lastGeneration]);
-    for (const entry of entries) {
-      const { key, generation, registeredAt, lastActiveAt, borrowedAt, id, claimed, value: v } = entry;
-      const more = {
-        a: lastActiveAt - takenAt,
-        ...(borrowedAt === undefined ? {} : { u: borrowedAt - takenAt }),
-        ...(id === undefined ? {} : { i: id }),
-        ...(claimed ? { c: 1 } : {}),
-        ...(v === undefined ? {} : { v }),
-      };
-      past.play(['set', index, key, generation, registeredAt - takenAt, more]);
-    }
-  });
-  const letters = ended?.deadLetters ?? [];
-  for (const { event: told, attempts } of [...(ended?.pending ?? []), ...letters]) {
-    const { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value: v, detail: d } = told;
-    const more = { i: id, n: attempts, ...(v === undefined ? {} : { v }), ...(d === undefined ? {} : { d }) };
-    past.play([
-      'end',
-      generation,
-      key,
-      reason,
-      endedAt,
-      endedAt - registeredAt,
-      endedAt - lastActiveAt,
-      more,
-    ]);
-  }
-  for (const { event: told, cause, attempts, ambiguous, at, error } of letters) {
-    past.play([
-      'dead',
-      told.id,
-      cause,
-      attempts,
-      ambiguous ? 1 : 0,
-      at,
-      at - takenAt,
-      ...(error === undefined ? [] : [{ e: error }]),
-    ]);
-  }
-  return past;
+  return ['set', index, key, generation, instant(registeredAt) - takenAt, more];
 }
 
-/** What a `keyCodec` made of other keys nobody can turn back. */
-const key = kind<unknown>(
-  'a string, number, boolean or null',
-  (value) => value !== undefined && (typeof value !== 'object' || value === null),
-);
-
-/** An ending as JSON carries it. */
-const event = record({
-  id: text,
-  key,
-  generation: count,
-  reason: text,
-  registeredAt: instant,
-  lastActiveAt: instant,
-  endedAt: instant,
-  value: optional(anything),
-  detail: optional(anything),
-});
-
-/** One entry: its key as JSON, and its stamps. All instants are epoch ms. */
-const entry = record({
-  key,
-  registeredAt: instant,
-  lastActiveAt: instant,
-  generation: count,
-  // The last activity of its companions, where that is later.
-  borrowedAt: optional(instant),
-  // Only in the map of the endings: the id of the registration, and whether its end has been claimed.
-  id: optional(text),
-  claimed: optional(exactly(true)),
-  // Only there, of an entry that is not claimed, and only with the `encodeValue` of then.
-  value: optional(anything),
-});
-
-/** What `registry.snapshot()` returned in the first edition, and what its `persistTo` kept in a file. */
-const snapshotReader = record({
-  format: exactly('mapsweep-snapshot'),
-  version: exactly(1),
-  takenAt: instant,
-  // The entries in order of registration.
-  maps: recordOf(record({ lastGeneration: count, entries: arrayOf(entry) })),
-  // Everything about the endings of one map.
-  ended: optional(
-    record({
-      map: text,
-      tombstones: arrayOf(record({ key: anything, id: text, generation: count, at: instant })),
-      pending: arrayOf(record({ event, attempts: count })),
-      deadLetters: arrayOf(
-        record({
-          event,
-          attempts: count,
-          ambiguous: truth,
-          at: instant,
-          cause: exactly('attempts-exhausted', 'timed-out', 'overflow'),
-          error: optional(text),
-        }),
-      ),
-    }),
-  ),
-});
-
-/**
- * Checks that a value is a snapshot, all of it, before anything is done with it.
- *
- * @throws MapsweepError `ERR_INVALID_SNAPSHOT`, naming the place, what is there and what should be
- */
-function checkSnapshot(value: unknown): ReturnType<typeof snapshotReader> {
-  const snapshot = snapshotReader(value, 'snapshot', damaged);
-  // Without its id nobody could be told of the end of a run, or told from a second time.
-  const { ended, maps } = snapshot;
-  const runs = ended === undefined ? [] : (maps[ended.map]?.entries ?? []);
-  runs.forEach(({ id }, index) => {
-    text(id, `snapshot.maps[${JSON.stringify(ended?.map)}].entries[${index}].id`, damaged);
-  });
-  return snapshot;
+function endRecord({ event, attempts: n }: Record<string, unknown>): JournalRecord {
+  const { id: i, key, generation, reason, ...told } = members(event);
+  const endedAt = instant(told.endedAt);
+  const [age, idle] = [endedAt - instant(told.registeredAt), endedAt - instant(told.lastActiveAt)];
+  const { value: v, detail: d } = told;
+  const more = { i, n, ...(v !== undefined && { v }), ...(d !== undefined && { d }) };
+  return ['end', generation, key, reason, endedAt, age, idle, more];
 }
 
-function damaged(path: string, expected: string, received: unknown): MapsweepError {
-  return new MapsweepError(
-    'ERR_INVALID_SNAPSHOT',
-    `${path}: expected ${expected}, received ${describe(received)}. Nothing was restored`,
-  );
+function deadRecord(letter: Record<string, unknown>, takenAt: number): JournalRecord {
+  const { event, cause, attempts, ambiguous, at, error: e } = letter;
+  if (!causes.includes(cause)) throw new TypeError(`expected why it was given up, found ${describe(cause)}`);
+  const died = [Number(ambiguous), at, instant(at) - takenAt, ...(e === undefined ? [] : [{ e }])];
+  return ['dead', members(event).id, cause, attempts, ...died];
 }

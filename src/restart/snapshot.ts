@@ -1,9 +1,10 @@
 import { MapsweepError } from '../errors.js';
 import { describe } from '../events/shown.js';
-import { pastOfFirstEdition } from './first-edition.js';
+import { playFirstEdition, type Read } from './first-edition.js';
 import type { JournalRecord } from './journal.js';
 import { type LiveParts, liveRecords } from './live-records.js';
-import { Past, type RecordError } from './past.js';
+import { Past } from './past.js';
+import { list } from './record-fields.js';
 
 /** What `registry.snapshot()` returns: plain JSON, the records that a journal would hold. */
 export interface RegistrySnapshot {
@@ -31,22 +32,26 @@ export function takeSnapshot(preamble: readonly string[], parts: LiveParts): Reg
 export function pastOf(snapshot: unknown): Past {
   const { format, version, records } = (snapshot ?? {}) as Partial<RegistrySnapshot>;
   if (format !== 'mapsweep-snapshot') throw invalid('snapshot.format', "'mapsweep-snapshot'", format);
-  if ((version as number) === 1) return pastOfFirstEdition(snapshot);
-  if (version !== 2) throw invalid('snapshot.version', '1 or 2', version);
-  if (!Array.isArray(records)) throw invalid('snapshot.records', 'an array', records);
   const past = new Past();
-  records.forEach((record: unknown, index) => {
-    const path = `snapshot.records[${index}]`;
-    if (!Array.isArray(record)) throw invalid(path, 'an array', record);
-    try {
-      past.play(record);
-    } catch (cause) {
-      const { message } = cause as RecordError;
-      throw new MapsweepError('ERR_INVALID_SNAPSHOT', `${path}: ${message}. Nothing was restored`, { cause });
-    }
-  });
+  if ((version as number) === 1) playFirstEdition(snapshot as Record<string, unknown>, past, read);
+  else if (version !== 2) throw invalid('snapshot.version', '1 or 2', version);
+  else {
+    for (const [index, record] of read('records', () => list(records)).entries())
+      read(`records[${index}]`, () => past.play(list(record)));
+  }
   return past;
 }
+
+const read: Read = (place, of) => {
+  try {
+    return of();
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new MapsweepError('ERR_INVALID_SNAPSHOT', `snapshot.${place}: ${message}. Nothing was restored`, {
+      cause,
+    });
+  }
+};
 
 function invalid(path: string, expected: string, received: unknown): MapsweepError {
   return new MapsweepError(
