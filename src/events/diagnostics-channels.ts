@@ -57,22 +57,7 @@ export function traceSweep(
   registry: string | undefined,
   sweep: () => Promise<SweepReport>,
 ): Promise<SweepReport> {
-  return sweepChannel.hasSubscribers ? sweepTraced({ registry }, sweep) : sweep();
-}
-
-async function sweepTraced(message: SweepMessage, sweep: () => Promise<SweepReport>): Promise<SweepReport> {
-  message.result = await begin(sweepChannel, message, sweep);
-  finish(sweepChannel, message);
-  return message.result;
-}
-
-/** Publishes a sweep that removed nothing, because its tick came too late. */
-export function publishSkippedSweep(registry: string | undefined, report: SweepReport): void {
-  if (!sweepChannel.hasSubscribers) return;
-  const message: SweepMessage = { registry };
-  begin(sweepChannel, message, () => {});
-  message.result = report;
-  finish(sweepChannel, message);
+  return sweepChannel.hasSubscribers ? sweepChannel.tracePromise(sweep, { registry }) : sweep();
 }
 
 /**
@@ -85,62 +70,22 @@ export function tracedDeliver(
 ): Deliver<unknown, unknown> {
   return (event, context) => {
     if (!deliveryChannel.hasSubscribers) return deliver(event, context);
-    const message: DeliveryMessage = { ...told, event, attempt: context.attempt };
-    return deliverTraced(message, context.signal, () => deliver(event, context));
+    const { attempt, signal } = context;
+    let delivery: Promise<void> | undefined;
+    const operation = deliveryChannel.tracePromise(
+      () => {
+        delivery = (async () => void (await deliver(event, context)))();
+        return Promise.race([delivery, abortionOf(signal)]);
+      },
+      { ...told, event, attempt },
+    );
+    // What comes of it is told when that is over, and is what came of `deliver`, however late.
+    const outcome = (): Promise<void> | undefined => delivery;
+    return operation.then(outcome, outcome);
   };
 }
 
-async function deliverTraced(
-  message: DeliveryMessage,
-  signal: AbortSignal,
-  deliver: () => unknown,
-): Promise<void> {
-  let isOver = false;
-  const end = (): void => {
-    if (isOver) return;
-    isOver = true;
-    finish(deliveryChannel, message);
-  };
-  const fail = (error: unknown): void => {
-    if (isOver) return;
-    message.error = error;
-    deliveryChannel.error.publish(message);
-  };
-  const breakOff = (): void => {
-    fail(signal.reason);
-    end();
-  };
-  signal.addEventListener('abort', breakOff, { once: true });
-  try {
-    await begin(deliveryChannel, message, deliver);
-  } catch (error) {
-    fail(error);
-    throw error;
-  } finally {
-    end();
-    signal.removeEventListener('abort', breakOff);
-  }
-}
-
-/** Runs the synchronous part of an operation in the stores that subscribers have bound to `start`. */
-function begin<Message extends object, Result>(
-  { start, end }: TracingChannel<unknown, Message>,
-  message: Message,
-  run: () => Result,
-): Result {
-  return start.runStores(message, () => {
-    try {
-      return run();
-    } finally {
-      end.publish(message);
-    }
+const abortionOf = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
   });
-}
-
-function finish<Message extends object>(
-  { asyncStart, asyncEnd }: TracingChannel<unknown, Message>,
-  message: Message,
-): void {
-  asyncStart.publish(message);
-  asyncEnd.publish(message);
-}

@@ -1,4 +1,4 @@
-import { publishSkippedSweep, traceSweep } from '../events/diagnostics-channels.js';
+import { traceSweep } from '../events/diagnostics-channels.js';
 import type { MapSweepReport, SweepReport } from '../events/sweep-report.js';
 import { detached } from '../time/async-context.js';
 import type { Slices } from '../time/slices.js';
@@ -225,7 +225,7 @@ export class Sweeper {
     this.#host.timeline.compareClocks();
     const report: SweepReport = { ...nothingDone(), startedAt, skipped: 'late-tick' };
     this.#host.passFinished(report);
-    publishSkippedSweep(this.#host.name, report);
+    void traceSweep(this.#host.name, async () => report);
   }
 
   /** @param scheduledAt the instant of the tick that it is made for, monotonic ms; `undefined` if somebody asks for it */
