@@ -1,35 +1,26 @@
 import { performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics } from 'node:v8';
-import { span } from '../diagnosis/explain.js';
 import type { MemoryPressureEvent } from '../events/event-bus.js';
-import { plainKey, shownText } from '../events/shown.js';
-import { watchedFigures } from './figures.js';
+import { shownText } from '../events/shown.js';
+import type { WatchedFigures } from './figures.js';
 import type { RegistryInternals } from './internals.js';
-import { reportOf } from './report.js';
+import { type MapReport, type RegistryReport, reportOf } from './report.js';
 
-/** So many of the largest maps are told of in full, and with so many of their oldest keys and sites. */
+/** So many of the largest maps and sizes are in it. */
 const mostMaps = 100;
-const mostKeys = 5;
 
-/** One map in a report about the memory. */
-interface MemoryMapReport {
-  readonly name: string;
-  readonly size: number;
+/** How fast something grows. */
+interface Growing {
+  /** How many more there are after each hour, from the last hour or since the registry was made. */
+  readonly perHour: number;
+}
+
+/** One map: what `report()` says of it, and its part in the memory. */
+interface MemoryMapReport extends MapReport, Growing {
   /** Of all entries of the registry, from 0 to 1. */
   readonly shareOfEntries: number;
-  /** What `weigh` makes of it; `undefined` without one. */
-  readonly estimatedBytes: number | undefined;
   /** Of what the last major collection has left, from 0 to 1; `undefined` without `weigh`. */
   readonly shareOfHeap: number | undefined;
-  /** How many entries more there are after each hour, from the last hour or since the registry was made. */
-  readonly perHour: number;
-  readonly verdict: string;
-  readonly oldestAgeMs: number | undefined;
-  readonly oldestKeys: readonly unknown[];
-  /** How many entries are due and kept by a guard. */
-  readonly guarded: number;
-  /** Where sampled entries of it were registered, most first. */
-  readonly sites: readonly { readonly site: string; readonly count: number }[];
 }
 
 /** What the process looks like when the memory is about to be full: plain data, keys and names escaped and cut. */
@@ -53,18 +44,7 @@ export interface MemoryReport {
   /** The largest first: by weight where that is known, else by entries. */
   readonly maps: readonly MemoryMapReport[];
   /** Sizes that are no Map's, as of the last sweep; the largest first. */
-  readonly watched: readonly MemorySizeReport[];
-}
-
-/** One watched size in a report about the memory. */
-interface MemorySizeReport {
-  readonly name: string;
-  readonly size: number;
-  /** To what its owner bounds it; `undefined`: to nothing. */
-  readonly max: number | undefined;
-  /** How much more there is after each hour, from the last hour or since the registry was made. */
-  readonly perHour: number;
-  readonly verdict: string;
+  readonly watched: readonly (WatchedFigures & Growing)[];
 }
 
 /** What a report needs beside the registry. */
@@ -77,19 +57,26 @@ export interface ReportFacts {
   readonly delayMs: number;
 }
 
-/** Takes stock of the memory of the process, and of who may have it. Costs a little for each map. */
-export function memoryReportOf(parts: RegistryInternals, facts: ReportFacts): MemoryReport {
-  const { engine, leaks, sites, weights } = parts;
-  const trackers = [...engine.trackers.values()];
-  const entries = trackers.reduce((sum, tracker) => sum + tracker.native.size(), 0);
-  const sized = trackers.map((tracker) => {
-    return { tracker, size: tracker.native.size(), bytes: weights.estimatedBytes(tracker) };
+/** Takes stock of the memory of the process, and of who may have it, in words and as data. Costs a little for each map. */
+export function memoryReportOf(
+  parts: RegistryInternals,
+  facts: ReportFacts,
+): { readonly text: string; readonly data: MemoryReport } {
+  const report = reportOf(parts);
+  const data = memoryOf(report, parts, facts);
+  return { data, text: printed(data, report) };
+}
+
+function memoryOf(report: RegistryReport, parts: RegistryInternals, facts: ReportFacts): MemoryReport {
+  const entries = report.maps.reduce((sum, { size }) => sum + size, 0);
+  const growing = <Of extends { readonly name: string; readonly size: number }>(of: Of): Of & Growing => ({
+    ...of,
+    name: shownText(of.name),
+    perHour: Math.round(facts.perHour(of.name, of.size)),
   });
-  sized.sort((a, b) => (b.bytes ?? 0) - (a.bytes ?? 0) || b.size - a.size);
-  const now = engine.timeline.now();
   const resources = countBy(process.getActiveResourcesInfo());
   return {
-    at: new Date(engine.timeline.clock.now()).toISOString(),
+    at: new Date(report.at).toISOString(),
     pid: process.pid,
     node: process.version,
     registry: shownText(parts.name),
@@ -106,71 +93,53 @@ export function memoryReportOf(parts: RegistryInternals, facts: ReportFacts): Me
       delayMs: round(facts.delayMs),
       utilization: round(performance.eventLoopUtilization().utilization),
     },
-    maps: sized.slice(0, mostMaps).map(({ tracker, size, bytes }) => {
-      const oldestAt = tracker.stamps.oldestRegisteredAt();
-      return {
-        name: shownText(tracker.name),
-        size,
-        shareOfEntries: round(entries === 0 ? 0 : size / entries),
-        estimatedBytes: bytes === undefined ? undefined : Math.round(bytes),
-        shareOfHeap: bytes === undefined || !facts.heapBytes ? undefined : round(bytes / facts.heapBytes),
-        perHour: Math.round(facts.perHour(tracker.name, size)),
-        verdict: leaks.verdictOf(tracker).state,
-        oldestAgeMs: oldestAt === undefined ? undefined : now - oldestAt,
-        oldestKeys: tracker.stamps.oldestKeys(mostKeys).map(plainKey),
-        guarded: tracker.due.guardedCount,
-        sites: sites.of(tracker).map(({ site, count }) => ({ site: shownText(site), count })),
-      };
-    }),
-    watched: watchedFigures(parts)
-      .sort((one, other) => other.size - one.size)
+    maps: report.maps
+      .toSorted((a, b) => (b.estimatedBytes ?? 0) - (a.estimatedBytes ?? 0) || b.size - a.size)
       .slice(0, mostMaps)
-      .map(({ name, size, max, leak }) => ({
-        name: shownText(name),
-        size,
-        max,
-        perHour: Math.round(facts.perHour(name, size)),
-        verdict: leak.state,
+      .map((map) => ({
+        ...growing(map),
+        shareOfEntries: round(entries === 0 ? 0 : map.size / entries),
+        shareOfHeap:
+          map.estimatedBytes === undefined || !facts.heapBytes
+            ? undefined
+            : round(map.estimatedBytes / facts.heapBytes),
       })),
+    watched: report.watched
+      .toSorted((one, other) => other.size - one.size)
+      .slice(0, mostMaps)
+      .map(growing),
   };
 }
 
-/** Returns it for a person: what is full, which maps are large and who fills them, and the report of the registry. */
-export function printedMemoryReport(report: MemoryReport, parts: RegistryInternals): string {
-  const { pressure, memory, heapSpaces, eventLoop } = report;
+/** For a person: what is full, which maps are large and how fast they grow, and what the registry reports of them. */
+function printed(data: MemoryReport, report: RegistryReport): string {
+  const { pressure, memory, eventLoop } = data;
   const lines = [
-    `mapsweep memory report, ${report.at}, pid ${report.pid}, Node ${report.node}, registry ${report.registry}`,
+    `mapsweep memory report, ${data.at}, pid ${data.pid}, Node ${data.node}, registry ${data.registry}`,
     `${pressure.kind === 'heap' ? 'the heap' : 'the resident set'} is at ${percent(pressure.ratio)}: ` +
       `${megabytes(pressure.usedBytes)} of ${megabytes(pressure.limitBytes)}` +
       (pressure.kind === 'heap' ? ', as the last major collection left it' : ', the limit of the container'),
     `resident ${megabytes(memory.rss)}, heap used ${megabytes(memory.heapUsed)} with garbage, ` +
       `external ${megabytes(memory.external)}, array buffers ${megabytes(memory.arrayBuffers)}`,
-    `heap spaces: ${listed(heapSpaces, megabytes)}`,
-    `keeps the loop alive: ${listed(report.resources, String) || 'nothing'}; ` +
-      `${report.childProcesses} child processes, ${report.workers} workers`,
+    `heap spaces: ${listed(data.heapSpaces, megabytes)}`,
+    `keeps the loop alive: ${listed(data.resources, String) || 'nothing'}; ` +
+      `${data.childProcesses} child processes, ${data.workers} workers`,
     `event loop: a turn took ${eventLoop.delayMs} ms, busy ${percent(eventLoop.utilization)} of the time`,
     '',
     'the largest maps:',
   ];
-  for (const map of report.maps.filter(({ size }) => size > 0)) {
+  for (const map of data.maps.filter(({ size }) => size > 0)) {
     const weight = map.estimatedBytes === undefined ? '' : `, about ${megabytes(map.estimatedBytes)}`;
     const share = map.shareOfHeap === undefined ? '' : ` (${percent(map.shareOfHeap)} of the heap)`;
     lines.push(
       `  ${map.name}: ${map.size} entries, ${percent(map.shareOfEntries)} of all${weight}${share}, ` +
-        `${signed(map.perHour)} an hour, oldest ${span(map.oldestAgeMs ?? 0)}, ${map.guarded} guarded, ${map.verdict}`,
-      `    oldest keys: ${map.oldestKeys.map(String).join(', ')}`,
-      ...map.sites
-        .slice(0, mostKeys)
-        .map(({ site, count }) => `    ${count} (sampled) registered at ${site}`),
+        `${signed(map.perHour)} an hour`,
     );
   }
-  if (report.watched.length > 0) lines.push('', 'watched sizes:');
-  for (const { name, size, max, perHour, verdict } of report.watched) {
-    lines.push(
-      `  ${name}: ${size}${max === undefined ? '' : ` of ${max}`}, ${signed(perHour)} an hour, ${verdict}`,
-    );
-  }
-  return `${[...lines, '', String(reportOf(parts))].join('\n')}\n`;
+  if (data.watched.length > 0) lines.push('', 'watched sizes:');
+  for (const { name, size, max, perHour } of data.watched)
+    lines.push(`  ${name}: ${size}${max === undefined ? '' : ` of ${max}`}, ${signed(perHour)} an hour`);
+  return `${[...lines, '', String(report)].join('\n')}\n`;
 }
 
 function countBy(kinds: readonly string[]): Record<string, number> {

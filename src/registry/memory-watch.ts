@@ -6,7 +6,7 @@ import { giveWay } from '../time/clock.js';
 import type { RegistryInternals } from './internals.js';
 import type { CompiledMemory } from './memory-options.js';
 import { type MemoryReadings, ProcessReadings, type Taken } from './memory-readings.js';
-import { memoryReportOf, printedMemoryReport, type ReportFacts } from './memory-report.js';
+import { memoryReportOf, type ReportFacts } from './memory-report.js';
 import { newReportPath, writeReport } from './memory-report-files.js';
 
 /** After so many registrations it is looked again. */
@@ -205,7 +205,7 @@ export class MemoryWatch {
     const { timeline, failures } = this.#parts.engine;
     const { at, sizes } = this.#past;
     const hours = Math.max(timeline.now() - at, 1_000) / 3_600_000;
-    const report = memoryReportOf(this.#parts, {
+    const { text, data } = memoryReportOf(this.#parts, {
       pressure,
       heapBytes: this.#readings.heap()?.usedBytes,
       perHour: (map, size) => (size - (sizes.get(map) ?? 0)) / hours,
@@ -213,9 +213,8 @@ export class MemoryWatch {
       delayMs,
     });
     const path = newReportPath(reportTo, timeline.clock.now());
-    const text = printedMemoryReport(report, this.#parts);
     this.#isWriting = true;
-    void writeReport(reportTo, path, text, `${JSON.stringify(report, undefined, 2)}\n`)
+    void writeReport(reportTo, path, text, `${JSON.stringify(data, undefined, 2)}\n`)
       .catch((error: unknown) => failures.report('', 'reportTo', undefined, error))
       .finally(() => {
         this.#isWriting = false;

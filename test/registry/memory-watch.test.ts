@@ -268,16 +268,31 @@ describe('the report', () => {
     const last = told.at(-1)?.report as string;
     expect(names).toContain(last.slice(reportTo.length + 1));
     const text = readFileSync(last, 'utf8');
-    expect(text).toMatch(/cache: 1 entries, 100.0 % of all, about 0.0 MB \(11.8 % of the heap\)/);
+    expect(text).toMatch(
+      /cache: 1 entries, 100.0 % of all, about 0.0 MB \(11.8 % of the heap\), \+\d+ an hour/,
+    );
     expect(text).toContain("'\\u001b[2J'");
     expect(text).not.toMatch(/hunter2|\p{Cc}(?<!\n)/u);
     const data = JSON.parse(readFileSync(last.replace(/txt$/, 'json'), 'utf8'));
     expect(data.maps).toMatchObject([
-      { name: 'cache', size: 1, estimatedBytes: 100, verdict: 'ok', guarded: 0 },
+      {
+        name: 'cache',
+        size: 1,
+        estimatedBytes: 100,
+        leak: { state: 'ok' },
+        guarded: 0,
+        oldest: [{ key: "'\\u001b[2J'" }],
+      },
     ]);
     expect(text).toContain('watched sizes:\n  listeners\\u{1b}[2J: 7 of 9, +');
     expect(data.watched).toEqual([
-      { name: 'listeners\\u{1b}[2J', size: 7, max: 9, perHour: expect.any(Number), verdict: 'ok' },
+      {
+        name: 'listeners\\u{1b}[2J',
+        size: 7,
+        max: 9,
+        perHour: expect.any(Number),
+        leak: expect.objectContaining({ state: 'ok' }),
+      },
     ]);
     expect(statSync(reportTo).mode & 0o777).toBe(0o700);
     registry.stop();
