@@ -59,6 +59,11 @@ export class BeforeSweepGate {
     });
   }
 
+  /** How many calls run over all maps. */
+  get runningCount(): number {
+    return this.#calls.running.size;
+  }
+
   /** Returns how many hooks one map has, whatever they do. */
   countOf(tracker: Tracker): number {
     const hooks = this.#hooks.get(tracker);

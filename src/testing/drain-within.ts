@@ -4,6 +4,7 @@ import { counted } from '../events/shown.js';
 import { type Duration, durationMs } from '../policy/duration.js';
 import { readOptions } from '../policy/read-options.js';
 import { assertDrainable, isDrained, notDrainable, remainderLines } from './drained.js';
+import { passableMs } from './hook-starts.js';
 import { type Leavings, LeavingWatch, leavingsText } from './leaving.js';
 import { LostEndings } from './lost-endings.js';
 import { type RunningCheck, whileChecking } from './running-check.js';
@@ -120,10 +121,8 @@ async function drained(
       } else since ??= elapsedMs;
       if (elapsedMs >= withinMs) break;
       const rest = withinMs - elapsedMs;
-      const ms = Math.min(
-        since === undefined ? stepMs : Math.max(stepMs, Math.ceil(rest / looksWhileDrained)),
-        rest,
-      );
+      const nextMs = since === undefined ? stepMs : Math.max(stepMs, Math.ceil(rest / looksWhileDrained));
+      const ms = passableMs(subject, Math.min(nextMs, rest));
       await time.pass(ms);
       elapsedMs += ms;
     }
@@ -156,13 +155,13 @@ async function drained(
   return { drained: false, elapsedMs: withinMs, left, message };
 }
 
-/** Sweeps what is due now, and lets the callbacks of that settle, and the attempts to deliver. */
+/** Sweeps what is due now, and lets the callbacks of that settle, `beforeSweep` and the attempts to deliver included. */
 export async function sweepNow({ engine }: Subject, current: RunningCheck): Promise<void> {
   await engine.sweeper.sweep();
   await settleAttempts(current);
 }
 
-/** Lets callbacks settle, and the attempts to deliver: they need no time to be let pass, only their turn. */
+/** Lets callbacks settle, `beforeSweep` and the attempts to deliver included: they need no time to be let pass, only their turn. */
 export async function settleAttempts(current: RunningCheck): Promise<void> {
   await settle();
   await current.attempts.settle();

@@ -1,6 +1,8 @@
 import type { Tracker } from '../sweeping/tracker.js';
 import { settleAttempts, sweepNow } from './drain-within.js';
 import { pendingOf } from './drained.js';
+import { passableMs } from './hook-starts.js';
+import { leavesAt } from './leaves-at.js';
 import type { RunningCheck } from './running-check.js';
 import type { Subject } from './subject.js';
 import type { TestTime } from './test-time.js';
@@ -33,7 +35,10 @@ export async function drainTo(subject: Subject, draining: Draining): Promise<voi
   await sweepNow(subject, current);
   if (time === undefined) return;
   // An eviction waits for the next macrotask, and that for the clock to move at all.
-  if (subject.trackers().some(({ isOverCaps }) => isOverCaps)) await time.pass(1);
+  if (subject.trackers().some(({ isOverCaps }) => isOverCaps)) {
+    await time.pass(1);
+    await settleAttempts(current);
+  }
   if (drain === true) await drainAsNeeded(subject, time, draining);
   else await drainFor(subject, time, drain, draining);
 }
@@ -46,7 +51,7 @@ async function drainFor(
 ): Promise<void> {
   const stepMs = Math.max(subject.engine.sweepEveryMs, Math.ceil(withinMs / mostSteps));
   for (let elapsed = 0; elapsed < withinMs && !isBack(subject, draining); ) {
-    const ms = Math.min(stepMs, withinMs - elapsed);
+    const ms = passableMs(subject, Math.min(stepMs, withinMs - elapsed));
     await time.pass(ms);
     elapsed += ms;
     await sweepNow(subject, draining.current);
@@ -58,12 +63,14 @@ async function drainAsNeeded(subject: Subject, time: TestTime, draining: Drainin
   for (let elapsed = 0; elapsed < longestDrainMs && !isBack(subject, draining); ) {
     const ahead = (lastDeadline(subject, draining) ?? 0) - subject.engine.timeline.now();
     let ms = Math.min(Math.ceil(ahead), longestDrainMs - elapsed);
-    if (ms <= 0) {
+    const isDueAlready = ms <= 0;
+    if (isDueAlready) {
       if (patience <= 0 || !mayComeWithTime(subject, draining)) return;
       // In ever longer steps, since after each all that is left is asked again.
       ms = Math.max(patienceStepMs, subject.engine.sweepEveryMs, (patienceMs - patience) / 2);
-      patience -= ms;
     }
+    ms = passableMs(subject, ms);
+    if (isDueAlready) patience -= ms;
     await time.pass(ms);
     elapsed += ms;
     await sweepNow(subject, draining.current);
@@ -93,19 +100,6 @@ function lastDeadline(subject: Subject, draining: Draining): number | undefined 
     }
   }
   return last;
-}
-
-/** When time alone will remove an entry, as far as is known, monotonic ms; `Infinity` if it will not. */
-export function leavesAt(tracker: Tracker, key: unknown, now: number): number {
-  const slot = tracker.stamps.slotOf(key);
-  if (tracker.observing || slot === undefined) return Number.POSITIVE_INFINITY;
-  const state = tracker.due.judgeToRead(slot, now);
-  const { deadline, lifetimes } = tracker.due.judge;
-  const ceiling = tracker.stamps.registeredAt(slot) + lifetimes.maxAgeMs;
-  const own = state === 'guarded' || state === 'held' ? ceiling : deadline.at;
-  const { leader } = tracker.companions;
-  const leaderKey = tracker.companions.leaderKeyOf(slot);
-  return leader?.native.has(leaderKey) ? Math.min(own, leavesAt(leader, leaderKey, now)) : own;
 }
 
 /** Returns whether something may leave at a time that nobody can say: a guard lets go, a hold ends, a retry succeeds. */

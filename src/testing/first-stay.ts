@@ -1,5 +1,5 @@
 import type { Tracker } from '../sweeping/tracker.js';
-import { leavesAt } from './drain.js';
+import { leavesAt } from './leaves-at.js';
 import type { MapLedger } from './ledger.js';
 import type { Subject } from './subject.js';
 import { type Survivor, survivorsOf } from './survivors.js';

@@ -2,15 +2,15 @@ import { realSetTimeout } from '../time/real-timers.js';
 import { activeResources, isMoreGoingOn } from './active-resources.js';
 import type { Subject } from './subject.js';
 
-/** How long a check waits for attempts of which none comes to its end meanwhile. Real ms. */
+/** How long a check waits for callbacks of which none comes to its end meanwhile. Real ms. */
 const patienceMs = 1_000;
 /** The same while something goes on in the process that did not before the check, such as a request. */
 const patienceWhileBusyMs = 4_000;
 const lookEveryMs = 2;
 
 /**
- * The attempts to deliver that run while a check does. What they wait for may be real, such as the answer of a server: it
- * takes real time, and fake time that passes meanwhile has them time out.
+ * The attempts to deliver, and the calls of `beforeSweep`, that run while a check does. What they wait for may be real, such
+ * as the answer of a server: it takes real time, and fake time that passes meanwhile has them time out.
  */
 export class RunningAttempts {
   readonly #subject: Subject;
@@ -41,6 +41,7 @@ export class RunningAttempts {
   }
 
   #isAnyRunning(): boolean {
+    if (this.#subject.engine.hooks.runningCount > 0) return true;
     const recipients = this.#subject.registry?.deliveries?.recipients ?? [];
     return recipients.some(({ notifier }) => {
       if (notifier.runningCount > 0) return true;
@@ -51,6 +52,10 @@ export class RunningAttempts {
   }
 
   #outcomes(): string {
-    return Object.values(this.#subject.registry?.deliveries?.outcomes ?? {}).join('/');
+    const { engine, registry } = this.#subject;
+    const ofHooks = [...engine.trackers.values()].map(({ beforeSweepTotal }) => beforeSweepTotal);
+    return [registry?.deliveries?.outcomes ?? {}, ...ofHooks]
+      .flatMap((outcomes) => Object.values(outcomes))
+      .join('/');
   }
 }

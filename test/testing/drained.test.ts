@@ -4,7 +4,7 @@ import { assertDrained, createManualClock, drainWithin } from 'mapsweep/testing'
 import { describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.ts';
 import type { Tracker } from '../../src/sweeping/tracker.ts';
-import { leavesAt } from '../../src/testing/drain.ts';
+import { leavesAt } from '../../src/testing/leaves-at.ts';
 
 describe('assertDrained(mapOrRegistry)', () => {
   it('returns for what is drained, and throws an AssertionError that names the map for what is not', () => {

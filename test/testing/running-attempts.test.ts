@@ -135,3 +135,127 @@ describe('a deliver that never comes to its end', () => {
     registry.stop();
   });
 });
+
+type Entries = { runs: Map<number, object>; other: Map<number, object> };
+
+const cleanedUp = (
+  beforeSweep: () => unknown,
+  { clock, ...policy }: { clock?: RegistryOptions<Entries>['clock']; [option: string]: unknown } = {},
+) => {
+  const failures = new Set<string>();
+  const registry = createRegistry<Entries>({
+    maps: { runs: { ttl: '1m', beforeSweep: async () => void (await beforeSweep()), ...policy }, other: {} },
+    clock,
+  });
+  registry.on('callback-failed', ({ error }) => failures.add(String(error)));
+  return { registry, failures, run: (key: number) => void registry.maps.runs.set(key, {}) };
+};
+
+describe('a beforeSweep that takes real time', () => {
+  it('does not time out by the time that is let pass on a manual clock', async () => {
+    const { registry, run, failures } = cleanedUp(() => realTimeout(20), { clock: createManualClock() });
+    const { message } = await returnToBaseline(run, { registry, times: 40, nets: 'fail' });
+    expect(message).toContain(
+      'returned to its baseline after 40 runs; 1m passed; entries left: runs 40 by ttl',
+    );
+    expect([...failures]).toEqual([]);
+  });
+
+  it('does not time out by the time that is let pass on fake timers', async () => {
+    vi.useFakeTimers();
+    const { registry, run, failures } = cleanedUp(() => realTimeout(20));
+    const clock = { advance: (ms: number) => vi.advanceTimersByTimeAsync(ms) };
+    const { message } = await returnToBaseline(run, { registry, times: 5, clock });
+    expect(message).toContain('returned to its baseline after 5 runs');
+    expect([...failures]).toEqual([]);
+    registry.stop();
+  });
+
+  it('does not time out where other entries need more time', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<Entries>({
+      maps: { runs: { ttl: '1m', beforeSweep: () => realTimeout(20) }, other: { ttl: '6h' } },
+      clock,
+    });
+    const scenario = (run: number) => {
+      registry.maps.runs.set(run, {});
+      registry.maps.other.set(run, {});
+    };
+    const { message } = await returnToBaseline(scenario, { registry, times: 5, warmup: 1 });
+    expect(message).toContain('entries left: runs 5 by ttl; other 5 by ttl');
+    expect(registry.report().callbackErrors).toEqual([]);
+  });
+
+  it('does not time out where a cap evicts the entry', async () => {
+    const { registry, run, failures } = cleanedUp(() => realTimeout(20), {
+      clock: createManualClock(),
+      maxEntries: 2,
+    });
+    const { message } = await returnToBaseline(run, { registry, times: 5, warmup: 3 });
+    expect(message).toContain('returned to its baseline after 5 runs');
+    expect([...failures]).toEqual([]);
+  });
+
+  it.each(['2m', '10m'] as const)('is waited for by drainWithin of %s', async (duration) => {
+    const { registry, run, failures } = cleanedUp(() => realTimeout(20), { clock: createManualClock() });
+    for (let key = 0; key < 5; key += 1) run(key);
+    const { drained, message } = await drainWithin(registry, duration);
+    expect(message).toMatch(/^the registry is drained after 1m and stays so/);
+    expect(drained).toBe(true);
+    expect([...failures]).toEqual([]);
+  });
+
+  it('is waited for by drainWithin of a single map', async () => {
+    const { registry, run, failures } = cleanedUp(() => realTimeout(20), { clock: createManualClock() });
+    run(1);
+    expect(await drainWithin(registry.maps.runs, '10m')).toMatchObject({ drained: true });
+    expect([...failures]).toEqual([]);
+  });
+
+  it('may fail at first, and has its next attempt waited for too', async () => {
+    let calls = 0;
+    const beforeSweep = async () => {
+      await realTimeout(20);
+      calls += 1;
+      if (calls % 2 === 1) throw new Error('db down');
+    };
+    const { registry, run, failures } = cleanedUp(beforeSweep, { clock: createManualClock() });
+    run(1);
+    expect(await drainWithin(registry, '10m')).toMatchObject({ drained: true, elapsedMs: 120_000 });
+    expect([...failures]).toEqual(['Error: db down']);
+  });
+
+  it('is told by its own error where it always fails', async () => {
+    const beforeSweep = async () => {
+      await realTimeout(2);
+      throw new Error('db down');
+    };
+    const { registry, run, failures } = cleanedUp(beforeSweep, { clock: createManualClock() });
+    const { held, message } = await returnToBaseline(run, { registry, times: 20, warmup: 2 });
+    expect(held).toBe(false);
+    expect(message).toMatch(
+      /has not succeeded: \d+ attempts failed, .*; last error in this map: Error: db down;/,
+    );
+    expect([...failures]).toEqual(['Error: db down']);
+  });
+});
+
+describe('a beforeSweep that never comes to its end', () => {
+  it('is waited for no longer than a second in all, and is told as one that did not settle', async () => {
+    const { registry, run } = cleanedUp(() => new Promise(() => {}), { clock: createManualClock() });
+    const { held, message } = await returnToBaseline(run, { registry, times: 5, warmup: 1 });
+    expect(held).toBe(false);
+    expect(message).toContain(
+      'last error in this map: MapsweepError: beforeSweep did not settle within 30000 ms',
+    );
+  });
+
+  it('has time pass again where it waits for the clock of the test', async () => {
+    const clock = createManualClock();
+    const beforeSweep = () => new Promise<void>((resolve) => clock.setTimeout(resolve, 5_000));
+    const { registry, run, failures } = cleanedUp(beforeSweep, { clock });
+    const { message } = await returnToBaseline(run, { registry, times: 5, warmup: 1 });
+    expect(message).toContain('returned to its baseline after 5 runs');
+    expect([...failures]).toEqual([]);
+  });
+});
