@@ -40,7 +40,7 @@ function explosionFinding({ explosion }: BaselineWalk): Finding[] {
       clause: `'${name}' grows faster and faster`,
       lines: [
         `  ${name}: ${how}, more at each run than at the one before: the check has stopped there`,
-        ...(isCertain ? [] : [timeStoodStill]),
+        ...(isCertain ? [] : [timeStoodStill()]),
       ],
       isCertain,
     },
@@ -56,7 +56,7 @@ function entriesFinding(walk: BaselineWalk, maps: readonly JudgedMap[], asked: A
     lines.push(fillsUp, ...(asked.isTimed ? [] : [inRealTime]));
   }
   if (grown.some(({ result }) => result.course === 'undecided')) {
-    lines.push(asked.isTimed ? needsLonger(walk, grown) : timeStoodStill);
+    lines.push(asked.isTimed ? needsLonger(walk, grown) : timeStoodStill());
   }
   const isCertain = grown.some(({ result: { course } }) => course === 'late' || course === 'grows');
   return [
@@ -108,7 +108,7 @@ function levelFinding(walk: BaselineWalk, level: Level, { times, isTimed }: Aske
   const failures = level === walk.levels.pending ? walk.lost.lines : [];
   const isTriedAgain = failures.length > 0 && !isTimed;
   const advice = isTriedAgain
-    ? `What failed is tried again after a time, and here nothing ${makesTimePass}`
+    ? `What failed is tried again after a time, and here nothing ${makesTimePass()}`
     : level.advice;
   const isCertain = walk.brokeOff === undefined && !isTriedAgain;
   const rate = `${shownRate((after - before) / times)} per run${isCertain ? ', and it goes on' : ''}`;
@@ -173,11 +173,12 @@ const inRealTime =
   '  For drain something has to let time pass; for real time that is clock: { advance: (ms) => setTimeout(ms) }, with ' +
   "setTimeout of 'node:timers/promises'.";
 
-const makesTimePass =
+const makesTimePass = (): string =>
   "makes time pass: make the registry with { clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's " +
-  `matchers find those; returnToBaseline is given them, as ${fakeTimersAsClock}.`;
+  `matchers find those; returnToBaseline is given them, as ${fakeTimersAsClock()}.`;
 
-const timeStoodStill = `  Some of these leave by themselves after a time, and here nothing ${makesTimePass}`;
+const timeStoodStill = (): string =>
+  `  Some of these leave by themselves after a time, and here nothing ${makesTimePass()}`;
 
 const dayMs = 24 * 60 * 60_000;
 

@@ -147,9 +147,9 @@ function cannotDrain(check: string): MapsweepError {
   return new MapsweepError(
     'ERR_NO_CLOCK',
     `${check} is to let time pass by its option drain, and here nothing can. Make the registry with ` +
-      "{ clock: createManualClock() } of 'mapsweep/testing', use fake timers, which Vitest's matchers find and " +
-      `returnToBaseline is given, as ${fakeTimersAsClock}, or let real time ` +
-      "pass, by clock: { advance: (ms) => setTimeout(ms) } with setTimeout of 'node:timers/promises'",
+      "{ clock: createManualClock() } of 'mapsweep/testing', let real time pass, by clock: { advance: (ms) => setTimeout(ms) } " +
+      "with setTimeout of 'node:timers/promises', or use fake timers, which Vitest's matchers find and " +
+      `returnToBaseline is given, as ${fakeTimersAsClock()}`,
   );
 }
 

@@ -15,8 +15,12 @@ export const readAdvancer: Reader<Advancer> = (value, option) => {
   throw invalidType(option, 'a manual clock, or { advance(ms) }', value);
 };
 
-/** How a check is given fake timers that it cannot find itself: the words for messages. */
-export const fakeTimersAsClock = 'clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }';
+/** How a check is given fake timers that it cannot find itself: the words for messages, which name those of Jest only there. */
+export function fakeTimersAsClock(): string {
+  return process.env.JEST_WORKER_ID === undefined
+    ? 'clock: { advance }, a function that lets so many ms pass on them; the mock.timers of node:test do not do'
+    : 'clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }';
+}
 
 /** Turns of the event loop after which promises that wait for nothing else have settled. */
 const settlingTurns = 5;

@@ -1,7 +1,7 @@
 import { setTimeout as realTimeout } from 'node:timers/promises';
 import { createRegistry, TrackedMap } from 'mapsweep';
 import { createManualClock, returnToBaseline } from 'mapsweep/testing';
-import { describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type TrackedParts, trackedPartsOf } from '../../src/maps/tracked-mark.js';
 import { baselineWithFallback } from '../../src/testing/return-to-baseline.js';
 import type { RunningCheck } from '../../src/testing/running-check.js';
@@ -329,5 +329,34 @@ describe('where nothing lets time pass', () => {
     const result = await returnToBaseline(scenario, { registry });
     expect(result).toMatchObject({ held: false, decided: false, runs: 0 });
     expect(result.message).toMatch(/'subs' grows faster and faster[\s\S]*here nothing makes time pass/);
+  });
+});
+
+describe('a check for which nothing lets time pass', () => {
+  const messages = async () => {
+    const registry = createRegistry<{ runs: Map<number, object> }>({ maps: { runs: { ttl: '5m' } } });
+    const scenario = (run: number) => registry.maps.runs.set(run, {});
+    const { message } = await returnToBaseline(scenario, { registry, times: 5, warmup: 0 });
+    const refused = await returnToBaseline(scenario, { registry, drain: '5m' }).catch(String);
+    return [message, String(refused)];
+  };
+
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  it('advises the fake timers of Jest where Jest runs it', async () => {
+    vi.stubEnv('JEST_WORKER_ID', '1');
+    for (const message of await messages())
+      expect(message).toContain('as clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }');
+  });
+
+  it('advises nothing of Jest elsewhere, and says that the timers of node:test do not do', async () => {
+    for (const message of await messages()) {
+      expect(message).not.toMatch(/jest/i);
+      expect(message).toContain(
+        'as clock: { advance }, a function that lets so many ms pass on them; the mock.timers of node:test do not do',
+      );
+    }
   });
 });
