@@ -6,6 +6,7 @@ import { observedLines } from './drained.js';
 import { countNets, isNet, leavingsText } from './leaving.js';
 import type { MapLedger } from './ledger.js';
 import type { Level } from './levels.js';
+import { stayAdvice } from './stay-advice.js';
 import { survivorLines } from './survivors.js';
 import { fakeTimersAsClock } from './test-time.js';
 
@@ -53,7 +54,7 @@ function entriesFinding(walk: BaselineWalk, maps: readonly JudgedMap[], asked: A
   const lines = grown.flatMap((map) => grownLines(map, asked));
   const { brokeOff } = walk;
   if (brokeOff === undefined && grown.some(({ result }) => result.course === 'grows')) {
-    lines.push(fillsUp, ...(asked.isTimed ? [] : [inRealTime]));
+    lines.push(...stayAdvice(grown, asked.isTimed));
   }
   if (grown.some(({ result }) => result.course === 'undecided')) {
     lines.push(asked.isTimed ? needsLonger(walk, grown) : timeStoodStill());
@@ -164,14 +165,6 @@ function untouchedFinding({ isTouched, explosion, ledger }: BaselineWalk): Findi
     { clause: 'the scenario touched no map of it, which proves nothing', lines: [line], isCertain: false },
   ];
 }
-
-const fillsUp =
-  '  If something of your own removes them later, set drain to the time that it takes; if this is a cache that fills, ' +
-  'set warmup to as many runs as fill it, or its maxEntries.';
-
-const inRealTime =
-  '  For drain something has to let time pass; for real time that is clock: { advance: (ms) => setTimeout(ms) }, with ' +
-  "setTimeout of 'node:timers/promises'.";
 
 const makesTimePass = (): string =>
   "makes time pass: make the registry with { clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's " +

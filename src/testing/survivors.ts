@@ -1,4 +1,4 @@
-import { explain } from '../diagnosis/explain.js';
+import { type ExplainedState, explain } from '../diagnosis/explain.js';
 import { shownKey } from '../events/shown.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Subject } from './subject.js';
@@ -12,6 +12,8 @@ export interface Survivor {
   readonly key: unknown;
   /** Since its registration; `undefined` if it was written past the wrapper and has no stamp yet. */
   readonly ageMs: number | undefined;
+  /** Whether it is due, and what keeps it if it is, as `explain()` of a registry says. */
+  readonly state: ExplainedState;
   /** What the next sweep would do with it and why, in one sentence. */
   readonly why: string;
   /** Where it was registered, such as `startRun (/app/runs.ts:12:8)`; `undefined` where that was not sampled. */
@@ -36,7 +38,7 @@ function survivor({ engine, sites }: Subject, tracker: Tracker, key: unknown): S
   const { state, why } = explain(engine, tracker, key);
   const slot = tracker.stamps.slotOf(key);
   const ageMs = slot === undefined ? undefined : engine.timeline.now() - tracker.stamps.registeredAt(slot);
-  return { key, ageMs, why: `${state}, ${why}`, site: sites?.siteOf(tracker, key) };
+  return { key, ageMs, state, why: `${state}, ${why}`, site: sites?.siteOf(tracker, key) };
 }
 
 /** Survivors for a message, a line or two each, and how many more there are. */

@@ -1,5 +1,5 @@
 import { setTimeout as realTimeout } from 'node:timers/promises';
-import { createRegistry, TrackedMap } from 'mapsweep';
+import { createRegistry, type Registry, TrackedMap } from 'mapsweep';
 import { createManualClock, returnToBaseline } from 'mapsweep/testing';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type TrackedParts, trackedPartsOf } from '../../src/maps/tracked-mark.js';
@@ -43,6 +43,7 @@ describe('returnToBaseline(scenario, options)', () => {
           survivors: [1, 2, 3].map((run) => ({
             key: `run-${run}`,
             ageMs: 300_000,
+            state: 'live',
             why: "live, 'leaky' has no lifetime: it stays until its owner deletes it; age 5m, idle 5m",
             site: expect.stringContaining('return-to-baseline.test.ts'),
           })),
@@ -98,7 +99,13 @@ describe('returnToBaseline(scenario, options)', () => {
     const scenario = (run: number) => Map.prototype.set.call(leaky, `run-${run}`, {});
     const { maps } = await returnToBaseline(scenario, { registry, times: 1, warmup: 0, drain: false });
     expect(maps[0]?.survivors).toEqual([
-      { key: 'run-0', ageMs: undefined, why: expect.stringMatching(/^untracked, /), site: undefined },
+      {
+        key: 'run-0',
+        ageMs: undefined,
+        state: 'untracked',
+        why: expect.stringMatching(/^untracked, /),
+        site: undefined,
+      },
     ]);
   });
 
@@ -358,5 +365,48 @@ describe('a check for which nothing lets time pass', () => {
         'as clock: { advance }, a function that lets so many ms pass on them; the mock.timers of node:test do not do',
       );
     }
+  });
+});
+
+describe('what keeps an entry that stays is told with what ends that', () => {
+  type Kept = Record<'uploads' | 'parts', Map<number, object>>;
+  const fillsUp = 'If something of your own removes them later';
+  const check = async (uploads: object, use: (registry: Registry<Kept>, run: number) => void = () => {}) => {
+    const registry: Registry<Kept> = createRegistry<Kept>({
+      maps: { uploads: { ttl: '10m', ...uploads }, parts: { follows: 'uploads' } },
+      clock: createManualClock(),
+    });
+    const scenario = (run: number) => {
+      for (const map of Object.values(registry.maps)) map.set(run, {});
+      use(registry, run);
+    };
+    const { maps, message } = await returnToBaseline(scenario, { registry, times: 3, warmup: 0 });
+    expect(message).toContain('2 of its 2 maps grew');
+    return { message, state: maps[0]?.survivors[0]?.state };
+  };
+
+  it('says of a hold to release it, and where it was taken', async () => {
+    const { message, state } = await check({}, (registry, run) => void registry.hold('uploads', run));
+    expect(state).toBe('held');
+    expect(message).toMatch(/0: held, .* a hold taken .* ago at .*return-to-baseline\.test\.ts/);
+    expect(message).toContain(
+      '\n  Some of these are held: whoever takes the hold has to release it when the use is over, also where that fails.\n',
+    );
+    expect(message).not.toContain(fillsUp);
+  });
+
+  it('says of a guard to let go, or to set drain', async () => {
+    const { message } = await check({ keepWhile: () => true });
+    expect(message).toContain(
+      '\n  Some of these are guarded: keepWhile has to let go of them. If it does so later, set drain to the time that it takes.\n',
+    );
+    expect(message).not.toContain(fillsUp);
+  });
+
+  it('says of a beforeSweep to succeed', async () => {
+    const beforeSweep = () => Promise.reject(new Error('db down'));
+    const { message } = await check({ beforeSweep });
+    expect(message).toContain('\n  Some of these wait for their beforeSweep, which has to succeed.\n');
+    expect(message).not.toContain(fillsUp);
   });
 });
