@@ -65,6 +65,11 @@ export class RegistrationSites {
     return slot === undefined ? undefined : this.#samples.get(tracker)?.siteOf(tracker, slot);
   }
 
+  /** Returns where a registration was made that may just have left, if that was sampled. Looks through the samples of its map. */
+  siteOfRegistration(tracker: Tracker, generation: number): string | undefined {
+    return this.#samples.get(tracker)?.siteOfRegistration(generation);
+  }
+
   /**
    * Samples at this rate, if it is higher than the present one, while `run` runs: until it returns or throws, or until
    * the promise that it returns is settled. Calls may overlap; the highest rate counts.
@@ -158,6 +163,11 @@ class MapSamples {
   siteOf({ stamps }: Tracker, slot: number): string | undefined {
     const sampled = this.#bySlot.get(slot);
     return sampled !== undefined && stamps.holds(slot, sampled.generation) ? sampled.site : undefined;
+  }
+
+  siteOfRegistration(generation: number): string | undefined {
+    for (const sampled of this.#bySlot.values()) if (sampled.generation === generation) return sampled.site;
+    return undefined;
   }
 
   groups(tracker: Tracker): RegistrationSite[] {

@@ -26,7 +26,7 @@ export function findingsOf(walk: BaselineWalk, maps: readonly JudgedMap[], asked
     ...walk.levels.all.flatMap((level) => levelFinding(walk, level, asked)),
     ...releasedFinding(walk),
     ...deadLettersFinding(walk),
-    ...netsFinding(maps, asked),
+    ...netsFinding(walk, maps, asked),
     ...brokeOffFinding(walk),
     ...untouchedFinding(walk),
   ];
@@ -134,15 +134,22 @@ function deadLettersFinding({ lost, countedRuns }: BaselineWalk): Finding[] {
   return [{ clause: 'deliveries were given up', lines: [line, ...lost.lines], isCertain: true }];
 }
 
-function netsFinding(maps: readonly JudgedMap[], asked: Asked): Finding[] {
+function netsFinding(walk: BaselineWalk, maps: readonly JudgedMap[], asked: Asked): Finding[] {
   const nets = maps.reduce((total, { result }) => total + countNets(result.left), 0);
   if (asked.nets === 'pass' || nets === 0) return [];
-  const lines = maps.flatMap(({ result: { name, left } }) => {
+  const lines = maps.flatMap(({ ledger, result: { name, left } }) => {
     const caught = Object.fromEntries(Object.entries(left).filter(([rule]) => isNet(rule)));
-    return countNets(left) === 0 ? [] : [`  ${name}: ${leavingsText(caught)}`];
+    const count = countNets(left);
+    return count === 0
+      ? []
+      : [`  ${name}: ${leavingsText(caught)}`, ...survivorLines(walk.caughtOf(ledger), count)];
   });
   return [
-    { clause: `${counted(nets, 'entry', 'entries')} left only by a safety net`, lines, isCertain: true },
+    {
+      clause: `${counted(nets, 'entry', 'entries')} left only by a safety net`,
+      lines: [...lines, caughtByNet],
+      isCertain: true,
+    },
   ];
 }
 
@@ -165,6 +172,10 @@ function untouchedFinding({ isTouched, explosion, ledger }: BaselineWalk): Findi
     { clause: 'the scenario touched no map of it, which proves nothing', lines: [line], isCertain: false },
   ];
 }
+
+const caughtByNet =
+  '  Have their owner delete them when it is done with them, or give them a ttl that begins then; if the safety net is ' +
+  'what is to remove them, leave nets out.';
 
 const makesTimePass = (): string =>
   "makes time pass: make the registry with { clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's " +

@@ -3,7 +3,7 @@ import { type Course, longStretch, mostStretches } from './course.js';
 import { drainTo } from './drain.js';
 import { GrowthWatch } from './explosion.js';
 import { FirstStay } from './first-stay.js';
-import { type Leavings, LeavingWatch } from './leaving.js';
+import { type CaughtEntry, type Leavings, LeavingWatch } from './leaving.js';
 import { Ledger, type MapLedger } from './ledger.js';
 import { Levels } from './levels.js';
 import { LostEndings } from './lost-endings.js';
@@ -74,6 +74,11 @@ export class BaselineWalk {
   /** By which rules entries left that came in the first stretch of a map. */
   leftFrom({ tracker }: MapLedger): Leavings {
     return this.#left.get(tracker) ?? this.#leavings?.of(tracker) ?? {};
+  }
+
+  /** The first entries of a map that left only by a safety net. */
+  caughtOf({ tracker }: MapLedger): readonly CaughtEntry[] {
+    return this.#leavings?.caughtOf(tracker) ?? [];
   }
 
   get levels(): Levels {

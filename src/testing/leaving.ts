@@ -2,6 +2,7 @@ import type { CompiledPolicy } from '../policy/policy.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Ledger } from './ledger.js';
 import type { Subject } from './subject.js';
+import { type Survivor, survivorsNamed } from './survivors.js';
 
 /** How often entries left by each rule, such as `ttl` or `rules[0].maxIdle`; or as `deleted`, `cleared`, `companion`. */
 export type Leavings = Readonly<Record<string, number>>;
@@ -22,11 +23,15 @@ export function countNets(left: Leavings): number {
   return Object.entries(left).reduce((nets, [rule, count]) => nets + (isNet(rule) ? count : 0), 0);
 }
 
+/** An entry that left only by a safety net. */
+export type CaughtEntry = Pick<Survivor, 'key' | 'why' | 'site'>;
+
 /** Counts by which rules entries leave. Until it is stopped it listens on the bus of the registry. */
 export class LeavingWatch {
   readonly #subject: Subject;
   readonly #ledger: Ledger | undefined;
   readonly #byRule = new Map<string, Map<string, number>>();
+  readonly #caught = new Map<string, CaughtEntry[]>();
   readonly #swept = new Map<string, Set<number>>();
   readonly #before = new Map<Tracker, Readonly<Record<string, number>>>();
   readonly #undo: (() => void)[];
@@ -43,8 +48,8 @@ export class LeavingWatch {
       bus.on('ended', ({ reason, generation }) => {
         this.#evictedRun = reason === 'evicted' ? generation : undefined;
       }),
-      bus.on('swept', ({ map, generation, rule }) => {
-        this.#left(map, generation, rule);
+      bus.on('swept', ({ map, key, generation, rule }) => {
+        this.#left(map, key, generation, rule);
         this.#swept.set(map, (this.#swept.get(map) ?? new Set<number>()).add(generation));
       }),
       bus.on('evicted', ({ map, generation, rule, value, key }) => {
@@ -52,7 +57,7 @@ export class LeavingWatch {
         const isRun = subject.registry?.endings?.tracker.name === map;
         const isUnended = isRun ? this.#evictedRun === generation : policy && !hasBegun(policy, value, key);
         const cap = rule === 'maxPerOwner' ? rule : 'maxEntries';
-        this.#left(map, generation, isUnended ? `${cap} before its end` : rule);
+        this.#left(map, key, generation, isUnended ? `${cap} before its end` : rule);
       }),
     ];
   }
@@ -74,17 +79,26 @@ export class LeavingWatch {
     return left;
   }
 
+  /** The first entries of a map that left only by a safety net. */
+  caughtOf({ name }: Tracker): readonly CaughtEntry[] {
+    return this.#caught.get(name) ?? [];
+  }
+
   /** Returns whether a registration was swept because it was due. */
   wasSwept(tracker: Tracker, generation: number): boolean {
     return this.#swept.get(tracker.name)?.has(generation) ?? false;
   }
 
-  #left(map: string, generation: number, rule: string): void {
+  #left(map: string, key: unknown, generation: number, rule: string): void {
     const tracker = this.#subject.engine.trackers.get(map);
     const ledger = tracker && this.#ledger?.of(tracker);
     if (ledger !== undefined && !ledger.hasCome(generation)) return;
     const counts = this.#byRule.get(map) ?? new Map<string, number>();
     this.#byRule.set(map, counts.set(rule, (counts.get(rule) ?? 0) + 1));
+    const caught = this.#caught.get(map) ?? [];
+    if (!isNet(rule) || caught.length >= survivorsNamed) return;
+    const site = tracker && this.#subject.sites?.siteOfRegistration(tracker, generation);
+    this.#caught.set(map, [...caught, { key, why: `left by ${rule}`, site }]);
   }
 }
 

@@ -4,7 +4,7 @@ import type { Tracker } from '../sweeping/tracker.js';
 import type { Subject } from './subject.js';
 
 /** How many of the entries that are still there a message names. */
-const survivorsNamed = 3;
+export const survivorsNamed = 3;
 
 /** An entry that is still there. */
 export interface Survivor {
@@ -41,8 +41,11 @@ function survivor({ engine, sites }: Subject, tracker: Tracker, key: unknown): S
   return { key, ageMs, state, why: `${state}, ${why}`, site: sites?.siteOf(tracker, key) };
 }
 
-/** Survivors for a message, a line or two each, and how many more there are. */
-export function survivorLines(survivors: readonly Survivor[], total: number): string[] {
+/** Entries for a message, a line or two each, and how many more there are. */
+export function survivorLines(
+  survivors: readonly Pick<Survivor, 'key' | 'why' | 'site'>[],
+  total: number,
+): string[] {
   const lines = survivors.flatMap(({ key, why, site }) => [
     `    ${shownKey(key)}: ${why}`,
     ...(site === undefined ? [] : [`      registered at ${site}`]),

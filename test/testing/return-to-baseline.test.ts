@@ -410,3 +410,31 @@ describe('what keeps an entry that stays is told with what ends that', () => {
     expect(message).not.toContain(fillsUp);
   });
 });
+
+it('names the first of those that left only by a safety net, where they came from, and what to do', async () => {
+  const transports = new Map<number, object>();
+  const registry = createRegistry({
+    maps: { transports: { adopt: transports, maxIdle: '30m' } },
+    clock: createManualClock(),
+  });
+  const open = (run: number) => transports.set(run, {});
+  const { nets, message } = await returnToBaseline(open, { registry, nets: 'fail' });
+  expect(nets).toBe(100);
+  const here = /registered at open \(.*return-to-baseline\.test\.ts:\d+:\d+\)/g;
+  expect(message.replaceAll(here, 'registered HERE')).toBe(
+    [
+      'expected the registry to return to its baseline after 100 runs, but 100 entries left only by a safety net:',
+      '  transports: 100 by maxIdle (a safety net)',
+      '    10: left by maxIdle',
+      '      registered HERE',
+      '    11: left by maxIdle',
+      '      registered HERE',
+      '    12: left by maxIdle',
+      '      registered HERE',
+      '    and 97 more',
+      '  Have their owner delete them when it is done with them, or give them a ttl that begins then; if the safety net is ' +
+        'what is to remove them, leave nets out.',
+      '  30m passed; entries left: transports 100 by maxIdle (a safety net)',
+    ].join('\n'),
+  );
+});
