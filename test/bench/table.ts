@@ -146,6 +146,7 @@ function sweepColumns(results: Results, size: number): Column[] {
   return [
     column('none due', 'sweepNoneMs'),
     column('1% due', 'sweepSomeMs'),
+    column('all due but one', 'sweepMostMs'),
     column('all due', 'sweepAllMs'),
     column('all due, passed', 'sweepAllWallMs'),
     column('none due, all set again', 'sweepRefreshedMs'),
