@@ -7,8 +7,10 @@ import { type LeakState, type LeakVerdict, okVerdict } from './leak-verdict.js';
 import {
   areStillThere,
   findSurvivors,
+  knownSurvivors,
   leastExpected,
   type SurvivorQuestion,
+  type Survivors,
   shareLeftYoung,
   stayedAfter,
   sum,
@@ -102,6 +104,8 @@ const byDay: Scale = {
   pause: 96,
   recent: 48,
 };
+/** A leak that brings nothing for so many hours is said to: in fewer that may be chance. */
+const leastRest = 6;
 const mostFallen = { growing: 0.05, leaking: 0.01, onceFound: 0.2 };
 
 /**
@@ -116,15 +120,15 @@ const mostFallen = { growing: 0.05, leaking: 0.01, onceFound: 0.2 };
  *    risen for 5 days.
  *
  * A verdict stands until its cause has gone: what had stayed leaves (a fifth of it), or nothing is added for so long that
- * no night or week-end explains it. So it does not change by the hour of day.
+ * no night or week-end explains it. So it does not change by the hour of day; its numbers and its words are up to date.
  */
 export class LeakJudge {
   readonly #subject: LeakSubject;
   readonly #history: SizeHistory;
   readonly #ok: LeakVerdict;
   #verdict: LeakVerdict;
-  /** The age at which a leak was found. */
-  #age: number | undefined;
+  /** What was found to leak, by age. */
+  #survivors: Survivors | undefined;
 
   constructor(subject: LeakSubject) {
     this.#subject = subject;
@@ -166,23 +170,31 @@ export class LeakJudge {
     };
     // What the owner bounds by means of his own is not called a leak below that.
     if (now.bound?.name === 'expectedMax' && now.size <= now.bound.max) {
-      this.#age = undefined;
+      this.#survivors = undefined;
       return undefined;
     }
-    if (this.#age !== undefined && this.#verdict.state === 'leaking') {
-      if (areStillThere(ages, this.#age, question)) return this.#verdict;
-    }
-    const survivors = findSurvivors(ages, question);
-    this.#age = survivors?.age;
+    const found = this.#survivors;
+    const survivors =
+      found !== undefined && areStillThere(ages, found.age, question)
+        ? knownSurvivors(ages, found.age, found.sinceAt, now.at)
+        : findSurvivors(ages, question);
+    this.#survivors = survivors;
     if (survivors === undefined) return undefined;
-    const { age, sinceAt, count, cohorts, leftYoung, perCohort } = survivors;
+    const { age, sinceAt, count, cohorts, leftYoung, perCohort, untilAt } = survivors;
     const noneLeaveAfterMs = (ageAt(age) + 1) * ages.cohortMs;
     const perHour = (perCohort * anHourMs) / ages.cohortMs;
+    // Of the youngest nobody knows yet.
+    const rest = restInWords(
+      ', none of them from the last ',
+      now.at - untilAt,
+      ages.cohortMs,
+      ageAt(age + 2),
+    );
     return {
       state: 'leaking',
       reason:
         `${share(leftYoung)} of its entries leave young, and what is older than ${span(noneLeaveAfterMs)} never does: ` +
-        `${count} entries, registered at ${cohorts} different times, have stayed`,
+        `${count} entries, registered at ${cohorts} different times, have stayed${rest}`,
       by: 'entries',
       perHour,
       since: sinceAt,
@@ -210,23 +222,30 @@ export class LeakJudge {
         : before.state === 'leaking'
           ? Math.max(scale.pause, survivorRule.longestPause)
           : scale.pause;
-    if (now.at - growth.lastAt > pause * hourMs) return undefined;
+    const restMs = now.at - growth.lastAt;
+    if (restMs > pause * hourMs) return undefined;
 
     const isBounded = now.bound !== undefined && now.size <= now.bound.max;
     // A bound that is reached is kept by whoever keeps it.
-    if (isBounded && now.size === now.bound?.max && now.at - growth.lastAt > scale.recent * hourMs)
-      return undefined;
+    if (isBounded && now.size === now.bound?.max && restMs > scale.recent * hourMs) return undefined;
     const state: LeakState = isBounded ? 'filling' : this.#isLeak(now, scale, before) ? 'leaking' : 'growing';
+    const isLeaking = state === 'leaking';
     // It has fallen by more than it has grown since: what was found to leak does so until enough has left.
-    if (growth.grown <= 0) return state === 'leaking' && before?.state === state ? before : undefined;
-    if (before?.state === state && now.at - growth.lastAt > scale.recent * hourMs) return before;
-    const perHour = growth.perMs * anHourMs;
+    if (growth.grown <= 0 && !(isLeaking && before?.state === state)) return undefined;
+    // When something is full is not said anew by night.
+    if (!isLeaking && before?.state === state && restMs > scale.recent * hourMs) return before;
+    // By day it is known only of whole days.
+    const stoppedMs = isLeaking && scale === byHour ? restMs : 0;
+    const stillPerHour = growth.grown > 0 ? growth.perMs * anHourMs : (before as LeakVerdict).perHour;
+    const perHour = stoppedMs < survivorRule.cycle * hourMs ? stillPerHour : 0;
     const room = isBounded ? (now.bound as { max: number }).max - now.size : now.heapRoom?.();
-    const hasRoom = state !== 'leaking' && room !== undefined;
+    const hasRoom = !isLeaking && room !== undefined;
     const hoursToLimit = hasRoom ? Math.max(0, room) / perHour : undefined;
     return {
       state,
-      reason: this.#reasonBySize(state, now, scale, fallen),
+      reason:
+        this.#reasonBySize(state, now, scale, fallen) +
+        restInWords('; it has not grown for ', stoppedMs, hourMs),
       by,
       perHour,
       since: before?.since ?? growth.sinceAt,
@@ -297,6 +316,12 @@ const oldCohorts = (ages: AgeTable): Cohort[] => ages.cohorts.filter(({ alive })
 /** A weight is an estimate: it has to grow by a tenth. */
 const leastGrowth = (by: LeakVerdict['by'], minGrowth: number, size: number): number =>
   by === 'weight' ? Math.max(1, size / 10) : minGrowth;
+
+/** Says for how many whole hours a leak has brought nothing, if for more of those in which it is known than chance would. */
+function restInWords(words: string, restMs: number, hourMs: number, unknownHours = 0): string {
+  const hours = Math.floor(restMs / hourMs);
+  return hours - unknownHours < leastRest ? '' : words + exactSpan(hours * hourMs);
+}
 
 const share = (part: number): string => `${Math.round(100 * part)} %`;
 

@@ -13,11 +13,14 @@ export type LeakState = 'ok' | 'filling' | 'growing' | 'leaking';
 export interface LeakVerdict {
   /** `ok` while nothing speaks for a leak. */
   readonly state: LeakState;
-  /** Why, in words. */
+  /** Why, in words; of a leak that has brought nothing for 6 hours or more, that too. */
   readonly reason: string;
   /** What was judged: the number of entries, or what they weigh. */
   readonly by: 'entries' | 'weight';
-  /** How many entries (or bytes) more there are after each hour; 0 while the state is `ok`. */
+  /**
+   * How many entries (or bytes) more there are after each hour, where some come and others stay by the last day of which
+   * that is known; 0 while the state is `ok`, and once a leak has brought nothing for a day.
+   */
   readonly perHour: number;
   /** Since when, monotonic ms; `undefined` while the state is `ok`. */
   readonly since: number | undefined;

@@ -38,6 +38,8 @@ export const survivorRule = {
   mostWeight: 3,
   /** Without new survivors for so long, a leak has ended: a long week-end. */
   longestPause: 72,
+  /** The rate is that of a cycle of the load, so that it does not change by the hour of day. */
+  cycle: 24,
 } as const;
 
 /** Entries that never leave, as the rule found them. */
@@ -46,12 +48,15 @@ export interface Survivors {
   readonly age: number;
   /** When the first cohort of them began, monotonic ms. */
   readonly sinceAt: number;
+  /** How many there are; what a ceiling has removed since counts. */
   readonly count: number;
   readonly cohorts: number;
   /** How many of all entries had left before that age, from 0 to 1. */
   readonly leftYoung: number;
-  /** How many more there are after each cohort's length. */
+  /** How many more there were after each cohort's length, in the latest cycle of which that is known. */
   readonly perCohort: number;
+  /** When the latest cohort of them ended, monotonic ms. */
+  readonly untilAt: number;
 }
 
 /** At what the rule looks. */
@@ -108,8 +113,7 @@ function survivorsOf(table: AgeTable, age: number, question: SurvivorQuestion): 
   const everReached = reached + (past.reached[age] as number);
   if (left + (past.left[age] as number) > survivorRule.mostLeaving * everReached) return undefined;
 
-  const leftYoung = shareLeftYoung(judged, age);
-  if (leftYoung < survivorRule.leastYouth) return undefined;
+  if (shareLeftYoung(judged, age) < survivorRule.leastYouth) return undefined;
 
   const stayed = sum(
     judged,
@@ -120,9 +124,28 @@ function survivorsOf(table: AgeTable, age: number, question: SurvivorQuestion): 
 
   const sinceAt = (bearing[0] as Cohort).startAt;
   if (!isStillArriving(table, age, sinceAt, question.at)) return undefined;
-  const untilAt = question.at - ageAt(age + 2) * table.cohortMs;
-  const perCohort = count / Math.max(1, (untilAt - sinceAt) / table.cohortMs);
-  return { age, sinceAt, count, cohorts: bearing.length, leftYoung, perCohort };
+  return knownSurvivors(table, age, sinceAt, question.at);
+}
+
+/** Returns what is known by now of the survivors of an age, the first cohort of which began then. */
+export function knownSurvivors(table: AgeTable, age: number, sinceAt: number, at: number): Survivors {
+  const judged = judgedCohorts(table, age);
+  const bearing = judged.filter((cohort) => (cohort.alive[age + 2] as number) > 0);
+  const stayed = sum(bearing, (cohort) => cohort.alive[age + 2] as number);
+  const left = sum(bearing, (cohort) => leftAfter(cohort, age + 2));
+  const knownAt = at - ageAt(age + 2) * table.cohortMs;
+  const fromAt = Math.max(sinceAt, knownAt - survivorRule.cycle * table.cohortMs);
+  const recent = bearing.filter(({ startAt }) => startAt + table.cohortMs > fromAt);
+  const came = sum(recent, (cohort) => cohort.alive[age + 2] as number);
+  return {
+    age,
+    sinceAt,
+    count: stayed - left,
+    cohorts: bearing.length,
+    leftYoung: shareLeftYoung(judged, age),
+    perCohort: came / Math.max(1, Math.floor((knownAt - fromAt) / table.cohortMs)),
+    untilAt: (bearing.at(-1) as Cohort).startAt + table.cohortMs,
+  };
 }
 
 /** Returns whether the latest third of the time brought a sixth of what reached the age, at least. */

@@ -101,6 +101,41 @@ describe('a leak among churn', () => {
     expect(events).toHaveLength(2);
   });
 
+  it('goes on with the rate of the last day that can be judged, since the same time, and is told once', async () => {
+    const { registry, events, verdict, churn } = setup();
+    await churn(12, 1);
+    const found = verdict();
+    expect(found?.reason).toMatch(/: 4\d entries, registered at \d different times, have stayed$/);
+    await churn(28, 10);
+    expect(verdict()).toMatchObject({ state: 'leaking', perHour: 60, since: found?.since });
+    expect(verdict()?.reason).toMatch(/: 1512 entries, registered at 36 different times, have stayed$/);
+    // Four hours have to go by until it is known of the next ones, and six until that is worth a word.
+    await churn(9, 0);
+    expect(verdict()).toMatchObject({
+      perHour: (60 * 19) / 24,
+      reason: expect.stringMatching(/have stayed$/),
+    });
+    await churn(1, 0);
+    expect(verdict()?.perHour).toBe((60 * 18) / 24);
+    expect(verdict()?.reason).toMatch(/ have stayed, none of them from the last 10h$/);
+    await churn(18, 0);
+    expect(verdict()).toMatchObject({ state: 'leaking', perHour: 0, since: found?.since });
+    expect(verdict()?.reason).toMatch(/: 1752 entries, .* have stayed, none of them from the last 28h$/);
+    expect(String(registry.report())).toMatch(/runs .* LEAKING, \+0\.0 an hour\n/);
+    expect(events).toHaveLength(1);
+  });
+
+  it('counts no more what its owner has removed since', async () => {
+    const { clock, runs, verdict, churn } = setup();
+    await churn(24, 1);
+    const leaked = [...runs.keys()].filter((id) => id.startsWith('leaked'));
+    expect(verdict()?.reason).toContain(': 120 entries, ');
+    for (const id of leaked.slice(0, 10)) runs.delete(id);
+    await clock.advance(hourMs);
+    // Those of the hour that can be judged now have come too.
+    expect(verdict()?.reason).toContain(': 116 entries, ');
+  });
+
   it('is found behind a limit that removes what has leaked', async () => {
     const ceilings: Omit<Policy<string, number>, 'adopt'>[] = [
       { maxIdle: '1d' },
@@ -205,6 +240,27 @@ describe('a map from which nothing leaves', () => {
       ['growing', `${why}; keepWhile keeps 0 of 34, holds keep 30`],
     ]);
     registry.stop();
+  });
+
+  it('is said to have stopped once it does not grow, and goes on with what it still grows by', async () => {
+    const { clock, runs, events, verdict, grow } = setup();
+    await grow(13);
+    const why = 'it has grown for 12h or more, nothing leaves, and no bound is known';
+    expect(verdict()).toMatchObject({ state: 'leaking', perHour: 60, reason: why });
+    await clock.advance('5h');
+    expect(verdict()?.reason).toBe(why);
+    await clock.advance('3h');
+    // Of four hours, and the eight since.
+    expect(verdict()).toMatchObject({ perHour: 240 / 12, reason: `${why}; it has not grown for 8h` });
+    // A twentieth leaves, which is more than the latest four hours had brought of it.
+    for (const key of [...runs.keys()].slice(0, 100)) runs.delete(key);
+    await clock.advance('16h');
+    expect(verdict()).toMatchObject({ state: 'leaking', perHour: 0, since: events[0]?.since });
+    expect(verdict()?.reason).toMatch(/next to nothing \(\d+ %\) leaves.*; it has not grown for 1d$/);
+    await grow(5, 10);
+    expect(verdict()?.perHour).toBe(600);
+    expect(verdict()?.reason).toMatch(/ no bound is known$/);
+    expect(events).toHaveLength(1);
   });
 
   it('says how long the heap lasts where entries are weighed', async () => {

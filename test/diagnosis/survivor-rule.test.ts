@@ -58,6 +58,7 @@ describe('the rule by age', () => {
       cohorts: 7,
       leftYoung: 0.9,
       perCohort: 10,
+      untilAt: 7 * HOUR,
     });
   });
 
