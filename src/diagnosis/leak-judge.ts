@@ -303,7 +303,7 @@ export class LeakJudge {
     if (state === 'filling') return `it grows, ${leaves}, and its ${bound?.name} is ${bound?.max}`;
     const beyond =
       bound === undefined ? 'no bound is known' : `it is beyond its ${bound.name} of ${bound.max}`;
-    const spans = state === 'leaking' ? scale.leaking : scale.growing;
+    const spans = state === 'leaking' && scale === byHour ? scale.leaking : scale.growing;
     const lasted = exactSpan(Math.floor(spans * scale.spanHours * this.#subject.hourMs));
     const how = scale === byDay ? ' by its smallest size of each day' : '';
     return `it has grown${how} for ${lasted} or more, ${leaves}, and ${beyond}`;

@@ -148,6 +148,23 @@ describe('a watched size', () => {
     expect(watched('leaky')?.leak.state).toBe('ok');
   });
 
+  it('that leaks and falls every night from then on leaks on by day, for 5 days and no infinite time', async () => {
+    const { clock, registry, watched, told } = setup();
+    let size = 0;
+    registry.watch('size', () => size);
+    for (let day = 0; day < 11; day += 1) {
+      if (day > 6) size -= 800;
+      await hours(clock, 24, () => (size += 1));
+    }
+    expect(watched()?.leak).toMatchObject({
+      state: 'leaking',
+      reason:
+        'it has grown by its smallest size of each day for 5d or more, nothing leaves, and no bound is known',
+    });
+    expect(watched()?.leak.perHour).toBeGreaterThan(20);
+    expect(told).toHaveLength(1);
+  });
+
   it.each([
     [
       'throws',
