@@ -164,11 +164,10 @@ export class LeakMonitor {
 
 /** Says beside the reason of a verdict what keeps entries, as far as that is known. */
 function withKept(verdict: LeakVerdict, { native, due, holds }: Tracker): LeakVerdict {
-  const { guardedCount: guarded } = due;
-  const held = holds?.size ?? 0;
-  if (verdict.state === 'ok' || guarded + held === 0) return verdict;
-  const kept = `keepWhile keeps ${guarded} of ${native.size()}, holds keep ${held}`;
-  return { ...verdict, reason: `${verdict.reason}; ${kept}` };
+  if (verdict.state === 'ok') return verdict;
+  const kept = (keep: string, count = 0): string => (count ? `; ${keep} ${count} of ${native.size()}` : '');
+  const by = kept('keepWhile keeps', due.guardedCount) + kept('holds keep', holds?.size);
+  return { ...verdict, reason: verdict.reason + by };
 }
 
 const heapRoom = (): number => {

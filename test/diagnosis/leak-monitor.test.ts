@@ -223,21 +223,29 @@ describe('a map from which nothing leaves', () => {
 
   it('says that what is old does not leave where what is young does, and what keeps it', async () => {
     const clock = createManualClock();
-    const registry = createRegistry<{ guarded: Map<number, boolean>; held: Map<number, boolean> }>({
-      maps: { guarded: { maxIdle: '5m', keepWhile: (isBusy) => isBusy }, held: { maxIdle: '5m' } },
+    const keepWhile = (isBusy: boolean) => isBusy;
+    const registry = createRegistry<Record<'guarded' | 'held' | 'both', Map<number, boolean>>>({
+      maps: {
+        guarded: { maxIdle: '5m', keepWhile },
+        held: { maxIdle: '5m' },
+        both: { maxIdle: '5m', keepWhile },
+      },
       clock,
     });
-    const { guarded, held } = registry.maps;
+    const { guarded, held, both } = registry.maps;
     for (let minute = 0; minute < 5 * 60; minute += 1) {
       guarded.set(minute, minute % 10 === 0);
       held.set(minute, true);
+      both.set(minute, minute % 20 === 0);
       if (minute % 10 === 0) registry.hold('held', minute);
+      if (minute % 20 === 10) registry.hold('both', minute);
       await clock.advance(60_000);
     }
     const why = 'it has grown for 4h or more, nothing leaves of what is older than 2h, and no bound is known';
     expect(registry.report().maps.map(({ leak }) => [leak.state, leak.reason])).toEqual([
-      ['growing', `${why}; keepWhile keeps 30 of 34, holds keep 0`],
-      ['growing', `${why}; keepWhile keeps 0 of 34, holds keep 30`],
+      ['growing', `${why}; keepWhile keeps 30 of 34`],
+      ['growing', `${why}; holds keep 30 of 34`],
+      ['growing', `${why}; keepWhile keeps 15 of 34; holds keep 15 of 34`],
     ]);
     registry.stop();
   });
