@@ -138,7 +138,7 @@ export class LeakJudge {
     this.#verdict = this.#ok;
   }
 
-  /** The latest verdict. The same object until it changes. */
+  /** The latest verdict. */
   get verdict(): LeakVerdict {
     return this.#verdict;
   }
@@ -155,8 +155,8 @@ export class LeakJudge {
     // What has been found ends at once, and begins by the hour.
     if (!isHourOver && !hasAged && this.#verdict.state === 'ok') return this.#verdict;
     const verdict = this.#byAge(now) ?? this.#bySize(now, byHour) ?? this.#byDay(now) ?? this.#ok;
-    if (!isSame(verdict, this.#verdict)) this.#verdict = Object.freeze(verdict);
-    return this.#verdict;
+    this.#verdict = Object.freeze(verdict);
+    return verdict;
   }
 
   #byAge(now: LeakInstant): LeakVerdict | undefined {
@@ -324,7 +324,3 @@ function restInWords(words: string, restMs: number, hourMs: number, unknownHours
 }
 
 const share = (part: number): string => `${Math.round(100 * part)} %`;
-
-function isSame(one: LeakVerdict, other: LeakVerdict): boolean {
-  return (Object.keys(one) as (keyof LeakVerdict)[]).every((name) => one[name] === other[name]);
-}
