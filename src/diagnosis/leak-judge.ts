@@ -73,7 +73,7 @@ export interface LeakInstant {
   /** The known bound and what it is called; `undefined` if there is none. */
   readonly bound?: { readonly max: number; readonly name: string } | undefined;
   /** For how long entries may stay by the rules of the map, ms. Default: nothing is known. */
-  readonly stay?: { readonly ttlMs: number; readonly longestMs: number };
+  readonly stay?: { readonly ttlMs: number; readonly longestMs: number } | undefined;
   /** How much more the heap holds, in the unit of the size; asked while it grows. Default: nobody knows. */
   readonly heapRoom?: () => number | undefined;
 }
@@ -106,6 +106,8 @@ const byDay: Scale = {
 };
 /** A leak that brings nothing for so many hours is said to: in fewer that may be chance. */
 const leastRest = 6;
+/** It has to grow for as much of what its entries may stay. */
+const leastOfStay = 4 / 3;
 const mostFallen = { growing: 0.05, leaking: 0.01, onceFound: 0.2 };
 
 /**
@@ -154,7 +156,7 @@ export class LeakJudge {
     const hasAged = this.#subject.ages?.count(now.at, now.watchedMs) ?? false;
     // What has been found ends at once, and begins by the hour.
     if (!isHourOver && !hasAged && this.#verdict.state === 'ok') return this.#verdict;
-    const verdict = this.#byAge(now) ?? this.#bySize(now, byHour) ?? this.#byDay(now) ?? this.#ok;
+    const verdict = this.#byAge(now) ?? this.#bySize(now, byHour) ?? this.#byDay(now) ?? this.#early(now);
     this.#verdict = Object.freeze(verdict);
     return verdict;
   }
@@ -254,12 +256,23 @@ export class LeakJudge {
     };
   }
 
+  /** Nothing is found: says so where that is because entries may stay for longer than it has grown. */
+  #early(now: LeakInstant): LeakVerdict {
+    if (this.#bySize({ ...now, stay: undefined }, byHour) === undefined) return this.#ok;
+    const stayMs = now.stay?.longestMs ?? 0;
+    const judged = exactSpan(Math.ceil((leastOfStay * stayMs) / 60_000) * 60_000);
+    return {
+      ...this.#ok,
+      reason: `its growth is not judged before ${judged}: entries may stay ${span(stayMs)}`,
+    };
+  }
+
   #growth({ stay }: LeakInstant, scale: Scale, least: number): Growth | undefined {
     const spanMs = scale.spanHours * this.#history.hourMs;
     // A TTL of a day makes a healthy map grow for a day whenever the load does.
     const leastMs = Math.max(
       least * scale.spanHours * this.#subject.hourMs,
-      (4 / 3) * (stay?.longestMs ?? 0),
+      leastOfStay * (stay?.longestMs ?? 0),
     );
     return this.#history.growth(Math.ceil(leastMs / spanMs), scale.spanHours);
   }

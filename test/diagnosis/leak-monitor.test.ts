@@ -318,6 +318,26 @@ describe('a map from which nothing leaves', () => {
     expect(events[0]?.perHour).toBeCloseTo(120, -1);
   });
 
+  it('says that it grows, and when that is judged, where entries may stay for longer than the cycle', async () => {
+    const policy = { mode: 'observe', maxIdle: '30m' } as const;
+    const { clock, events, verdict, grow } = setup(policy, {
+      leakDetection: { cycle: '10m' },
+      sweepEvery: '5s',
+    });
+    await grow(1 / 60, 20);
+    expect(verdict()).toMatchObject({ state: 'ok', reason: 'nothing speaks for a leak' });
+    await grow(38 / 60, 20);
+    expect(verdict()).toMatchObject({
+      state: 'ok',
+      reason: 'its growth is not judged before 40m: entries may stay 30m',
+      perHour: 0,
+      since: undefined,
+    });
+    await clock.advance('2m');
+    expect(verdict()?.reason).toBe('nothing speaks for a leak');
+    expect(events).toEqual([]);
+  });
+
   it('is said to have lasted 90 s, and not 2 minutes, with a cycle of 3 minutes', async () => {
     const options = { leakDetection: { cycle: '3m' }, sweepEvery: '1s' };
     const { clock, runs, events } = setup({}, options);
