@@ -22,6 +22,7 @@ export type MapsweepErrorCode =
   | 'ERR_OUTBOX_IO'
   | 'ERR_REDIS_AWAY'
   | 'ERR_RESTORED'
+  | 'ERR_ENTRIES_DROPPED'
   | 'ERR_METRICS_CONFLICT'
   | 'ERR_MISSING_PEER'
   | 'ERR_AMBIGUOUS_PEER'

@@ -6,8 +6,8 @@ import type { RegistryInternals } from './internals.js';
 export interface Health {
   /**
    * - `ok`: nothing to do
-   * - `warning`: somebody should look: a map or a size leaks, a map cannot be tracked, a policy function or a `beforeSweep` keeps
-   *   failing, endings wait for too long or have died, or sweeping was stopped by hand
+   * - `warning`: somebody should look: entries of an earlier life cannot come back, a map or a size leaks, a map cannot be tracked, a
+   *   policy function or a `beforeSweep` keeps failing, endings wait for too long or have died, or sweeping was stopped by hand
    * - `failing`: it does not do its work: the sweeper stands still, or the journal takes nothing
    */
   readonly status: 'ok' | 'warning' | 'failing';
@@ -72,10 +72,11 @@ function* journalFailures(
 }
 
 function warningsOf(
-  { engine, leaks, watched, deliveries, isClosed }: RegistryInternals,
+  { engine, leaks, watched, deliveries, restart, isClosed }: RegistryInternals,
   shown: (error: unknown) => string,
 ): string[] {
   const warnings: string[] = [];
+  for (const { stuckBy, words } of restart.restoration.shares(shown)) if (stuckBy) warnings.push(words);
   const now = engine.timeline.now();
   for (const tracker of engine.trackers.values()) {
     const map = `the map ${shownKey(tracker.name)}`;

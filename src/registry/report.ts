@@ -128,7 +128,8 @@ export function reportOf(parts: RegistryInternals): RegistryReport {
     callbackErrors: callbackErrorsOf(engine),
   };
   const journal = journalFigures(parts);
-  const print = (): string => printed(data, journal);
+  const awaited = Array.from(parts.restart.restoration.shares(), ({ words }) => words);
+  const print = (): string => printed(data, journal, awaited);
   // Not enumerable, so that a report is plain data to JSON and to a test.
   return Object.defineProperties(data, {
     toString: { value: print },
@@ -156,7 +157,11 @@ function mapReport(parts: RegistryInternals, tracker: Tracker): MapReport {
 
 type ReportData = Omit<RegistryReport, 'toString'>;
 
-function printed(report: ReportData, journal: JournalFigures | undefined): string {
+function printed(
+  report: ReportData,
+  journal: JournalFigures | undefined,
+  awaited: readonly string[],
+): string {
   const lastSweep =
     report.lastSweepAt === undefined ? 'none yet' : `${span(report.at - report.lastSweepAt)} ago`;
   const state = report.stopped ? 'stopped' : `every ${exactSpan(report.sweepEveryMs)}`;
@@ -182,6 +187,7 @@ function printed(report: ReportData, journal: JournalFigures | undefined): strin
   }
   if (journal !== undefined && (journal.isLost || journal.isBehind || journal.error !== undefined))
     lines.push('', `journal ${journal.name}: ${journalWords(journal)}`);
+  if (awaited.length > 0) lines.push('', ...awaited);
   const explained = report.maps.filter((map) => map.oldest.length > 0);
   if (explained.length > 0) lines.push('', 'longest there, and why:');
   for (const map of explained) {

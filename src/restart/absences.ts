@@ -20,6 +20,11 @@ export class Absences implements AbsentRuns, AbsentParts {
     this.#allBack = allBack;
   }
 
+  /** All that is awaited, by map: of each there is some. */
+  get byMap(): ReadonlyMap<string, Awaited> {
+    return this.#awaited;
+  }
+
   /** Those of a map; `undefined` without any. */
   of(map: string): Awaited | undefined {
     return this.#awaited.get(map);
@@ -56,17 +61,24 @@ export class Absences implements AbsentRuns, AbsentParts {
     this.#allBack(map);
   }
 
-  /** The time of an entry is over: a run ends as lost, if it may here, and anything else is forgotten. */
-  lose(map: string, entry: PastEntry): void {
+  /**
+   * The time of an entry is over: a run ends as lost, if it may here, and anything else is forgotten.
+   *
+   * @returns whether it is one that could not come back, as this life is
+   */
+  lose(map: string, entry: PastEntry): boolean {
     const endings = this.#context.endings();
+    const tracker = this.#context.engine.trackers.get(map);
+    const isStuck = tracker === undefined || this.of(map)?.undecoded.has(entry) === true;
     const { registeredAt } = entry;
     if (entry.id !== undefined && !entry.claimed) {
-      if (endings === undefined || !this.#context.mayConclude()) return;
+      if (endings === undefined || !this.#context.mayConclude()) return false;
       this.remove(map, entry);
       this.#conclude(endings, entry);
     } else this.remove(map, entry);
-    this.#context.engine.trackers.get(map)?.ages.left(registeredAt);
+    tracker?.ages.left(registeredAt);
     this.#forget(map, entry);
+    return isStuck;
   }
 
   /** Claims the end of a run that has not come back. `undefined` if none is absent under the key. */

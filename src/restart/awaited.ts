@@ -9,6 +9,12 @@ export class Awaited {
   /** Runs whose key a later one had taken. Only by their identity can they come back. */
   readonly #others = new Set<PastEntry>();
   readonly #byId: Map<string, PastEntry> | undefined;
+  /** Those for which `decode` fails. */
+  readonly undecoded = new Set<PastEntry>();
+  /** What it failed with last. */
+  decodeError: unknown;
+  /** For how long that had been awaited which was awaited longest, as far as this life began with it; ms of running time. */
+  absentMs = Number.NEGATIVE_INFINITY;
   #hasOwnId = false;
 
   /** @param hasOwnIds whether the owner says which run is which */
@@ -27,6 +33,7 @@ export class Awaited {
    * @returns an entry that has no part in anything any more: its key is a later one's, and nobody waits for its end
    */
   add(entry: PastEntry): PastEntry | undefined {
+    this.absentMs = Math.max(this.absentMs, entry.absentMs);
     const before = this.#byKey.get(entry.key);
     if (before === undefined) {
       this.#byKey.set(entry.key, entry);
@@ -61,6 +68,7 @@ export class Awaited {
 
   remove(entry: PastEntry): void {
     if (!this.#others.delete(entry)) this.#byKey.delete(entry.key);
+    this.undecoded.delete(entry);
     this.#unidentify(entry);
   }
 

@@ -145,7 +145,7 @@ export class Restart {
     });
     const indexOf = (map: string): number => names.indexOf(map);
     const recorders = [...trackers.values()].map((tracker) => ({ tracker, index: indexOf(tracker.name) }));
-    for (const [map] of this.restoration.absences.entries()) indexOf(map);
+    for (const map of this.restoration.absences.byMap.keys()) indexOf(map);
     this.#host.engine.timeline.compareClocks();
     const encoder = this.#newEncoder(false);
     // Nothing in it is late: its activity is as of now.

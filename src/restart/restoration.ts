@@ -1,7 +1,9 @@
+import { span } from '../diagnosis/explain.js';
 import { type Endings, endingsOf } from '../endings/endings.js';
 import type { Return, Tracker } from '../sweeping/tracker.js';
 import { Absences } from './absences.js';
 import { agesNow, type PastAges } from './age-records.js';
+import { type AwaitedShare, pastEntries, whyStuck } from './awaited-words.js';
 import type { RestartContext } from './context.js';
 import { decoded } from './decode.js';
 import type { Left, PastEntry, Taking } from './left.js';
@@ -121,7 +123,35 @@ export class Restoration {
       if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
       const result = decoded(decode, value, key);
       const error = result.error ?? setThrough(tracker, key, result.value);
-      if (error !== undefined) failures.reportOnce(tracker.name, 'persist.decode', key, error);
+      if (error === undefined) continue;
+      awaited.undecoded.add(entry);
+      awaited.decodeError = error;
+      failures.reportOnce(tracker.name, 'persist.decode', key, error);
+    }
+  }
+
+  /**
+   * What is awaited in each map, until it is dropped: what cannot come back, and the rest. Costs a little for each map.
+   *
+   * @param shown how an error is shown
+   */
+  *shares(shown?: (error: unknown) => string): Generator<AwaitedShare> {
+    const { engine, endedMap, mayConclude } = this.#context;
+    for (const [map, awaited] of this.absences.byMap) {
+      // What is left to a later life is nothing to hurry for.
+      if (engine.isStopped || (map === endedMap() && !mayConclude())) continue;
+      const what = `awaited, dropped in ${span(this.#window.leftMs(awaited))} unless set again`;
+      const { size, undecoded, decodeError } = awaited;
+      const isThere = engine.trackers.has(map);
+      const stuck = isThere ? undecoded.size : size;
+      const share = (count: number, stuckBy: AwaitedShare['stuckBy'], why: string) => ({
+        map,
+        count,
+        stuckBy,
+        words: pastEntries(map, count, what) + why,
+      });
+      if (stuck > 0) yield share(stuck, isThere ? 'decode' : 'map', whyStuck(decodeError, shown));
+      if (stuck < size) yield share(size - stuck, undefined, '');
     }
   }
 

@@ -1,6 +1,9 @@
+import { MapsweepError } from '../errors.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { TimerTicket } from '../time/timer-queue.js';
 import type { Absences } from './absences.js';
+import type { Awaited } from './awaited.js';
+import { pastEntries, whyStuck } from './awaited-words.js';
 
 /**
  * How long entries of earlier lives are awaited, in running time over all lives: of a stretch in which the process was
@@ -11,11 +14,10 @@ export class RestoreWindow {
   readonly #windowMs: number;
   readonly #absences: Absences;
   #ticket: TimerTicket | undefined;
-  #isOpen = false;
   #isStopped = false;
   #elapsedMs = 0;
   #seenAt = 0;
-  /** The running time of this life at which the next entry's window closes. */
+  /** The running time of this life at which the next entry's window closes; `Infinity` while it is closed. */
   #nextAtMs = Number.POSITIVE_INFINITY;
 
   constructor(engine: Engine, windowMs: number, absences: Absences) {
@@ -34,11 +36,16 @@ export class RestoreWindow {
     return this.#elapsedMs;
   }
 
+  /** How long it is until the first of what is awaited in a map is lost, ms of running time. */
+  leftMs({ absentMs }: Awaited): number {
+    return Math.max(0, this.#windowMs - absentMs - this.#elapsedAt(this.#engine.timeline.now()));
+  }
+
   /** Begins to wait for what is awaited by now. */
   open(): void {
     this.#isStopped = false;
-    this.#nextAtMs = this.#earliest();
-    this.#isOpen = this.#nextAtMs < Number.POSITIVE_INFINITY;
+    for (const { absentMs } of this.#absences.byMap.values())
+      this.#nextAtMs = Math.max(0, Math.min(this.#nextAtMs, this.#windowMs - absentMs));
     this.#seenAt = this.#engine.timeline.now();
     this.#schedule();
   }
@@ -47,15 +54,11 @@ export class RestoreWindow {
   stop(): void {
     if (this.#isOpen && !this.#isStopped && !this.#engine.isStopped) this.#count();
     this.#isStopped = true;
-    this.#engine.timers.cancel(this.#ticket);
-    this.#ticket = undefined;
+    this.#schedule();
   }
 
-  #earliest(): number {
-    let longestAwaited = Number.NEGATIVE_INFINITY;
-    for (const [, { absentMs }] of this.#absences.entries())
-      if (absentMs > longestAwaited) longestAwaited = absentMs;
-    return Math.max(0, this.#windowMs - longestAwaited);
+  get #isOpen(): boolean {
+    return this.#nextAtMs < Number.POSITIVE_INFINITY;
   }
 
   #schedule(): void {
@@ -70,10 +73,13 @@ export class RestoreWindow {
     });
   }
 
+  #elapsedAt(now: number): number {
+    return this.#elapsedMs + Math.min(now - this.#seenAt, this.#engine.sweepEveryMs);
+  }
+
   #count(): void {
-    const { sweepEveryMs, timeline } = this.#engine;
-    const now = timeline.now();
-    this.#elapsedMs += Math.min(now - this.#seenAt, sweepEveryMs);
+    const now = this.#engine.timeline.now();
+    this.#elapsedMs = this.#elapsedAt(now);
     this.#seenAt = now;
   }
 
@@ -87,14 +93,20 @@ export class RestoreWindow {
     const isStopped = () => this.#isStopped || this.#engine.isStopped;
     const slices = this.#engine.newSlices({ isStopped });
     let next = Number.POSITIVE_INFINITY;
-    for (const [map, entry] of this.#absences.entries()) {
-      const closesAt = this.#windowMs - entry.absentMs;
-      if (closesAt <= this.#elapsedMs) this.#absences.lose(map, entry);
-      else if (closesAt < next) next = closesAt;
-      if (slices.isOver() && !(await slices.giveWay())) return;
+    for (const [map, awaited] of this.#absences.byMap) {
+      let dropped = 0;
+      for (const entry of awaited) {
+        const closesAt = this.#windowMs - entry.absentMs;
+        if (closesAt > this.#elapsedMs) next = Math.min(next, closesAt);
+        else if (this.#absences.lose(map, entry)) dropped += 1;
+        if (slices.isOver() && !(await slices.giveWay())) return;
+      }
+      if (dropped === 0) continue;
+      const words = pastEntries(map, dropped, 'dropped') + whyStuck(awaited.decodeError);
+      const error = new MapsweepError('ERR_ENTRIES_DROPPED', words);
+      this.#engine.failures.report(map, 'persist', undefined, error);
     }
     this.#nextAtMs = next;
-    this.#isOpen = next < Number.POSITIVE_INFINITY;
     this.#schedule();
   }
 }
