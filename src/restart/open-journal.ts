@@ -1,4 +1,5 @@
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
+import { counted } from '../events/shown.js';
 import { systemClock } from '../time/clock.js';
 import { Slices } from '../time/slices.js';
 import type { Journal, JournalUse } from './journal.js';
@@ -103,12 +104,14 @@ export async function openInSlices(
 export function assertSameMap({ journal, past }: TakenJournal, own: string | undefined): void {
   const { endedMap: its, maps, endings } = past;
   if (own === undefined || its === undefined || its === own) return;
-  const isOpen = [...(maps.get(its)?.entries.values() ?? [])].some(({ claimed }) => !claimed);
-  if (!isOpen && endings.size === 0) return;
+  let open = 0;
+  for (const { claimed } of maps.get(its)?.entries.values() ?? []) if (!claimed) open += 1;
+  if (open + endings.size === 0) return;
   throw new MapsweepTypeError(
     'ERR_INVALID_OPTION',
     `persistTo: the journal '${journal.name}' holds endings of '${its}', this registry announces those of '${own}'. ` +
-      'Move it away to start without it',
+      `Call the map '${its}' as before, or let the version before it end its runs first: moved away, ` +
+      `${counted(endings.size, 'ending')} and ${counted(open, 'open run')} of it are never told`,
   );
 }
 
