@@ -1,5 +1,5 @@
 import type { RegistryInternals } from '../registry/internals.js';
-import { only, type PulledMetric } from './pulled.js';
+import { nameLabel, only, type PulledMetric, type Sample } from './pulled.js';
 
 /** How the journal is doing. A registry without one has none of these. */
 export const metricsOfJournal: readonly PulledMetric[] = [
@@ -29,7 +29,22 @@ export const metricsOfJournal: readonly PulledMetric[] = [
     aggregator: 'max',
     read: ({ restart }) => only(restart.recorder?.writer.state.isLost ? 1 : 0),
   },
+  {
+    type: 'gauge',
+    name: 'awaited_entries',
+    help: 'Entries of earlier lives that are not back, by reason, until they are dropped: not-set yet, or decode-fails or no-map, for which they cannot come back.',
+    labelNames: ['map', 'reason'],
+    read: awaited,
+  },
 ];
+
+function awaited({ restart }: RegistryInternals): Sample[] {
+  const reasons = { decode: 'decode-fails', map: 'no-map' };
+  return Array.from(restart.restoration.shares(), ({ map, count, stuckBy }) => ({
+    labels: { map: nameLabel(map), reason: stuckBy === undefined ? 'not-set' : reasons[stuckBy] },
+    value: count,
+  }));
+}
 
 function waitedMs({ engine, restart }: RegistryInternals): number {
   const state = restart.recorder?.writer.state;

@@ -104,6 +104,35 @@ const scenarios: readonly Scenario[] = [
     ],
   },
   {
+    name: 'entries of an earlier life cannot come back, from the first scrape until they are dropped; others are awaited as usual',
+    alert: 'MapsweepRestoreFails',
+    series: [
+      ['awaited_entries', { ...runs, reason: 'decode-fails' }, '1000x9 stale _x20'],
+      ['awaited_entries', on('a', { map: 'sessions', reason: 'no-map' }), '30x9 stale _x20'],
+      ['awaited_entries', on('a', { map: 'carts', reason: 'not-set' }), '500x9 stale _x20'],
+      // It is adopted at once.
+      ['awaited_entries', on('late', { map: 'tenants', reason: 'no-map' }), '7 stale _x28'],
+    ],
+    expected: [
+      { at: '0m' },
+      {
+        at: '1m',
+        firing: [
+          { labels: { ...runs, reason: 'decode-fails' }, value: '1000' },
+          { labels: on('a', { map: 'sessions', reason: 'no-map' }), value: '30' },
+        ],
+      },
+      {
+        at: '9m',
+        firing: [
+          { labels: { ...runs, reason: 'decode-fails' }, value: '1000' },
+          { labels: on('a', { map: 'sessions', reason: 'no-map' }), value: '30' },
+        ],
+      },
+      { at: '10m' },
+    ],
+  },
+  {
     name: 'an ending waits; one whose recipient was restarted has waited for less than a quarter of an hour',
     alert: 'MapsweepEndingsWait',
     series: [

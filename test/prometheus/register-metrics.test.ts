@@ -193,6 +193,47 @@ describe('registerMetrics', () => {
     await registry.close();
   });
 
+  it('shows how many entries of an earlier life are awaited in each map, and why, until they are dropped', async () => {
+    const clock = createManualClock();
+    const volume = new MemoryVolume();
+    const open = () => openNow(volume.open(), { maxWaitMs: 5_000 });
+    const persist = { encode: (value: unknown) => value, decode: (json: unknown) => json as number };
+    const broken = {
+      ...persist,
+      decode: (json: unknown) => {
+        if (json === 1) throw new Error('shape changed');
+        return json as number;
+      },
+    };
+    const first = createRegistry<Record<string, Map<string, number>>>({
+      clock,
+      maps: { runs: { persist: true }, sessions: { persist }, carts: { persist } },
+      persistTo: open(),
+    });
+    for (const map of Object.values(first.maps))
+      for (const key of ['a', 'b', 'c']) map.set(key, Number(key === 'a'));
+    await first.close();
+    const register = new Register();
+    const registry = createRegistry<Record<string, Map<string, number>>>({
+      clock,
+      maps: { runs: { persist: true }, sessions: { persist: broken } },
+      persistTo: open(),
+    });
+    registerMetrics(registry, { register });
+    const shown = async () => seriesOf(await scrape(register), 'awaited_entries');
+    const expected = {
+      'awaited_entries{map="runs",reason="not-set"}': 3,
+      'awaited_entries{map="sessions",reason="decode-fails"}': 1,
+      'awaited_entries{map="carts",reason="no-map"}': 3,
+    };
+    expect(await shown()).toEqual(expected);
+    registry.maps.runs?.set('a', 1);
+    expect(await shown()).toEqual({ ...expected, 'awaited_entries{map="runs",reason="not-set"}': 2 });
+    await clock.advance(600_000);
+    expect(await shown()).toEqual({});
+    await registry.close();
+  });
+
   it('shows for how long a disk that hangs has taken nothing, once it answers 0, and a journal that was lost', async () => {
     const clock = createManualClock();
     const register = new Register();

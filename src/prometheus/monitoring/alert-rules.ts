@@ -43,7 +43,6 @@ const policyFunctions = [
   'id',
   'settled',
   'persist[.]encode',
-  'persist[.]decode',
 ];
 
 /** So long after the last sweep the sweeper counts as stalled. */
@@ -133,6 +132,20 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       },
     },
     {
+      alert: 'MapsweepRestoreFails',
+      // Not the counter of errors, which has its full value at the first scrape; and restoreWindow, 10 minutes, is all the time there is.
+      expr: `${prefix}awaited_entries{reason!="not-set"} > 0`,
+      for: '1m',
+      labels: { severity: 'critical' },
+      annotations: {
+        summary: `{{ $value }} entries of ${map} are about to be dropped: {{ $labels.reason }}`,
+        description:
+          'An earlier version kept them, and since the restart they cannot come back: persist.decode throws for them (decode-fails), or no map has this name (no-map). When restoreWindow is over, 10 minutes after the start, they are gone.',
+        runbook:
+          'registry.health() has the error and the time that is left. Go back to the version before while that lasts: then they come back. A map that was renamed can be called as before, or have one of the old name with persist beside it; one that was meant to go needs nothing.',
+      },
+    },
+    {
       alert: 'MapsweepEndingsWait',
       // A recipient that is restarted is back before; it is tried for a day, and then there are dead letters.
       expr: `${prefix}ended_oldest_pending_seconds > 900`,
@@ -211,7 +224,7 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepPolicyFails',
-      // What has an alert of its own, deliver and beforeSweep, is not among them, nor what is no function of a policy.
+      // What has an alert of its own, deliver, beforeSweep and persist.decode, is not among them, nor what is no function of a policy.
       expr: `increase(${prefix}callback_errors_total{callback=~"${policyFunctions.join('|')}"}[${minutes(policyWindowMs)}]) > 0`,
       for: minutes(policyWindowMs),
       labels: { severity: 'warning' },
