@@ -245,6 +245,22 @@ const scenarios: readonly Scenario[] = [
     expected: [{ at: '29m' }, { at: '31m', firing: [{ labels: on('a', { map: 'held' }), value: '400' }] }],
   },
   {
+    name: 'most of a map is held and due, one that is in use is held, and 50 entries of a small one',
+    alert: 'MapsweepHoldsKeepTooMuch',
+    series: [
+      ['entries', runs, '250x90'],
+      ['held_entries', runs, '0x9 200x50 0x30'],
+      ['overdue_entries', runs, '0x9 200x50 0x30'],
+      ['entries', on('a', { map: 'used' }), '250x90'],
+      ['held_entries', on('a', { map: 'used' }), '200x90'],
+      ['overdue_entries', on('a', { map: 'used' }), '3x90'],
+      ['entries', on('a', { map: 'small' }), '60x90'],
+      ['held_entries', on('a', { map: 'small' }), '50x90'],
+      ['overdue_entries', on('a', { map: 'small' }), '50x90'],
+    ],
+    expected: [{ at: '35m' }, { at: '45m', firing: [{ labels: runs, value: '200' }] }, { at: '70m' }],
+  },
+  {
     name: 'a since and a follows.key fail again and again; those of another map failed once, and listeners fail all the time',
     alert: 'MapsweepPolicyFails',
     series: [

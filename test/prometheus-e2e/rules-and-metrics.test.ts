@@ -48,10 +48,10 @@ describe.each(['mapsweep_', 'x_', 'my:own_', ''])('npx mapsweep prometheus alert
   const file = (name: string) => join(directory, name);
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-  it('makes 16 rules that promtool takes, each with what it means and what to do', () => {
+  it('makes 17 rules that promtool takes, each with what it means and what to do', () => {
     writeFileSync(file('alerts.yml'), command('alerts', '--prefix', prefix));
     const { status, stdout } = run('promtool', ['check', 'rules', file('alerts.yml')]);
-    expect([status, stdout]).toEqual([0, expect.stringContaining('SUCCESS: 16 rules found')]);
+    expect([status, stdout]).toEqual([0, expect.stringContaining('SUCCESS: 17 rules found')]);
     for (const { alert, annotations } of alertRules({ prefix, sweepEveryMs: 60_000 })) {
       expect([alert, Object.keys(annotations)]).toEqual([alert, ['summary', 'description', 'runbook']]);
     }

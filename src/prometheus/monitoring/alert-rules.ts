@@ -223,6 +223,20 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
       },
     },
     {
+      alert: 'MapsweepHoldsKeepTooMuch',
+      // What is held and not due is in use, for however long.
+      expr: `${prefix}held_entries > 100 and ${prefix}held_entries > 0.5 * ${prefix}entries and ${prefix}overdue_entries > 0.5 * ${prefix}entries`,
+      for: '30m',
+      labels: { severity: 'warning' },
+      annotations: {
+        summary: `{{ $value }} entries of ${map} are held, and most of it is due`,
+        description:
+          'Whoever has taken a hold of an entry keeps it until that is released, or its maxAge is over.',
+        runbook:
+          'registry.report() has the oldest holds, and with captureSites where they were taken: the path from there that forgets to release.',
+      },
+    },
+    {
       alert: 'MapsweepPolicyFails',
       // What has an alert of its own, deliver, beforeSweep and persist.decode, is not among them, nor what is no function of a policy.
       expr: `increase(${prefix}callback_errors_total{callback=~"${policyFunctions.join('|')}"}[${minutes(policyWindowMs)}]) > 0`,
