@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
-import { tmpdir, userInfo } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRegistry, type Registry } from 'mapsweep';
@@ -11,6 +10,7 @@ import pg from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { openPostgresJournal } from '../../src/integrations/postgres/open.js';
 import { compileParts } from '../crash/compile.js';
+import { startPooler } from './pooler.js';
 import { freePort, PostgresServer } from './server.js';
 
 let server: PostgresServer;
@@ -32,53 +32,11 @@ function newPool(options: pg.PoolConfig = {}): pg.Pool {
   return pool;
 }
 
-/** A pooler in front of the server, on a port of its own. */
-async function pooler(mode: 'session' | 'transaction'): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'mapsweep-pgbouncer-'));
-  const port = await freePort();
-  const { port: serverPort } = server.options;
-  writeFileSync(
-    join(folder, 'pgbouncer.ini'),
-    `[databases]
-postgres = host=127.0.0.1 port=${serverPort}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = ${mode}
-${userInfo().uid === 0 ? 'user = postgres' : ''}
-`.replace('postgres = host', 'postgres = user=mapsweep host'),
-    { mode: 0o644 },
-  );
-  const child = spawn('pgbouncer', [join(folder, 'pgbouncer.ini')], { stdio: 'ignore', cwd: '/' });
-  let failure: Error | undefined;
-  child.on('error', (cause) => {
-    failure = new Error(
-      'pgbouncer could not be run. Install it: apt-get update && apt-get install -y pgbouncer',
-      { cause },
-    );
-  });
-  spawn('chmod', ['755', folder]);
-  closing.push(() => {
-    child.kill('SIGKILL');
-    rmSync(folder, { recursive: true, force: true });
-  });
-  while (!(await answers(port))) {
-    if (failure !== undefined) throw failure;
-    if (child.exitCode !== null) throw new Error(`pgbouncer ended with ${child.exitCode}`);
-    await sleep(20);
-  }
+async function newPooler(mode: 'session' | 'transaction'): Promise<number> {
+  const { port, close } = await startPooler(server, mode);
+  closing.push(close);
   return port;
 }
-
-const answers = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.on('connect', () => resolve(true));
-    socket.on('error', () => resolve(false));
-    socket.on('connect', () => socket.destroy());
-  });
 
 const registryOn = async (
   pool: pg.Pool,
@@ -96,12 +54,12 @@ const registryOn = async (
 describe('postgresJournal', () => {
   it('refuses a pooler in transaction mode and says what to do, and takes one in session mode', async () => {
     for (let round = 0; round < 3; round += 1) {
-      const port = await pooler('transaction');
+      const port = await newPooler('transaction');
       await expect(postgresJournal(newPool({ port }), { instance: 'a' })).rejects.toThrow(
         /pooler in transaction mode.*Give postgresJournal a pool that connects to PostgreSQL itself/,
       );
     }
-    const port = await pooler('session');
+    const port = await newPooler('session');
     const registry = await registryOn(newPool({ port }), 'a');
     registry.maps.runs.set('a', {});
     await registry.flushed();

@@ -1,6 +1,7 @@
 import { MapsweepError, type MapsweepErrorCode } from '../../errors.js';
 import { shownError } from '../../events/shown.js';
 import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
+import { cancel } from './cancel.js';
 
 /** A row as a driver gives it. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -42,6 +43,11 @@ export interface PostgresPool {
 
 /** A connection that has not answered for so long counts as one that hangs, ms. */
 const defaultPatienceMs = 10_000;
+/**
+ * So long before that PostgreSQL is asked to cancel the statement, ms. One that waits for a lock does not notice that its
+ * connection is closed: it would keep its place among those that PostgreSQL has until it gets the lock.
+ */
+const cancelBeforeMs = 1_000;
 
 /** Rejects when something has not come to its end in time; what it gives later goes to `late`. */
 function within<T>(
@@ -54,7 +60,7 @@ function within<T>(
     let isOver = false;
     const timer = realSetTimeout(() => {
       isOver = true;
-      reject(new Error(`${what} has taken longer than ${patienceMs} ms`));
+      reject(overdue(what, patienceMs));
     }, patienceMs);
     work.then(
       (result) => {
@@ -69,6 +75,9 @@ function within<T>(
     );
   });
 }
+
+const overdue = (what: string, patienceMs: number, cause?: unknown): Error =>
+  new Error(`${what} has taken longer than ${patienceMs} ms`, { cause });
 
 /**
  * How PostgreSQL finds out that the machine of a connection has vanished, whose locks would be held for hours otherwise:
@@ -99,7 +108,7 @@ function guard(pool: PostgresPool): void {
   });
 }
 
-/** What is asked of PostgreSQL through a pool, none of it for ever: a connection that hangs is closed. */
+/** What is asked of PostgreSQL through a pool, none of it for ever: what hangs is cancelled, and its connection closed. */
 export class Database {
   readonly pool: PostgresPool;
   readonly #what: string;
@@ -133,11 +142,19 @@ export class Database {
 
   /** Runs one statement on a connection that somebody holds. @throws MapsweepError */
   async ask(client: PostgresClient, text: string, values: unknown[] = []): Promise<Row[]> {
+    const what = 'an answer';
+    let isCancelled = false;
+    const timer = realSetTimeout(() => {
+      isCancelled = true;
+      cancel(client, cancelBeforeMs);
+    }, this.#patienceMs - cancelBeforeMs);
     try {
-      const { rows } = await within(this.#patienceMs, 'an answer', client.query(text, values));
+      const { rows } = await within(this.#patienceMs, what, client.query(text, values));
       return rows;
     } catch (cause) {
-      throw this.failure('PostgreSQL', cause);
+      throw this.failure('PostgreSQL', isCancelled ? overdue(what, this.#patienceMs, cause) : cause);
+    } finally {
+      realClearTimeout(timer);
     }
   }
 

@@ -1,0 +1,49 @@
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Database, isUnsure } from '../../src/integrations/postgres/database.js';
+import { eventually } from './gateways.js';
+import { startPooler } from './pooler.js';
+import { PostgresServer } from './server.js';
+
+let server: PostgresServer;
+
+beforeAll(async () => {
+  server = await PostgresServer.start();
+  server.sql('create table blocked (n integer)');
+});
+
+afterAll(() => server?.dispose());
+
+/** Backends that wait for a lock. */
+const waiting = (): number =>
+  Number(server.sql(`select count(*) from pg_stat_activity where wait_event_type = 'Lock'`));
+
+it('leaves nothing behind in PostgreSQL of statements that it gives up, behind a pooler too', async () => {
+  const pooler = await startPooler(server, 'session');
+  const pools = [server.options.port, pooler.port].map((port) => new pg.Pool({ ...server.options, port }));
+  const databases = pools.map((pool) => new Database(pool, 'test', 'ERR_JOURNAL_IO'));
+  const blocker = new pg.Client(server.options);
+  blocker.on('error', () => {});
+  await blocker.connect();
+  await blocker.query('begin; lock table blocked');
+  const failures = databases.flatMap((database) =>
+    [
+      database.query('insert into blocked values ($1)', [1]),
+      database.transaction((client) => database.ask(client, 'insert into blocked values ($1)', [2])),
+    ].map((asked) => asked.catch((error: Error) => error)),
+  );
+  await eventually(() => (waiting() === 4 ? true : undefined), 'four that wait for the lock');
+  for (const error of await Promise.all(failures)) {
+    expect(error).toMatchObject({
+      code: 'ERR_JOURNAL_IO',
+      message: expect.stringContaining('an answer has taken longer than 10000 ms'),
+    });
+    expect(isUnsure(error)).toBe(false);
+  }
+  expect(waiting()).toBe(0);
+  await blocker.end();
+  await databases[0]?.query('insert into blocked values ($1)', [3]);
+  expect(server.sql('select n from blocked')).toBe('3');
+  for (const pool of pools) await pool.end();
+  pooler.close();
+});
