@@ -5,6 +5,7 @@ import {
   type PostgresClient,
   type PostgresPool,
 } from '../../src/integrations/postgres/database.js';
+import { InstanceLock } from '../../src/integrations/postgres/instance-lock.js';
 import { InstanceRows } from '../../src/integrations/postgres/instance-rows.js';
 import { lockKey } from '../../src/integrations/postgres/layout.js';
 import { openPostgresJournal } from '../../src/integrations/postgres/open.js';
@@ -38,9 +39,10 @@ const rowsOf = (of: PostgresPool = pool): InstanceRows =>
   new InstanceRows(new Database(of, 'test', 'ERR_JOURNAL_IO'), schema);
 
 let instances = 0;
-async function open(): Promise<PostgresJournal> {
+async function open(takeOverAfterMs?: number): Promise<PostgresJournal> {
   instances += 1;
-  const journal = await openPostgresJournal(pool, { schema, instance: `instance ${instances}` });
+  const instance = `instance ${instances}`;
+  const journal = await openPostgresJournal(pool, { schema, instance, takeOverAfterMs });
   journal.begin(() => []);
   opened.push(journal);
   return journal;
@@ -63,6 +65,12 @@ const lockIsHeld = async (instance: string): Promise<boolean> => {
   );
   return row?.taken !== true;
 };
+
+/** The backend that holds the lock of an instance. */
+const holderOf = ({ instance }: PostgresJournal): string =>
+  server.sql(`
+    select pid from pg_locks join mapsweep.instances on objid = lock & x'ffffffff'::bigint
+    where locktype = 'advisory' and granted and instance = '${instance}'`);
 
 const recordsOf = (instance: string): string =>
   server.sql(
@@ -172,6 +180,71 @@ it('takes nothing from one that has its lock again, or was opened anew', async (
   });
   expect(await takeOver({ rows: rowsOf(), journal, successor: anew }, dead)).toBe('partly');
   expect(withLock.accepted + anew.accepted).toBe(0);
+});
+
+it('takes its lock again while a takeover waits, for the database or for its own writer', async () => {
+  const dead = await deadOne();
+  const journal = await open(1_000);
+  let goOn: (() => void) | undefined;
+  const heir = successor();
+  heir.between = async (act) => {
+    if (goOn === undefined)
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
+    await act();
+  };
+  journal.join(heir);
+  const end = await eventually(() => goOn, 'a takeover');
+  for (let round = 0; round < 2; round += 1) {
+    const before = holderOf(journal);
+    server.sql(`select pg_terminate_backend(${before})`);
+    await eventually(
+      () => (['', before].includes(holderOf(journal)) ? undefined : true),
+      'another holder of the lock',
+    );
+  }
+  expect(heir.accepted).toBe(0);
+  end();
+  await eventually(() => isSettled(dead) || undefined, 'the rest of the takeover');
+});
+
+it('takes its lock again though a call of the journal is under way that takes long', async () => {
+  const journal = await open(1_000);
+  await journal.append(['["a"]']);
+  const [blocker, locker] = [await pool.connect(), await pool.connect()];
+  await blocker.query('begin');
+  await blocker.query('select from mapsweep.instances where instance = $1 for update', [journal.instance]);
+  let isDone = false;
+  const append = journal.append(['["b"]']).then(() => {
+    isDone = true;
+  });
+  const own = holderOf(journal);
+  const theirs = locker.query('select pg_advisory_lock($1::bigint)', [lockKey(schema, journal.instance)]);
+  await eventually(
+    () =>
+      Number(server.sql(`select count(*) from pg_locks where locktype = 'advisory' and not granted`)) ||
+      undefined,
+    'somebody else who waits for the lock',
+  );
+  server.sql(`select pg_terminate_backend(${own})`);
+  await theirs;
+  const other = holderOf(journal);
+  // Meanwhile it finds that somebody else has it, and waits to know what became of its epoch.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  locker.release(true);
+  await eventually(() => (['', other].includes(holderOf(journal)) ? undefined : true), 'a lock again');
+  expect(isDone).toBe(false);
+  await blocker.query('commit');
+  blocker.release();
+  await append;
+});
+
+it('takes its lock once, though two ask for it at once', async () => {
+  const database = new Database(pool, 'test', 'ERR_JOURNAL_IO');
+  const lock = new InstanceLock(database, lockKey(schema, 'asked twice'), () => {});
+  expect(await Promise.all([lock.take(0), lock.take(0)])).toEqual([true, true]);
+  lock.release();
 });
 
 it('takes nothing when it was taken over from itself', async () => {

@@ -24,6 +24,7 @@ export class InstanceLock {
   readonly #key: string;
   readonly #broken: () => void;
   #session: Session | undefined;
+  #taking: Promise<boolean> | undefined;
   #isReleased = false;
 
   /**
@@ -46,13 +47,20 @@ export class InstanceLock {
   }
 
   /**
-   * Takes the lock, unless it is held already.
+   * Takes the lock, unless it is held already. Whoever asks while it is being taken gets the same answer.
    *
    * @param patienceMs for how long it is tried
    * @returns whether it is held now
    * @throws MapsweepError `ERR_JOURNAL_IO`; `ERR_INVALID_OPTION` behind a pooler that does not keep sessions
    */
-  async take(patienceMs: number): Promise<boolean> {
+  take(patienceMs: number): Promise<boolean> {
+    this.#taking ??= this.#take(patienceMs).finally(() => {
+      this.#taking = undefined;
+    });
+    return this.#taking;
+  }
+
+  async #take(patienceMs: number): Promise<boolean> {
     if (this.isHeld) return true;
     this.#drop();
     const session = await this.#connect();

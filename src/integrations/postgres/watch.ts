@@ -70,21 +70,21 @@ export class Watch {
   lockBroken(): void {
     // What was found free was looked at from a session that is over, maybe because the database is.
     this.#vigil.forget();
-    if (!this.#isLooking) this.#schedule(firstRetryMs);
+    this.#schedule(firstRetryMs);
   }
 
   #schedule(ms: number): void {
     if (this.#isEnded) return;
     realClearTimeout(this.#timer);
     detached(() => {
-      this.#timer = realSetTimeout(() => void this.#look(), ms);
+      this.#timer = realSetTimeout(() => void (this.#isLooking ? this.#retake() : this.#look()), ms);
     });
     this.#timer?.unref();
   }
 
   async #look(): Promise<void> {
     this.#isLooking = true;
-    let next = this.#everyMs;
+    let next: number | undefined;
     try {
       if (await this.#parts.lock.take(0)) {
         this.#retryMs = firstRetryMs;
@@ -94,6 +94,7 @@ export class Watch {
         await this.#purge();
       } else {
         next = this.#nextRetry();
+        this.#schedule(next);
         // Held by a connection of this process that PostgreSQL does not know to be dead, or by another process.
         await this.#journal.regain();
       }
@@ -103,7 +104,18 @@ export class Watch {
     } finally {
       this.#isLooking = false;
     }
-    this.#schedule(next);
+    this.#schedule(next ?? (this.#parts.lock.isHeld ? this.#everyMs : this.#nextRetry()));
+  }
+
+  /**
+   * Takes the lock beside a look. That lasts as long as its takeovers, which wait for the database and for the journal's other
+   * calls: to a peer this one would be dead meanwhile.
+   */
+  async #retake(): Promise<void> {
+    // Why it fails the look finds out too.
+    const isHeld = await this.#parts.lock.take(0).catch(() => false);
+    if (isHeld) this.#retryMs = firstRetryMs;
+    else if (this.#isLooking) this.#schedule(this.#nextRetry());
   }
 
   #nextRetry(): number {
