@@ -211,17 +211,17 @@ export class JournalWriter {
     return this.#wake !== undefined;
   }
 
-  /** Writes what waits on the caller's time, and gives the journal back. @throws as the journal's `appendNow` */
-  releaseNow(): void {
+  /** Writes what waits on the caller's time, and gives the journal back. Patience and throws as the journal's `appendNow`. */
+  releaseNow(patienceMs?: number): void {
     if (this.#isReleased) return;
     try {
-      if (!this.#isLost && !this.#isBehind) this.#appendNow();
+      if (!this.#isLost && !this.#isBehind) this.#appendNow(patienceMs);
     } finally {
       this.release();
     }
   }
 
-  #appendNow(): void {
+  #appendNow(patienceMs?: number): void {
     // What the journal is writing at the moment it writes itself.
     const records = this.#isHandedOver ? [] : this.#batch;
     // What a checkpoint repeats is there already, but for what had been dropped, or was never said.
@@ -230,7 +230,7 @@ export class JournalWriter {
     for (let record = this.#next(); record !== done; record = this.#next()) {
       if (record !== undefined) records.push(record);
     }
-    if (records.length > 0 || this.#isHandedOver) this.#journal.appendNow(records);
+    if (records.length > 0 || this.#isHandedOver) this.#journal.appendNow(records, patienceMs);
     this.#writtenCount = this.#said;
     this.#hasUnsaid = false;
   }

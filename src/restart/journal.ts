@@ -33,8 +33,19 @@ export interface Journal {
    */
   append(records: readonly string[]): Promise<void>;
 
-  /** Appends at once, on the caller's time: for the last words of a process. @throws as `append` rejects */
-  appendNow(records: readonly string[]): void;
+  /**
+   * Appends at once, on the caller's time: for the last words of a process.
+   *
+   * @param patienceMs for how long it may try, if it {@link hasOtherWay}. Default: as long as the journal sees fit
+   * @throws as `append` rejects
+   */
+  appendNow(records: readonly string[], patienceMs?: number): void;
+
+  /**
+   * Whether `appendNow` goes another way than `append`, and comes back in time: then it is tried though `append` fails or
+   * hangs. Without that it is not, since a disk that does not answer would hold the process.
+   */
+  readonly hasOtherWay?: boolean;
 
   /** Begins a checkpoint: all that is live will be appended from here on, beside whatever else is. */
   beginCheckpoint(): Promise<void>;

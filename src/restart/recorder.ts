@@ -19,6 +19,10 @@ import type { Life } from './records.js';
 import * as records from './records.js';
 import type { Utterance } from './utterance-queue.js';
 
+/** The part of the time that is left to close() which last words have, if they go another way, and the least, ms. */
+const lastWordsPart = 1 / 4;
+const leastLastWordsMs = 1_000;
+
 /** What the recorder has to know of the registry. */
 export interface RecorderHost extends EndingRecorderHost {
   readonly use: JournalUse;
@@ -182,7 +186,7 @@ export class Recorder {
 
   /**
    * Has everything written that waits, and gives the journal back. A disk that does not answer by the deadline is not
-   * waited for.
+   * waited for; a journal whose last words go another way has the last quarter of the time for them.
    */
   async close(deadlineAt: number): Promise<void> {
     // So that the next life knows how old everything was, whatever the wall clock does meanwhile.
@@ -190,10 +194,14 @@ export class Recorder {
     const written = this.#look()
       .then(() => this.#sayAges((recorder) => recorder.sayAges()))
       .then(() => this.writer.flushedAtLast());
-    const isInTime = await isFulfilledBy(deadlineAt, written, this.#timers);
+    const { timeline } = this.#host.engine;
+    const { hasOtherWay } = this.#journal;
+    const keptMs = hasOtherWay ? (deadlineAt - timeline.now()) * lastWordsPart : 0;
+    const isInTime = await isFulfilledBy(deadlineAt - keptMs, written, this.#timers);
     // What was said meanwhile, if not all that waits: one that answers is only slower than the deadline was short.
     const isWell = !this.writer.isPausing && !this.writer.isStuck;
     if (isWell || isInTime) this.#releaseQuietly();
+    else if (hasOtherWay) this.#releaseQuietly(Math.max(deadlineAt - timeline.now(), leastLastWordsMs));
     else this.release();
     this.#tellAbandoned();
   }
@@ -220,9 +228,9 @@ export class Recorder {
   }
 
   /** The same after it has written what waits, at once. @throws as the journal */
-  releaseNow(): void {
+  releaseNow(patienceMs?: number): void {
     try {
-      this.writer.releaseNow();
+      this.writer.releaseNow(patienceMs);
     } finally {
       this.release();
     }
@@ -269,9 +277,9 @@ export class Recorder {
     });
   }
 
-  #releaseQuietly(): void {
+  #releaseQuietly(patienceMs?: number): void {
     try {
-      this.releaseNow();
+      this.releaseNow(patienceMs);
     } catch (error) {
       this.#host.failed(error, false);
     }

@@ -51,6 +51,12 @@ const registryOn = async (
   return registry;
 };
 
+/** All records of an instance. */
+const writtenBy = (instance: string): string =>
+  server.sql(
+    `select string_agg(convert_from(body, 'UTF8'), ' ' order by number) from mapsweep.records where instance = '${instance}'`,
+  );
+
 describe('postgresJournal', () => {
   it('refuses a pooler in transaction mode and says what to do, and takes one in session mode', async () => {
     for (let round = 0; round < 3; round += 1) {
@@ -137,6 +143,27 @@ describe('postgresJournal', () => {
     for (const client of taken) client.release();
     await flushed;
     expect(server.sql(`select count(*) from mapsweep.records where instance = 'full'`)).toBe('1');
+  });
+
+  it('writes at close() what waits, though the pool is full until then, or was ended before', async () => {
+    for (const [instance, use] of [
+      ['full at the end', async (pool: pg.Pool) => void [await pool.connect(), await pool.connect()]],
+      ['ended at the end', (pool: pg.Pool) => void pool.end()],
+    ] as const) {
+      const pool = new pg.Pool({ ...server.options, max: 3 });
+      const registry = await registryOn(pool, instance);
+      const failures: unknown[] = [];
+      registry.on('journal-failed', ({ error, isFinal }) => isFinal && failures.push(error));
+      registry.maps.runs.set('a', {});
+      await registry.flushed();
+      await use(pool);
+      registry.maps.runs.set('b', {});
+      await sleep(500);
+      expect(writtenBy(instance)).not.toContain('"b"');
+      expect(await registry.close({ deadline: '8s' })).toEqual({ undelivered: 0, undisposed: 0 });
+      expect(writtenBy(instance)).toContain('"b"');
+      expect(failures).toEqual([]);
+    }
   });
 
   it('writes its records in one statement for all of a turn', async () => {

@@ -500,6 +500,38 @@ describe('close()', () => {
     expect(next.told).toHaveLength(1_001);
   });
 
+  it('keeps a quarter of its time for a journal whose last words go another way, though the usual one hangs', async () => {
+    const journal = machine.volume.open();
+    const patience: unknown[] = [];
+    const appendNow = journal.appendNow.bind(journal);
+    const life = start({
+      maxWaitMs: 60_000,
+      journal: Object.assign(journal, {
+        hasOtherWay: true,
+        appendNow: (records: readonly string[], patienceMs?: number) => {
+          patience.push(patienceMs);
+          appendNow(records);
+        },
+      }),
+    });
+    life.runs.set('a', {});
+    await settled();
+    hang();
+    life.runs.set('b', {});
+    await machine.clock.advance(1_000);
+    let isClosed = false;
+    void life.registry.close({ deadline: '8s' }).then(() => {
+      isClosed = true;
+    });
+    await machine.clock.advance(5_999);
+    expect(isClosed).toBe(false);
+    await machine.clock.advance(1);
+    expect(isClosed).toBe(true);
+    expect(patience).toEqual([2_000]);
+    expect(machine.volume.records.some((record) => record.includes('"b"'))).toBe(true);
+    expect(life.journalFailures).toEqual([]);
+  });
+
   it('leaves no timer', async () => {
     const life = start();
     life.runs.set('a', {});

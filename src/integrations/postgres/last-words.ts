@@ -5,7 +5,7 @@ import { describe } from '../../events/shown.js';
 import type { PostgresClient, PostgresPool } from './database.js';
 
 /** Last words that have not been taken after so long are given up, ms: the process has to end. */
-const patienceMs = 5_000;
+const longestMs = 5_000;
 
 /** Runs in a thread of its own, on a connection of its own, while the one that speaks waits. */
 const threadSource = `
@@ -34,6 +34,7 @@ const answer = (message) => {
  * process, since the driver knows no other way to wait.
  *
  * @param client an open connection of the pool, for a password that a function has given
+ * @param patienceMs for how long it may try; 5 s at most
  * @throws MapsweepError `ERR_JOURNAL_IO`
  */
 export function askNow(
@@ -41,13 +42,15 @@ export function askNow(
   client: PostgresClient | undefined,
   text: string,
   values: readonly unknown[],
+  patienceMs = longestMs,
 ): readonly Record<string, unknown>[] {
   const { port1, port2 } = new MessageChannel();
   const signal = new Int32Array(new SharedArrayBuffer(4));
   let worker: Worker | undefined;
   try {
     const driver = createRequire(import.meta.url).resolve('pg');
-    const config = configOf(pool, client);
+    const mostMs = Math.min(patienceMs, longestMs);
+    const config = { ...configOf(pool, client), connectionTimeoutMillis: mostMs };
     worker = new Worker(threadSource, {
       eval: true,
       execArgv: [],
@@ -56,8 +59,7 @@ export function askNow(
     });
     worker.unref();
     worker.on('error', () => {});
-    if (Atomics.wait(signal, 0, 0, patienceMs) === 'timed-out')
-      throw new Error(`no answer within ${patienceMs} ms`);
+    if (Atomics.wait(signal, 0, 0, mostMs) === 'timed-out') throw new Error(`no answer within ${mostMs} ms`);
     const { rows, error } = receiveMessageOnPort(port1)?.message ?? {};
     if (rows === undefined) throw new Error(error ?? 'no answer');
     return rows;
@@ -65,8 +67,8 @@ export function askNow(
     const message = cause instanceof Error ? cause.message : describe(cause);
     throw new MapsweepError(
       'ERR_JOURNAL_IO',
-      `persistTo: what was said last could not be written to PostgreSQL: ${message}. End with close(), which does not need ` +
-        'a second connection for it',
+      `persistTo: what was said last could not be written to PostgreSQL: ${message}. close() needs no ` +
+        'second connection for it, if its deadline leaves time enough',
       { cause },
     );
   } finally {
@@ -80,7 +82,7 @@ function configOf(pool: PostgresPool, client: PostgresClient | undefined): Recor
   const options = pool.options as Record<string, unknown>;
   if (typeof options.stream === 'function' || typeof options.Client === 'function')
     throw new Error('the pool makes its connections in a way that another thread cannot');
-  const config: Record<string, unknown> = { connectionTimeoutMillis: patienceMs };
+  const config: Record<string, unknown> = {};
   for (const name of [
     'connectionString',
     'host',

@@ -35,6 +35,7 @@ interface Work {
 export class PostgresJournal implements Journal {
   readonly name: string;
   readonly instance: string;
+  readonly hasOtherWay = true;
   readonly #parts: PostgresJournalParts;
   readonly #watch: { begin(successor: Successor): void; end(): void };
   #past: readonly RecordRow[];
@@ -108,7 +109,7 @@ export class PostgresJournal implements Journal {
     await this.#do(records, (work) => this.#put(work));
   }
 
-  appendNow(records: readonly string[]): void {
+  appendNow(records: readonly string[], patienceMs?: number): void {
     this.#assertOpen();
     const { rows, instance, lock } = this.#parts;
     const work = this.#work?.isThere ? undefined : this.#work;
@@ -117,7 +118,8 @@ export class PostgresJournal implements Journal {
     if (work !== undefined && work.records.length > 0) given.push(this.#rowOf(work));
     if (records.length > 0) given.push(this.#newRow(records, given.length === 0));
     if (given.length === 0) return;
-    const answer = askNow(rows.database.pool, lock.client, ...rows.putAll(instance, this.#epoch, given));
+    const statement = rows.putAll(instance, this.#epoch, given);
+    const answer = askNow(rows.database.pool, lock.client, ...statement, patienceMs);
     if (Number(answer[0]?.mine) !== 1) throw this.#cutOff();
     if (work !== undefined) work.isThere = true;
     for (const row of given) this.#isThere(row);
