@@ -17,8 +17,9 @@ export interface RecordRow {
   readonly body: string;
 }
 
-/** So many rows are read at once: each has a quarter of a megabyte at most, as a rule. */
+/** So many rows are read at once, and so many bytes, or one row: all of an answer has to be there before patience is over. */
 const rowsAtOnce = 32;
+const bytesAtOnce = 4 * 1024 * 1024;
 
 /** So many superseded rows are deleted at once. */
 const deletedAtOnce = 200;
@@ -90,12 +91,14 @@ export class InstanceRows {
   async *rows(instance: string, from: number): AsyncGenerator<RecordRow[]> {
     for (let next = from; ; ) {
       const found = await this.database.query(
-        `select number, epoch, encode(body, 'base64') as body from ${this.records}
-         where instance = $1 and number >= $2 order by number limit ${rowsAtOnce}`,
+        `select number, epoch, encode(body, 'base64') as body from (
+           select number, epoch, body, sum(length(body)) over (order by number) as bytes from ${this.records}
+           where instance = $1 and number >= $2 order by number limit ${rowsAtOnce}
+         ) as page where bytes <= ${bytesAtOnce} or bytes = length(body) order by number`,
         [instance, next],
       );
-      if (found.length > 0) yield found.map(recordRow);
-      if (found.length < rowsAtOnce) return;
+      if (found.length === 0) return;
+      yield found.map(recordRow);
       next = Number(found.at(-1)?.number) + 1;
     }
   }
