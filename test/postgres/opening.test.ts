@@ -82,6 +82,13 @@ describe('postgresJournal', () => {
     const pool = newPool();
     await expect(postgresJournal(pool, {} as never)).rejects.toThrow(/^instance must be/);
     await expect(postgresJournal(pool, { instance: '' })).rejects.toThrow(/^instance must be/);
+    for (const name of ['a\0', 'a\ud800', '\udc00a']) {
+      await expect(postgresJournal(pool, { instance: name })).rejects.toMatchObject({
+        code: 'ERR_INVALID_OPTION',
+        message: expect.stringMatching(/^instance must be/),
+      });
+      await expect(postgresJournal(pool, { instance: 'a', schema: name })).rejects.toThrow(/^schema must be/);
+    }
     await expect(postgresJournal(pool, { instance: 'a', takeOverAfter: 999 })).rejects.toThrow(
       /^takeOverAfter must be/,
     );
@@ -127,6 +134,54 @@ describe('postgresJournal', () => {
     journal.begin(() => []);
     await journal.append(['["a"]']);
     journal.release();
+  });
+
+  it('says what to grant to a role that lacks a right', async () => {
+    (await openPostgresJournal(newPool(), { instance: 'a', schema: 'mapsweep' })).release();
+    server.sql(`
+      create role nothing login; create role reader login;
+      grant usage on schema mapsweep to reader; grant select on all tables in schema mapsweep to reader`);
+    for (const [user, schema, denied] of [
+      ['nothing', 'missing', 'permission denied for database postgres'],
+      ['nothing', 'mapsweep', 'permission denied for schema mapsweep'],
+      ['reader', 'mapsweep', 'permission denied for table instances'],
+    ] as const) {
+      const opened = postgresJournal(newPool({ user }), { instance: 'a', schema });
+      await expect(opened).rejects.toThrow(`${denied}. Grant its role usage on the schema`);
+    }
+  });
+
+  it('says once that it may not delete what counts no more, so that the table grows', async () => {
+    (await openPostgresJournal(newPool(), { instance: 'a', schema: 'growing' })).release();
+    server.sql(`
+      create role keeper login; grant usage on schema growing to keeper;
+      grant select, insert, update on all tables in schema growing to keeper`);
+    const journal = await openPostgresJournal(newPool({ user: 'keeper' }), {
+      instance: 'b',
+      schema: 'growing',
+    });
+    closing.push(() => journal.release());
+    journal.begin(() => []);
+    const failures: unknown[] = [];
+    journal.join({
+      mayTakeOver: false,
+      examine: async () => undefined,
+      between: (act) => act(),
+      forfeit: async () => {},
+      failed: (error) => void failures.push((error as Error).message),
+    });
+    for (let round = 0; round < 3; round += 1) {
+      await journal.append(['["a"]']);
+      await journal.beginCheckpoint();
+      await journal.append(['["b"]']);
+      await journal.endCheckpoint();
+      await sleep(200);
+    }
+    expect(failures).toEqual([
+      expect.stringMatching(
+        /^"growing"\."records" of 'b' grows.* permission denied for table records\. Grant its role/,
+      ),
+    ]);
   });
 
   it('writes what waits when a pool that was full has room again, and makes nobody wait meanwhile', async () => {

@@ -6,7 +6,7 @@ const cancelCode = 80_877_102;
 /** What is known of a connection that the driver itself has made. */
 interface Known {
   readonly host?: unknown;
-  readonly port?: unknown;
+  readonly port?: number;
   readonly processID?: unknown;
   readonly secretKey?: unknown;
 }
@@ -20,12 +20,11 @@ interface Known {
  */
 export function cancel(client: object, patienceMs: number): void {
   const { host, port, processID, secretKey } = client as Known;
-  if (typeof host !== 'string' || typeof port !== 'number') return;
-  if (typeof processID !== 'number' || typeof secretKey !== 'number') return;
+  if (typeof host !== 'string' || typeof processID !== 'number' || typeof secretKey !== 'number') return;
   const request = Buffer.alloc(16);
   for (const [index, word] of [request.length, cancelCode, processID, secretKey].entries())
     request.writeInt32BE(word | 0, 4 * index);
-  const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port, host);
+  const socket = host.startsWith('/') ? connect(`${host}/.s.PGSQL.${port}`) : connect(port ?? 5432, host);
   socket.on('error', () => {});
   socket.setTimeout(patienceMs, () => socket.destroy());
   // It is PostgreSQL that closes it, once that is done: a pooler forgets the request of somebody who has left.

@@ -90,6 +90,10 @@ export const keepAlive: Readonly<Record<string, number>> = {
   tcp_user_timeout: 25_000,
 };
 
+const insufficientPrivilege = '42501';
+const whatToGrant =
+  '. Grant its role usage on the schema, and select, insert, update and delete on its tables (to make them, create on the database)';
+
 const ignore = (): void => {};
 const guarded = new WeakSet<object>();
 
@@ -186,7 +190,8 @@ export class Database {
   /** The error for something that PostgreSQL or the network refused; one of ours stays as it is. */
   failure(what: string, cause: unknown): MapsweepError {
     if (cause instanceof MapsweepError) return cause;
-    return new MapsweepError(this.#code, `${this.#what}: ${what}: ${shownError(cause)}`, { cause });
+    const hint = (cause as { code?: unknown } | undefined)?.code === insufficientPrivilege ? whatToGrant : '';
+    return new MapsweepError(this.#code, `${this.#what}: ${what}: ${shownError(cause)}${hint}`, { cause });
   }
 
   async #with<T>(use: (client: PostgresClient) => Promise<T>): Promise<T> {

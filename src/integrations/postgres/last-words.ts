@@ -67,8 +67,8 @@ export function askNow(
     const message = cause instanceof Error ? cause.message : describe(cause);
     throw new MapsweepError(
       'ERR_JOURNAL_IO',
-      `persistTo: what was said last could not be written to PostgreSQL: ${message}. close() needs no ` +
-        'second connection for it, if its deadline leaves time enough',
+      `persistTo: what was said last could not be written to PostgreSQL: ${message}. close() in time needs no ` +
+        'second connection for it',
       { cause },
     );
   } finally {

@@ -9,13 +9,16 @@ const layoutVersion = 1;
 /** PostgreSQL cuts a longer name, so that two might become one. */
 const longestName = 63;
 
+/** Whether PostgreSQL keeps a name as it is: no NUL and no half of a character, so that two names are never one. */
+export const isKept = (name: string): boolean =>
+  !name.includes('\0') && Buffer.from(name).toString() === name;
+
 /** Reads the name of a schema. */
 export const readSchema: Reader<string> = (value, option) => {
   const allowed = `the name of a schema, of 1 to ${longestName} bytes`;
   if (typeof value !== 'string') throw invalidType(option, allowed, value);
   const { length } = Buffer.from(value);
-  if (length === 0 || length > longestName || value.includes('\0'))
-    throw invalidRange(option, allowed, value);
+  if (length === 0 || length > longestName || !isKept(value)) throw invalidRange(option, allowed, value);
   return value;
 };
 

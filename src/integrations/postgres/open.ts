@@ -7,7 +7,7 @@ import { Succession } from '../../restart/succession.js';
 import { Database, type PostgresPool } from './database.js';
 import { InstanceLock } from './instance-lock.js';
 import { InstanceRows } from './instance-rows.js';
-import { defaultSchema, lockKey, prepareSchema, readSchema, tableIn } from './layout.js';
+import { defaultSchema, isKept, lockKey, prepareSchema, readSchema, tableIn } from './layout.js';
 import { PostgresJournal } from './postgres-journal.js';
 import { Watch } from './watch.js';
 
@@ -57,7 +57,7 @@ export async function postgresJournal(
   options: PostgresJournalOptions,
 ): Promise<OpenJournal> {
   const read = readOptions('', options, {
-    instance: readName,
+    instance: readInstance,
     schema: readSchema,
     takeOverAfter: (value, path) => durationMs(value, path, { ...timerRange, min: shortestTakeOverAfterMs }),
     maxWait: (value, path) => durationMs(value, path, timerRange),
@@ -69,6 +69,12 @@ export async function postgresJournal(
   assertPool(pool);
   const journal = await openPostgresJournal(pool, { instance, schema, takeOverAfterMs: takeOverAfter });
   return openInSlices(journal, { maxWaitMs: maxWait }, Succession);
+}
+
+function readInstance(value: unknown, option: string): string {
+  const name = readName(value, option);
+  if (isKept(name)) return name;
+  throw invalidRange(option, 'a text without NUL and lone surrogates', name);
 }
 
 /** How to open a journal, without what its registry does with it. */

@@ -6,6 +6,7 @@ import { messageText, type ValueForMessage } from '../ending-message.js';
 import { Database, type PostgresPool } from './database.js';
 import { inAscii } from './in-ascii.js';
 import { defaultSchema, prepareSchema, readSchema, tableIn } from './layout.js';
+import { isRefusal } from './refusal.js';
 
 /** How endings get into an outbox. */
 export interface OutboxOptions<K = unknown, V = unknown> {
@@ -98,9 +99,3 @@ const columnOf = (id: string): string => {
   const isPlain = !id.startsWith('"') && !id.includes('\0') && inAscii(id) === id;
   return isPlain ? id : inAscii(JSON.stringify(id));
 };
-
-/** Whether PostgreSQL has answered with an error: data that it does not take, and no connection that is broken. */
-function isRefusal(error: unknown): boolean {
-  const { code } = ((error as { cause?: unknown }).cause ?? {}) as { code?: unknown };
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) && !/^(08|53|57)/.test(code);
-}

@@ -3,6 +3,7 @@ import type { Journal, JournalRecord, Successor } from '../../restart/journal.js
 import type { InstanceLock } from './instance-lock.js';
 import { bodyOf, type InstanceRows, type InstanceState, type RecordRow, recordsIn } from './instance-rows.js';
 import { askNow } from './last-words.js';
+import { isRefusal } from './refusal.js';
 
 /** What a journal is opened with. */
 export interface PostgresJournalParts {
@@ -57,6 +58,7 @@ export class PostgresJournal implements Journal {
   /** What peers have settled before there was anybody to tell. */
   #untold: JournalRecord[] = [];
   #isDeleting = false;
+  #hasToldUndeleted = false;
   #loss: MapsweepError | undefined;
   #isReleased = false;
 
@@ -301,10 +303,18 @@ export class PostgresJournal implements Journal {
     };
     // What is left is deleted after the next checkpoint.
     void run()
-      .catch(() => {})
+      .catch((error) => this.#tellUndeleted(error))
       .finally(() => {
         this.#isDeleting = false;
       });
+  }
+
+  /** Once. That PostgreSQL is away is told by who writes. */
+  #tellUndeleted(cause: unknown): void {
+    if (this.#hasToldUndeleted || this.#successor === undefined || !isRefusal(cause)) return;
+    this.#hasToldUndeleted = true;
+    const message = `${this.name} grows, since nothing is deleted there: ${(cause as Error).message}`;
+    this.#successor.failed(new MapsweepError('ERR_JOURNAL_IO', message, { cause }));
   }
 
   #assertOpen(): void {
