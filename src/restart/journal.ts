@@ -88,10 +88,12 @@ export interface Successor {
    * Goes through what a dead owner has left, in slices.
    *
    * @param past as the journal keeps it, oldest first
-   * @returns what it owed; `undefined` if that is not for this registry: its runs are of another map
+   * @returns what it owed, which is found in slices too; `undefined` if that is not for this registry: its runs are of another map
    * @throws MapsweepError what cannot be read, `ERR_JOURNAL_VERSION` or `ERR_JOURNAL_DAMAGED`
    */
-  examine(past: Iterable<readonly JournalRecord[]>): Promise<Iterable<Portion> | undefined>;
+  examine(
+    past: Iterable<readonly JournalRecord[]>,
+  ): Promise<AsyncIterable<Portion> | Iterable<Portion> | undefined>;
 
   /**
    * Has something done between two calls of the journal, so that nothing else is written meanwhile and no checkpoint

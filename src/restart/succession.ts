@@ -54,7 +54,9 @@ export class Succession implements Successor {
     return this.#context.mayConclude() && this.#context.deliveries() !== undefined;
   }
 
-  async examine(records: Iterable<readonly JournalRecord[]>): Promise<Iterable<Portion> | undefined> {
+  async examine(
+    records: Iterable<readonly JournalRecord[]>,
+  ): Promise<AsyncIterable<Portion> | Iterable<Portion> | undefined> {
     const past = await playedInSlices(records, this.#slices());
     const { endedMap } = past;
     if (endedMap === undefined) return [];
@@ -105,10 +107,12 @@ export class Succession implements Successor {
     this.#context.failed(error, false);
   }
 
-  *#portions(past: Past, endedMap: string): Generator<Portion> {
+  async *#portions(past: Past, endedMap: string): AsyncGenerator<Portion> {
+    const slices = this.#slices();
     let owed: Owed[] = [];
     for (const shares of this.#owed(past, endedMap)) {
       owed.push(...shares);
+      if (slices.isOver()) await slices.giveWay();
       if (owed.length < portionSize) continue;
       yield this.#portion(owed);
       owed = [];
@@ -138,7 +142,8 @@ export class Succession implements Successor {
 
   /**
    * What has to be settled in one step, one after the other: with the first share of a lost run it is claimed. Where an ending of
-   * an earlier run is owed under its id, that stands for both, or a dead letter makes room, as where a run is told of.
+   * an earlier run is owed under its id, that stands for both, or a dead letter makes room, as where a run is told of. Nothing for
+   * a run that has ended: there may be so many of those that somebody has to give way.
    */
   *#owed(past: Past, endedMap: string): Generator<readonly Owed[]> {
     const instants = this.#instantsOf(past);
@@ -156,7 +161,10 @@ export class Succession implements Successor {
     const over = new Set<string>();
     for (const entry of past.maps.get(endedMap)?.entries.values() ?? []) {
       const { id, claimed, generation } = entry;
-      if (claimed || id === undefined || over.has(id) || this.#hasEnded(past, id, entry)) continue;
+      if (claimed || id === undefined || over.has(id) || this.#hasEnded(past, id, entry)) {
+        yield [];
+        continue;
+      }
       over.add(id);
       const untold = recipients.filter(({ name }) => !owing.has(obligationKey(id, name)));
       for (const { name } of untold) letters.delete(obligationKey(id, name));

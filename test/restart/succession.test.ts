@@ -64,9 +64,16 @@ const dying = async (fill: (life: Life) => unknown, options: LifeOptions = {}): 
   return peer;
 };
 
+/** All that a dead one owed, in portions. */
+async function portionsOf(heir: Peer, dead: Peer): Promise<Portion[]> {
+  const portions: Portion[] = [];
+  for await (const portion of (await heir.successor.examine(dead.past)) ?? []) portions.push(portion);
+  return portions;
+}
+
 /** Takes over all that is owed, or at most so many portions of it, and returns how large the portions were. */
 async function takeOver(heir: Peer, dead: Peer, most?: number): Promise<number[]> {
-  const portions = [...((await heir.successor.examine(dead.past)) as Iterable<Portion>)].slice(0, most);
+  const portions = (await portionsOf(heir, dead)).slice(0, most);
   for (const portion of portions) {
     await heir.successor.between(async () => {
       await heir.journal.append(portion.taken);
@@ -113,6 +120,33 @@ describe('what a dead owner owed', () => {
     expect(await takeOver(heir, dead)).toEqual([256, 256, 88]);
     await heir.machine.clock.advance(minutes(1));
     expect(heir.life.told.length).toBe(600);
+  });
+
+  it('is gone through in slices, though nearly all of its runs have ended', async () => {
+    const dead = await dying(({ registry, runs }) => {
+      for (let run = 0; run < 1_000; run += 1) {
+        runs.set(run, {});
+        if (run > 0) registry.end(run);
+      }
+    });
+    let readings = 0;
+    let turns = 0;
+    const heir = new Peer({
+      // Each look at it takes 1 ms.
+      clock: (clock) => ({
+        ...clock,
+        monotonic: () => clock.monotonic() + ++readings,
+        yield: async () => {
+          turns += 1;
+        },
+      }),
+    });
+    const owed = await heir.successor.examine(dead.past);
+    turns = 0;
+    const portions: Portion[] = [];
+    for await (const portion of owed ?? []) portions.push(portion);
+    expect(portions.map(({ settled }) => settled.length)).toEqual([2]);
+    expect(turns).toBeGreaterThan(100);
   });
 
   it('is told to every recipient of a run, though who takes over dies between any two portions', async () => {
@@ -328,7 +362,7 @@ describe('what a dead owner owed', () => {
     await dead.die();
     const heir = new Peer();
     await heir.machine.clock.advance(minutes(5));
-    const [portion] = [...((await heir.successor.examine(dead.past)) as Iterable<Portion>)] as [Portion];
+    const [portion] = (await portionsOf(heir, dead)) as [Portion];
     const [, , , , endedAt, age, idle] = JSON.parse(portion.taken[0] as string) as [...unknown[]] as number[];
     expect(endedAt).toBe(heir.machine.clock.now());
     expect([age, idle].every((ms) => (ms as number) >= 0)).toBe(true);
@@ -381,8 +415,7 @@ describe('what a dead owner owed', () => {
 
 describe('an owner from whom peers have taken over', () => {
   const settledBy = async (heir: Peer, from: Peer): Promise<JournalRecord[]> => {
-    const portions = (await heir.successor.examine(from.past)) as Iterable<Portion>;
-    return [...portions].flatMap(({ settled }) =>
+    return (await portionsOf(heir, from)).flatMap(({ settled }) =>
       settled.map((record) => JSON.parse(record) as JournalRecord),
     );
   };

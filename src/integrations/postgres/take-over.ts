@@ -38,7 +38,7 @@ export async function takeOver(parts: TakeOverParts, dead: Absentee): Promise<Ou
   const portions = await successor.examine(recordsIn(`the instance '${dead.instance}'`, past));
   if (portions === undefined) return 'not ours';
   let state: Known = { ...dead, first, last: past.at(-1)?.number ?? first - 1 };
-  for (const portion of portions) {
+  for await (const portion of portions) {
     if (!successor.mayTakeOver) return 'partly';
     let next: Known | undefined;
     await successor.between(async () => {
