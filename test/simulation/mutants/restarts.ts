@@ -47,8 +47,8 @@ export const restartMutants: readonly Mutant[] = [
   {
     name: 'the window counts the time in which the process was stopped',
     file: 'restart/restore-window.ts',
-    find: 'this.#elapsedMs += Math.min(now - this.#seenAt, sweepEveryMs);',
-    replace: 'this.#elapsedMs += now - this.#seenAt + sweepEveryMs - sweepEveryMs;',
+    find: 'Math.min(now - this.#seenAt, this.#engine.sweepEveryMs)',
+    replace: '(now - this.#seenAt)',
   },
   {
     name: 'activity counts as of when it was written',
