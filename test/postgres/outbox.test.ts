@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRegistry, type EndedEvent } from 'mapsweep';
 import { drainOutbox, type EndingMessage, purgeOutbox, toOutbox } from 'mapsweep/postgres';
@@ -315,6 +316,97 @@ describe('drainOutbox', () => {
     });
     await expect(drained).rejects.toMatchObject({ code: 'ERR_OUTBOX_IO' });
     expect(server.sql('select sum(attempts) from mapsweep.outbox')).toBe('0');
+  });
+
+  it('handles all the others, and counts the attempts of one whose handling loses the connection, each time', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+    const impatient = new pg.Pool({
+      ...server.options,
+      options: '-c idle_in_transaction_session_timeout=700',
+    });
+    const ids = await fill(20);
+    const stop = new AbortController();
+    const calls = new Map<string, number>();
+    const drained = drainOutbox(
+      impatient,
+      async (message, client: pg.PoolClient) => {
+        calls.set(message.id, (calls.get(message.id) ?? 0) + 1);
+        await effect(message, client);
+        if (message.id === 'run-0003') await once(client, 'error');
+      },
+      { every: 10, minDelay: 100, signal: stop.signal },
+    );
+    // Not on the time of the consumer, whose connection would be lost by that.
+    const isTrue = async (condition: string): Promise<true | undefined> =>
+      (await pool.query(`select from mapsweep.outbox where ${condition}`)).rowCount === 1 || undefined;
+    await eventually(() => isTrue(`id = 'run-0003' and attempts >= 3`), 'a third attempt');
+    await fill(21);
+    await eventually(() => isTrue(`id = 'run-0020' and handled_at is not null`), 'one that came later');
+    stop.abort();
+    await drained;
+    await impatient.end();
+    expect(effects()).toEqual([...ids.filter((id) => id !== 'run-0003'), 'run-0020']);
+    expect(
+      server.sql(`select error from mapsweep.outbox where due_at > written_at + interval '100 ms'`),
+    ).toMatch(/^undone with its transaction: .*idle-in-transaction timeout/);
+    // Undone with it once, and never again.
+    expect([calls.get('run-0002'), calls.get('run-0004'), calls.get('run-0020')]).toEqual([2, 1, 1]);
+    expect(warn.mock.calls.map(([message]) => message)).toEqual([
+      expect.stringMatching(/^drainOutbox: .*'run-0003'.*idle-in-transaction timeout/),
+    ]);
+    warn.mockRestore();
+  });
+
+  it('handles all the others beside one whose effect PostgreSQL refuses at the commit, and says why', async () => {
+    server.sql('alter table effects add constraint late unique (key) deferrable initially deferred');
+    await fill(5);
+    const calls: string[] = [];
+    const handle = async (message: EndingMessage, client: pg.PoolClient): Promise<void> => {
+      calls.push(message.id);
+      await effect({ ...message, key: message.id.replace('0002', '0001') }, client);
+    };
+    expect(await drainOutbox(pool, handle, { minDelay: 2_000 })).toEqual({ handled: 4, failed: 1 });
+    expect(effects()).toEqual(['run-0000', 'run-0001', 'run-0003', 'run-0004']);
+    expect(server.sql('select id, attempts, error from mapsweep.outbox where handled_at is null')).toMatch(
+      /^run-0002\|1\|undone with its transaction: error: duplicate key value violates unique constraint "late"$/,
+    );
+    // It undoes nothing of others any more when it is tried again with them.
+    await fill(8);
+    calls.length = 0;
+    await eventually(async () => {
+      await drainOutbox(pool, handle, { minDelay: 50 });
+      return calls.filter((id) => id === 'run-0002').length > 1 ? true : undefined;
+    }, 'two attempts more');
+    expect(calls.filter((id) => id !== 'run-0002')).toEqual(['run-0005', 'run-0006', 'run-0007']);
+  });
+
+  it('handles all the others beside one whose handler ends the transaction', async () => {
+    await fill(3);
+    const outcome = await drainOutbox(pool, async (message, client: pg.PoolClient) => {
+      await effect(message, client);
+      if (message.id === 'run-0001') await client.query('rollback');
+    });
+    expect(outcome).toEqual({ handled: 2, failed: 1 });
+    expect(effects()).toEqual(['run-0000', 'run-0002']);
+    expect(server.sql('select id, attempts, error from mapsweep.outbox where handled_at is null')).toMatch(
+      /^run-0001\|1\|undone with its transaction: /,
+    );
+  });
+
+  it('blames none for an outage: counts no attempt, and goes on with all of them when PostgreSQL is back', async () => {
+    const ids = await fill(3);
+    let isDown = false;
+    const failing = drainOutbox(pool, async (message, client: pg.PoolClient) => {
+      if (message.id === 'run-0001') server.down('immediate');
+      isDown = true;
+      await effect(message, client);
+    });
+    await expect(failing).rejects.toMatchObject({ code: 'ERR_OUTBOX_IO' });
+    expect(isDown).toBe(true);
+    server.up();
+    expect(server.sql('select sum(attempts), count(error) from mapsweep.outbox')).toBe('0|0');
+    expect(await drainOutbox(pool, effect)).toEqual({ handled: 3, failed: 0 });
+    expect(effects()).toEqual(ids);
   });
 
   it('refuses options that it does not know, and no function', async () => {
