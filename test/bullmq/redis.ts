@@ -54,6 +54,16 @@ export class RedisServer {
     await exit;
   }
 
+  /** Has it hang: its connections stay, and nobody answers. */
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  /** Has it go on after `freeze`, with all that was sent meanwhile. */
+  thaw(): void {
+    this.#process?.kill('SIGCONT');
+  }
+
   async dispose(): Promise<void> {
     await this.down();
     rmSync(this.#folder, { recursive: true, force: true });

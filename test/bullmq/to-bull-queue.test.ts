@@ -134,6 +134,82 @@ describe('toBullQueue', () => {
     await registry.close();
   });
 
+  it('sends each ending once while Redis hangs, however often it is tried, and delivers all when it goes on', async () => {
+    await toBullQueue(queue)(event('first'), attempt);
+    const sent: unknown[] = [];
+    const counting = Object.create(queue) as Queue;
+    counting.add = ((name, data, options) => {
+      sent.push(data.id);
+      return queue.add(name, data, options);
+    }) as Queue['add'];
+    const registry = createRegistry<{ runs: Map<string, object> }>({
+      maps: { runs: {} },
+      ended: {
+        map: 'runs',
+        deliver: toBullQueue(counting),
+        idempotent: true,
+        attemptTimeout: '50ms',
+        minDelay: '10ms',
+        maxDelay: '50ms',
+      },
+    });
+    let failed = 0;
+    registry.on('delivery-failed', () => {
+      failed += 1;
+    });
+    server.freeze();
+    try {
+      for (const key of ['a', 'b', 'c']) {
+        registry.maps.runs.set(key, {});
+        registry.end(key);
+      }
+      await eventually(() => failed >= 15 || undefined, 'fifteen attempts that timed out');
+      expect(new Set(sent).size).toBe(3);
+      expect(sent.length).toBe(3);
+    } finally {
+      server.thaw();
+    }
+    await eventually(() => registry.report().endings?.pending === 0 || undefined, 'all of them delivered');
+    expect(await queue.count()).toBe(4);
+    await registry.close();
+  });
+
+  it('tells each attempt of one job what came of it, keeps none that is given up, and sends it anew after an error', async () => {
+    const answers: ((error?: Error) => void)[] = [];
+    const deliver = toBullQueue({
+      name: 'slow',
+      opts: { connection: connection() },
+      waitUntilReady: async () => {},
+      add: () =>
+        new Promise<void>((resolve, reject) => {
+          answers.push((error) => (error === undefined ? resolve() : reject(error)));
+        }),
+    });
+    const outcomes: string[] = [];
+    const tried = (name: string, signal: AbortSignal): Promise<unknown> =>
+      Promise.resolve(deliver(event('a'), { attempt: 1, signal })).then(
+        () => outcomes.push(`${name} is through`),
+        (error: Error) => outcomes.push(`${name}: ${error.message}`),
+      );
+    const stop = new AbortController();
+    const first = tried('the first', stop.signal);
+    const givenUp = tried('a second', stop.signal);
+    const third = tried('a third', attempt.signal);
+    await tried('one too late', AbortSignal.abort(new Error('timed out before')));
+    stop.abort(new Error('timed out'));
+    await givenUp;
+    expect(outcomes).toEqual(['one too late: timed out before', 'a second: timed out']);
+    expect(answers.length).toBe(1);
+    answers[0]?.(new Error('READONLY'));
+    await Promise.all([first, third]);
+    expect(outcomes.slice(2).sort()).toEqual(['a third: READONLY', 'the first: READONLY']);
+    const again = [tried('the next', attempt.signal), tried('one beside it', attempt.signal)];
+    await eventually(() => answers.length === 2 || undefined, 'a second job');
+    answers[1]?.();
+    await Promise.all(again);
+    expect(outcomes.slice(4).sort()).toEqual(['one beside it is through', 'the next is through']);
+  });
+
   it('rejects if Redis was never there, instead of waiting for it', async () => {
     const nowhere = newQueue('nowhere', 1);
     await expect(toBullQueue(nowhere)(event('a'), attempt)).rejects.toMatchObject({ code: 'ERR_REDIS_AWAY' });

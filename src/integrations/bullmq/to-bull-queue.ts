@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { MapsweepError, MapsweepTypeError } from '../../errors.js';
-import type { Deliver, EndedEvent } from '../../events/ended-event.js';
+import type { Deliver, DeliveryContext, EndedEvent } from '../../events/ended-event.js';
 import { describe } from '../../events/shown.js';
 import { callback } from '../../policy/checks.js';
 import { type Duration, durationMs } from '../../policy/duration.js';
@@ -68,10 +68,13 @@ export function toBullQueue<K = unknown, V = unknown>(
   const age = Math.ceil(keepFor / 1_000);
   const kept = { removeOnComplete: { age }, removeOnFail: { age } };
   const firstAnswer = new FirstAnswer(queue);
-  return async (event: EndedEvent<K, V>): Promise<void> => {
+  const sentJobs = new SentJobs();
+  // A caller in between may hand on the event alone.
+  return async (event: EndedEvent<K, V>, context?: DeliveryContext): Promise<void> => {
     const data: unknown = JSON.parse(messageText(event, value, 'value'));
     await firstAnswer.wait();
-    await queue.add(jobName, data, { ...kept, jobId: jobIdOf(event.id) });
+    const jobId = jobIdOf(event.id);
+    await sentJobs.send(jobId, context?.signal, () => queue.add(jobName, data, { ...kept, jobId }));
   };
 }
 
@@ -145,6 +148,48 @@ class FirstAnswer {
     }
     for (const settle of this.#waiting) settle(failure);
   }
+}
+
+/**
+ * Jobs that were sent, and Redis has not answered yet. A command cannot be taken back: while Redis hangs, each that is sent
+ * stays with the connection, so an attempt waits for what an earlier one has sent.
+ */
+class SentJobs {
+  readonly #waiting = new Map<string, Set<(error?: unknown) => void>>();
+
+  /** Resolves when the job is there. Rejects as `add` does; and if the signal of an attempt is aborted that only waits. */
+  async send(jobId: string, signal: AbortSignal | undefined, add: () => Promise<unknown>): Promise<void> {
+    const others = this.#waiting.get(jobId);
+    if (others !== undefined) return waitAmong(others, signal);
+    const waiting = new Set<(error?: unknown) => void>();
+    this.#waiting.set(jobId, waiting);
+    let failure: unknown;
+    try {
+      await add();
+    } catch (error) {
+      failure = error ?? new Error('add() has failed');
+      throw failure;
+    } finally {
+      this.#waiting.delete(jobId);
+      for (const settle of waiting) settle(failure);
+    }
+  }
+}
+
+/** Waits with others until somebody settles them all, or the signal is aborted, and leaves nothing behind then. */
+function waitAmong(others: Set<(error?: unknown) => void>, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const settle = (error?: unknown): void => {
+      others.delete(settle);
+      signal?.removeEventListener('abort', giveUp);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const giveUp = (): void => settle(signal?.reason);
+    others.add(settle);
+    signal?.addEventListener('abort', giveUp);
+  });
 }
 
 /** A Redis that is full and drops keys drops jobs, and what is known of those that are over. */
