@@ -144,6 +144,66 @@ describe('toOutbox', () => {
     );
   });
 
+  it('writes a text as it is where the database has its characters, and escaped where it may lack them', async () => {
+    const deliver = toOutbox(pool);
+    await deliver(event('a', { detail: '日本 \0 \ud800' }), attempt);
+    expect(server.sql('select event::text from mapsweep.outbox')).toContain(
+      '"detail":"日本 \\u0000 \\ud800"',
+    );
+    server.sql('truncate mapsweep.outbox');
+    const narrow = new pg.Pool({ ...server.options, options: '-c client_encoding=LATIN1' });
+    narrow.on('connect', (client) => void client.query("set client_encoding = 'LATIN1'"));
+    await toOutbox(narrow)(event('a', { detail: '日本' }), attempt);
+    await narrow.end();
+    expect(server.sql('select event::text from mapsweep.outbox')).toContain('"detail":"\\u65e5\\u672c"');
+  });
+
+  it('makes no statement of more than 256 k characters and one ending, and no less than one', async () => {
+    const deliver = toOutbox(pool);
+    const texts = [...Array.from({ length: 40 }, () => 20_000), 600_000, 10, 10].map((size) =>
+      '日'.repeat(size),
+    );
+    await Promise.all(texts.map((detail, index) => deliver(event(`${index}`, { detail }), attempt)));
+    const sizes = server
+      .sql('select count(*) from mapsweep.outbox group by xmin::text order by min(position)')
+      .split('\n')
+      .map(Number);
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(43);
+    expect(sizes).toEqual([13, 13, 13, 1, 1, 2]);
+  });
+
+  it('asks for one connection at a time, and rejects all that wait for it when there is none', async () => {
+    const asked: ((error: Error) => void)[] = [];
+    const exhausted = Object.create(pool) as pg.Pool;
+    exhausted.connect = (() => new Promise((_, reject) => asked.push(reject))) as never;
+    const deliver = toOutbox(exhausted);
+    const outcomes: Promise<unknown>[] = [];
+    for (const id of ['a', 'b', 'c']) {
+      outcomes.push(Promise.allSettled([deliver(event(id), attempt)]));
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+    }
+    expect(asked.length).toBe(1);
+    asked[0]?.(new Error('all are in use'));
+    for (const [outcome] of (await Promise.all(outcomes)) as PromiseRejectedResult[][])
+      expect(outcome?.reason).toMatchObject({
+        code: 'ERR_OUTBOX_IO',
+        message: expect.stringContaining('all are in use'),
+      });
+    expect(asked.length).toBe(1);
+    exhausted.connect = pool.connect.bind(pool) as never;
+    await Promise.all(['a', 'b', 'c'].map((id) => deliver(event(id), attempt)));
+    expect(server.sql('select count(*) from mapsweep.outbox')).toBe('3');
+  });
+
+  it('writes in one statement what comes in one turn of the event loop, be it some microtasks apart', async () => {
+    const deliver = toOutbox(pool);
+    await deliver(event('first'), attempt);
+    const first = deliver(event('a'), attempt);
+    for (let count = 0; count < 20; count += 1) await undefined;
+    await Promise.all([first, deliver(event('b'), attempt)]);
+    expect(server.sql('select count(distinct xmin::text) from mapsweep.outbox')).toBe('2');
+  });
+
   it('makes the tables once though four begin at the same time', async () => {
     await Promise.all([1, 2, 3, 4].map((n) => toOutbox(pool)(event(`${n}`), attempt)));
     expect(server.sql('select count(*) from mapsweep.outbox')).toBe('4');
