@@ -10,7 +10,7 @@ const peers = ['vitest', 'prom-client', '@prometheus-io/client', 'pg', 'bullmq']
 const budgets: Record<string, { source: string; mostKilobytes: number; withDependencies?: boolean }> = {
   'core with the folder journal': {
     source: `export { createRegistry, openJournal } from 'mapsweep'`,
-    mostKilobytes: 90,
+    mostKilobytes: 89.5,
   },
   'TrackedMap alone, with dependencies': {
     source: `export { TrackedMap } from 'mapsweep'`,
@@ -23,7 +23,7 @@ const budgets: Record<string, { source: string; mostKilobytes: number; withDepen
   'mapsweep/testing': { source: `export * from 'mapsweep/testing'`, mostKilobytes: 24.5 },
   'mapsweep/discover': { source: `export * from 'mapsweep/discover'`, mostKilobytes: 8 },
   'mapsweep/bullmq': { source: `export * from 'mapsweep/bullmq'`, mostKilobytes: 4 },
-  'mapsweep/postgres': { source: `export * from 'mapsweep/postgres'`, mostKilobytes: 18 },
+  'mapsweep/postgres': { source: `export * from 'mapsweep/postgres'`, mostKilobytes: 19.5 },
 };
 
 let folder: string;
