@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Database, isUnsure } from '../../src/integrations/postgres/database.js';
 import { eventually } from './gateways.js';
 import { startPooler } from './pooler.js';
+import { CuttableProxy } from './proxy.js';
 import { PostgresServer } from './server.js';
 
 let server: PostgresServer;
@@ -46,4 +48,21 @@ it('leaves nothing behind in PostgreSQL of statements that it gives up, behind a
   expect(server.sql('select n from blocked')).toBe('3');
   for (const pool of pools) await pool.end();
   pooler.close();
+});
+
+it('gives no connection back for which it has asked to cancel a statement that was answered after all', async () => {
+  const proxy = await CuttableProxy.to(server.options.port);
+  const pool = new pg.Pool({ ...server.options, port: proxy.port, max: 1 });
+  const database = new Database(pool, 'test', 'ERR_JOURNAL_IO');
+  await database.query('select 1');
+  expect(pool.idleCount).toBe(1);
+  proxy.hold();
+  const answer = database.query('select 2 as n');
+  await sleep(9_400);
+  proxy.letGo();
+  expect(await answer).toEqual([{ n: 2 }]);
+  // The request is on its way, or may be, and would cancel a statement of whoever has the connection next.
+  expect([pool.totalCount, pool.idleCount]).toEqual([0, 0]);
+  await pool.end();
+  proxy.close();
 });

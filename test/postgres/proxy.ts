@@ -45,6 +45,16 @@ export class CuttableProxy {
     for (const pair of this.#pairs) this.#silent.add(pair);
   }
 
+  /** Keeps what the server says to the present connections, until {@link CuttableProxy.letGo}. */
+  hold(): void {
+    for (const [, far] of this.#pairs) far.pause();
+  }
+
+  /** Hands on what was kept. */
+  letGo(): void {
+    for (const [, far] of this.#pairs) far.resume();
+  }
+
   /** Lets new connections through again. */
   heal(): void {
     this.#isCut = false;

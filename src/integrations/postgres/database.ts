@@ -150,6 +150,7 @@ export class Database {
     let isCancelled = false;
     const timer = realSetTimeout(() => {
       isCancelled = true;
+      cancelled.add(client);
       cancel(client, cancelBeforeMs);
     }, this.#patienceMs - cancelBeforeMs);
     try {
@@ -198,7 +199,8 @@ export class Database {
     const client = await this.connect();
     try {
       const result = await use(client);
-      client.release();
+      // What was to be cancelled has answered after all: the request may arrive later, and cancel what comes next.
+      client.release(cancelled.has(client));
       return result;
     } catch (error) {
       // In whatever state it is: closed, it ends its transaction, and nobody else gets it.
@@ -208,6 +210,8 @@ export class Database {
   }
 }
 
+/** Connections for which PostgreSQL was asked to cancel a statement. */
+const cancelled = new WeakSet<PostgresClient>();
 const unsure = new WeakSet<object>();
 
 /** Whether a transaction that ended with this error may have been committed. */
