@@ -1,7 +1,7 @@
 import { describe } from '../events/shown.js';
 import type { JournalRecord } from './journal.js';
 import type { Past } from './past.js';
-import { instant, list, members, text } from './record-fields.js';
+import { count, instant, list, members, text } from './record-fields.js';
 import { recordsVersion } from './records.js';
 
 /** Reads a place of a snapshot: an error that is thrown there names it. */
@@ -19,11 +19,12 @@ const causes: readonly unknown[] = ['attempts-exhausted', 'timed-out', 'overflow
 export function playFirstEdition(snapshot: Record<string, unknown>, past: Past, read: Read): void {
   const takenAt = read('takenAt', () => instant(snapshot.takenAt));
   const ended = snapshot.ended === undefined ? undefined : read('ended', () => members(snapshot.ended));
+  const endedMap = ended && read('ended.map', () => text(ended.map));
   past.play(['life', recordsVersion, 'first edition', takenAt, '', 0, 0]);
   const maps = Object.entries(read('maps', () => members(snapshot.maps)));
   for (const [index, [name, map]] of maps.entries()) {
     const place = `maps[${JSON.stringify(name)}]`;
-    const isEnded = name === ended?.map;
+    const isEnded = name === endedMap;
     const { lastGeneration, entries } = read(place, () => members(map));
     read(place, () => past.play(['map', index, name, isEnded ? 1 : 0, lastGeneration]));
     for (const [at, entry] of read(`${place}.entries`, () => list(entries)).entries())
@@ -58,18 +59,20 @@ function entryRecord(
   return ['set', index, key, generation, instant(registeredAt) - takenAt, more];
 }
 
-function endRecord({ event, attempts: n }: Record<string, unknown>): JournalRecord {
+function endRecord({ event, attempts }: Record<string, unknown>): JournalRecord {
   const { id: i, key, generation, reason, ...told } = members(event);
   const endedAt = instant(told.endedAt);
   const [age, idle] = [endedAt - instant(told.registeredAt), endedAt - instant(told.lastActiveAt)];
   const { value: v, detail: d } = told;
-  const more = { i, n, ...(v !== undefined && { v }), ...(d !== undefined && { d }) };
+  const more = { i, n: count(attempts), ...(v !== undefined && { v }), ...(d !== undefined && { d }) };
   return ['end', generation, key, reason, endedAt, age, idle, more];
 }
 
 function deadRecord(letter: Record<string, unknown>, takenAt: number): JournalRecord {
   const { event, cause, attempts, ambiguous, at, error: e } = letter;
   if (!causes.includes(cause)) throw new TypeError(`expected why it was given up, found ${describe(cause)}`);
+  if (typeof ambiguous !== 'boolean')
+    throw new TypeError(`expected true or false, found ${describe(ambiguous)}`);
   const died = [Number(ambiguous), at, instant(at) - takenAt, ...(e === undefined ? [] : [{ e }])];
   return ['dead', members(event).id, cause, attempts, ...died];
 }

@@ -95,12 +95,15 @@ export class RestoreWindow {
     let next = Number.POSITIVE_INFINITY;
     for (const [map, awaited] of this.#absences.byMap) {
       let dropped = 0;
+      let longestMs = Number.NEGATIVE_INFINITY;
       for (const entry of awaited) {
         const closesAt = this.#windowMs - entry.absentMs;
-        if (closesAt > this.#elapsedMs) next = Math.min(next, closesAt);
+        if (closesAt > this.#elapsedMs) longestMs = Math.max(longestMs, entry.absentMs);
         else if (this.#absences.lose(map, entry)) dropped += 1;
         if (slices.isOver() && !(await slices.giveWay())) return;
       }
+      awaited.absentMs = longestMs;
+      next = Math.min(next, this.#windowMs - longestMs);
       if (dropped === 0) continue;
       const words = pastEntries(map, dropped, 'dropped') + whyStuck(awaited.decodeError);
       const error = new MapsweepError('ERR_ENTRIES_DROPPED', words);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -65,4 +67,27 @@ it('gives no connection back for which it has asked to cancel a statement that w
   expect([pool.totalCount, pool.idleCount]).toEqual([0, 0]);
   await pool.end();
   proxy.close();
+});
+
+it('asks nobody to cancel for a pool that makes its connections itself, to an address that only it knows', async () => {
+  let heard = 0;
+  const bystander = createServer((socket) => {
+    heard += 1;
+    socket.destroy();
+  });
+  bystander.listen(0, '127.0.0.1');
+  await once(bystander, 'listening');
+  const { port } = bystander.address() as AddressInfo;
+  class Tunnel extends Socket {
+    override connect(): this {
+      return super.connect(server.options.port, '127.0.0.1');
+    }
+  }
+  const pool = new pg.Pool({ ...server.options, host: '127.0.0.1', port, stream: () => new Tunnel() });
+  pool.on('error', () => {});
+  const database = new Database(pool, 'test', 'ERR_JOURNAL_IO');
+  await expect(database.query('select pg_sleep(12)')).rejects.toThrow('longer than 10000 ms');
+  expect(heard).toBe(0);
+  await pool.end();
+  bystander.close();
 });

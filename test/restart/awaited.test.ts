@@ -51,6 +51,21 @@ function warnings(): { logger: Logger; lines: string[] } {
 }
 
 describe('entries of an earlier life that cannot come back', () => {
+  it('have the time of those that are there still, once others that were awaited for longer are dropped', async () => {
+    const kept = withContexts(true as never);
+    const first = machine.start(kept);
+    first.contexts.set('old', { text: 'old' });
+    await machine.clock.advance(0);
+    const second = await restart(first, kept);
+    second.contexts.set('new', { text: 'new' });
+    await machine.clock.advance(minutes(9));
+    const third = await restart(second, renamed);
+    expect(reasons(third)).toEqual([expect.stringMatching(/^2 entries .* dropped in [12]m /)]);
+    await machine.clock.advance(minutes(3));
+    expect(reasons(third)).toEqual([expect.stringMatching(/^1 entry .* dropped in [67]m /)]);
+    third.registry.stop();
+  });
+
   it('are a warning while decode fails for them, with its error and the time that is left', async () => {
     const next = await restart(await left('a', 'b', 'c'), withContexts(broken));
     expect(next.registry.health()).toEqual({

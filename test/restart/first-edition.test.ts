@@ -202,6 +202,27 @@ describe('a damaged snapshot of the first edition', () => {
       }),
     ],
     [
+      'a map of the endings that is no name',
+      /^snapshot\.ended\.map: expected a string, found null/,
+      (snapshot) => ({ ...snapshot, ended: { ...snapshot.ended, map: null } }),
+    ],
+    [
+      'a pending event without attempts',
+      /pending\[0\]: .*expected an integer/,
+      (snapshot) => ({
+        ...snapshot,
+        ended: { ...snapshot.ended, pending: [{ ...snapshot.ended.pending[0], attempts: undefined }] },
+      }),
+    ],
+    [
+      'a dead letter that may be ambiguous',
+      /deadLetters\[0\]: .*expected true or false, found null/,
+      (snapshot) => ({
+        ...snapshot,
+        ended: { ...snapshot.ended, deadLetters: [{ ...snapshot.ended.deadLetters[0], ambiguous: null }] },
+      }),
+    ],
+    [
       'a cause that is none',
       /deadLetters\[0\]: .*found "boredom"/,
       (snapshot) => ({

@@ -97,6 +97,12 @@ const whatToGrant =
 const ignore = (): void => {};
 const guarded = new WeakSet<object>();
 
+/** Whether a pool makes its connections in a way of its own, to an address that only it knows. */
+export const connectsByItself = ({ options }: PostgresPool): boolean => {
+  const { stream, Client } = (options ?? {}) as { readonly stream?: unknown; readonly Client?: unknown };
+  return typeof stream === 'function' || typeof Client === 'function';
+};
+
 /**
  * A connection that PostgreSQL ends, as at its restart, would end the process if nobody listened: one at rest, and one
  * that its pool has just lent, for which whoever awaits it comes too late. What was asked of it rejects all the same.
@@ -150,6 +156,7 @@ export class Database {
     let isCancelled = false;
     const timer = realSetTimeout(() => {
       isCancelled = true;
+      if (connectsByItself(this.pool)) return;
       cancelled.add(client);
       cancel(client, cancelBeforeMs);
     }, this.#patienceMs - cancelBeforeMs);

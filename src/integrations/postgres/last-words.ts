@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { MapsweepError } from '../../errors.js';
 import { describe } from '../../events/shown.js';
-import type { PostgresClient, PostgresPool } from './database.js';
+import { connectsByItself, type PostgresClient, type PostgresPool } from './database.js';
 
 /** Last words that have not been taken after so long are given up, ms: the process has to end. */
 const longestMs = 5_000;
@@ -80,7 +80,7 @@ export function askNow(
 /** What another thread needs to connect as the pool does. Functions cannot go there. */
 function configOf(pool: PostgresPool, client: PostgresClient | undefined): Record<string, unknown> {
   const options = pool.options as Record<string, unknown>;
-  if (typeof options.stream === 'function' || typeof options.Client === 'function')
+  if (connectsByItself(pool))
     throw new Error('the pool makes its connections in a way that another thread cannot');
   const config: Record<string, unknown> = {};
   for (const name of [
