@@ -78,7 +78,7 @@ export class Slices {
     return this.#now - this.#startedAt;
   }
 
-  /** Counts a step, and returns whether the slice has used up its time. To be called after each step. */
+  /** Counts a step, and returns whether the slice has used up its time: from then on, until the next slice. To be called after each step. */
   isOver(): boolean {
     this.#steps += 1;
     if (this.#steps < this.#stepsToReading) return false;
@@ -86,8 +86,11 @@ export class Slices {
     const before = this.#now;
     this.#now = this.#clock.monotonic();
     const areQuick = (this.#now - before) * quickPart <= this.#budgetMs;
-    this.#stepsToReading = areQuick ? Math.min(2 * this.#stepsToReading, this.#stepsPerReading) : 1;
-    return this.#now - this.#beganAt >= this.#budgetMs;
+    const isOver = this.#now - this.#beganAt >= this.#budgetMs;
+    // Whoever asks again after that is told the same.
+    this.#stepsToReading =
+      areQuick && !isOver ? Math.min(2 * this.#stepsToReading, this.#stepsPerReading) : 1;
+    return isOver;
   }
 
   /**

@@ -10,7 +10,6 @@ export class TurnBudget {
   readonly #budgetMs: number;
   readonly #nextTurn: () => void;
   #slice: Slices | undefined;
-  #isOver = false;
 
   /** `nextTurn` is called in a new turn after each turn that asked for time, and must not throw. */
   constructor(clock: Clock, budgetMs: number, nextTurn: () => void) {
@@ -21,16 +20,11 @@ export class TurnBudget {
 
   /** Returns whether there is time left in this turn: once there is none, not before the next. The first question begins the slice. */
   hasTime(): boolean {
-    if (this.#slice !== undefined) {
-      // The slice looks at its clock at every few steps only, and is asked once more after it is over by each that waits.
-      this.#isOver ||= this.#slice.isOver();
-      return !this.#isOver;
-    }
+    if (this.#slice !== undefined) return !this.#slice.isOver();
     this.#slice = new Slices({ clock: this.#clock, budgetMs: this.#budgetMs, stepsPerReading: 8 });
     // Nothing else tells one turn from the next. The clock's own `yield` is not asked: a user's may never resolve.
     void yieldToEventLoop().then(() => {
       this.#slice = undefined;
-      this.#isOver = false;
       this.#nextTurn();
     });
     return true;
