@@ -55,9 +55,14 @@ export class Awaited {
         const [later, earlier] =
           before === undefined || entry.generation > before.generation ? [entry, before] : [before, entry];
         awaited.byKey.set(entry.key, later);
-        if (earlier?.id !== undefined && !earlier.claimed) awaited.others.add(earlier);
-        else if (earlier?.id !== undefined && this.#byId.get(earlier.id) === earlier)
-          this.#byId.delete(earlier.id);
+        if (earlier === undefined) continue;
+        if (earlier.id !== undefined && !earlier.claimed) awaited.others.add(earlier);
+        else {
+          // It is given up, which the next process may not hear of.
+          this.gone.add(earlier);
+          if (earlier.id !== undefined && this.#byId.get(earlier.id) === earlier)
+            this.#byId.delete(earlier.id);
+        }
       }
       this.#maps.set(map, awaited);
     }

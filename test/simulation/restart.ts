@@ -91,7 +91,7 @@ function checkWindow(simulation: Simulation, past: Past, gone: SimulatedProcess)
   );
   const since = diedAt - 4 * scenario.sweepEveryMs;
   const isSteady = !isStopped && !gone.isOdd && model.punctualSince < since && volume.soundSince < since;
-  const isAwaiting = [...model.awaited.all()].length > 0;
+  const isAwaiting = [...model.awaited.all()].some((left) => !model.awaited.mayBeClosed(left));
   if (!isSteady || !isAwaiting || past.isEmpty || scenario.slowestCallbackMs > 0) return;
   const leastMs = model.awaited.leastMs - 2 * scenario.sweepEveryMs - 30;
   findings.check(
