@@ -14,8 +14,6 @@ const mostPoints = 48;
 
 /** One map in the list. */
 export interface MapRow extends MapFigures {
-  /** Somebody uses them, who has taken a hold; due or not. */
-  readonly held: number;
   /** The hours until its cap or the heap is full, also of a map that leaks; `undefined` if nobody knows. */
   readonly hoursToLimit: number | undefined;
   /** Its smallest size in each of even steps, oldest first; the last is that of now. */
@@ -64,7 +62,6 @@ export function mapRow(parts: RegistryInternals, tracker: Tracker): MapRow {
   const { sinceAt, floors } = parts.leaks.sizesOf(tracker);
   return {
     ...figures,
-    held: tracker.holds?.size ?? 0,
     hoursToLimit: hoursToLimit(tracker.policy, figures),
     sizes: [...thinned(floors), figures.size],
     sizesOverMs: Math.max(0, parts.engine.timeline.now() - sinceAt),

@@ -30,6 +30,8 @@ export interface MapFigures {
   readonly overdue: number;
   /** Of those, the ones that `keepWhile` holds. */
   readonly guarded: number;
+  /** Somebody uses them, who has taken a hold; due or not. */
+  readonly held: number;
   /** Companions whose leader is tracked and has no such key. */
   readonly orphaned: number;
   /** Of the overdue ones, those whose `beforeSweep` runs, is queued, or has failed and waits. */
@@ -58,6 +60,7 @@ export function mapFigures({ engine, leaks, weights }: RegistryInternals, tracke
     excessOfOwners: tracker.owners?.excess ?? 0,
     overdue: due.overdueCount,
     guarded: due.guardedCount,
+    held: tracker.holds?.size ?? 0,
     orphaned: tracker.companions.orphanCount,
     waiting: hooks.countOf(tracker),
     leak: shownVerdict(engine, leaks.verdictOf(tracker)),

@@ -59,7 +59,7 @@ function* journalFailures(
   const { recorder } = restart;
   if (recorder === undefined) return;
   const { isLost, waitingSince, error } = recorder.writer.state;
-  const why = error === undefined ? '' : `: ${shown(error)}`;
+  const why = because(error, shown);
   if (isLost) {
     yield `the journal ${shownKey(recorder.journalName)} is no longer this process's, which writes and delivers nothing more${why}`;
     return;
@@ -79,13 +79,14 @@ function warningsOf(
   for (const { stuckBy, words } of restart.restoration.shares(shown)) if (stuckBy) warnings.push(words);
   const now = engine.timeline.now();
   for (const tracker of engine.trackers.values()) {
-    const map = `the map ${shownKey(tracker.name)}`;
+    // Of ten thousand maps most have nothing to be told, and to show a name takes longer than to see that.
+    const map = (): string => `the map ${shownKey(tracker.name)}`;
     const { state, reason } = leaks.verdictOf(tracker);
-    if (state === 'leaking') warnings.push(`${map} leaks: ${reason}`);
+    if (state === 'leaking') warnings.push(`${map()} leaks: ${reason}`);
     if (tracker.isKeptElsewhere)
-      warnings.push(`${map} keeps entries where they cannot be seen: they are not tracked`);
+      warnings.push(`${map()} keeps entries where they cannot be seen: they are not tracked`);
     const fails = (callback: string, what: string, error: unknown) =>
-      warnings.push(`${callback} of ${map} fails, and what it fails for ${what}: ${shown(error)}`);
+      warnings.push(`${callback} of ${map()} fails, and what it fails for ${what}: ${shown(error)}`);
     const { lastFailure: last } = tracker.due;
     if (last && now - last.at <= lookedAtWithin * tracker.grid.everyMs)
       fails(last.callback, 'stays', last.error);
@@ -101,18 +102,19 @@ function warningsOf(
     const recipient = `for recipient ${shownKey(name)}`;
     const oldest = notifier.oldestPending;
     if (oldest && now - oldest.since > longestRetryMs) {
-      const error = oldest.error === undefined ? '' : `: ${shown(oldest.error)}`;
-      const { pendingCount } = notifier;
-      warnings.push(
-        `${pendingCount} pending ${recipient}, the oldest for ${span(now - oldest.since)}${error}`,
-      );
+      const waits = `${notifier.pendingCount} pending ${recipient}, the oldest for ${span(now - oldest.since)}`;
+      warnings.push(waits + because(oldest.error, shown));
     }
     const last = notifier.youngestDeadLetter;
     if (last === undefined) continue;
     const letters = counted(notifier.deadLetterCount, 'ending', 'endings');
-    const error = last.error === undefined ? '' : `: ${shown(last.error)}`;
-    warnings.push(`${letters} given up ${recipient} (see deadLetters()), the last one ${last.cause}${error}`);
+    const givenUp = `${letters} given up ${recipient} (see deadLetters()), the last one ${last.cause}`;
+    warnings.push(givenUp + because(last.error, shown));
   }
   if (engine.isStopped) warnings.push(isClosed ? 'the registry is closed' : 'sweeping was stopped by hand');
   return warnings;
 }
+
+/** What ends a sentence about something that has failed. */
+const because = (error: unknown, shown: (error: unknown) => string): string =>
+  error === undefined ? '' : `: ${shown(error)}`;

@@ -36,8 +36,6 @@ export interface HeldReport {
 
 /** The state of one map. */
 export interface MapReport extends MapFigures {
-  /** Somebody uses them, who has taken a hold; due or not. */
-  readonly held: number;
   /** The holds that were taken first and are not released. */
   readonly longestHeld: readonly HeldReport[];
   /** How many entries have been registered, since the registry was made. */
@@ -142,7 +140,6 @@ function mapReport(parts: RegistryInternals, tracker: Tracker): MapReport {
   const now = engine.timeline.now();
   return {
     ...mapFigures(parts, tracker),
-    held: tracker.holds?.size ?? 0,
     longestHeld: (tracker.holds?.longest(oldestExplained) ?? []).map(({ key, takenAt, site }) => ({
       key: shownKey(key),
       forMs: now - takenAt,
