@@ -90,6 +90,11 @@ afterAll(async () => {
 describe('a Prometheus that scrapes the example gateway', () => {
   it.each(panels)('has an answer for the panel: $from', async ({ expression }) => {
     onTestFailed(() => void process.stderr.write(`${gateway.output()}\n${prometheus.output()}\n`));
+    if (expression.includes('awaited_entries')) {
+      // There was no earlier life; an expression with an error would be refused.
+      expect(await api.query(expression)).toEqual([]);
+      return;
+    }
     await until(async () => expect(await api.query(expression)).not.toEqual([]), 5_000);
     // NaN is what a quantile of nothing gives: there were sweeps and a delivery, but hardly anything has left yet.
     if (/sweep_lag_seconds|age_at_removal_seconds/.test(expression)) return;

@@ -309,7 +309,7 @@ export function panelRows({ prefix, sweepEveryMs }: MonitoringOptions): PanelRow
         {
           title: 'Size on disk',
           description: 'What the journal takes.',
-          width: 6,
+          width: 8,
           unit: 'bytes',
           queries: [ofInstance('journal_bytes')],
           noValue: withoutJournal,
@@ -317,7 +317,7 @@ export function panelRows({ prefix, sweepEveryMs }: MonitoringOptions): PanelRow
         {
           title: 'Appends',
           description: '95 % of the appends took no longer.',
-          width: 6,
+          width: 8,
           unit: 's',
           queries: [
             { expr: quantile(0.95, 'le', ofRegistry('journal_append_seconds_bucket')), legend: 'append' },
@@ -327,7 +327,7 @@ export function panelRows({ prefix, sweepEveryMs }: MonitoringOptions): PanelRow
         {
           title: 'Waits to be written',
           description: 'For how long the journal has taken nothing, though there was something.',
-          width: 6,
+          width: 8,
           unit: 's',
           queries: [ofInstance('journal_waiting_seconds')],
           noValue: withoutJournal,
@@ -335,12 +335,24 @@ export function panelRows({ prefix, sweepEveryMs }: MonitoringOptions): PanelRow
         {
           title: 'Journal errors',
           description: 'What failed and is tried again, a second.',
-          width: 6,
           unit: 'ops',
           queries: [
             rateBy('instance, registry', ofRegistry('journal_errors_total'), '{{instance}} {{registry}}'),
           ],
           noValue: withoutJournal,
+        },
+        {
+          title: 'Not back yet',
+          description:
+            'Entries of earlier lives, until they are dropped: not set again yet, or such as cannot be, since decode fails or there is no such map.',
+          unit: 'short',
+          queries: [
+            {
+              expr: `sum by (registry, map, reason) (${ofMap('awaited_entries')})`,
+              legend: '{{registry}} {{map}} {{reason}}',
+            },
+          ],
+          noValue: 'nothing is awaited',
         },
       ],
     },
