@@ -1,8 +1,10 @@
 import { inspect } from 'node:util';
 import ms from 'ms';
 import { counted, plainKey, shownError, shownKey, shownName } from '../events/shown.js';
+import type { PolicyFailure } from '../policy/answers.js';
 import { LEAVING, REFUSED } from '../stamps/stamp-store.js';
 import { take } from '../stamps/take.js';
+import type { JudgedState } from '../sweeping/due-queue.js';
 import type { Engine } from '../sweeping/engine.js';
 import type { ShownHold } from '../sweeping/holds.js';
 import { noLeader } from '../sweeping/leader-keys.js';
@@ -121,59 +123,70 @@ class Explainer {
       return this.#answer('due', `${why}; ${this.#actor()} tries again`, 'follows', this.#now);
     }
     const generation = stamps.generation[slot] as number;
-    const state = this.#tracker.due.judgeToRead(slot, this.#now);
-    // Copied, since whatever is asked next may judge another entry.
-    const { deadline, rule: decisive, unanswered, lifetimes } = this.#tracker.due.judge;
-    const { keeper, failureRead: failure } = this.#tracker.due;
-    const isKept = state === 'guarded' || state === 'held';
-    const holder = isKept ? this.#holder(state, keeper?.map) : '';
-    const { at, by } = deadline;
-    const rule = by === undefined ? undefined : decisive;
-    if (!stamps.holds(slot, generation)) {
-      const isThere = native.has(this.#key);
-      const what = isThere ? 'registered it anew' : 'removed it';
-      return this.#answer(
-        isThere ? 'failing' : 'absent',
-        `its policy functions ${what} when they were asked`,
-      );
-    }
-    const facts = this.#activity(slot);
+    const found = this.#look(slot);
+    if (stamps.holds(slot, generation)) return this.#explain(found);
+    const isThere = native.has(this.#key);
+    const why = `its policy functions ${isThere ? 'registered it anew' : 'removed it'} when they were asked`;
+    return this.#answer(isThere ? 'failing' : 'absent', why);
+  }
+
+  /** Judges an entry, which asks its policy functions. What they are asked next may judge another: all is copied. */
+  #look(slot: number): Found {
+    const { due, stamps } = this.#tracker;
+    const state = due.judgeToRead(slot, this.#now);
+    const { deadline, rule, unanswered, lifetimes } = due.judge;
+    const { keeper, failureRead: failure } = due;
+    return {
+      slot,
+      state,
+      at: deadline.at,
+      rule: deadline.by === undefined ? undefined : rule,
+      unanswered,
+      maxAgeMs: lifetimes.maxAgeMs,
+      ceilingAt: stamps.registeredAt(slot) + lifetimes.maxAgeMs,
+      failure,
+      keptBy: state === 'guarded' || state === 'held' ? this.#holder(state, keeper?.map) : undefined,
+    };
+  }
+
+  #explain(found: Found): Explanation {
+    const { state, at, rule } = found;
+    const facts = this.#activity(found.slot);
     if (state === 'live') {
-      const why = `${this.#whyLive(slot, { at, rule, unanswered })}${this.#standstill()}`;
-      return this.#answer(
-        this.#tracker.companions.keys?.failed.has(slot) ? 'failing' : 'live',
-        `${why}; ${facts}`,
-        rule ?? this.#followsRule(),
-        at,
-      );
+      const failsToFollow = this.#tracker.companions.keys?.failed.has(found.slot);
+      const why = `${this.#whyLive(found)}${this.#standstill()}; ${facts}`;
+      return this.#answer(failsToFollow ? 'failing' : 'live', why, rule ?? this.#followsRule(), at);
     }
-    if (state === 'failed') {
-      const until = Number.isFinite(at) ? `, and stays until its maxAge in ${span(at - this.#now)}` : '';
-      const what = failure === undefined ? 'a policy function' : `its ${failure.callback}`;
-      const error = failure === undefined ? '' : ` (${this.#words.error(failure.error)})`;
-      const why = `${what} fails${error}, so that nobody can say when it is due${until}`;
-      return this.#answer('failing', `${why}${this.#standstill()}; ${facts}`, rule, at);
-    }
+    if (state === 'failed')
+      return this.#answer('failing', `${this.#whyFailing(found)}${this.#standstill()}; ${facts}`, rule, at);
     const overdue = at > this.#now ? 'not due now' : `due by ${rule} for ${span(this.#now - at)}`;
     if (this.#tracker.observing) {
-      const held = isKept ? `, and ${holder}` : '';
-      return this.#answer('due', `${overdue}${held}${this.#standstill()}; ${facts}`, rule, at);
+      const kept = found.keptBy === undefined ? '' : `, and ${found.keptBy}`;
+      return this.#answer('due', `${overdue}${kept}${this.#standstill()}; ${facts}`, rule, at);
     }
-    const ceilingAt = stamps.registeredAt(slot) + lifetimes.maxAgeMs;
-    if (isKept) {
-      const ceiling = Number.isFinite(ceilingAt)
-        ? `until its maxAge of ${ms(lifetimes.maxAgeMs)}, in ${span(ceilingAt - this.#now)}`
-        : 'and there is no maxAge to end that';
-      const why =
-        at > this.#now
-          ? `${holder}, ${ceiling}, and it is idle from when that lets go`
-          : `${overdue}, but ${holder}, ${ceiling}`;
-      return this.#answer(state, `${why}${this.#standstill()}; ${facts}`, rule, at);
+    if (state === 'guarded' || state === 'held') {
+      const why = `${this.#whyKept(found, overdue)}${this.#standstill()}; ${facts}`;
+      return this.#answer(state, why, rule, at);
     }
-    const isBeyondGuards = this.#tracker.policy.keepWhile !== undefined && this.#now >= ceilingAt;
+    const isBeyondGuards = this.#tracker.policy.keepWhile !== undefined && this.#now >= found.ceilingAt;
     const beyond = isBeyondGuards ? ', and beyond its maxAge, which no guard outlasts' : '';
-    const next = this.#whatNext(slot);
+    const next = this.#whatNext(found.slot);
     return this.#answer(next.state, `${overdue}${beyond}${next.why}; ${facts}`, rule, at);
+  }
+
+  #whyFailing({ at, failure }: Found): string {
+    const until = Number.isFinite(at) ? `, and stays until its maxAge in ${span(at - this.#now)}` : '';
+    const what = failure === undefined ? 'a policy function' : `its ${failure.callback}`;
+    const error = failure === undefined ? '' : ` (${this.#words.error(failure.error)})`;
+    return `${what} fails${error}, so that nobody can say when it is due${until}`;
+  }
+
+  #whyKept({ at, keptBy, maxAgeMs, ceilingAt }: Found, overdue: string): string {
+    const ceiling = Number.isFinite(ceilingAt)
+      ? `until its maxAge of ${ms(maxAgeMs)}, in ${span(ceilingAt - this.#now)}`
+      : 'and there is no maxAge to end that';
+    if (at > this.#now) return `${keptBy}, ${ceiling}, and it is idle from when that lets go`;
+    return `${overdue}, but ${keptBy}, ${ceiling}`;
   }
 
   /** What becomes of an entry that is due and that nothing holds. */
@@ -242,7 +255,7 @@ class Explainer {
     return `${native.size() === stamps.size ? 'a sweep that sees the sizes differ' : this.#actor()} ${does}`;
   }
 
-  #whyLive(slot: number, { at, rule, unanswered }: LiveFacts): string {
+  #whyLive({ slot, at, rule, unanswered }: Found): string {
     const parts: string[] = [];
     const { companions, policy } = this.#tracker;
     if (companions.leaderKeyOf(slot) === noLeader) {
@@ -386,8 +399,21 @@ function* heldWith(
 const hasHolds = ({ holds, companions }: Tracker): boolean =>
   (holds?.size ?? 0) > 0 || companions.followers.some(hasHolds);
 
-interface LiveFacts {
+/** What a look at an entry has found. */
+interface Found {
+  readonly slot: number;
+  readonly state: JudgedState;
+  /** When it becomes, or became, due, monotonic ms; `Infinity`: no lifetime says so. */
   readonly at: number;
+  /** The lifetime that decides; `undefined` if none does. */
   readonly rule: string | undefined;
+  /** Lifetimes that have not started. */
   readonly unanswered: string;
+  readonly maxAgeMs: number;
+  /** When its `maxAge` is over, monotonic ms. */
+  readonly ceilingAt: number;
+  /** The policy function that has failed. */
+  readonly failure: PolicyFailure | undefined;
+  /** What keeps it, in words; `undefined` if nothing does. */
+  readonly keptBy: string | undefined;
 }
