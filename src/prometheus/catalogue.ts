@@ -12,6 +12,7 @@ import { metricsOfEndings } from './endings.js';
 import { metricsOfEngine } from './engine.js';
 import { metricsOfJournal } from './journal.js';
 import {
+  countsHolds,
   hasGuard,
   hasHook,
   hasLeader,
@@ -24,7 +25,6 @@ import {
   metricsOfLimits,
   metricsOfMaps,
   metricsOfWeights,
-  wasHeld,
 } from './maps.js';
 import type { PulledMetric } from './pulled.js';
 
@@ -49,7 +49,7 @@ const groups: readonly MetricGroup[] = [
   { metrics: metricsOfMaps, isHad: always },
   { metrics: metricsOfCompanions, isHad: withMap(hasLeader) },
   { metrics: metricsOfGuards, isHad: withMap(hasGuard) },
-  { metrics: metricsOfHolds, isHad: withMap(wasHeld) },
+  { metrics: metricsOfHolds, isHad: (parts) => withMap((tracker) => countsHolds(parts, tracker))(parts) },
   { metrics: [...metricsOfHooks, ...distributionsOfHooks], isHad: withMap(hasHook) },
   { metrics: metricsOfWeights, isHad: withMap(hasWeigh) },
   { metrics: metricsOfLimits, isHad: withMap(hasLimit) },

@@ -116,7 +116,7 @@ export const metricsOfGuards: readonly PulledMetric[] = [
   },
 ];
 
-/** What maps have once an entry of theirs was held. */
+/** What maps have that were named at the start; one that was adopted later has it once an entry of its was held. */
 export const metricsOfHolds: readonly PulledMetric[] = [
   {
     type: 'gauge',
@@ -127,7 +127,7 @@ export const metricsOfHolds: readonly PulledMetric[] = [
       eachMap(
         parts,
         (tracker) => tracker.holds?.size ?? 0,
-        (tracker) => parts.named.has(tracker) || wasHeld(tracker),
+        (tracker) => countsHolds(parts, tracker),
       ),
   },
 ];
@@ -181,7 +181,8 @@ export const metricsOfLimits: readonly PulledMetric[] = [
 
 export const hasLeader = ({ policy }: Tracker): boolean => policy.follows !== undefined;
 export const hasGuard = ({ policy }: Tracker): boolean => policy.keepWhile !== undefined;
-export const wasHeld = ({ holds }: Tracker): boolean => holds !== undefined;
+export const countsHolds = ({ named }: RegistryInternals, tracker: Tracker): boolean =>
+  named.has(tracker) || tracker.holds !== undefined;
 export const hasHook = ({ policy }: Tracker): boolean => policy.beforeSweep !== undefined;
 export const hasWeigh = ({ policy }: Tracker): boolean => policy.weigh !== undefined;
 // Of a map that is only observed nothing is evicted: to be beyond it is no fault there.

@@ -25,6 +25,7 @@ const contract = {
   leak_suspected: ['gauge', ['map'], 'max'],
   hours_to_limit: ['gauge', ['map'], 'min'],
   guarded_entries: ['gauge', ['map'], 'sum'],
+  held_entries: ['gauge', ['map'], 'sum'],
   orphaned_entries: ['gauge', ['map'], 'sum'],
   waiting_entries: ['gauge', ['map'], 'sum'],
   before_sweep_failing_entries: ['gauge', ['map'], 'sum'],
@@ -102,7 +103,7 @@ function setup(options: object = {}) {
 afterEach(() => globalRegister.clear());
 
 describe('registerMetrics', () => {
-  it('registers 32 metrics, each of its type, with its labels and its aggregator', async () => {
+  it('registers 33 metrics, each of its type, with its labels and its aggregator', async () => {
     const { register } = setup();
     const metrics = await register.getMetricsAsJSON();
     const found = Object.fromEntries(
@@ -113,7 +114,7 @@ describe('registerMetrics', () => {
       }),
     );
     expect(found).toEqual(contract);
-    expect(names).toHaveLength(32);
+    expect(names).toHaveLength(33);
   });
 
   it('shows every series as zero in the first scrape, before a map has an entry', async () => {
@@ -267,7 +268,7 @@ describe('registerMetrics', () => {
     registerMetrics(createRegistry({ maps: { runs: {} }, clock: createManualClock() }), { register });
     const found = register.getMetricsAsArray().map(({ name }) => name.replace('mapsweep_', ''));
     const ofOptions =
-      /^(ended|dead|tombstones|journal|guarded|orphaned|waiting|before_sweep|estimated|entry_limit|held)/;
+      /^(ended|dead|tombstones|journal|guarded|orphaned|waiting|before_sweep|estimated|entry_limit)/;
     expect(found).toEqual(names.filter((name) => !ofOptions.test(name)));
   });
 
@@ -354,10 +355,13 @@ describe('registerMetrics', () => {
     ]);
   });
 
-  it('counts 2 entries that are held, from the first hold on, and 0 of a map in which nothing is', async () => {
+  it('counts 2 entries that are held, and 0 from the start; of a map that is adopted later from its first hold on', async () => {
     const { register, registry, runs } = setup();
     runs.set('a', {}).set('b', {});
-    expect(seriesOf(await scrape(register), 'held_entries')).toEqual({});
+    expect(seriesOf(await scrape(register), 'held_entries')).toEqual({
+      'held_entries{map="runs"}': 0,
+      'held_entries{map="contexts"}': 0,
+    });
     const later = new Map([['c', 1]]);
     registry.adopt('later', later, {});
     const holds = ['a', 'a', 'b'].map((key) => registry.hold('runs', key));
@@ -724,7 +728,7 @@ describe('the register', () => {
   it('gets each metric once when the same registry is registered twice', () => {
     const { register, registry, undo } = setup();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(32);
+    expect(register.getMetricsAsArray()).toHaveLength(33);
   });
 
   it('observes a sweep once when the same registry is registered twice', async () => {
@@ -743,7 +747,7 @@ describe('the register', () => {
     expect(lines).toContain('mapsweep_entries{map="runs",registry="default"} 0');
     expect(lines).toContain('mapsweep_entries{map="runs",registry="orders"} 1');
     expect(lines.filter((line) => !/registry="(default|orders)"/.test(line))).toEqual([]);
-    expect(register.getMetricsAsArray()).toHaveLength(32);
+    expect(register.getMetricsAsArray()).toHaveLength(33);
   });
 
   it('tells apart the runs of two registries on it, and each recipient is told of his own', async () => {
@@ -785,7 +789,7 @@ describe('the register', () => {
         message: expect.stringMatching(/another registry has the name 'default'.*createRegistry\({ name }\)/),
       }),
     );
-    expect(register.getMetricsAsArray()).toHaveLength(32);
+    expect(register.getMetricsAsArray()).toHaveLength(33);
     registerMetrics(second, { register, prefix: 'second_' });
     registerMetrics(second, { register: new Register() });
     expect((await scrape(register, 'second_')).get('entries{map="others"}')).toBe(0);
@@ -873,25 +877,27 @@ describe('the register', () => {
     const { size } = registry[internals].engine.measurements;
     register.clear();
     expect(registerMetrics(registry, { register })).toBe(undo);
-    expect(register.getMetricsAsArray()).toHaveLength(32);
+    expect(register.getMetricsAsArray()).toHaveLength(33);
     expect(registry[internals].engine.measurements.size).toBe(size);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(0);
   });
 
   it('stays cleared whatever the registries do, until one is registered', async () => {
-    const { register, registry, runs } = setup();
+    const register = new Register();
+    const registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
+    registerMetrics(registry, { register });
     const second = createRegistry({ name: 'orders', maps: { others: {} }, clock: createManualClock() });
     registerMetrics(second, { register });
+    const { length } = register.getMetricsAsArray();
     register.clear();
-    registry.adopt('later', new Map([['a', 1]]), {});
-    runs.set('a', {});
-    registry.hold('runs', 'a').release();
+    registry.adopt('later', new Map([['a', 1]]), { weigh: () => 10 });
+    registry.maps.runs.set('a', {});
     await second.close();
     // What is new in the meantime is not among what was cleared.
     const found = register.getMetricsAsArray().map(({ name }) => name);
-    expect(found).toEqual(['mapsweep_held_entries']);
+    expect(found).toEqual(['mapsweep_estimated_weight']);
     registerMetrics(registry, { register });
-    expect(register.getMetricsAsArray()).toHaveLength(33);
+    expect(register.getMetricsAsArray()).toHaveLength(length + 1);
     expect((await scrape(register)).get('entries{map="runs"}')).toBe(1);
   });
 
