@@ -25,7 +25,7 @@ export interface LeakDetectionOptions {
    * takes hours otherwise, as far as sweeps come often enough: an hour has two at least.
    */
   readonly cycle?: Duration;
-  /** Fewer entries are not called a leak, nor growing. Default 12, at least 1. */
+  /** Fewer entries are not called a leak, nor growing, however long they take to come. Default 12, at least 1. */
   readonly minGrowth?: number;
 }
 
@@ -182,9 +182,15 @@ export class LeakJudge {
         : findSurvivors(ages, question);
     this.#survivors = survivors;
     if (survivors === undefined) return undefined;
-    const { age, sinceAt, count, cohorts, leftYoung, perCohort, untilAt } = survivors;
+    const { age, sinceAt, count, caught, cohorts, leftYoung, perCohort, untilAt } = survivors;
     const noneLeaveAfterMs = (ageAt(age) + 1) * ages.cohortMs;
-    const perHour = (perCohort * anHourMs) / ages.cohortMs;
+    // As many as a ceiling removes, there are no more of.
+    const perMs = Math.min(
+      perCohort / ages.cohortMs,
+      caught > 0 ? this.#history.risenPerMs(survivorRule.cycle) : Infinity,
+    );
+    const leaves = caught > 0 ? 'leaves only by a ceiling or a cap' : 'never does';
+    const there = caught > 0 ? `, of which ${count - caught} are there` : '';
     // Of the youngest nobody knows yet.
     const rest = restInWords(
       ', none of them from the last ',
@@ -195,10 +201,10 @@ export class LeakJudge {
     return {
       state: 'leaking',
       reason:
-        `${share(leftYoung)} of its entries leave young, and what is older than ${span(noneLeaveAfterMs)} never does: ` +
-        `${count} entries, registered at ${cohorts} different times, have stayed${rest}`,
+        `${share(leftYoung)} of its entries leave young, and what is older than ${span(noneLeaveAfterMs)} ${leaves}: ` +
+        `${count} entries, registered at ${cohorts} different times, have stayed${there}${rest}`,
       by: 'entries',
-      perHour,
+      perHour: Math.max(0, perMs) * anHourMs,
       since: sinceAt,
       noneLeaveAfterMs,
       hoursToLimit: undefined,
@@ -211,13 +217,13 @@ export class LeakJudge {
   }
 
   #bySize(now: LeakInstant, scale: Scale): LeakVerdict | undefined {
-    const { hourMs, minGrowth, by = 'entries' } = this.#subject;
+    const { hourMs, by = 'entries' } = this.#subject;
     const before = this.#verdict.state === 'ok' ? undefined : this.#verdict;
-    const growth = this.#growth(now, scale, scale.growing);
+    const least = before === undefined ? this.#leastGrowth(now) : Number.NEGATIVE_INFINITY;
+    const growth = this.#growth(now, scale, scale.growing, least);
     if (growth === undefined) return undefined;
     const fallen = this.#fallen(growth);
     if (fallen > (before === undefined ? mostFallen.growing : mostFallen.onceFound)) return undefined;
-    if (before === undefined && growth.grown < leastGrowth(by, minGrowth, now.size)) return undefined;
     const pause =
       before === undefined
         ? scale.recent
@@ -267,22 +273,26 @@ export class LeakJudge {
     };
   }
 
-  #growth({ stay }: LeakInstant, scale: Scale, least: number): Growth | undefined {
+  #growth({ stay }: LeakInstant, scale: Scale, spans: number, least: number): Growth | undefined {
     const spanMs = scale.spanHours * this.#history.hourMs;
     // A TTL of a day makes a healthy map grow for a day whenever the load does.
     const leastMs = Math.max(
-      least * scale.spanHours * this.#subject.hourMs,
+      spans * scale.spanHours * this.#subject.hourMs,
       leastOfStay * (stay?.longestMs ?? 0),
     );
-    return this.#history.growth(Math.ceil(leastMs / spanMs), scale.spanHours);
+    return this.#history.growth(Math.ceil(leastMs / spanMs), least, scale.spanHours);
+  }
+
+  /** By how much it has to grow, in whatever time. A weight is an estimate: by a tenth. */
+  #leastGrowth({ size }: LeakInstant): number {
+    const { by, minGrowth } = this.#subject;
+    return by === 'weight' ? Math.max(1, size / 10) : minGrowth;
   }
 
   #isLeak(now: LeakInstant, scale: Scale, before: LeakVerdict | undefined): boolean {
     if (before?.state === 'leaking') return true;
-    const growth = this.#growth(now, scale, scale.leaking);
+    const growth = this.#growth(now, scale, scale.leaking, this.#leastGrowth(now));
     if (growth === undefined || !growth.isSteady || this.#fallen(growth) > mostFallen.leaking) return false;
-    if (growth.grown < leastGrowth(this.#subject.by ?? 'entries', this.#subject.minGrowth, now.size))
-      return false;
     const { ages } = this.#subject;
     if (ages === undefined) return true;
     const old = oldCohorts(ages);
@@ -325,10 +335,6 @@ export class LeakJudge {
 
 /** The cohorts that are older than one of their lengths. */
 const oldCohorts = (ages: AgeTable): Cohort[] => ages.cohorts.filter(({ alive }) => alive.length > 1);
-
-/** A weight is an estimate: it has to grow by a tenth. */
-const leastGrowth = (by: LeakVerdict['by'], minGrowth: number, size: number): number =>
-  by === 'weight' ? Math.max(1, size / 10) : minGrowth;
 
 /** Says for how many whole hours a leak has brought nothing, if for more of those in which it is known than chance would. */
 function restInWords(words: string, restMs: number, hourMs: number, unknownHours = 0): string {

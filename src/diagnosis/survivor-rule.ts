@@ -50,6 +50,8 @@ export interface Survivors {
   readonly sinceAt: number;
   /** How many there are; what a ceiling has removed since counts. */
   readonly count: number;
+  /** How many of them a ceiling has removed. */
+  readonly caught: number;
   readonly cohorts: number;
   /** How many of all entries had left before that age, from 0 to 1. */
   readonly leftYoung: number;
@@ -141,6 +143,7 @@ export function knownSurvivors(table: AgeTable, age: number, sinceAt: number, at
     age,
     sinceAt,
     count: stayed - left,
+    caught: stayed - left - sum(bearing, aliveNow),
     cohorts: bearing.length,
     leftYoung: shareLeftYoung(judged, age),
     perCohort: came / Math.max(1, Math.floor((knownAt - fromAt) / table.cohortMs)),

@@ -82,15 +82,24 @@ export class SizeHistory {
     return true;
   }
 
+  /** Returns how much it has grown in a ms over so many of the latest hours, or in all that are remembered if those are fewer. */
+  risenPerMs(hours: number): number {
+    const from = this.#hours.at(-1 - hours) ?? this.#hours[0];
+    const to = this.#hours.at(-1);
+    if (from === undefined || to === undefined || from === to) return 0;
+    return (to.floor - from.floor) / (to.startAt - from.startAt);
+  }
+
   /**
-   * Returns how the size grew in the latest spans in which it did; `undefined` if it has not in as many.
+   * Returns how the size grew in the latest spans in which it did; `undefined` if it has not in as many, or by as much.
    *
-   * @param count how many spans, those in between not counted in which it did not grow
+   * @param count how many spans at least, those in between not counted in which it did not grow
+   * @param least by how much it has to grow: where that takes more spans, in as many
    * @param hoursEach how long a span is. In one of 24 hours only what is there at night counts, and not what a load lifts by day
    */
-  growth(count: number, hoursEach = 1): Growth | undefined {
+  growth(count: number, least: number, hoursEach = 1): Growth | undefined {
     const spans = hoursEach === 1 ? this.#hours : this.#spansOf(hoursEach * this.hourMs);
-    return this.#growthOf(spans, count, hoursEach * this.hourMs);
+    return this.#growthOf(spans, count, least, hoursEach * this.hourMs);
   }
 
   /** The whole spans that end now, each with its smallest size. */
@@ -111,22 +120,24 @@ export class SizeHistory {
     return spans;
   }
 
-  #growthOf(spans: readonly HourlySize[], count: number, spanMs: number): Growth | undefined {
+  #growthOf(spans: readonly HourlySize[], count: number, least: number, spanMs: number): Growth | undefined {
     // The span that has just begun is compared with the one before it, so that n spans have n rises.
     const rises: number[] = [];
-    let first = spans.length - 1;
+    const to = spans.at(-1);
+    let from = to;
     let lastAt = 0;
-    for (let index = spans.length - 1; index > 0 && rises.length < count; index -= 1) {
-      const rise = (spans[index] as HourlySize).floor - (spans[index - 1] as HourlySize).floor;
+    const grownSince = (span: HourlySize): number => (to as HourlySize).floor - span.floor;
+    const isEnough = (): boolean => rises.length >= count && from !== undefined && grownSince(from) >= least;
+    for (let index = spans.length - 1; index > 0 && !isEnough(); index -= 1) {
+      const span = spans[index] as HourlySize;
+      const rise = span.floor - (spans[index - 1] as HourlySize).floor;
       if (rise <= 0) continue;
-      if (rises.length === 0) lastAt = (spans[index] as HourlySize).startAt;
+      if (rises.length === 0) lastAt = span.startAt;
       rises.unshift(rise);
-      first = index - 1;
+      from = spans[index - 1] as HourlySize;
     }
-    if (rises.length < count) return undefined;
-    const from = spans[first] as HourlySize;
-    const to = spans.at(-1) as HourlySize;
-    const grown = to.floor - from.floor;
+    if (to === undefined || from === undefined || !isEnough()) return undefined;
+    const grown = grownSince(from);
     const perMs = grown / Math.max(spanMs, to.startAt - from.startAt);
     return {
       sinceAt: from.startAt,

@@ -151,6 +151,13 @@ describe('a leak among churn', () => {
       await churn(36, 1);
       expect(runs.size).toBeLessThanOrEqual(160);
       expect(verdict()?.state).toBe('leaking');
+      // As many are removed as come: there are no more after each hour.
+      expect(verdict()?.perHour).toBeCloseTo(0, 0);
+      const [, there] = /2h leaves only by a ceiling or a cap: \d+ entries, .* of which (\d+) are there/.exec(
+        verdict()?.reason ?? '',
+      ) as RegExpExecArray;
+      expect(Number(there)).toBeGreaterThan(50);
+      expect(Number(there)).toBeLessThanOrEqual(runs.size);
     }
   });
 

@@ -585,6 +585,18 @@ export const leakingMaps: readonly SimulatedMap[] = [
     model: () => ({ streams: [leak(always(5))] }),
   },
   {
+    name: 'nothing leaves, one an hour',
+    days: 7,
+    leaksFrom: 0,
+    model: () => ({ streams: [leak(always(1))] }),
+  },
+  {
+    name: 'nothing leaves, six a day',
+    days: 10,
+    leaksFrom: 0,
+    model: () => ({ streams: [leak(always(0.25))] }),
+  },
+  {
     name: 'nothing leaves, office hours',
     days: 5,
     leaksFrom: 0,

@@ -55,6 +55,7 @@ describe('the rule by age', () => {
       age: 1,
       sinceAt: 0,
       count: 70,
+      caught: 0,
       cohorts: 7,
       leftYoung: 0.9,
       perCohort: 10,
@@ -94,6 +95,7 @@ describe('the rule by age', () => {
     });
     expect(watch(30, () => fate(false)).found).toBeUndefined();
     expect(watch(30, () => fate(true)).found?.age).toBe(1);
+    expect(watch(30, () => fate(true)).found).toMatchObject({ count: 260, caught: 240 });
   });
 
   it('remembers for weeks that it left, when the cohorts of that time are forgotten', () => {

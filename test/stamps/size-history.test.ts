@@ -18,7 +18,7 @@ const line = (hours: number, perHour: number) =>
 
 describe('a size by hours', () => {
   it('grows by what its floors rise, under noise', () => {
-    expect(history(line(12, 100), { noise: 500 }).growth(12)).toEqual({
+    expect(history(line(12, 100), { noise: 500 }).growth(12, 0)).toEqual({
       sinceAt: 0,
       perMs: 100 / HOUR,
       grown: 1_200,
@@ -29,49 +29,55 @@ describe('a size by hours', () => {
   });
 
   it('does not grow before as many hours have brought something', () => {
-    expect(history(line(12, 1)).growth(13)).toBeUndefined();
-    expect(history([0, 1, 1, 1, 2, 2, 3, 3, 4]).growth(4)).toMatchObject({ grown: 4, sinceAt: 0 });
-    expect(history([0, 1, 1, 1, 2, 2, 3, 3, 3]).growth(4)).toBeUndefined();
+    expect(history(line(12, 1)).growth(13, 0)).toBeUndefined();
+    expect(history([0, 1, 1, 1, 2, 2, 3, 3, 4]).growth(4, 0)).toMatchObject({ grown: 4, sinceAt: 0 });
+    expect(history([0, 1, 1, 1, 2, 2, 3, 3, 3]).growth(4, 0)).toBeUndefined();
+  });
+
+  it('is looked for in as many hours as it takes to grow by so much', () => {
+    expect(history(line(20, 1)).growth(4, 12)).toMatchObject({ grown: 12, sinceAt: 8 * HOUR });
+    expect(history(line(20, 1)).growth(4, 3)).toMatchObject({ grown: 4, sinceAt: 16 * HOUR });
+    expect(history(line(11, 1)).growth(4, 12)).toBeUndefined();
   });
 
   it('says how much it fell, of what it rose, and sees a fall within the hour', () => {
     const sizes = history([0, 50, 100, 90, 110, 120]);
-    expect(sizes.growth(3)?.fallen).toBeCloseTo(10 / 130);
+    expect(sizes.growth(3, 0)?.fallen).toBeCloseTo(10 / 130);
     sizes.add(6 * HOUR - 1, 0);
-    expect(sizes.growth(2)?.fallen).toBeGreaterThan(0.5);
+    expect(sizes.growth(2, 0)?.fallen).toBeGreaterThan(0.5);
   });
 
   it('grows by day by what the smallest size of each day rises, under a load that falls every night', () => {
     const wave = (hour: number) => 500 * (1 + Math.sin((Math.PI * hour) / 12));
     const sizes = history(Array.from({ length: 150 }, (_, hour) => Math.round(wave(hour)) + 10 * hour));
-    expect(sizes.growth(12)?.fallen).toBeGreaterThan(0.5);
-    expect(sizes.growth(5, 24)).toMatchObject({ grown: 1_200, isSteady: true, fallen: 0 });
-    expect(sizes.growth(5, 24)?.perMs).toBeCloseTo(10 / HOUR);
-    expect(sizes.growth(6, 24)).toBeUndefined();
+    expect(sizes.growth(12, 0)?.fallen).toBeGreaterThan(0.5);
+    expect(sizes.growth(5, 0, 24)).toMatchObject({ grown: 1_200, isSteady: true, fallen: 0 });
+    expect(sizes.growth(5, 0, 24)?.perMs).toBeCloseTo(10 / HOUR);
+    expect(sizes.growth(6, 0, 24)).toBeUndefined();
     const healthy = history(Array.from({ length: 150 }, (_, hour) => Math.round(wave(hour))));
-    expect(healthy.growth(1, 24)).toBeUndefined();
+    expect(healthy.growth(1, 0, 24)).toBeUndefined();
   });
 
   it('is not steady where the last quarter brings less than the others', () => {
     const slower = [0, ...Array.from({ length: 12 }, (_, hour) => 1_000 * (hour + 1) - 45 * hour * hour)];
-    expect(history(slower).growth(12)?.isSteady).toBe(false);
-    expect(history(line(12, 1_000)).growth(12)?.isSteady).toBe(true);
+    expect(history(slower).growth(12, 0)?.isSteady).toBe(false);
+    expect(history(line(12, 1_000)).growth(12, 0)?.isSteady).toBe(true);
   });
 
   it('takes what chance does to small counts for steady, and not to what is no count', () => {
     const few = [0, 2, 3, 5, 6, 8, 9, 11, 13, 15, 16, 17, 18];
-    expect(history(few).growth(12)?.isSteady).toBe(true);
-    expect(history(few, { isCount: false }).growth(12)?.isSteady).toBe(false);
+    expect(history(few).growth(12, 0)?.isSteady).toBe(true);
+    expect(history(few, { isCount: false }).growth(12, 0)?.isSteady).toBe(false);
   });
 
   it('is not steady where it had grown twice as fast before', () => {
     const filling = [...line(12, 100), ...line(36, 0).map((_, hour) => 1_200 + Math.floor(hour / 3) + 1)];
-    expect(history(filling).growth(12)?.isSteady).toBe(false);
+    expect(history(filling).growth(12, 0)?.isSteady).toBe(false);
   });
 
   it('counts one bulk load no more than three times as much as other hours', () => {
     const loaded = [0, 5_000, ...line(14, 10).map((size) => 5_010 + size)];
-    expect(history(loaded).growth(12)?.isSteady).toBe(true);
+    expect(history(loaded).growth(12, 0)?.isSteady).toBe(true);
   });
 });
 
@@ -91,7 +97,7 @@ describe('a size history that outlasts its process', () => {
       [3, 31],
       [4, 40],
     ]);
-    expect(sizes.growth(4)).toMatchObject({ grown: 40, sinceAt: 0 });
+    expect(sizes.growth(4, 0)).toMatchObject({ grown: 40, sinceAt: 0 });
   });
 
   it('remembers a week, over all lives', () => {
