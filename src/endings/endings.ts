@@ -377,12 +377,7 @@ export class Endings implements ClaimKeeper {
   #eventOf(slot: number, given: unknown, value: unknown, reason: string, detail: unknown): EndedEvent {
     const { timeline } = this.#host;
     const endedAt = timeline.clock.now();
-    const { registeredAt, lastActiveAt, generation } = shownStamps(
-      this.tracker.stamps,
-      timeline,
-      slot,
-      endedAt,
-    );
+    const { registeredAt, lastActiveAt, generation } = shownStamps(this.tracker, timeline, slot, endedAt);
     const key = mapKey(given);
     const id = this.ids.of(slot);
     return { id, key, generation, reason, registeredAt, lastActiveAt, endedAt, value, detail };

@@ -13,7 +13,7 @@ export interface EndedEvent<K = unknown, V = unknown> {
   reason: string;
   /** Epoch ms. */
   registeredAt: number;
-  /** Epoch ms. */
+  /** Of the entry or of a companion, epoch ms. */
   lastActiveAt: number;
   /** Epoch ms. */
   endedAt: number;

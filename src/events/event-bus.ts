@@ -17,7 +17,7 @@ export interface RemovedEvent {
   readonly generation: number;
   /** Epoch ms. */
   readonly registeredAt: number;
-  /** Epoch ms. */
+  /** Of the entry or of a companion, epoch ms. */
   readonly lastActiveAt: number;
   /** What made it due, such as `ttl` or `rules[0].maxIdle`; `maxEntries`, `maxPerOwner` or `shed` for one that was not due. */
   readonly rule: string;

@@ -148,7 +148,7 @@ export class Absences implements AbsentRuns, AbsentParts {
     endings.remember(run);
     const endedAt = timeline.clock.now();
     const registeredAt = timeline.toEpoch(entry.registeredAt, endedAt);
-    const lastActiveAt = timeline.toEpoch(entry.lastActiveAt, endedAt);
+    const lastActiveAt = timeline.toEpoch(Math.max(entry.lastActiveAt, entry.usedAt), endedAt);
     const value = this.valueOf(endings.tracker, entry.value, run.key);
     const event: EndedEvent = { ...run, reason, registeredAt, lastActiveAt, endedAt, value, detail };
     if (said !== undefined) noteOwnersEnd(event);

@@ -4,8 +4,8 @@ import type { StampStore } from './stamp-store.js';
 import { resized } from './typed-arrays.js';
 
 /**
- * The last activity of each entry of one map: its own and, kept apart, that of its companions, since the stamps of an
- * entry show its own alone.
+ * The last activity of each entry of one map: its own and, kept apart, that of its companions, since most maps have none and
+ * need no room for it.
  */
 export class Activity {
   readonly #stamps: StampStore<unknown>;

@@ -1,4 +1,5 @@
 import type { Timeline } from '../time/timeline.js';
+import type { Activity } from './activity.js';
 import type { NativeCollection } from './native-collection.js';
 import type { StampStore } from './stamp-store.js';
 
@@ -11,7 +12,8 @@ export interface EntryStamps {
    */
   readonly registeredAt: number;
   /**
-   * The last `set` or `touch`, epoch ms; never before `registeredAt`, and read as that is. Reading an entry is no activity.
+   * The last activity that counts, epoch ms: a `set` or `touch` of the entry or of a companion, the release of a hold, or a look at
+   * which a guard kept it. Never before `registeredAt`, and read as that is. Reading an entry is no activity.
    */
   readonly lastActiveAt: number;
   /** Positive, and greater at each later registration of the key; not consecutive. */
@@ -22,18 +24,15 @@ export interface EntryStamps {
 export interface StampedMap {
   readonly native: NativeCollection<unknown, unknown>;
   readonly stamps: StampStore<unknown>;
+  readonly activity: Pick<Activity, 'latest'>;
 }
 
 /** Returns the stamps of a key, or `undefined` if there is no such entry. */
-export function stampsOf(
-  { native, stamps }: StampedMap,
-  timeline: Timeline,
-  key: unknown,
-): EntryStamps | undefined {
-  const slot = stamps.slotOf(key);
-  if (slot === undefined || !native.has(key)) return undefined;
+export function stampsOf(map: StampedMap, timeline: Timeline, key: unknown): EntryStamps | undefined {
+  const slot = map.stamps.slotOf(key);
+  if (slot === undefined || !map.native.has(key)) return undefined;
   timeline.notice();
-  return shownStamps(stamps, timeline, slot);
+  return shownStamps(map, timeline, slot);
 }
 
 /**
@@ -42,12 +41,12 @@ export function stampsOf(
  * @param wallNow what the wall clock shows now, if that is known already
  */
 export function shownStamps(
-  stamps: StampStore<unknown>,
+  { stamps, activity }: Pick<StampedMap, 'stamps' | 'activity'>,
   timeline: Timeline,
   slot: number,
   wallNow = timeline.clock.now(),
 ): EntryStamps {
   const registeredAt = timeline.toEpoch(stamps.registeredAt(slot), wallNow);
-  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(stamps.lastActiveAt(slot), wallNow));
+  const lastActiveAt = Math.max(registeredAt, timeline.toEpoch(activity.latest(slot), wallNow));
   return { registeredAt, lastActiveAt, generation: stamps.generation[slot] as number };
 }

@@ -7,10 +7,6 @@ import { AskedAtSet, type AskedMap } from './asked-at-set.js';
 
 /** A map whose entries have owners. */
 export interface OwnedMap extends AskedMap {
-  readonly activity: {
-    /** Returns the last activity that counts, monotonic ms. */
-    latest(slot: number): number;
-  };
   readonly claims: { isClaimed(slot: number): boolean } | undefined;
   readonly due: {
     /** Returns an instant before which an entry is not due by durations, monotonic ms. */

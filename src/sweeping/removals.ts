@@ -172,7 +172,7 @@ export function leaveAlone(
     // This is the key as the map keeps it, which is 0 if -0 was given.
     const kept = stamps.keyOf(slot);
     const removed: RemovedEvent | undefined = isListenedFor
-      ? { map: name, key: kept, value, rule: removal.rule, ...shownStamps(stamps, shared.timeline, slot) }
+      ? { map: name, key: kept, value, rule: removal.rule, ...shownStamps(tracker, shared.timeline, slot) }
       : undefined;
     removal.left.push({ map: name, key: kept, value, reason, dispose: policy.dispose, removed });
   }

@@ -287,13 +287,16 @@ describe('activity of a companion', () => {
       registry.touch('runs', 'b');
     }
     expect([...runs.keys()]).toEqual(['a', 'b']);
-    // Each shows its own.
+    // What is shown is what counts.
     const at = clock.now();
     expect(registry.stamps('seqs', 'a')?.lastActiveAt).toBe(at);
-    expect(registry.stamps('contexts', 'a')?.lastActiveAt).toBe(at - 600_000);
-    expect(registry.stamps('runs', 'a')?.lastActiveAt).toBe(at - 600_000);
+    expect(registry.stamps('contexts', 'a')?.lastActiveAt).toBe(at);
+    expect(registry.stamps('runs', 'a')?.lastActiveAt).toBe(at);
     expect(registry.stamps('contexts', 'b')?.lastActiveAt).toBe(at - 600_000);
+    const swept: [map: string, lastActiveAt: number][] = [];
+    registry.on('swept', ({ map, key, lastActiveAt }) => key === 'a' && swept.push([map, lastActiveAt]));
     await clock.advance(300_000);
+    expect(swept).toEqual([['runs', at]]);
     expect([runs.size, contexts.size, seqs.size]).toEqual([0, 0, 0]);
     end();
   });
