@@ -36,6 +36,8 @@ export class Restoration {
   readonly #unnumbered = new Set<string>();
   readonly #window: RestoreWindow;
   #settlesUntil = Number.NEGATIVE_INFINITY;
+  /** The entry that is being set by what `decode` made of it. */
+  #filling: PastEntry | undefined;
 
   constructor(context: RestartContext, options: RestorationOptions) {
     this.#context = context;
@@ -122,7 +124,9 @@ export class Restoration {
       const { key, value } = entry;
       if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
       const result = decoded(decode, value, key);
+      this.#filling = entry;
       const error = result.error ?? setThrough(tracker, key, result.value);
+      this.#filling = undefined;
       if (error === undefined) continue;
       awaited.undecoded.add(entry);
       awaited.decodeError = error;
@@ -236,10 +240,14 @@ export class Restoration {
     const ofEnded = endingsOf(tracker);
     const { stamps } = tracker;
     const generation = stamps.generation[slot] as number;
-    const id = ofEnded?.ids.ask(slot, key, value);
-    // What the owner was asked may have removed the entry.
-    if (!stamps.holds(slot, generation)) return 'gone';
-    const entry = this.absences.of(tracker.name)?.find(key, id);
+    let entry = this.absences.of(tracker.name)?.at(key);
+    // Of what is filled in, the journal says which run it is: `encode` may have left out by what the owner would know it.
+    if (entry === undefined || entry !== this.#filling || entry.id === undefined) {
+      const id = ofEnded?.ids.ask(slot, key, value);
+      // What the owner was asked may have removed the entry.
+      if (!stamps.holds(slot, generation)) return 'gone';
+      entry = this.absences.of(tracker.name)?.find(key, id);
+    }
     // A run whose ends are not announced in this life stays as it is, for one in which they are.
     if (entry === undefined || (entry.id !== undefined && ofEnded === undefined)) {
       if (ofEnded !== undefined && this.#isSettling()) {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { adopt } from 'mapsweep';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import { Past } from '../../src/restart/past.js';
 import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
@@ -827,6 +827,33 @@ describe('ended.id', () => {
     next.runs.set('a', { id: 1 });
     next.runs.set('b', { id: 2 });
     expect(asked).toBe(2);
+  });
+
+  it('is not asked about an entry that decode brings back: the journal says which run it is', async () => {
+    const maps = {
+      runs: {
+        persist: {
+          encode: ({ text }: Run) => text,
+          decode: (text: unknown): Run => ({ text: text as string, id: 'another' }),
+        },
+      },
+    };
+    const first = start({ maps, ended });
+    first.runs.set('open', { id: 'job 1', text: '' }).set('claimed', { id: 'job 2', text: '' });
+    // Of the same registration, whatever its value says now.
+    first.runs.set('open', { id: 'job 3', text: 'again' });
+    first.registry.end('claimed');
+    const id = vi.fn((run: Run) => run.id);
+    const next = await restart(first, { maps, ended: { id } });
+    expect(next.runs.get('open')).toEqual({ text: 'again', id: 'another' });
+    expect(id).not.toHaveBeenCalled();
+    expect(next.registry.end('claimed')).toBe('duplicate');
+    expect(next.registry.end('open')).toBe('claimed');
+    await machine.clock.advance(minutes(11));
+    expect([first, next].flatMap(({ told }) => told.map(({ id, reason }) => [id, reason]))).toEqual([
+      ['job 2', 'completed'],
+      ['job 1', 'completed'],
+    ]);
   });
 
   it.each<[what: string, answer: () => unknown]>([
