@@ -118,7 +118,7 @@ class Explainer {
     const slot = stamps.slotOf(this.#key);
     if (!native.has(this.#key)) return this.#answer('absent', this.#whyAbsent(slot));
     if (slot === undefined) return this.#answer('untracked', this.#whyUntracked());
-    if (stamps.hasFlag(slot, LEAVING) && this.#tracker.companions.isOrphan(slot)) {
+    if (stamps.hasFlag(slot, LEAVING) && this.#tracker.companions.isLeaderless(slot)) {
       const why = `its leader in ${this.#leader} has left, and its map's own delete refused to let it go`;
       return this.#answer('due', `${why}; ${this.#actor()} tries again`, 'follows', this.#now);
     }
@@ -273,6 +273,9 @@ class Explainer {
       );
     }
     if (companions.isOrphan(slot)) parts.push(`its leader is not in ${this.#leader}`);
+    else if (companions.isLeaderless(slot)) {
+      parts.push(`its leader, of an earlier life, is awaited in ${this.#leader}`);
+    }
     if (policy.follows !== undefined && companions.leader === undefined) {
       parts.push(`${this.#leader}, which it follows, is tracked no more, so that nothing takes it along`);
     }

@@ -99,8 +99,8 @@ export interface Policy<K, V> extends Lifetimes<K, V> {
    */
   follows?: string | Follows<K, V>;
   /**
-   * For a companion whose leader is tracked and has no such key: due when idle this long. 0 is due at once; `false` is
-   * never. From 0 to 100 years. An error without `follows`. Default: `'30m'`.
+   * For a companion whose leader is tracked and has no such key: due when idle this long, but not while the key is awaited
+   * after a restart. 0 is due at once; `false` is never. From 0 to 100 years. An error without `follows`. Default: `'30m'`.
    */
   orphanAfter?: Duration | false;
   /**

@@ -99,7 +99,7 @@ export const metricsOfCompanions: readonly PulledMetric[] = [
   {
     type: 'gauge',
     name: 'orphaned_entries',
-    help: 'Entries whose leader is tracked and has no such key: they leave after orphanAfter of idle time.',
+    help: 'Entries whose leader is tracked and has no such key, nor awaits it: they leave after orphanAfter of idle time.',
     labelNames,
     read: (parts) => eachMap(parts, (tracker) => tracker.companions.orphanCount, hasLeader),
   },

@@ -48,6 +48,7 @@ export class Absences implements AbsentRuns, AbsentParts {
       this.#awaited.set(map, awaited);
     }
     const superseded = awaited.add(entry);
+    this.#context.engine.trackers.get(map)?.awaitingChanged(entry.key);
     if (superseded !== undefined) this.#forget(map, superseded);
   }
 
@@ -56,9 +57,9 @@ export class Absences implements AbsentRuns, AbsentParts {
     const awaited = this.#awaited.get(map);
     if (awaited === undefined) return;
     awaited.remove(entry);
-    if (awaited.size > 0) return;
-    this.#awaited.delete(map);
-    this.#allBack(map);
+    if (awaited.size === 0) this.#awaited.delete(map);
+    this.#context.engine.trackers.get(map)?.awaitingChanged(entry.key);
+    if (awaited.size === 0) this.#allBack(map);
   }
 
   /**

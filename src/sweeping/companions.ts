@@ -7,6 +7,12 @@ import { noLeader } from './leader-keys.js';
 const noSlot = -1;
 const noSlots: readonly number[] = [];
 
+/** A map that others may follow. */
+export interface LeadingMap extends StampedMap {
+  /** Returns whether an earlier life has left an entry of a key that has not come back yet, and may still. */
+  isAwaited(key: unknown): boolean;
+}
+
 /**
  * The neighbours of one map among the maps of an engine: its leader, which it follows, and its followers, whose entries
  * are the companions of its own. An entry and its companions have equal keys, or a companion's value names the key of its
@@ -14,9 +20,9 @@ const noSlots: readonly number[] = [];
  *
  * - A companion leaves in the same step as its leader's entry (`removals.ts`).
  * - Activity of a companion counts as activity of its leader's entry, and on up the chain (`Tracker.leaderActive`).
- * - A companion whose leader has no such key is an orphan, and may have a lifetime as such (`DueQueue`).
+ * - A companion whose leader has no such key, nor awaits it, is an orphan, and may have a lifetime as such (`DueQueue`).
  */
-export class Companions<M extends StampedMap> {
+export class Companions<M extends LeadingMap> {
   readonly #map: M;
   /** The name of the leader; `undefined` for a map that follows nothing. */
   readonly follows: string | undefined;
@@ -67,10 +73,15 @@ export class Companions<M extends StampedMap> {
   }
 
   /** Returns whether the leader is tracked and has no such key. One that is tracked no more may have it. */
-  isOrphan(slot: number): boolean {
+  isLeaderless(slot: number): boolean {
     if (this.leader === undefined) return false;
     const leaderKey = this.leaderKeyOf(slot);
     return leaderKey !== noLeader && !this.leader.native.has(leaderKey);
+  }
+
+  /** Returns whether the leader is tracked, and has no such key nor awaits it. */
+  isOrphan(slot: number): boolean {
+    return this.isLeaderless(slot) && this.leader?.isAwaited(this.leaderKeyOf(slot)) === false;
   }
 
   /** How many orphans there are. */
@@ -79,8 +90,8 @@ export class Companions<M extends StampedMap> {
   }
 
   /**
-   * An entry was registered, or follows another one, or its leader's entry has left and it has not. Returns whether it is an
-   * orphan and was none: it may be due earlier than where it is filed.
+   * An entry was registered, or follows another one, or its leader's entry has left and it has not, or is awaited no more.
+   * Returns whether it is an orphan and was none: it may be due earlier than where it is filed.
    */
   hasJoinedOrParted(slot: number): boolean {
     const before = this.#orphans.size;
@@ -124,7 +135,7 @@ export class Companions<M extends StampedMap> {
 
 /** Who follows whom among the maps of an engine, found as maps come and go, whatever their order. */
 export class Followings<
-  M extends StampedMap & { readonly name: string; readonly companions: Companions<M> },
+  M extends LeadingMap & { readonly name: string; readonly companions: Companions<M> },
 > {
   /** The maps that follow one of this name, tracked or not, in the order in which they were added. */
   readonly #byLeader = new Map<string, Set<M>>();

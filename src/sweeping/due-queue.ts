@@ -3,19 +3,18 @@ import { FAILED } from '../policy/ask.js';
 import { Judge, type LifetimeState } from '../policy/judge.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { Activity } from '../stamps/activity.js';
-import type { StampedMap } from '../stamps/entry-stamps.js';
 import { isMissing } from '../stamps/native-collection.js';
 import { COMPLAINED, GUARDED, LEAVING, OVERDUE } from '../stamps/stamp-store.js';
 import type { TickGrid } from '../time/tick-grid.js';
 import type { Timeline } from '../time/timeline.js';
-import type { Companions } from './companions.js';
+import type { Companions, LeadingMap } from './companions.js';
 import type { Holds } from './holds.js';
 import { RuleChoices } from './rule-choices.js';
 import type { Shared } from './shared.js';
 import { TickBuckets } from './tick-buckets.js';
 
 /** A map as its due queue knows it. */
-export interface QueuedMap extends StampedMap {
+export interface QueuedMap extends LeadingMap {
   readonly name: string;
   readonly policy: CompiledPolicy<unknown, unknown>;
   /** The ticks of its sweeps. */
@@ -229,7 +228,7 @@ export class DueQueue {
     if (this.judge.needsValue && isMissing(this.#map.native, key, value)) return 'due';
     if ((flags & LEAVING) !== 0) {
       // By now it may name another leader, or none.
-      if (companions.isOrphan(slot)) return 'due';
+      if (companions.isLeaderless(slot)) return 'due';
       if (!isReading) stamps.setFlag(slot, LEAVING, false);
     }
     // A policy function may ask for an explanation in the midst of a look, and for a sweep in that of an explanation.

@@ -40,7 +40,7 @@ export class Eviction {
     this.#left -= 1;
     // Its leader has left, and its owner's `delete` refused: it goes by that, whatever the caps say.
     const { stamps, companions, shared } = this.#tracker;
-    if (stamps.hasFlag(slot, LEAVING) && companions.isOrphan(slot))
+    if (stamps.hasFlag(slot, LEAVING) && companions.isLeaderless(slot))
       sweepOut(this.#tracker, slot, shared.timeline.now());
     else if (this.#tracker.policy.beforeSweep === undefined) evict(this.#tracker, slot, rule);
     else this.#hooks.request(this.#tracker, slot, rule === 'shed' ? 'shed' : 'evicted');

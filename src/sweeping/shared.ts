@@ -41,6 +41,8 @@ export class Shared {
   readonly measurements: MeasurementListeners;
   /** Writes a line for each entry that leaves, if the owner wants that. */
   audit: RemovalAudit | undefined;
+  /** Says whether a key is awaited in the map of a name, if anything may come back from an earlier life. */
+  isAwaited: ((map: string, key: unknown) => boolean) | undefined;
   /** Is told of each registration, if the memory of the process is watched. */
   memory: { registered(): void } | undefined;
   /** Gets what `dispose` answers while somebody waits for that. */

@@ -349,6 +349,19 @@ export class Tracker {
     }
   }
 
+  /** Returns whether an earlier life has left an entry of a key that has not come back yet, and may still. */
+  isAwaited(key: unknown): boolean {
+    return this.shared.isAwaited?.(this.name, key) === true;
+  }
+
+  /** A key is awaited from now on, or no more: what accompanies it may be an orphan no more, or has become one. */
+  awaitingChanged(key: unknown): void {
+    for (const { companions, due } of this.companions.followers) {
+      for (const slot of companions.accompanying(key))
+        if (companions.hasJoinedOrParted(slot)) due.watch(slot);
+    }
+  }
+
   /** Takes a hold of the entry of a key; one of nothing if there is no such entry. */
   hold(key: unknown): Hold {
     const slot = this.stamps.slotOf(key);

@@ -1,7 +1,7 @@
 import type { Clock } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { slowClock } from '../time/slow-clock.js';
-import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
+import { hours, type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 
 let machine: Machine;
 
@@ -144,6 +144,75 @@ describe('the restore window', () => {
     const third = await restart(next);
     third.contexts.set('a', {});
     expect(third.registry.stamps('contexts', 'a')?.registeredAt).toBe(machine.clock.now());
+  });
+
+  describe('of the leader of a companion that has been idle for longer than orphanAfter', () => {
+    const decoded = { encode: (run: Run) => run, decode: (run: unknown) => run };
+    const orphanAfter = '30m';
+    const idle = async (options: LifeOptions): Promise<Life> => {
+      const first = start(options);
+      first.runs.set('a', { text: 'run' });
+      first.contexts.set('a', { text: 'context', id: 'a' });
+      await machine.clock.advance(hours(5));
+      return await restart(first, options);
+    };
+    const orphans = ({ registry }: Life) =>
+      registry.report().maps.find(({ name }) => name === 'contexts')?.orphaned;
+
+    it.each<[what: string, contexts: object]>([
+      ['that decode brings back', { orphanAfter, persist: decoded }],
+      [
+        'that names its leader',
+        { orphanAfter, persist: decoded, follows: { map: 'runs', key: ({ id }: Run) => id } },
+      ],
+      ['that is set before its leader', { orphanAfter }],
+    ])('keeps one %s until its leader is back', async (_what, contexts) => {
+      const next = await idle({ maps: { contexts } });
+      if (next.contexts.size === 0) next.contexts.set('a', { text: 'context', id: 'a' });
+      expect(next.registry.explain('contexts', 'a')).toMatchObject({
+        state: 'live',
+        why: expect.stringMatching(/^its leader, of an earlier life, is awaited in 'runs';/),
+      });
+      await machine.clock.advance(minutes(9));
+      expect(orphans(next)).toBe(0);
+      next.runs.set('a', { text: 'run' });
+      await machine.clock.advance(minutes(5));
+      expect(next.contexts.get('a')).toMatchObject({ text: 'context' });
+      next.runs.delete('a');
+      expect(next.contexts.size).toBe(0);
+    });
+
+    it('makes it an orphan at its end, if the leader is not back', async () => {
+      const next = await idle({ maps: { contexts: { orphanAfter, persist: decoded } } });
+      await machine.clock.advance(minutes(10) - 1);
+      expect([next.contexts.size, orphans(next)]).toEqual([1, 0]);
+      await machine.clock.advance(1);
+      expect(next.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+      expect(orphans(next)).toBe(next.contexts.size);
+      await machine.clock.advance(minutes(1));
+      expect(next.contexts.size).toBe(0);
+    });
+
+    it('makes it an orphan where the leader is back under another key', async () => {
+      const ended = { id: ({ text }: Run) => text };
+      const next = await idle({ ended, maps: { contexts: { orphanAfter, persist: decoded } } });
+      next.runs.set('b', { text: 'run' });
+      expect(orphans(next)).toBe(1);
+      await machine.clock.advance(minutes(1));
+      expect(next.contexts.size).toBe(0);
+    });
+
+    it('is open from a restore on: what was an orphan is none', async () => {
+      const { runs, contexts, registry } = start();
+      runs.set('a', {});
+      contexts.set('a', {});
+      const next = new Machine().start({ maps: { contexts: { orphanAfter } } });
+      next.contexts.set('a', {});
+      expect(orphans(next)).toBe(1);
+      next.registry.restore(registry.snapshot());
+      expect(orphans(next)).toBe(0);
+      next.kill();
+    });
   });
 
   it('ends with stop(): what is awaited is for the next life', async () => {

@@ -3,7 +3,7 @@ import { Awaited } from './awaited.js';
 import { checkEvicted, checkSwept } from './departure-rules.js';
 import { type EndingHost, EndingModel } from './ending-model.js';
 import { Facts } from './facts.js';
-import type { Legacy } from './legacy.js';
+import type { LeftEntry, Legacy } from './legacy.js';
 import { Registration } from './registration.js';
 import { type Item, type MapName, type MapPlan, ownerOf } from './scenario.js';
 
@@ -162,6 +162,12 @@ export class Model {
     for (const registration of [...this.of(map).values()]) this.#comeBack(registration);
   }
 
+  /** The registry sets what was decoded of an entry that is awaited: its owner is not asked which run that is. */
+  fill(plan: MapPlan, value: Item, left: LeftEntry): void {
+    this.notice();
+    this.#register(plan, left.key, value, true, left);
+  }
+
   /** The registry finds an entry in a map that it adopts. */
   find(plan: MapPlan, key: string, value: Item): void {
     this.#register(plan, key, value, false);
@@ -252,7 +258,7 @@ export class Model {
     const { serial } = value;
     if (!this.#disposals.has(serial)) {
       const registration = this.#bySerial.get(serial);
-      const isLeaving = registration?.isLeaving && this.isOrphan(registration);
+      const isLeaving = registration?.isLeaving && this.isLeaderless(registration);
       if (isLeaving && reason === 'companion') this.#depart(registration as Registration, 'companion');
       else if (registration === undefined || reason === 'companion' || reason === 'closed') {
         findings.add(7, `dispose of ${plan.name} ${key} (${reason}) for a value that has not just left`);
@@ -364,18 +370,26 @@ export class Model {
 
   // --- what may happen ----------------------------------------------------------------------------------------------
 
-  isOrphan({ plan: { follows }, key }: Registration): boolean {
+  isLeaderless({ plan: { follows }, key }: Registration): boolean {
     return follows !== undefined && !this.of(follows).has(key);
+  }
+
+  /** Whether it counts as without a leader: not while that is awaited. The earliest and the latest that may be known. */
+  #isOrphan(registration: Registration): readonly [mayBe: boolean, mustBe: boolean] {
+    const { follows } = registration.plan;
+    if (follows === undefined || !this.isLeaderless(registration)) return [false, false];
+    const awaited = this.awaited.at(follows, registration.key);
+    return awaited === undefined ? [true, true] : [this.awaited.mayBeClosed(awaited), false];
   }
 
   /** The earliest instant from which on an entry may be due. */
   deadlineOf(registration: Registration): number {
-    return registration.deadline(this.isOrphan(registration), this.host.time)[0];
+    return registration.deadline(this.#isOrphan(registration)[0], this.host.time)[0];
   }
 
   /** Whether an entry must be due. */
   isDue(registration: Registration): boolean {
-    return this.host.time.now >= registration.deadline(this.isOrphan(registration), this.host.time)[1];
+    return this.host.time.now >= registration.deadline(this.#isOrphan(registration)[1], this.host.time)[1];
   }
 
   /** Whether a guard or a hold keeps an entry: its own, or that of a companion which is not beyond its own `maxAge`. */
@@ -394,7 +408,7 @@ export class Model {
     const { plan, key } = registration;
     const { now } = this.host.time;
     if (plan.isObserved || this.host.refuses(plan.name, key)) return false;
-    if (registration.isLeaving && this.isOrphan(registration)) return true;
+    if (registration.isLeaving && this.isLeaderless(registration)) return true;
     // Its beforeSweep holds it until one attempt after its maxAge, or the one that runs then, has ended.
     const isTrying = registration.hook !== undefined && now < registration.hook.startedAt + longestAttemptMs;
     if (plan.hasHook && (isTrying || now < registration.registeredAt + plan.maxAgeMs)) return false;
@@ -456,7 +470,7 @@ export class Model {
 
   readonly #fresh: { map: MapName; generation: number }[] = [];
 
-  #register(plan: MapPlan, key: string, value: Item, isWritten = true): void {
+  #register(plan: MapPlan, key: string, value: Item, isWritten = true, filled?: LeftEntry): void {
     const { time } = this.host;
     const registration = new Registration(plan, key, value, time.now, this.host.act(), this.facts.next());
     this.of(plan.name).set(key, registration);
@@ -464,14 +478,16 @@ export class Model {
     this.#isValued(registration, value);
     this.#leaderCame(registration);
     if (plan.name === 'runs' && this.host.scenario.hasOwnIds) registration.id = ownIdOf(value);
-    const isBack = isWritten && this.#comeBack(registration);
+    registration.isIdentified = filled?.id !== undefined;
+    const isBack = isWritten && this.#comeBack(registration, filled);
     if (isWritten && isBack) this.#lend(plan, key, registration.lastActiveAt, true);
     else if (isWritten) this.#lend(plan, key, time.now);
     if (plan.name === 'runs') this.endings.registered(registration);
   }
 
-  /** A leader comes: a `beforeSweep` of its orphans is for nothing. */
+  /** A leader comes: a `beforeSweep` of its orphans is for nothing. Of one that was awaited there are none. */
   #leaderCame({ plan, key }: Registration): void {
+    if (this.awaited.at(plan.name, key) !== undefined) return;
     for (const { name, follows } of this.host.plans) {
       const companion = follows === plan.name ? this.get(name, key) : undefined;
       if (companion === undefined) continue;
@@ -488,9 +504,9 @@ export class Model {
   }
 
   /** Takes the stamps and the claim that an earlier life left for a key. */
-  #comeBack(registration: Registration): boolean {
+  #comeBack(registration: Registration, filled?: LeftEntry): boolean {
     const { plan, key, value } = registration;
-    const left = this.awaited.find(plan.name, key, registration.id);
+    const left = filled ?? this.awaited.find(plan.name, key, registration.id);
     if (left === undefined) {
       const isAsked = plan.name === 'runs' && this.host.time.now < this.awaited.settlesUntil;
       if (isAsked && value.announced) this.endings.claimSilently(registration);

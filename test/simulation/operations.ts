@@ -230,7 +230,7 @@ const operations: Readonly<Record<OperationName, Operation>> = {
     for (const registration of model.all()) {
       const { plan, key } = registration;
       const isKept = model.isHeld(registration, simulation.time.now);
-      const isLeaving = registration.isLeaving && model.isOrphan(registration);
+      const isLeaving = registration.isLeaving && model.isLeaderless(registration);
       const mayBe = isLeaving || (simulation.time.now >= model.deadlineOf(registration) && !isKept);
       const mustBe = isLeaving || (model.isDue(registration) && !isKept);
       const answer = process.registry.isDue(plan.name, key);

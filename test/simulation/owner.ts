@@ -109,7 +109,7 @@ export class Owner {
         const item = this.#itemOf(value);
         this.#decoded.set(`${plan.name}/${key}/${value.serial}`, item);
         remembered.set(`${plan.name}/${key}`, item);
-        process.model.set(plan, key, item);
+        process.model.fill(plan, item, left);
       }
     }
   }
