@@ -88,8 +88,11 @@ export class Tombstones {
     this.#byKey.delete(token);
   }
 
-  /** The run of an id has ended, whatever becomes of its key: that is remembered from then on, or from a later end that is known. */
-  setRun(id: string, ended: EndedId): void {
+  /** A run has ended in an earlier life. A later end that is known counts, of its id and of its key. */
+  restore(id: string, ended: EndedId): void {
+    const { key, generation, at } = ended;
+    const ofKey = this.get(key);
+    if (ofKey === undefined || ofKey.at <= at) this.putBack(key, { id, generation, at, endsRun: true });
     const known = this.#byId.get(id) ?? this.#ofRun(id);
     if (known === undefined || known.at < ended.at) this.#byId.set(id, ended);
   }

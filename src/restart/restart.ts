@@ -208,9 +208,12 @@ export class Restart {
 
   #rememberEnded(past: Left, shift: number): void {
     const { tombstones, hasOwnIds, engine } = this.#host;
-    if (!hasOwnIds) return;
+    if (!hasOwnIds || tombstones === undefined) return;
+    const now = engine.timeline.now();
     for (const { id, key, generation, at } of past.tombstones.values()) {
-      tombstones?.setRun(id, { key, generation, at: Math.min(at + shift, engine.timeline.now()) });
+      const endedAt = Math.min(at + shift, now);
+      // Else the oldest that are over would push out what is not, and count until a sweep.
+      if (now < endedAt + tombstones.ttlMs) tombstones.restore(id, { key, generation, at: endedAt });
     }
   }
 

@@ -192,7 +192,7 @@ describe('Tombstones of runs that their owner names', () => {
     // Keys and ids are of one kind, so that the id of a run is often its key, or that of another.
     const name = fc.constantFrom('a', 'b', 'c', 'd');
     const step = fc.record({
-      act: fc.constantFrom('set', 'set', 'set', 'rename', 'setRun', 'delete', 'deleteRun', 'pass', 'purge'),
+      act: fc.constantFrom('set', 'set', 'set', 'rename', 'restore', 'delete', 'deleteRun', 'pass', 'purge'),
       key: name,
       id: name,
       endsRun: fc.boolean(),
@@ -214,8 +214,9 @@ describe('Tombstones of runs that their owner names', () => {
             kept.rename(key, { id, generation });
             const renamed = byKey.get(key);
             if (renamed !== undefined) renamed.id = id;
-          } else if (act === 'setRun') {
-            kept.setRun(id, { key, generation, at: now });
+          } else if (act === 'restore') {
+            kept.restore(id, { key, generation, at: now });
+            byKey.set(key, { id, at: now });
             byId.set(id, now);
           } else if (act === 'delete') {
             kept.delete(key);

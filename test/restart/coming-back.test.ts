@@ -3,7 +3,7 @@ import { adopt } from 'mapsweep';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import { Past } from '../../src/restart/past.js';
-import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
+import { hours, type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 import { MemoryVolume } from './memory-journal.js';
 
 let machine: Machine;
@@ -685,6 +685,41 @@ describe('ended.id', () => {
     expect(life.registry.end('c')).toBe('duplicate');
     await machine.clock.advance(minutes(30));
     expect([first, next, life].flatMap(({ told }) => told)).toHaveLength(1);
+  });
+
+  it('remembers it by its key and generation too, within its time', async () => {
+    const first = start({ ended });
+    for (const id of ['job 1', 'job 2']) {
+      first.runs.set('room', { id });
+      first.registry.end('room');
+      first.runs.delete('room');
+    }
+    first.runs.set('job 3', { id: 'job 3' });
+    const generation = first.registry.stamps('runs', 'job 3')?.generation as number;
+    first.runs.clear();
+    let life = first;
+    // Also over a life in which the journal was written anew.
+    for (let times = 0; times < 10; times += 1) life = await restart(life, { ended });
+    const { registry, runs } = life;
+    expect(registry.report().endings?.tombstones).toBe(2);
+    expect(registry.end('room')).toBe('duplicate');
+    expect(registry.end('room', { generation: generation - 1 })).toBe('duplicate');
+    expect(registry.end('room', { generation })).toBe('unknown');
+    expect(registry.end('job 3', { generation })).toBe('duplicate');
+    // A key that had left is a new run.
+    runs.set('room', { id: 'job 4' });
+    expect(registry.end('room')).toBe('claimed');
+    expect(registry.transfer('job 3', 'room')).toBe('duplicate');
+    await machine.clock.advance(hours(24));
+    const last = await restart(life, { ended });
+    expect(last.registry.end('job 3')).toBe('unknown');
+    expect(last.registry.report().endings?.tombstones).toBe(0);
+    expect([first, life, last].flatMap(({ told }) => told.map(({ id }) => id))).toEqual([
+      'job 1',
+      'job 2',
+      'job 3',
+      'job 4',
+    ]);
   });
 
   it('remembers one that was transferred away, which nobody was told of', async () => {

@@ -1,5 +1,6 @@
 import type { EndOptions, EndResult, TransferResult } from '../../src/endings/endings.js';
 import type { EndedEvent } from '../../src/events/ended-event.js';
+import type { PastTombstone } from '../../src/restart/left.js';
 import type { Awaited } from './awaited.js';
 import { type DeliveryHost, DeliveryModel } from './delivery-model.js';
 import { EndedIds } from './ended-ids.js';
@@ -206,8 +207,16 @@ export class EndingModel {
 
   /** Takes over what earlier processes left; called before the library does. */
   restore(legacy: Legacy): void {
-    for (const [id, at] of legacy.endedIds) if (this.#scenario.hasOwnIds) this.endedIds.rememberPast(id, at);
+    for (const past of this.#scenario.hasOwnIds ? legacy.endedIds : []) this.#rememberPast(past);
     this.deliveries.restore(legacy);
+  }
+
+  #rememberPast({ id, key, generation, at }: PastTombstone): void {
+    const tombstone = { generation, at, of: undefined };
+    if (this.#isOver(tombstone)) return;
+    this.endedIds.rememberPast(id, at);
+    const known = this.tombstone(key as string);
+    if (known === undefined || known.at <= at) this.#entomb(key as string, tombstone);
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { PastEnding, PastEntry } from '../../src/restart/left.js';
+import type { PastEnding, PastEntry, PastTombstone } from '../../src/restart/left.js';
 import type { Past } from '../../src/restart/past.js';
 import type { MapName } from './scenario.js';
 
@@ -44,7 +44,7 @@ export interface Legacy {
   /** The same, of what is owed to the second recipient. */
   readonly ofAudit: PastEnding[];
   /** Runs that are remembered by the owner's id, the oldest first, with when they ended. */
-  readonly endedIds: Map<string, number>;
+  readonly endedIds: readonly PastTombstone[];
 }
 
 /** What is owed to the first recipient, or to another one. */
@@ -74,7 +74,10 @@ export function legacyOf(past: Past, worldAt: (instant: number) => number, now: 
     triedAt: one.triedAt === undefined ? undefined : worldAt(one.triedAt),
     letter: one.letter && { ...one.letter, diedAt: worldAt(one.letter.diedAt) },
   });
-  const endedIds = new Map([...past.tombstones.values()].map(({ id, at }) => [id, present(at)]));
+  const endedIds = [...past.tombstones.values()].map((tombstone) => ({
+    ...tombstone,
+    at: present(tombstone.at),
+  }));
   return {
     entries,
     lastGenerations,
