@@ -2,22 +2,17 @@ import type { Engine } from '../sweeping/engine.js';
 import { reconcile } from '../sweeping/reconcile.js';
 import { closeOut } from '../sweeping/removals.js';
 import type { Tracker } from '../sweeping/tracker.js';
-import { isFulfilledBy } from '../time/by-deadline.js';
-import { TimerQueue } from '../time/timer-queue.js';
 
 /**
- * Has every live entry leave through its map's own `delete`, those of leaders first, in slices, and waits for what their
- * `dispose` answers. Nobody is told of an end, and neither guards nor holds nor `beforeSweep` are asked. Maps that are only
- * observed are left alone. What is set meanwhile stays.
+ * Has every live entry leave through its map's own `delete`, those of leaders first, in slices. Nobody is told of an end, and
+ * neither guards nor holds nor `beforeSweep` are asked. Maps that are only observed are left alone. What is set meanwhile stays.
  *
  * @param deadlineAt when it gives up, monotonic ms
  * @param isLeft says whether the registry has been left at once meanwhile: nothing more is removed then
- * @returns how many entries are still there, or have a `dispose` that has not settled
+ * @returns how many entries are still there
  */
 export async function disposeAll(engine: Engine, deadlineAt: number, isLeft: () => boolean): Promise<number> {
   const { timeline } = engine;
-  const disposals = new Set<Promise<void>>();
-  engine.disposals = disposals;
   const slices = engine.newSlices();
   let undisposed = 0;
   const trackers = leadersFirst(engine.trackers).filter(({ observing }) => !observing);
@@ -37,11 +32,7 @@ export async function disposeAll(engine: Engine, deadlineAt: number, isLeft: () 
   slices.end();
   // The maps that were given back have no stamps any more.
   if (isLeft()) undisposed = trackers.reduce((sum, { native }) => sum + native.size(), 0);
-  engine.disposals = undefined;
-  if (disposals.size > 0) {
-    await isFulfilledBy(deadlineAt, Promise.all(disposals), new TimerQueue(timeline.clock));
-  }
-  return undisposed + disposals.size;
+  return undisposed;
 }
 
 function leadersFirst(trackers: ReadonlyMap<string, Tracker>): Tracker[] {

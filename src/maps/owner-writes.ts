@@ -113,7 +113,7 @@ function overwritten(tracker: Tracker, slot: number, key: unknown, value: unknow
   // Who was asked for its owner may have removed it.
   if (tracker.stamps.holds(slot, generation)) refresh(tracker, slot, key);
   if (replaced === undefined || Object.is(previous, value)) return;
-  callReplaced(tracker, kept, previous, value, tracker.shared.failures);
+  callReplaced(tracker, kept, previous, value, tracker.shared);
 }
 
 /** The entry is active now. */

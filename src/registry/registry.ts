@@ -42,6 +42,8 @@ import type { RegistrySnapshot } from '../restart/snapshot.js';
 import type { EntryStamps } from '../stamps/entry-stamps.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { isFulfilledBy } from '../time/by-deadline.js';
+import { TimerQueue } from '../time/timer-queue.js';
 import { type Assembly, assemble } from './assemble.js';
 import { checkLeader, checkSweepEvery, compileRegistryOptions } from './compile-options.js';
 import { type Health, healthOf } from './health.js';
@@ -58,7 +60,10 @@ export interface DetachResult {
 
 /** What `close()` could not do by its deadline. */
 export interface CloseResult extends DetachResult {
-  /** How many live entries were not disposed of: still there, or with a `dispose` that has not settled. 0 without `dispose`. */
+  /**
+   * How many calls of `dispose` and `replaced` have not settled, whenever they were made; with `dispose`, also how many live
+   * entries are still there.
+   */
   readonly undisposed: number;
 }
 
@@ -389,7 +394,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
   }
 
   /**
-   * Stops, delivers what is pending, and releases adopted maps. Ends no live entry. Attempts that still run at its deadline are
+   * Stops, delivers what is pending, waits for the promises that `dispose` and `replaced` have answered so far, and releases
+   * adopted maps. Ends no live entry. One of those that itself awaits this has it wait until its deadline. Attempts that still run at its deadline are
    * left as those of {@link Registry.detach} are, and an ending whose claim cannot be written waits for half of it at most.
    * What the journal has not taken by then is told (`journal-failed`), and is a warning of the process if endings are undelivered.
    * Idempotent: a second call gives the result of the first. Of a run that ends later nobody is told, but by the next life that a
@@ -397,7 +403,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    *
    * @param options `deadline`: when it gives up, from its call on; 10 s by default, at most 2^31 - 1 ms. `dispose`: afterwards
    *   and by the same deadline, of which the last quarter is kept for it, live entries leave through their map's own `delete`, with
-   *   the reason `closed`, companions too; what `dispose` answers is awaited. Nobody is told of an end, no guard, hold or
+   *   the reason `closed`, companions too. Nobody is told of an end, no guard, hold or
    *   `beforeSweep` is asked, and in the journal they stay live. Observed maps are left alone. Default: false
    */
   close(options: { deadline?: Duration; dispose?: boolean } = {}): Promise<CloseResult> {
@@ -452,9 +458,13 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const isLeft = (): boolean => this.#detached !== undefined;
     if (this.#detached === undefined) this.#warnOfUnwritten(deliveries?.undelivered ?? 0);
     const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt, isLeft) : 0;
+    const { unsettled } = this.#parts.engine;
+    if (unsettled.count > 0) {
+      await isFulfilledBy(deadlineAt, unsettled.settled(), new TimerQueue(timeline.clock));
+    }
     this.#leave();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.
-    return { undelivered: deliveries?.undelivered ?? 0, undisposed };
+    return { undelivered: deliveries?.undelivered ?? 0, undisposed: undisposed + unsettled.count };
   }
 
   /** Nothing is delivered here any more: whoever opens the journal next in this process takes over the attempts that run. */

@@ -3,8 +3,8 @@ import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { EventBus, RemovedEvent } from '../events/event-bus.js';
 import type { RemovalReason } from '../events/reasons.js';
-import { isThenable, swallowRejection } from '../events/unawaited.js';
 import type { CompiledPolicy } from '../policy/policy.js';
+import type { Unsettled } from './unsettled.js';
 
 /** A value that has left its map, and whom that has yet to be told. */
 interface LeftValue {
@@ -41,8 +41,8 @@ interface Told {
   readonly bus: EventBus;
   readonly failures: CallbackFailures;
   readonly audit: RemovalAudit | undefined;
-  /** Gets what `dispose` answers while somebody waits for that. */
-  readonly disposals: Set<Promise<void>> | undefined;
+  /** Gets what `dispose` and `replaced` answer. */
+  readonly unsettled: Unsettled;
 }
 
 /** Returns a removal of which nothing is known yet. */
@@ -77,28 +77,17 @@ export function announce(removal: Removal, told: Told): void {
 /** Calls `dispose` for one value that left. What it throws, now or in a rejection, is told and goes no further. */
 export function callDispose(
   { map, key, value, reason, dispose }: Omit<LeftValue, 'removed'>,
-  { failures, disposals }: Pick<Told, 'failures' | 'disposals'>,
+  { failures, unsettled }: Pick<Told, 'failures' | 'unsettled'>,
 ): void {
   if (dispose === undefined) return;
   try {
     const result: unknown = dispose(value, key, reason);
     // No function is made for the usual answer: this is called for each entry of a sweep.
     if (result === undefined) return;
-    swallowRejection(noteDisposal(result, disposals), (error) => failures.report(map, 'dispose', key, error));
+    unsettled.add(result, (error) => failures.report(map, 'dispose', key, error));
   } catch (error) {
     failures.report(map, 'dispose', key, error);
   }
-}
-
-/** Notes what somebody waits for, until it is settled. Gives it back. */
-function noteDisposal(result: unknown, disposals: Set<Promise<void>> | undefined): unknown {
-  if (disposals === undefined || !isThenable(result)) return result;
-  const settled: Promise<void> = Promise.resolve(result).then(
-    () => void disposals.delete(settled),
-    () => void disposals.delete(settled),
-  );
-  disposals.add(settled);
-  return result;
 }
 
 /** A value was overwritten, and its entry stays: calls `replaced`. */
@@ -110,12 +99,12 @@ export function callReplaced(
   key: unknown,
   value: unknown,
   replacement: unknown,
-  failures: CallbackFailures,
+  { failures, unsettled }: Pick<Told, 'failures' | 'unsettled'>,
 ): void {
   if (replaced === undefined) return;
   const failed = (error: unknown): void => failures.report(name, 'replaced', key, error);
   try {
-    swallowRejection(replaced(value, key, replacement), failed);
+    unsettled.add(replaced(value, key, replacement), failed);
   } catch (error) {
     failed(error);
   }

@@ -9,6 +9,7 @@ import { Timeline } from '../time/timeline.js';
 import { TimerQueue } from '../time/timer-queue.js';
 import { WatchedTime } from '../time/watched-time.js';
 import { MeasurementListeners } from './measurement-listeners.js';
+import { Unsettled } from './unsettled.js';
 
 /** What an engine is made of. */
 export interface EngineOptions {
@@ -45,8 +46,8 @@ export class Shared {
   isAwaited: ((map: string, key: unknown) => boolean) | undefined;
   /** Is told of each registration, if the memory of the process is watched. */
   memory: { registered(): void } | undefined;
-  /** Gets what `dispose` answers while somebody waits for that. */
-  disposals: Set<Promise<void>> | undefined;
+  /** What `dispose` and `replaced` have answered, until it settles. */
+  readonly unsettled = new Unsettled();
   /** Nothing is removed by itself any more, and no `beforeSweep` starts. */
   isStopped = false;
 

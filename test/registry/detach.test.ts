@@ -355,6 +355,125 @@ describe('detach()', () => {
   });
 });
 
+describe('what dispose and replaced have answered before a close()', () => {
+  function setup(given?: () => unknown) {
+    const clock = createManualClock();
+    const answers: (() => void)[] = [];
+    const answer = given ?? (() => new Promise<void>((resolve) => answers.push(resolve)));
+    const registry = createRegistry<{ leaders: Map<string, number>; sockets: Map<string, number> }>({
+      clock,
+      maps: {
+        leaders: {},
+        sockets: {
+          follows: 'leaders',
+          maxIdle: '1m',
+          maxEntries: 2,
+          dispose: () => answer() as undefined,
+          replaced: () => answer() as undefined,
+        },
+      },
+    });
+    registry.maps.sockets.set('a', 1);
+    return { clock, registry, ...registry.maps, answers };
+  }
+  type Setup = ReturnType<typeof setup>;
+  const acts: [what: string, act: (setup: Setup) => unknown][] = [
+    ['deleted', ({ sockets }) => sockets.delete('a')],
+    ['cleared', ({ sockets }) => sockets.clear()],
+    ['replaced', ({ sockets }) => sockets.set('a', 2)],
+    ['swept', ({ clock }) => clock.advance('2m')],
+    [
+      'evicted',
+      ({ sockets, clock }) => {
+        sockets.set('b', 1).set('c', 1);
+        return clock.advance(1);
+      },
+    ],
+    [
+      'left with its leader',
+      ({ leaders }) => {
+        leaders.set('a', 1);
+        leaders.delete('a');
+      },
+    ],
+  ];
+
+  it.each(acts)('is awaited, and counted at its deadline: %s', async (_what, act) => {
+    for (const isSettled of [true, false]) {
+      const made = setup();
+      const { clock, registry, answers } = made;
+      await act(made);
+      expect(answers).toHaveLength(1);
+      let result: unknown;
+      void registry.close({ deadline: '5s' }).then((closed) => {
+        result = closed;
+      });
+      await clock.advance(4_000);
+      expect(result).toBeUndefined();
+      if (isSettled) answers[0]?.();
+      await clock.advance(isSettled ? 0 : 1_000);
+      expect(result).toEqual({ undelivered: 0, undisposed: isSettled ? 0 : 1 });
+      expect(clock.pendingTimers).toBe(0);
+    }
+  });
+
+  it('is awaited together with what close({ dispose: true }) removes', async () => {
+    const { clock, registry, sockets, answers } = setup();
+    sockets.set('a', 2);
+    const closed = registry.close({ dispose: true, deadline: '5s' });
+    await clock.advance(1_000);
+    answers[1]?.();
+    await clock.advance(4_000);
+    expect(await closed).toEqual({ undelivered: 0, undisposed: 1 });
+  });
+
+  it('holds nobody up once it has settled, and a rejection is counted before', async () => {
+    const { registry, sockets } = setup(async () => {
+      await undefined;
+      throw new Error('cannot close');
+    });
+    registry.on('callback-failed', () => {});
+    sockets.set('a', 2);
+    sockets.delete('a');
+    expect(await registry.close()).toEqual({ undelivered: 0, undisposed: 0 });
+    expect(registry.report().callbackErrors).toEqual([
+      { map: 'sockets', callback: 'replaced', count: 1 },
+      { map: 'sockets', callback: 'dispose', count: 1 },
+    ]);
+  });
+
+  it('is waited for until its deadline where it waits for the close() itself', async () => {
+    const made: Setup = setup(() => made.registry.close({ deadline: '5s' }));
+    made.sockets.delete('a');
+    const closed = made.registry.close();
+    await made.clock.advance(5_000);
+    expect(await closed).toEqual({ undelivered: 0, undisposed: 1 });
+  });
+
+  it('is not waited for by detach()', async () => {
+    const { clock, registry, sockets } = setup();
+    sockets.delete('a');
+    expect(registry.detach()).toEqual({ undelivered: 0 });
+    expect(await registry.close()).toEqual({ undelivered: 0, undisposed: 0 });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('is not kept: a promise that never settles is collected', async () => {
+    const refs: WeakRef<Promise<void>>[] = [];
+    const { registry, sockets } = setup(() => {
+      const never = new Promise<void>(() => {});
+      refs.push(new WeakRef(never));
+      return never;
+    });
+    for (let times = 0; times < 100; times += 1) sockets.set('a', times + 2);
+    // A WeakRef holds what it was made for until the end of its job.
+    await new Promise((resolve) => setImmediate(resolve));
+    (globalThis.gc as () => void)();
+    expect(refs.filter((ref) => ref.deref() !== undefined)).toEqual([]);
+    registry.detach();
+  });
+});
+
 describe('close({ dispose: true })', () => {
   it('removes nothing more once a dispose detaches, and counts what is left', async () => {
     const disposed: unknown[] = [];
