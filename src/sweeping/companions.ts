@@ -81,7 +81,7 @@ export class Companions<M extends LeadingMap> {
 
   /** Returns whether the leader is tracked, and has no such key nor awaits it. */
   isOrphan(slot: number): boolean {
-    return this.isLeaderless(slot) && this.leader?.isAwaited(this.leaderKeyOf(slot)) === false;
+    return this.isLeaderless(slot) && !this.leader?.isAwaited(this.leaderKeyOf(slot));
   }
 
   /** How many orphans there are. */

@@ -42,8 +42,8 @@ export class Shared {
   readonly measurements: MeasurementListeners;
   /** Writes a line for each entry that leaves, if the owner wants that. */
   audit: RemovalAudit | undefined;
-  /** Says whether a key is awaited in the map of a name, if anything may come back from an earlier life. */
-  isAwaited: ((map: string, key: unknown) => boolean) | undefined;
+  /** Says whether a key is awaited in the map of a name. Nothing comes back from an earlier life unless somebody says so. */
+  isAwaited: (map: string, key: unknown) => boolean = () => false;
   /** Is told of each registration, if the memory of the process is watched. */
   memory: { registered(): void } | undefined;
   /** What `dispose` and `replaced` have answered, until it settles. */

@@ -351,7 +351,7 @@ export class Tracker {
 
   /** Returns whether an earlier life has left an entry of a key that has not come back yet, and may still. */
   isAwaited(key: unknown): boolean {
-    return this.shared.isAwaited?.(this.name, key) === true;
+    return this.shared.isAwaited(this.name, key);
   }
 
   /** A key is awaited from now on, or no more: what accompanies it may be an orphan no more, or has become one. */

@@ -18,10 +18,9 @@ export class Unsettled {
     if (isThenable(answer)) void detached(() => this.#follow(answer, onRejected));
   }
 
-  /** Resolves when none is pending. One waits for it at most. */
-  async settled(): Promise<void> {
-    if (this.#count === 0) return;
-    await new Promise<void>((resolve) => {
+  /** Resolves when none of those that are pending is so any more. One waits for it at most. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
       this.#allSettled = resolve;
     });
   }
