@@ -224,10 +224,10 @@ function readMatch<K>(value: unknown, option: string): (key: K) => boolean {
   // A clone, so that the user's lastIndex is neither read nor moved. The flags stay, since /y also anchors the match.
   const pattern = new RegExp(value);
   return (key) => {
-    if (typeof key !== 'string') return false;
+    if (typeof key !== 'string' && typeof key !== 'number') return false;
     // With /g and /y each match would start where the last one ended.
     pattern.lastIndex = 0;
-    return pattern.test(key);
+    return pattern.test(String(key));
   };
 }
 

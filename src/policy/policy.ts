@@ -59,8 +59,8 @@ export interface Lifetimes<K, V> {
  */
 export interface Rule<K, V> extends Lifetimes<K, V> {
   /**
-   * Which keys the rule is for. A `RegExp` matches keys that are strings, always from their start: its `lastIndex` is
-   * neither read nor moved. A function is called once for each registration, with the entry in the map; a throw keeps the
+   * Which keys the rule is for. A `RegExp` sees `String(key)` of strings and numbers, always from the start: its `lastIndex`
+   * is neither read nor moved. It matches no other key. A function is called once for each registration, with the entry in the map; a throw keeps the
    * entry, is counted and emitted as `callback-failed`, and the function is asked again at each look until it can say.
    */
   match: RegExp | ((key: K) => boolean);

@@ -426,10 +426,16 @@ describe('a rule', () => {
     expect(matcher(runInNewContext('/^a/'))('a')).toBe(true);
   });
 
-  it('matches by RegExp only keys that are strings', () => {
+  it('matches by RegExp strings, and numbers as they are written', () => {
+    const matches = matcher(/^4\d\d$/g);
+    for (const key of ['404', 404, 404]) expect(matches(key)).toBe(true);
+    for (const key of [5, 4040, Number.NaN]) expect(matches(key)).toBe(false);
+    expect(matcher(/^(NaN|-1\.5|0)$/)(-0)).toBe(true);
+  });
+
+  it('matches by RegExp no key of another type', () => {
     const matches = matcher(/./);
-    expect(matches('5')).toBe(true);
-    for (const key of [5, null, undefined, {}, Symbol('5'), new String('5')])
+    for (const key of [null, undefined, true, 5n, {}, Symbol('5'), new String('5')])
       expect(matches(key)).toBe(false);
   });
 

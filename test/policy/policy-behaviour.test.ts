@@ -355,7 +355,7 @@ describe('rules', () => {
     end();
   });
 
-  it('match strings by RegExp, and any key by function', async () => {
+  it('match strings and numbers by RegExp, and any key by function', async () => {
     const clock = createManualClock();
     const registry = createRegistry<{ any: Map<unknown, number> }>({
       maps: {
@@ -368,9 +368,9 @@ describe('rules', () => {
       },
       clock,
     });
-    registry.maps.any.set(1, 1).set('1', 2).set(Symbol('x'), 3).set(undefined, 4);
+    registry.maps.any.set(1, 1).set('1', 2).set(Symbol('x'), 3).set(undefined, 4).set(2, 5);
     await registry.sweep();
-    expect([...registry.maps.any.keys()]).toEqual([1, undefined]);
+    expect([...registry.maps.any.keys()]).toEqual([undefined, 2]);
     registry.stop();
   });
 });
