@@ -5,7 +5,7 @@ type InstantField = number | null | undefined;
 
 /** What the preset reads of a run; a record may hold anything else. Instants are epoch ms; 0 and `null` are unset. */
 export interface SubagentRunFields {
-  /** When it is to leave, where the gateway says so itself. */
+  /** When it is to leave, by the wall clock, where the gateway says so itself. */
   archiveAtMs?: InstantField;
   /** When it ended. */
   endedAt?: InstantField;
@@ -28,7 +28,7 @@ export interface SubagentRunFields {
     | {
         /** Only `suspended` counts. */
         status?: string | null | undefined;
-        /** Since when: 7 days later it leaves. */
+        /** Since when: 7 days later it leaves. Where it is unset the delivery counts as none that is suspended. */
         suspendedAt?: InstantField;
       }
     | null
@@ -54,14 +54,21 @@ const endedCeilingMs = durationMs('1h', 'ended');
 /** As long as the gateway itself waits for whoever is to be told. */
 const suspendedMs = durationMs('7d', 'suspended');
 
+/** Returns what the wall clock reads `ms` after an instant that was taken from it, however it was set since; epoch ms. */
+type WallAfter = (instant: number, ms: number) => number;
+
 /**
  * The policies of the four maps of a gateway.
  *
  * @param leaderOfCounters with whose entries the sequence counters leave
  */
-export function gatewayPolicies(clock: Clock, leaderOfCounters: 'runContextById' | 'subagentRuns') {
+export function gatewayPolicies(
+  clock: Clock,
+  leaderOfCounters: 'runContextById' | 'subagentRuns',
+  wallAfter: WallAfter,
+) {
   return {
-    subagentRuns: subagentRuns(clock),
+    subagentRuns: subagentRuns(clock, wallAfter),
     runContextById: {
       follows: 'subagentRuns',
       orphanAfter: '30m',
@@ -80,6 +87,12 @@ export function isCleanedUp(run: SubagentRunFields): boolean {
 /** By what a run leaves. */
 type Stage =
   | { readonly stage: 'dated'; readonly at: number }
+  | {
+      readonly stage: 'ended';
+      readonly since: number;
+      readonly stayMs: number;
+      readonly notBefore?: number | undefined;
+    }
   | { readonly stage: 'cleaned up' | 'kept'; readonly since: number }
   | { readonly stage: 'never ended' };
 
@@ -91,16 +104,18 @@ function stageOf(run: SubagentRunFields): Stage {
     run.delivery?.status === 'suspended' ? unlessUnset(run.delivery.suspendedAt) : undefined;
   // The gateway archives no run whose end it has still to tell.
   if (suspendedAt !== undefined)
-    return { stage: 'dated', at: Math.max(suspendedAt + suspendedMs, archiveAt ?? 0) };
+    return { stage: 'ended', since: suspendedAt, stayMs: suspendedMs, notBefore: archiveAt };
   if (archiveAt !== undefined) return { stage: 'dated', at: archiveAt };
   if (cleanedUpAt !== undefined) {
     const isKept = run.cleanup === 'keep' && run.spawnMode !== 'session';
     return { stage: isKept ? 'kept' : 'cleaned up', since: cleanedUpAt };
   }
-  return endedAt === undefined ? { stage: 'never ended' } : { stage: 'dated', at: endedAt + endedCeilingMs };
+  return endedAt === undefined
+    ? { stage: 'never ended' }
+    : { stage: 'ended', since: endedAt, stayMs: endedCeilingMs };
 }
 
-function subagentRuns(clock: Clock) {
+function subagentRuns(clock: Clock, wallAfter: WallAfter) {
   return {
     ttl: '5m',
     since: (run: SubagentRunFields) => {
@@ -109,7 +124,10 @@ function subagentRuns(clock: Clock) {
     },
     expiresAt: (run: SubagentRunFields) => {
       const now = stageOf(run);
-      return now.stage === 'dated' ? now.at : undefined;
+      if (now.stage === 'dated') return now.at;
+      return now.stage === 'ended'
+        ? Math.max(wallAfter(now.since, now.stayMs), now.notBefore ?? 0)
+        : undefined;
     },
     maxIdle: '24h',
     // The idle limit is for runs that never end or are kept. Any other is to leave by what its record says alone.

@@ -15,6 +15,7 @@ import {
   suggestion,
 } from '../policy/read-options.js';
 import { registryOptionNames } from '../registry/compile-options.js';
+import { partsOf } from '../registry/internals.js';
 import type { PolicyOf } from '../registry/policy-types.js';
 import { createRegistry, type Registry } from '../registry/registry.js';
 import type { RegistryOptions } from '../registry/registry-options.js';
@@ -102,6 +103,11 @@ export function createGatewayRegistry<
   const presets: { [Name in MapName]: object } = gatewayPolicies(
     time,
     runsOnly ? 'subagentRuns' : 'runContextById',
+    // The registry follows the wall clock. It asks no policy before it is made.
+    (instant, ms) => {
+      const { timeline } = partsOf(registry).engine;
+      return timeline.toEpochAhead(timeline.instantRead(instant, timeline.now()) + ms);
+    },
   );
   const overriding = namedMaps('overrides', overrides, (path, given, name) => {
     const policy = { ...presets[name], ...override(path, given) };
@@ -123,7 +129,13 @@ export function createGatewayRegistry<
     map: 'subagentRuns',
     deliver: onSubagentEnded,
   };
-  return createRegistry({ ...shared, clock: time, maps, ended: endings } as never) as never;
+  const registry: GatewayRegistry<Run, Context, PendingError> = createRegistry({
+    ...shared,
+    clock: time,
+    maps,
+    ended: endings,
+  } as never) as never;
+  return registry;
 }
 
 function gatewaySchema() {

@@ -135,6 +135,38 @@ describe.each(Object.entries(shapes))('a run of %s', (_, shape) => {
     await leavesIn(5 * minutes);
   });
 
+  it.each<[string, (at: number) => Run, number]>([
+    ['whose clean-up never completes leaves 1 h after its end', () => ({}), hours],
+    ['that was cleaned up leaves 5 min later', (at) => ({ cleanupCompletedAt: at }), 5 * minutes],
+    ['that is kept leaves 24 h later', (at) => ({ cleanup: 'keep', cleanupCompletedAt: at }), 24 * hours],
+    [
+      'whose delivery was suspended leaves 7 days later',
+      (at) => ({ delivery: { status: 'suspended', suspendedAt: at } }),
+      7 * days,
+    ],
+  ])(
+    '%s, though the wall clock is set forward, or back by more than that, in between',
+    async (_name, more, stayMs) => {
+      for (const jumpMs of [-8 * days, 3 * minutes, 30 * minutes, 2 * hours, 8 * days]) {
+        const { clock, subagentRuns, leavesIn } = gateway();
+        subagentRuns.set('run', shape(clock.now(), more(clock.now())));
+        await clock.advance(2 * minutes);
+        clock.jumpWall(jumpMs);
+        await clock.advance(minutes);
+        await leavesIn(stayMs - 3 * minutes);
+      }
+    },
+  );
+
+  it('leaves when the wall clock reads archiveAtMs, also after it was set', async () => {
+    const { clock, subagentRuns, leavesIn } = gateway();
+    subagentRuns.set('run', shape(clock.now(), { archiveAtMs: clock.now() + 5 * hours }));
+    await clock.advance(minutes);
+    clock.jumpWall(3 * hours);
+    await clock.advance(minutes);
+    await leavesIn(2 * hours - 2 * minutes);
+  });
+
   it('that was cleaned up before the registry was made is not told of again', async () => {
     const clock = createManualClock();
     const {
@@ -151,6 +183,14 @@ describe.each(Object.entries(shapes))('a run of %s', (_, shape) => {
     expect(told).toEqual(['open swept']);
     registry.stop();
   });
+});
+
+it('takes an archiveAtMs of 0 and a suspension without an instant for none, as the gateway does', async () => {
+  for (const more of [{ archiveAtMs: 0 }, { delivery: { status: 'suspended' } }]) {
+    const { clock, subagentRuns, leavesIn } = gateway();
+    subagentRuns.set('run', { endedAt: clock.now(), ...more });
+    await leavesIn(hours);
+  }
 });
 
 it('takes 0 and null in a record for an instant that is unset', async () => {
