@@ -50,7 +50,7 @@ declare const nobodyHasThis: unique symbol;
 
 /**
  * The maps of a registry: those of which something is known, and for the others what the annotations of their policies'
- * functions say.
+ * functions say. What no policy adopts is a `TrackedMap`; where a type argument stands for the policies, it says what there is.
  *
  * @typeParam M what the type argument and `adopt` say
  * @typeParam P the policies as they are written
@@ -60,10 +60,13 @@ export type KnownMaps<M, P> = unknown extends P
   : {
       [Name in keyof M]: unknown extends M[Name]
         ? Name extends keyof P
-          ? Map<Annotated<CallsOf<P[Name]>, 'key'>, Annotated<CallsOf<P[Name]>, 'value'>>
+          ? Made<P[Name], Annotated<CallsOf<P[Name]>, 'key'>, Annotated<CallsOf<P[Name]>, 'value'>>
           : Map<unknown, unknown>
         : M[Name];
     };
+
+/** What there is by a policy. One that adopts what is `any` tells nothing of that. */
+type Made<P, K, V> = 'adopt' extends keyof P ? Map<K, V> : TrackedMap<K, V>;
 
 type KnownPolicy<M> = Omit<Policy<KeyOf<M>, ValueOf<M>>, 'adopt' | 'follows'>;
 

@@ -524,6 +524,8 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
 /**
  * Makes a registry: tracks the maps, and sweeps them from now on.
  *
+ * @typeParam M the maps by name, `Map` or `TrackedMap` where none is adopted. Without it they are what is adopted, and
+ *   else a `TrackedMap` of what the annotations of their policies' functions say
  * @throws MapsweepTypeError or MapsweepRangeError if an option is wrong; nothing has been made or adopted then, and an
  *   open journal that was handed over is closed
  */

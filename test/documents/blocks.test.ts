@@ -42,7 +42,7 @@ describe('a block of TypeScript', () => {
       const first = (name: string) => found.find((line) => line.startsWith(`made-up/${name}`));
       expect(first('implicit')).toMatch("Parameter 'value' implicitly has an 'any' type");
       expect(first('silent')).toMatch("'name' is any");
-      expect(first('untyped')).toMatch("'runs' is Map<unknown, unknown>");
+      expect(first('untyped')).toMatch("'runs' is TrackedMap<unknown, unknown>");
       expect(first('wrong')).toMatch("'ttll' does not exist");
     },
   );

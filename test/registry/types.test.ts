@@ -70,8 +70,8 @@ describe('types', () => {
         },
       },
     });
-    expectTypeOf(registry.maps.sessions).toEqualTypeOf<Map<unknown, Session>>();
-    expectTypeOf(registry.maps.transports).toEqualTypeOf<Map<unknown, Transport>>();
+    expectTypeOf(registry.maps.sessions).toEqualTypeOf<TrackedMap<unknown, Session>>();
+    expectTypeOf(registry.maps.transports).toEqualTypeOf<TrackedMap<unknown, Transport>>();
     expectTypeOf(registry).toExtend<Registry>();
     // @ts-expect-error no Session
     registry.maps.sessions.set('a', { endedAt: 'yesterday' });
@@ -107,13 +107,36 @@ describe('types', () => {
         },
       },
     });
-    expectTypeOf(registry.maps.keyed).toEqualTypeOf<Map<string, Session>>();
-    expectTypeOf(registry.maps.two).toEqualTypeOf<Map<`run:${string}`, Session>>();
-    expectTypeOf(registry.maps.ruled).toEqualTypeOf<Map<unknown, Session>>();
-    expectTypeOf(registry.maps.without).toEqualTypeOf<Map<unknown, unknown>>();
-    expectTypeOf(registry.maps.asked).toEqualTypeOf<Map<string, Session>>();
+    expectTypeOf(registry.maps.keyed).toEqualTypeOf<TrackedMap<string, Session>>();
+    expectTypeOf(registry.maps.two).toEqualTypeOf<TrackedMap<`run:${string}`, Session>>();
+    expectTypeOf(registry.maps.ruled).toEqualTypeOf<TrackedMap<unknown, Session>>();
+    expectTypeOf(registry.maps.without).toEqualTypeOf<TrackedMap<unknown, unknown>>();
+    expectTypeOf(registry.maps.asked).toEqualTypeOf<TrackedMap<string, Session>>();
     expectTypeOf(registry.maps.live).toEqualTypeOf<Map<number, Session>>();
     await registry.close();
+  });
+
+  it('are of a TrackedMap where no policy adopts, which passes for a Map wherever one is expected', async () => {
+    interface Maps {
+      runs: Map<string, Session>;
+      plain: Map<unknown, unknown>;
+    }
+    const start = (): Registry<Maps> =>
+      createRegistry({ maps: { runs: { keepWhile: (_run: Session, _key: string) => true }, plain: {} } });
+    const registry = createRegistry({
+      maps: { runs: { keepWhile: (_run: Session, _key: string) => true }, plain: {} },
+    });
+    registry.maps.runs.set('a', {});
+    expect(registry.maps.runs.touch('a')).toBe(true);
+    expectTypeOf(registry.maps.runs.stamps('a')).toEqualTypeOf(registry.stamps('runs', 'a'));
+    // @ts-expect-error no key of that map
+    expect(registry.maps.runs.touch(1)).toBe(false);
+    const runs: Map<string, Session> = registry.maps.runs;
+    const registries: Registry<Maps>[] = [registry, start()];
+    expect([registries.length, runs.size]).toEqual([2, 1]);
+    const known = createRegistry<{ runs: TrackedMap<string, Session> }>({ maps: { runs: { ttl: '5m' } } });
+    expect(known.maps.runs.touch('a')).toBe(false);
+    await Promise.all([...registries, known].map((each) => each.close()));
   });
 
   it('are unknown where nothing tells, and never any', async () => {
@@ -144,8 +167,8 @@ describe('types', () => {
         },
       },
     });
-    expectTypeOf(registry.maps.plain).toEqualTypeOf<Map<unknown, unknown>>();
-    expectTypeOf(registry.maps.unannotated).toEqualTypeOf<Map<unknown, unknown>>();
+    expectTypeOf(registry.maps.plain).toEqualTypeOf<TrackedMap<unknown, unknown>>();
+    expectTypeOf(registry.maps.unannotated).toEqualTypeOf<TrackedMap<unknown, unknown>>();
     // @ts-expect-error nobody knows what is in there
     expect(registry.maps.plain.get('a')?.endedAt).toBeUndefined();
     const any: Registry = registry;
