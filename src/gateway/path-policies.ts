@@ -1,3 +1,4 @@
+import { invalidType, isObjectOfOptions } from '../policy/read-options.js';
 import { readRegExp, testFromStart } from './patterns.js';
 
 /** One pattern of {@link policyFor}. */
@@ -15,14 +16,20 @@ export interface PathPolicy<Policy> {
  * A pattern that is a string takes time that grows with its length times that of the path at most. How long a RegExp
  * takes is up to whoever wrote it: names of properties can be long, and may come from outside.
  *
- * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`: a `match` that is neither a string nor a RegExp, unless a pattern before
- *   it matched
+ * @throws {MapsweepTypeError} `ERR_INVALID_OPTION`: a path that is no string, patterns that are no array, or a `match` that is
+ *   neither a string nor a RegExp, unless a pattern before it matched
  */
 export function policyFor<Policy>(
   path: string,
   patterns: ReadonlyArray<PathPolicy<Policy>>,
 ): Policy | undefined {
-  return patterns.find(({ match }, index) => matches(path, match, `patterns[${index}].match`))?.policy;
+  if (typeof path !== 'string') throw invalidType('path', 'a string', path);
+  if (!Array.isArray(patterns)) throw invalidType('patterns', 'an array of { match, policy }', patterns);
+  return patterns.find((pattern: unknown, index) => {
+    const option = `patterns[${index}]`;
+    if (!isObjectOfOptions(pattern)) throw invalidType(option, '{ match, policy }', pattern);
+    return matches(path, pattern.match, `${option}.match`);
+  })?.policy;
 }
 
 function matches(path: string, match: unknown, option: string): boolean {

@@ -6,7 +6,7 @@ import { readClock } from '../maps/standalone.js';
 import { truth } from '../policy/checks.js';
 import { compilePolicy } from '../policy/compile-policy.js';
 import { durationMs, longestTimerMs, timerRange } from '../policy/duration.js';
-import type { CompiledPolicy, Policy } from '../policy/policy.js';
+import type { CompiledPolicy } from '../policy/policy.js';
 import {
   invalidRange,
   invalidType,
@@ -18,6 +18,7 @@ import {
   readName,
   readOneOf,
   readOptions,
+  readProperty,
   suggestion,
 } from '../policy/read-options.js';
 import { readPersistTo } from '../restart/persist-to.js';
@@ -157,7 +158,8 @@ const readPolicies: Reader<ReadonlyMap<string, CompiledPolicy<unknown, unknown>>
   for (const name of Object.keys(value)) {
     const path = optionPath(option, name);
     readName(name, `the name in ${path}`);
-    policies.set(name, compilePolicy(path, (value as Record<string, Policy<unknown, unknown>>)[name] ?? {}));
+    const policy = readProperty(value, name, path);
+    policies.set(name, compilePolicy(path, policy === undefined ? {} : (policy as object)));
   }
   return policies;
 };

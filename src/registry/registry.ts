@@ -189,7 +189,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
    *   its tombstone is forgotten, or the registry has no `ended`. A duplicate and an unknown key notify nobody
    */
   end<K>(key: RunKey<M, K>, options?: EndOptions): EndResult {
-    const read = options && readOptions('', options, endSchema);
+    const read = options === undefined ? undefined : readOptions('', options, endSchema);
     const { endings } = this.#parts;
     return endings?.end(keptKey(endings.tracker, key), read) ?? 'unknown';
   }

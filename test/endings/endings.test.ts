@@ -156,7 +156,9 @@ describe('end()', () => {
     registry.stop();
   });
 
-  it.each<[string, object, string]>([
+  it.each<[string, unknown, string]>([
+    ['options that are null', null, 'options must be an object of options; received null'],
+    ['options that are 0', 0, 'options must be an object of options; received 0'],
     ['an empty reason', { reason: '' }, 'reason'],
     ['a reason that is no text', { reason: 7 }, 'reason'],
     ['a generation of 0', { generation: 0 }, 'generation'],
@@ -164,7 +166,7 @@ describe('end()', () => {
   ])('refuses %s, and claims nothing', (_, options, part) => {
     const { registry, runs, told, end } = runsRegistry();
     runs.set('a', {});
-    expect(() => registry.end('a', options)).toThrow(part);
+    expect(() => registry.end('a', options as object)).toThrow(part);
     expect(told).toEqual([]);
     expect(registry.end('a')).toBe('claimed');
     end();

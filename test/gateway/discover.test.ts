@@ -524,6 +524,24 @@ describe('policyFor', () => {
       'patterns[0].match must be a RegExp',
     );
   });
+
+  it('refuses a path that is no string, and patterns that are none', () => {
+    const refusal = (path: unknown, patterns: unknown): unknown => {
+      try {
+        return policyFor(path as string, patterns as []);
+      } catch (error) {
+        return [(error as { code?: string }).code, (error as Error).message];
+      }
+    };
+    const code = 'ERR_INVALID_OPTION';
+    for (const [path, patterns, message] of [
+      ['a', 5, 'patterns must be an array of { match, policy }; received 5'],
+      ['a', null, 'patterns must be an array of { match, policy }; received null'],
+      ['a', [null], 'patterns[0] must be { match, policy }; received null'],
+      [5, [{ match: '*', policy: 1 }], 'path must be a string; received 5'],
+    ])
+      expect(refusal(path, patterns)).toEqual([code, message]);
+  });
 });
 
 describe('what modules have put into the registries by name', () => {

@@ -40,6 +40,22 @@ const effect = async ({ id, key }: EndingMessage, client: pg.PoolClient): Promis
 };
 const effects = (): string[] => server.sql('select id from effects order by id').split('\n').filter(Boolean);
 
+it.each<[string, unknown, string]>([
+  ['nothing', undefined, 'undefined'],
+  ['an object that is no pool', {}, 'an object'],
+  ['a connection string', 'postgres://localhost', '"postgres://localhost"'],
+])('refuses %s in the place of a pool, and says what to install', async (_, given, received) => {
+  const none = given as pg.Pool;
+  const message = `pool must be a Pool of pg 8 (npm install pg@8); received ${received}`;
+  // Twice, since what was refused is not remembered as a pool.
+  for (const refused of [1, 2].flatMap(() => [
+    async () => toOutbox(none),
+    () => drainOutbox(none, effect),
+    () => purgeOutbox(none),
+  ]))
+    await expect(refused()).rejects.toMatchObject({ code: 'ERR_INVALID_OPTION', message });
+});
+
 describe('drainOutbox with a pause', () => {
   it('ends at once when it is aborted while its last batch is under way', async () => {
     const stop = new AbortController();

@@ -27,6 +27,12 @@ describe('createRegistry refuses at once, naming the option, what was received a
       ['maps.a', '"5m"', 'an object of options'],
     ],
     [
+      'a policy that is null',
+      { maps: { a: null } },
+      'ERR_INVALID_OPTION',
+      ['maps.a', 'received null', 'an object of options'],
+    ],
+    [
       'maps that are no object',
       { maps: [] },
       'ERR_INVALID_OPTION',

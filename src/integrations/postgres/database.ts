@@ -1,5 +1,6 @@
 import { MapsweepError, type MapsweepErrorCode } from '../../errors.js';
 import { shownError } from '../../events/shown.js';
+import { invalidType } from '../../policy/read-options.js';
 import { realClearTimeout, realSetTimeout } from '../../time/real-timers.js';
 import { cancel } from './cancel.js';
 
@@ -103,6 +104,13 @@ export const connectsByItself = ({ options }: PostgresPool): boolean => {
   return typeof stream === 'function' || typeof Client === 'function';
 };
 
+/** Reads what is to be a pool, by what it is asked for. @throws MapsweepTypeError `ERR_INVALID_OPTION` for what is none */
+export function readPool(given: unknown): PostgresPool {
+  const { connect, on } = (given ?? {}) as Partial<PostgresPool>;
+  if (typeof connect === 'function' && typeof on === 'function') return given as PostgresPool;
+  throw invalidType('pool', 'a Pool of pg 8 (npm install pg@8)', given);
+}
+
 /**
  * A connection that PostgreSQL ends, as at its restart, would end the process if nobody listened: one at rest, and one
  * that its pool has just lent, for which whoever awaits it comes too late. What was asked of it rejects all the same.
@@ -128,9 +136,10 @@ export class Database {
   /**
    * @param what begins the messages of errors: the option or the function that the pool was given to
    * @param code of those errors
+   * @throws MapsweepTypeError `ERR_INVALID_OPTION` for what is no pool
    */
   constructor(pool: PostgresPool, what: string, code: MapsweepErrorCode) {
-    this.pool = pool;
+    this.pool = readPool(pool);
     this.#what = what;
     this.#code = code;
     guard(pool);

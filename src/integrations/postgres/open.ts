@@ -4,7 +4,7 @@ import { type Duration, durationMs, timerRange } from '../../policy/duration.js'
 import { invalidRange, invalidType, readName, readOptions } from '../../policy/read-options.js';
 import { type OpenJournal, openInSlices } from '../../restart/open-journal.js';
 import { Succession } from '../../restart/succession.js';
-import { Database, type PostgresPool } from './database.js';
+import { Database, type PostgresPool, readPool } from './database.js';
 import { InstanceLock } from './instance-lock.js';
 import { InstanceRows } from './instance-rows.js';
 import { defaultSchema, isKept, lockKey, prepareSchema, readSchema, tableIn } from './layout.js';
@@ -66,7 +66,7 @@ export async function postgresJournal(
   const { takeOverAfter = defaultTakeOverAfterMs, maxWait = defaultMaxWaitMs } = read;
   if (instance === undefined)
     throw invalidType('instance', 'the name of this process, the same at each start', undefined);
-  assertPool(pool);
+  assertTwo(pool);
   const journal = await openPostgresJournal(pool, { instance, schema, takeOverAfterMs: takeOverAfter });
   return openInSlices(journal, { maxWaitMs: maxWait }, Succession);
 }
@@ -119,11 +119,8 @@ export async function openPostgresJournal(
 }
 
 /** @throws MapsweepTypeError `ERR_INVALID_OPTION` for what is no pool; MapsweepRangeError for one that is too small */
-function assertPool(pool: unknown): asserts pool is PostgresPool {
-  const { connect, on, options } = (pool ?? {}) as Partial<PostgresPool>;
-  if (typeof connect !== 'function' || typeof on !== 'function')
-    throw invalidType('pool', 'a Pool of pg 8 (npm install pg@8)', pool);
-  const max = options?.max;
+function assertTwo(pool: unknown): void {
+  const max = readPool(pool).options?.max;
   if (max === undefined || max >= 2) return;
   throw invalidRange(
     'pool.options.max',
