@@ -2,6 +2,7 @@ import mittModule, { type Emitter, type EventType } from 'mitt';
 import type { ClockJump } from '../time/timeline.js';
 import type { DeadLetter } from './dead-letter.js';
 import type { EndedEvent } from './ended-event.js';
+import type { KeptBy } from './reasons.js';
 import type { SweepReport } from './sweep-report.js';
 import { swallowRejection } from './unawaited.js';
 
@@ -19,8 +20,13 @@ export interface RemovedEvent {
   readonly registeredAt: number;
   /** Of the entry or of a companion, epoch ms. */
   readonly lastActiveAt: number;
-  /** What made it due, such as `ttl` or `rules[0].maxIdle`; `maxEntries`, `maxPerOwner` or `shed` for one that was not due. */
+  /**
+   * What removed it: the lifetime that made it due, such as `ttl` or `rules[0].maxIdle`, or its `maxAge` if it was kept until that;
+   * `maxEntries`, `maxPerOwner` or `shed` for one that was not due.
+   */
   readonly rule: string;
+  /** What kept it until its `maxAge`; only of an entry that was `swept` by that. */
+  readonly keptBy?: KeptBy;
 }
 
 /** A user callback threw, rejected, timed out or gave an invalid answer. The entry it was about is unharmed. */

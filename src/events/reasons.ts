@@ -28,6 +28,12 @@ export type RemovalReason = LeavingReason;
  */
 export const beforeSweepOutcomes = ['succeeded', 'failed', 'aborted'] as const;
 
+/** What came of a call of `beforeSweep` for an entry. */
+export type BeforeSweepOutcome = (typeof beforeSweepOutcomes)[number];
+
+/** What may keep an entry that is due, until its `maxAge`: a guard, a hold, or a `beforeSweep` that has not succeeded. */
+export type KeptBy = 'keepWhile' | 'hold' | 'beforeSweep';
+
 /** The reasons by which endings are counted. The owner's own texts count as `other`, since there is no end to them. */
 export const endedReasons = ['completed', 'swept', 'evicted', 'deleted', 'lost', 'other'] as const;
 

@@ -1,5 +1,5 @@
 import { MapsweepError } from '../errors.js';
-import type { HookCause } from '../events/reasons.js';
+import type { BeforeSweepOutcome, HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { take } from '../stamps/take.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
@@ -274,7 +274,8 @@ export class BeforeSweepGate {
       this.#forget(hook);
       return;
     }
-    tracker.beforeSweepTotal[hook.isCancelled ? 'aborted' : failed ? 'failed' : 'succeeded'] += 1;
+    const outcome = hook.isCancelled ? 'aborted' : failed ? 'failed' : 'succeeded';
+    tracker.beforeSweepTotal[outcome] += 1;
     if (failure?.isTold && !hook.isCancelled)
       this.#shared.failures.report(tracker.name, 'beforeSweep', key, failure.error);
     // Whoever was told may have removed it.
@@ -295,16 +296,16 @@ export class BeforeSweepGate {
       return;
     }
     this.#forget(hook);
-    this.#proceed(hook, isLast);
+    this.#proceed(hook, isLast, outcome);
   }
 
   /** The hook is over, with success or for the last time: judges the entry again, and removes it if it still is to be. */
-  #proceed(hook: Hook, isLast: boolean): void {
+  #proceed(hook: Hook, isLast: boolean, outcome: BeforeSweepOutcome): void {
     const { tracker, slot, reason } = hook;
     this.#shared.timeline.compareClocks();
     if (reason === 'swept' || isLast || !isExcess(hook)) {
       tracker.due.buckets.remove(slot);
-      look(tracker, slot, this.#shared.timeline.now(), true);
+      look(tracker, slot, this.#shared.timeline.now(), outcome);
       return;
     }
     const rule = reason === 'shed' ? 'shed' : isOfMany(hook) ? 'maxPerOwner' : 'maxEntries';

@@ -181,7 +181,7 @@ function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
     if (!eviction.isOver) return;
     const { value: slot, done } = dueOnes.next();
     if (done) break;
-    if (slot !== undefined && eviction.isOver) eviction.take(slot, due.judge.rule);
+    if (slot !== undefined && eviction.isOver) eviction.take(slot, due.rule);
     yield;
   }
   const passedOver: number[] = [];

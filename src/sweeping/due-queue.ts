@@ -1,3 +1,4 @@
+import type { KeptBy } from '../events/reasons.js';
 import { Answers, asksInstants, type PolicyFailure } from '../policy/answers.js';
 import { FAILED } from '../policy/ask.js';
 import { Judge, type LifetimeState } from '../policy/judge.js';
@@ -65,6 +66,8 @@ export class DueQueue {
   readonly #soonestMs: number;
   /** Whose guard or hold kept the entry that was judged last; `undefined` if none did. */
   keeper: Keeper | undefined;
+  /** What kept the entry that a look has judged last until its `maxAge`, which is over; `undefined` if nothing did. */
+  outlasted: KeptBy | undefined;
   /** An eviction has looked at all that only a look can find due, since the last sweep. */
   isLookedAt = false;
   /** How many passes of the sweeper are through. */
@@ -105,6 +108,11 @@ export class DueQueue {
   /** How many a guard holds, as far as the last looks found. */
   get guardedCount(): number {
     return this.#guarded;
+  }
+
+  /** The lifetime by which the entry leaves that a look has judged last and found due. */
+  get rule(): string {
+    return this.outlasted === undefined ? this.judge.rule : `${this.judge.lifetimes.label}maxAge`;
   }
 
   /** The last policy function that has failed for `judgeToRead`. */
@@ -224,6 +232,7 @@ export class DueQueue {
     const flags = stamps.flags[slot] as number;
     const generation = stamps.generation[slot] as number;
     this.keeper = undefined;
+    this.outlasted = undefined;
     // Whoever removes it will notice.
     if (this.judge.needsValue && isMissing(this.#map.native, key, value)) return 'due';
     if ((flags & LEAVING) !== 0) {
@@ -237,7 +246,11 @@ export class DueQueue {
     this.#judging += 1;
     try {
       const state = this.#byLifetimes(slot, key, value, now);
-      if (state === 'failed' || this.judge.isBeyondMaxAge) return state;
+      if (state === 'failed') return state;
+      if (this.judge.isBeyondMaxAge) {
+        if (!isReading) this.outlasted = this.#outlastedBy(slot, key, now, flags);
+        return state;
+      }
       if (state === 'live' && (flags & GUARDED) === 0) return state;
       // What was asked about its lifetimes may have removed it: a guard is asked about what is there.
       if (!stamps.holds(slot, generation)) return state;
@@ -294,6 +307,13 @@ export class DueQueue {
     // A guard may have removed the entry.
     if (stamps.holds(slot, generation)) this.keeper = this.#holderOf(slot, key, now);
     return this.keeper && 'held';
+  }
+
+  // No guard is asked any more: what counts is what the last look has found.
+  #outlastedBy(slot: number, key: unknown, now: number, flags: number): KeptBy | undefined {
+    if ((flags & GUARDED) !== 0) return 'keepWhile';
+    if (!this.#mayKeep) return undefined;
+    return this.judge.undisturbed(() => this.#holderOf(slot, key, now)) && 'hold';
   }
 
   /** Whether this map or any that follows it has guards or holds. */

@@ -1,3 +1,4 @@
+import type { BeforeSweepOutcome } from '../events/reasons.js';
 import { LEAVING } from '../stamps/stamp-store.js';
 import type { JudgedState, Keeping } from './due-queue.js';
 import { isSweptUntold, leftPastWrapper, sweepOut, sweepUntold } from './removals.js';
@@ -10,9 +11,9 @@ export const isSweptByStamps = (tracker: Tracker): boolean =>
 /**
  * Judges an entry that is in no bucket, and removes it or files it again. Returns whether it was swept.
  *
- * @param isHookDone its `beforeSweep` has succeeded
+ * @param hook what came of its `beforeSweep`, if that is over: it has succeeded, or was the last attempt
  */
-export function look(tracker: Tracker, slot: number, now: number, isHookDone = false): boolean {
+export function look(tracker: Tracker, slot: number, now: number, hook?: BeforeSweepOutcome): boolean {
   const { native, stamps, due } = tracker;
   // One whose leader has left goes now, whatever its stamps say.
   if (isSweptByStamps(tracker) && !stamps.hasFlag(slot, LEAVING)) return lookByStamps(tracker, slot, now);
@@ -22,7 +23,7 @@ export function look(tracker: Tracker, slot: number, now: number, isHookDone = f
     leftPastWrapper(tracker, slot, key);
     return false;
   }
-  return lookAt(tracker, slot, key, value, now, isHookDone);
+  return lookAt(tracker, slot, key, value, now, hook);
 }
 
 /** Does the same, for an entry whose value is known and still there. */
@@ -32,7 +33,7 @@ export function lookAt(
   key: unknown,
   value: unknown,
   now: number,
-  isHookDone = false,
+  hook?: BeforeSweepOutcome,
 ): boolean {
   const { stamps, due } = tracker;
   const generation = stamps.generation[slot] as number;
@@ -53,12 +54,14 @@ export function lookAt(
     due.file(slot, state);
     return false;
   }
-  if (tracker.policy.beforeSweep !== undefined && !isHookDone && !stamps.hasFlag(slot, LEAVING)) {
-    due.mark(slot, state);
+  if (tracker.policy.beforeSweep !== undefined && hook === undefined && !stamps.hasFlag(slot, LEAVING)) {
+    // For the end of that it stays known what kept it until its `maxAge`.
+    due.mark(slot, due.outlasted === 'keepWhile' ? 'guarded' : state);
     due.watch(slot);
     tracker.shared.hooks.request(tracker, slot, 'swept', due.judge.isBeyondMaxAge);
     return false;
   }
+  if (hook !== undefined && hook !== 'succeeded') due.outlasted ??= 'beforeSweep';
   return sweepOut(tracker, slot, now);
 }
 
@@ -76,7 +79,8 @@ export function judgeNow(
   const { native, due, activity, companions } = tracker;
   const activeAt = activity.latest(slot);
   const state = due.judgeAt(slot, value, now);
-  if (state !== 'due') return state;
+  // Beyond its `maxAge` no activity keeps it.
+  if (state !== 'due' || due.judge.isBeyondMaxAge) return state;
   const isOvertaken =
     activity.latest(slot) !== activeAt ||
     (due.judge.needsValue && !Object.is(native.get(key), value)) ||

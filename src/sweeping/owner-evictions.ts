@@ -47,8 +47,7 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
         return;
       }
       if (isHis(ranked) && judgeHis(tracker, slot, shared.timeline.now(), () => isHis(ranked)) === 'due') {
-        const { rule } = due.judge;
-        eviction.take(slot, rule);
+        eviction.take(slot, due.rule);
         note(slot);
       }
       yield;

@@ -2,7 +2,7 @@ import type { AuditedRemoval, RemovalAudit } from '../events/audit.js';
 import type { CallbackFailures } from '../events/callback-failures.js';
 import type { EndedEvent } from '../events/ended-event.js';
 import type { EventBus, RemovedEvent } from '../events/event-bus.js';
-import type { RemovalReason } from '../events/reasons.js';
+import type { KeptBy, RemovalReason } from '../events/reasons.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { Unsettled } from './unsettled.js';
 
@@ -30,6 +30,8 @@ export interface Removal {
   readonly ofCompanions: 'companion' | 'closed';
   /** The lifetime by which the library removed the entry, or the cap: `maxEntries`, `maxPerOwner` or `shed`; else empty. */
   readonly rule: string;
+  /** What kept the entry until its `maxAge`, by which it leaves; `undefined` if nothing did. */
+  readonly keptBy: KeptBy | undefined;
   /** The entry had outstayed what its owner does, and so have its companions. */
   readonly isByCeiling: boolean;
   /** What the audit is told of, in the order in which they left; `undefined` without one. */
@@ -46,12 +48,17 @@ interface Told {
 }
 
 /** Returns a removal of which nothing is known yet. */
-export const newRemoval = (rule = '', ofCompanions: Removal['ofCompanions'] = 'companion'): Removal => ({
+export const newRemoval = (
+  rule = '',
+  ofCompanions: Removal['ofCompanions'] = 'companion',
+  keptBy?: KeptBy,
+): Removal => ({
   left: [],
   aborts: undefined,
   ended: undefined,
   ofCompanions,
   rule,
+  keptBy,
   isByCeiling: rule !== '' && ceilings.test(rule),
   audited: undefined,
 });

@@ -53,7 +53,7 @@ const hasPlainDelete = ({ plainDelete, native }: Tracker): boolean =>
 export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
   const { shared, stamps, due } = tracker;
   const isLeaving = stamps.hasFlag(slot, LEAVING);
-  const removal = newRemoval(isLeaving ? '' : due.judge.rule);
+  const removal = newRemoval(isLeaving ? '' : due.rule, 'companion', due.outlasted);
   // What was long over when it was registered is late since then.
   const dueAt = Math.max(due.judge.deadline.at, stamps.registeredAt(slot));
   const outcome = removeThroughOwner(tracker, slot, isLeaving ? 'companion' : 'swept', removal);
@@ -171,8 +171,16 @@ export function leaveAlone(
   if (policy.dispose !== undefined || isListenedFor) {
     // This is the key as the map keeps it, which is 0 if -0 was given.
     const kept = stamps.keyOf(slot);
+    const { rule, keptBy } = removal;
     const removed: RemovedEvent | undefined = isListenedFor
-      ? { map: name, key: kept, value, rule: removal.rule, ...shownStamps(tracker, shared.timeline, slot) }
+      ? {
+          map: name,
+          key: kept,
+          value,
+          rule,
+          ...(keptBy && { keptBy }),
+          ...shownStamps(tracker, shared.timeline, slot),
+        }
       : undefined;
     removal.left.push({ map: name, key: kept, value, reason, dispose: policy.dispose, removed });
   }

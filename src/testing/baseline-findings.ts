@@ -144,10 +144,15 @@ function netsFinding(walk: BaselineWalk, maps: readonly JudgedMap[], asked: Aske
       ? []
       : [`  ${name}: ${leavingsText(caught)}`, ...survivorLines(walk.caughtOf(ledger), count)];
   });
+  const named = maps.flatMap(({ ledger }) => walk.caughtOf(ledger));
+  const advice = [
+    ...(named.some(({ keptBy }) => keptBy !== undefined) ? [keptUntilNet] : []),
+    ...(named.some(({ keptBy }) => keptBy === undefined) ? [caughtByNet] : []),
+  ];
   return [
     {
       clause: `${counted(nets, 'entry', 'entries')} left only by a safety net`,
-      lines: [...lines, caughtByNet],
+      lines: [...lines, ...advice],
       isCertain: true,
     },
   ];
@@ -172,6 +177,10 @@ function untouchedFinding({ isTouched, explosion, ledger }: BaselineWalk): Findi
     { clause: 'the scenario touched no map of it, which proves nothing', lines: [line], isCertain: false },
   ];
 }
+
+const keptUntilNet =
+  '  What is kept until its maxAge has to be let go before: keepWhile has to do so, whoever takes a hold has to release it, ' +
+  'and beforeSweep has to succeed.';
 
 const caughtByNet =
   '  Have their owner delete them when it is done with them, or give them a ttl that begins then; if the safety net is ' +

@@ -1,3 +1,4 @@
+import type { KeptBy } from '../events/reasons.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { Ledger } from './ledger.js';
@@ -24,7 +25,10 @@ export function countNets(left: Leavings): number {
 }
 
 /** An entry that left only by a safety net. */
-export type CaughtEntry = Pick<Survivor, 'key' | 'why' | 'site'>;
+export type CaughtEntry = Pick<Survivor, 'key' | 'why' | 'site'> & {
+  /** What kept it until its `maxAge`, if anything did. */
+  readonly keptBy: KeptBy | undefined;
+};
 
 /** Counts by which rules entries leave. Until it is stopped it listens on the bus of the registry. */
 export class LeavingWatch {
@@ -48,8 +52,8 @@ export class LeavingWatch {
       bus.on('ended', ({ reason, generation }) => {
         this.#evictedRun = reason === 'evicted' ? generation : undefined;
       }),
-      bus.on('swept', ({ map, key, generation, rule }) => {
-        this.#left(map, key, generation, rule);
+      bus.on('swept', ({ map, key, generation, rule, keptBy }) => {
+        this.#left(map, key, generation, rule, keptBy);
         this.#swept.set(map, (this.#swept.get(map) ?? new Set<number>()).add(generation));
       }),
       bus.on('evicted', ({ map, generation, rule, value, key }) => {
@@ -89,7 +93,7 @@ export class LeavingWatch {
     return this.#swept.get(tracker.name)?.has(generation) ?? false;
   }
 
-  #left(map: string, key: unknown, generation: number, rule: string): void {
+  #left(map: string, key: unknown, generation: number, rule: string, keptBy?: KeptBy): void {
     const tracker = this.#subject.engine.trackers.get(map);
     const ledger = tracker && this.#ledger?.of(tracker);
     if (ledger !== undefined && !ledger.hasCome(generation)) return;
@@ -98,7 +102,8 @@ export class LeavingWatch {
     const caught = this.#caught.get(map) ?? [];
     if (!isNet(rule) || caught.length >= survivorsNamed) return;
     const site = tracker && this.#subject.sites?.siteOfRegistration(tracker, generation);
-    this.#caught.set(map, [...caught, { key, why: `left by ${rule}`, site }]);
+    const keeping = keptBy && `: ${keepingText(keptBy, tracker)}`;
+    this.#caught.set(map, [...caught, { key, why: `left by ${rule}${keeping ?? ''}`, site, keptBy }]);
   }
 }
 
@@ -113,6 +118,13 @@ function hasBegun({ rules, own }: CompiledPolicy<unknown, unknown>, value: unkno
   } catch {
     return true;
   }
+}
+
+/** Says what kept an entry until its `maxAge`. */
+function keepingText(keptBy: KeptBy, tracker: Tracker | undefined): string {
+  if (keptBy === 'beforeSweep') return 'its beforeSweep had not succeeded';
+  if (keptBy === 'hold') return 'a hold kept it until then';
+  return `keepWhile${tracker?.policy.keepWhile ? '' : ' of a companion'} kept it until then`;
 }
 
 /** Says by which rules entries left, such as `200 by ttl, 3 deleted`; empty if none did. */

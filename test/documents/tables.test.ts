@@ -157,6 +157,7 @@ describe('a table of the guide names all there is, and nothing else', () => {
         registeredAt: true,
         lastActiveAt: true,
         rule: true,
+        keptBy: true,
       },
       evicted: 'the same',
       'sweep-finished': {

@@ -904,7 +904,7 @@ describe('maxAge', () => {
   it('is stronger than a beforeSweep that never succeeds: one more attempt is made, then the entry leaves', async () => {
     const { clock, registry, map, calls, failures, end } = hooked({ maxAge: '1h' });
     const swept: unknown[] = [];
-    registry.on('swept', ({ key, rule }) => swept.push([key, rule]));
+    registry.on('swept', ({ key, rule, keptBy }) => swept.push([key, rule, keptBy]));
     map.set('a', 1);
     for (let n = 0; n < 60; n += 1) {
       await clock.advance(60_000);
@@ -914,7 +914,7 @@ describe('maxAge', () => {
     // Backing off: after 5, 6, 8, 12, 20 and 36 minutes, and at once at an hour.
     expect(calls.map(({ at }) => at / 60_000)).toEqual([5, 6, 8, 12, 20, 36, 60]);
     expect(failures.length).toBe(7);
-    expect(swept).toEqual([['a', 'ttl']]);
+    expect(swept).toEqual([['a', 'maxAge', 'beforeSweep']]);
     expect(map.size).toBe(0);
     end();
   });

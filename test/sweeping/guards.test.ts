@@ -1,4 +1,4 @@
-import { createRegistry, type PolicyOf } from 'mapsweep';
+import { createRegistry, type PolicyOf, type Registry, type RemovedEvent } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
 
@@ -100,6 +100,48 @@ describe('a guard that holds', () => {
     await clock.advance(1);
     expect(sessions.size).toBe(0);
     end();
+  });
+});
+
+describe('an entry that leaves at its maxAge', () => {
+  const gone = async (policy: PolicyOf<Map<string, object>>, use?: (registry: Registry<Kept>) => void) => {
+    const clock = createManualClock();
+    const registry: Registry<Kept> = createRegistry<Kept>({ maps: { map: policy }, clock });
+    const events: RemovedEvent[] = [];
+    registry.on('swept', (event) => events.push(event));
+    registry.maps.map.set('a', {});
+    use?.(registry);
+    await clock.advance(60 * minute);
+    expect(registry.maps.map.size).toBe(0);
+    registry.stop();
+    return events.map(({ rule, keptBy }) => [rule, keptBy]);
+  };
+  type Kept = { map: Map<string, object> };
+
+  it('is swept by that, and says what kept it until then', async () => {
+    const keepWhile = () => true;
+    expect(await gone({ ttl: '5m', maxAge: '1h', keepWhile })).toEqual([['maxAge', 'keepWhile']]);
+    expect(await gone({ ttl: '5m', maxAge: '1h' }, (registry) => registry.hold('map', 'a'))).toEqual([
+      ['maxAge', 'hold'],
+    ]);
+    const rules = [{ match: /^a/, ttl: '5m', maxAge: '1h' }] as const;
+    expect(await gone({ rules, keepWhile })).toEqual([['rules[0].maxAge', 'keepWhile']]);
+  });
+
+  it('is swept by its ttl where nothing kept it, however late, and by its maxAge where that is first', async () => {
+    expect(await gone({ ttl: '50s', maxAge: '55s', keepWhile: () => false })).toEqual([['ttl', undefined]]);
+    expect(await gone({ ttl: '2h', maxAge: '1h' })).toEqual([['maxAge', undefined]]);
+  });
+
+  it('leaves though its guard, or its since, touches it whenever it is asked', async () => {
+    let registry: Registry<Kept> | undefined;
+    const touch = () => registry?.touch('map', 'a') ?? true;
+    const use = (made: Registry<Kept>) => {
+      registry = made;
+    };
+    expect(await gone({ ttl: '5m', maxAge: '1h', keepWhile: touch }, use)).toEqual([['maxAge', 'keepWhile']]);
+    const since = () => Number(!touch());
+    expect(await gone({ ttl: '5m', maxAge: '1h', since }, use)).toEqual([['ttl', undefined]]);
   });
 });
 

@@ -438,3 +438,69 @@ it('names the first of those that left only by a safety net, where they came fro
     ].join('\n'),
   );
 });
+
+describe("with nets: 'fail' an entry that only its maxAge removed, after its ttl was over, is a leak, which is told with what kept it", () => {
+  type Kept = Record<'uploads' | 'parts', Map<number, object>>;
+  type Ask = { uploads?: object; parts?: object; use?: (registry: Registry<Kept>, run: number) => void };
+  const check = ({ uploads, parts, use }: Ask) => {
+    const registry: Registry<Kept> = createRegistry<Kept>({
+      maps: { uploads: { ttl: '1m', maxAge: '1h', ...uploads }, parts: { follows: 'uploads', ...parts } },
+      clock: createManualClock(),
+    });
+    const scenario = (run: number) => {
+      for (const map of Object.values(registry.maps)) map.set(run, {});
+      use?.(registry, run);
+    };
+    return returnToBaseline(scenario, { registry, times: 3, warmup: 0, nets: 'fail' });
+  };
+  const failing = () => Promise.reject(new Error('db down'));
+
+  it.each<[string, Ask, string]>([
+    ['a guard', { uploads: { keepWhile: () => true } }, 'keepWhile kept it until then'],
+    [
+      'that of a companion',
+      { parts: { keepWhile: () => true } },
+      'keepWhile of a companion kept it until then',
+    ],
+    [
+      'a guard, with a beforeSweep that succeeds',
+      { uploads: { keepWhile: () => true, beforeSweep: () => {} } },
+      'keepWhile kept it until then',
+    ],
+    ['a hold', { use: (registry, run) => void registry.hold('uploads', run) }, 'a hold kept it until then'],
+    [
+      'a hold of a companion',
+      { use: (registry, run) => void registry.hold('parts', run) },
+      'a hold kept it until then',
+    ],
+    ['a beforeSweep that fails', { uploads: { beforeSweep: failing } }, 'its beforeSweep had not succeeded'],
+    [
+      'a beforeSweep that hangs',
+      { uploads: { beforeSweep: () => new Promise(() => {}) } },
+      'its beforeSweep had not succeeded',
+    ],
+  ])('%s', async (_, ask, kept) => {
+    const { held, nets, message } = await check(ask);
+    expect({ held, nets }).toEqual({ held: false, nets: 3 });
+    expect(message).toContain('  uploads: 3 by maxAge (a safety net)\n');
+    expect(message).toContain(`    0: left by maxAge: ${kept}\n`);
+    expect(message).toContain(
+      '\n  What is kept until its maxAge has to be let go before: keepWhile has to do so, whoever takes a hold has to release it, ' +
+        'and beforeSweep has to succeed.\n',
+    );
+    expect(message).not.toContain('Have their owner delete them');
+  });
+
+  it('not so one that was let go, or whose beforeSweep has succeeded', async () => {
+    const guarded = new Set<object>();
+    const letGo: Ask = {
+      uploads: {
+        keepWhile: (value: object) => !guarded.has(value) && guarded.add(value).size > 0,
+        beforeSweep: () => {},
+      },
+      use: (registry, run) => registry.hold('uploads', run).release(),
+    };
+    const { held, nets } = await check(letGo);
+    expect({ held, nets }).toEqual({ held: true, nets: 0 });
+  });
+});
