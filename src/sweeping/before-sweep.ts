@@ -3,7 +3,7 @@ import type { BeforeSweepOutcome, HookCause } from '../events/reasons.js';
 import { HOOKED, OVERDUE } from '../stamps/stamp-store.js';
 import { take } from '../stamps/take.js';
 import { type Failure, type HookCall, HookCalls, type WaitingEntry } from './hook-calls.js';
-import { isFree, look } from './look.js';
+import { isFree, leavesBy, look } from './look.js';
 import { reconcileKey } from './reconcile.js';
 import type { Abort } from './removal-callbacks.js';
 import { evict } from './removals.js';
@@ -308,9 +308,10 @@ export class BeforeSweepGate {
       look(tracker, slot, this.#shared.timeline.now(), outcome);
       return;
     }
-    const rule = reason === 'shed' ? 'shed' : isOfMany(hook) ? 'maxPerOwner' : 'maxEntries';
+    const cap = reason === 'shed' ? 'shed' : isOfMany(hook) ? 'maxPerOwner' : 'maxEntries';
+    const rule = leavesBy(tracker, slot, cap);
     // One that is kept after all has no other one asked for at once: a guard might have all of them cleaned up for.
-    if (isFree(tracker, slot)) evict(tracker, slot, rule);
+    if (rule !== undefined) evict(tracker, slot, rule);
   }
 
   #isOnItsWayNoMore(hook: Hook): void {

@@ -206,7 +206,7 @@ const none: Candidate = [-1, -1];
 /**
  * Yields the entries that are due, each right after it was judged. The first time after a sweep it looks at all that only
  * a look can find due, and the next pass goes on where this one ends; what becomes due by a function after that waits for
- * the sweep. `undefined`: a step that found none.
+ * the sweep, or until it is the next one to be evicted. `undefined`: a step that found none.
  */
 function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
   const { native, stamps, due, grid, shared } = tracker;

@@ -1,6 +1,6 @@
 import { LEAVING } from '../stamps/stamp-store.js';
 import type { BeforeSweepGate } from './before-sweep.js';
-import { isFree } from './look.js';
+import { leavesBy } from './look.js';
 import { evict, sweepOut } from './removals.js';
 import type { Tracker } from './tracker.js';
 
@@ -46,9 +46,11 @@ export class Eviction {
     else this.#hooks.request(this.#tracker, slot, rule === 'shed' ? 'shed' : 'evicted');
   }
 
-  /** Does the same, unless a guard or a hold keeps it. */
-  takeUnlessKept(slot: number, rule: string): void {
-    if (!this.#hasHook(slot) && isFree(this.#tracker, slot)) this.take(slot, rule);
+  /** Does the same for the sake of a cap, unless a guard or a hold keeps it. */
+  takeUnlessKept(slot: number, cap: string): void {
+    if (this.#hasHook(slot)) return;
+    const rule = leavesBy(this.#tracker, slot, cap);
+    if (rule !== undefined) this.take(slot, rule);
   }
 
   /** Returns whether an entry waits for its `beforeSweep`. */

@@ -114,6 +114,26 @@ export function isFree(tracker: Tracker, slot: number): boolean {
   return keeping === undefined;
 }
 
+/**
+ * Judges an entry that a cap is to remove, by its guards and holds and, where its lifetimes are functions, by what they say now.
+ * Returns what removes it: the lifetime by which it is due, or else the cap; `undefined` if it is kept, or has gone.
+ */
+export function leavesBy(tracker: Tracker, slot: number, cap: string): string | undefined {
+  const { native, stamps, due, shared } = tracker;
+  if (due.isAsked) {
+    const generation = stamps.generation[slot] as number;
+    const key = stamps.keyOf(slot);
+    const state = judgeNow(tracker, slot, key, native.get(key), shared.timeline.now());
+    if (!stamps.holds(slot, generation)) return undefined;
+    if (state === 'guarded' || state === 'held') {
+      keep(tracker, slot, state);
+      return undefined;
+    }
+    if (state === 'due') return due.rule;
+  }
+  return isFree(tracker, slot) ? cap : undefined;
+}
+
 // Does what `look` does, for a map with nothing but durations if nobody but `dispose` has to be told: most of a sweep's
 // entries.
 function lookByStamps(tracker: Tracker, slot: number, now: number): boolean {

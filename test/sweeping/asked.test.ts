@@ -160,12 +160,88 @@ describe('an eviction from a map that is asked', () => {
       await clock.advance(1);
       return calls;
     };
-    expect(await add('a')).toBe(1_001);
-    expect([await add('b'), await add('c')]).toEqual([0, 0]);
+    // All of them, and once more the one that goes.
+    expect(await add('a')).toBe(1_002);
+    expect([await add('b'), await add('c')]).toEqual([1, 1]);
     await clock.advance(minute);
-    expect(await add('d')).toBe(1_001);
+    expect(await add('d')).toBe(1_002);
     end();
   });
+
+  describe.each<[string, PolicyOf<Sessions>]>([
+    ['maxEntries', { maxEntries: 3 }],
+    ['maxPerOwner', { maxPerOwner: { owner: () => 'all', max: 3 } }],
+  ])(
+    'by %s judges what it is about to evict by what its value says now, though it was asked before',
+    (cap, policy) => {
+      const second = async (
+        lifetimes: PolicyOf<Sessions>,
+        change: (session: Session, now: number, map: Sessions) => void,
+      ) => {
+        const { clock, registry, map, evicted, keys, end } = asked({ ...policy, ...lifetimes });
+        const failed: unknown[] = [];
+        registry.on('callback-failed', ({ callback, key }) => failed.push([callback, key]));
+        const b: Session = {};
+        for (const [key, session] of [
+          ['a', {}],
+          ['b', b],
+          ['c', {}],
+          ['d', {}],
+        ] as const) {
+          map.set(key, session);
+          await clock.advance(1);
+        }
+        expect(evicted.splice(0)).toEqual([`a by ${cap}`]);
+        change(b, clock.now(), map);
+        map.set('e', {});
+        await clock.advance(1);
+        end();
+        return { evicted, keys: keys().join(''), failed };
+      };
+
+      it('one that has become due leaves by its lifetime', async () => {
+        const became = (lifetimes: PolicyOf<Sessions>) =>
+          second(lifetimes, (session, now) => {
+            session.endsAt = now - 2 * 60 * minute;
+          });
+        const since = await became({ ttl: '1h', since: (session) => session.endsAt });
+        expect(since).toMatchObject({ evicted: ['b by ttl'], keys: 'cde', failed: [] });
+        const expiresAt = await became({ expiresAt: (session) => session.endsAt });
+        expect(expiresAt).toMatchObject({ evicted: ['b by expiresAt'], keys: 'cde', failed: [] });
+      });
+
+      it('an answer that is none is counted and said, and keeps nothing from a cap', async () => {
+        const invalid = await second({ expiresAt: (session) => session.endsAt }, (session) => {
+          session.endsAt = Number.NaN;
+        });
+        expect(invalid).toMatchObject({
+          evicted: [`b by ${cap}`],
+          keys: 'cde',
+          failed: [['expiresAt', 'b']],
+        });
+      });
+
+      it('a guard keeps one that has become due', async () => {
+        const guarded = await second(
+          { expiresAt: (session) => session.endsAt, keepWhile: (session) => session.endsAt !== undefined },
+          (session, now) => {
+            session.endsAt = now;
+          },
+        );
+        expect(guarded).toMatchObject({ evicted: [`c by ${cap}`], keys: 'bde' });
+      });
+
+      it('one that its function removes is gone, and nothing else goes for it', async () => {
+        let remove = (): unknown => undefined;
+        const expiresAt = (session: Session) => (session.endsAt === undefined ? undefined : void remove());
+        const removed = await second({ expiresAt }, (session, _, map) => {
+          session.endsAt = 1;
+          remove = () => map.delete('b');
+        });
+        expect(removed).toMatchObject({ evicted: [], keys: 'cde' });
+      });
+    },
+  );
 
   it('remembers what was due and did not have to go', async () => {
     const { clock, map, evicted, end } = asked({ maxEntries: 4, expiresAt: (session) => session.endsAt });
