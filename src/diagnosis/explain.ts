@@ -15,7 +15,7 @@ import type { Tracker } from '../sweeping/tracker.js';
  * - `due`: the next sweep removes it, unless nothing sweeps here by itself or its map is only observed
  * - `guarded`: due, and `keepWhile` holds it, or fails
  * - `held`: due, and somebody uses it, who has taken a hold of it or of a companion
- * - `waiting`: due, and its `beforeSweep` has not succeeded yet
+ * - `waiting`: due, or to be evicted, and its `beforeSweep` has not succeeded yet
  * - `failing`: a policy function fails for it, so that it stays, or follows no leader
  * - `untracked`: written past the wrapper and without stamps, or in a map that was released
  * - `absent`: no such key
@@ -154,8 +154,14 @@ class Explainer {
     const facts = this.#activity(found.slot);
     if (state === 'live') {
       const failsToFollow = this.#tracker.companions.keys?.failed.has(found.slot);
+      const isGoing = this.#engine.hooks.evictionOf(this.#tracker, found.slot) !== undefined;
       const why = `${this.#whyLive(found)}${this.#standstill()}; ${facts}`;
-      return this.#answer(failsToFollow ? 'failing' : 'live', why, rule ?? this.#followsRule(), at);
+      return this.#answer(
+        isGoing ? 'waiting' : failsToFollow ? 'failing' : 'live',
+        why,
+        rule ?? this.#followsRule(),
+        at,
+      );
     }
     if (state === 'failed')
       return this.#answer('failing', `${this.#whyFailing(found)}${this.#standstill()}; ${facts}`, rule, at);
@@ -198,16 +204,16 @@ class Explainer {
       return { state: 'due', why: `; ${this.#actor()} ${act}` };
     }
     const hook = this.#engine.hooks.stateOf(this.#tracker, slot);
-    if (hook === undefined) {
-      return {
-        state: 'waiting',
-        why: `, but its beforeSweep has not run; ${this.#actor()} starts it, and removes it after that has succeeded`,
-      };
-    }
-    if (hook.isCancelled) {
-      const why = 'its beforeSweep waits for the last call to end, which was told to stop';
-      return { state: 'waiting', why: `, but ${why}${this.#standstill()}` };
-    }
+    const why =
+      hook === undefined
+        ? `has not run; ${this.#actor()} starts it, and removes it after that has succeeded`
+        : `${this.#hookInWords(hook)}${this.#standstill()}`;
+    return { state: 'waiting', why: `, but its beforeSweep ${why}` };
+  }
+
+  /** How far a `beforeSweep` has come. */
+  #hookInWords(hook: NonNullable<ReturnType<Engine['hooks']['stateOf']>>): string {
+    if (hook.isCancelled) return 'waits for the last call to end, which was told to stop';
     const failed = `${counted(hook.attempt, 'attempt')} failed`;
     const pause = span(hook.notBefore - this.#now);
     const attempt =
@@ -216,7 +222,7 @@ class Explainer {
     // One is remembered of a map, and not one of each entry.
     const { beforeSweepError: error } = this.#tracker;
     const last = error === undefined ? '' : `; last error in this map: ${this.#words.error(error)}`;
-    return { state: 'waiting', why: `, but its beforeSweep ${how}${last}${this.#standstill()}` };
+    return `${how}${last}`;
   }
 
   /** Who removes what is due: the sweeper, as long as it runs. */
@@ -282,6 +288,8 @@ class Explainer {
     if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - this.#now)}`);
     if (unanswered !== '')
       parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
+    const eviction = this.#whyEvicted(slot);
+    if (eviction !== undefined) parts.push(eviction);
     if (parts.length === 0) {
       parts.push(
         this.#tracker.isManaged
@@ -290,6 +298,14 @@ class Explainer {
       );
     }
     return parts.join(', and ');
+  }
+
+  /** What an entry waits for that is to leave though it need not be due; `undefined` of all others. */
+  #whyEvicted(slot: number): string | undefined {
+    const { hooks } = this.#engine;
+    const eviction = hooks.evictionOf(this.#tracker, slot);
+    const hook = eviction && hooks.stateOf(this.#tracker, slot);
+    return hook && `it is to be ${eviction}, but its beforeSweep ${this.#hookInWords(hook)}`;
   }
 
   /** What keeps the entry, as it was found just now: of its own map, or of that of a companion. */

@@ -122,6 +122,14 @@ export class BeforeSweepGate {
     return hook && tracker.stamps.holds(slot, hook.generation) ? hook : undefined;
   }
 
+  /** Returns for what a cap an entry with a hook is to leave that need not be due; `undefined` if for none. */
+  evictionOf(tracker: Tracker, slot: number): Exclude<HookCause, 'swept'> | undefined {
+    const hook = this.#hooks.get(tracker)?.get(slot);
+    if (hook === undefined || hook.reason === 'swept' || hook.isCancelled || !this.#isKnown(hook))
+      return undefined;
+    return isExcess(hook) ? hook.reason : undefined;
+  }
+
   /**
    * Starts the hook of a due entry, or its next attempt if that is due; else does nothing.
    *

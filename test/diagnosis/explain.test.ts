@@ -152,6 +152,55 @@ describe('explain() says of an entry that it is', () => {
     end();
   });
 
+  it('waiting, though it is not due, for the beforeSweep that a cap has called for', async () => {
+    const calls: { fail: () => void }[] = [];
+    const hanging = () =>
+      new Promise<void>((_resolve, reject) => {
+        calls.push({ fail: () => reject(new Error('503')) });
+      });
+    const { clock, runs, explain, end } = explained({ maxEntries: 1, maxAge: '2h', beforeSweep: hanging });
+    runs.set('a', {});
+    await clock.advance(1);
+    runs.set('b', {});
+    await clock.advance(1);
+    expect(explain()).toMatchObject({ state: 'waiting', rule: 'maxAge' });
+    expect(explain().why).toMatch(
+      /^due by maxAge in 2h, and it is to be evicted, but its beforeSweep has not succeeded: attempt 1 runs; age/,
+    );
+    calls[0]?.fail();
+    await clock.advance(0);
+    expect(explain().state).toBe('waiting');
+    expect(explain().why).toContain(
+      'evicted, but its beforeSweep has not succeeded: 1 attempt failed, the next not before 1m; last error in this map: Error: 503;',
+    );
+    expect(explain('b').state).toBe('live');
+    runs.delete('b');
+    expect(explain()).toMatchObject({ state: 'live' });
+    expect(explain().why).toMatch(/^due by maxAge in 2h; age/);
+    runs.set('c', {});
+    expect(explain().state).toBe('waiting');
+    runs.set('a', {});
+    expect(explain().state).toBe('live');
+    end();
+  });
+
+  it('waiting where a cap is all that removes it, of many or of its owner', async () => {
+    const caps: PolicyOf<Runs>[] = [{ maxEntries: 1 }, { maxPerOwner: { owner: () => 'all', max: 1 } }];
+    for (const cap of caps) {
+      const beforeSweep = () => Promise.reject(new Error('503'));
+      const { clock, runs, explain, end } = explained({ ...cap, beforeSweep });
+      runs.set('a', {});
+      await clock.advance(1);
+      runs.set('b', {});
+      await clock.advance(40 * 60_000);
+      expect(explain()).toMatchObject({ state: 'waiting', deadline: undefined, rule: undefined });
+      expect(explain().why).toMatch(
+        /^it is to be evicted, but its beforeSweep has not succeeded: 6 attempts failed, the next not before \d+m; last error in this map: Error: 503; age/,
+      );
+      end();
+    }
+  });
+
   it('failing, because a policy function does', async () => {
     const { clock, runs, explain, end } = explained({ ttl: '5m', since: () => Number.NaN, maxAge: '1h' });
     runs.set('a', {});
