@@ -143,7 +143,7 @@ export class DeadLetters<K, V> {
     diedAt: number,
     obligation: Obligation<K, V> | undefined,
   ): LetterRecord<K, V> {
-    const record = { letter, diedAt, obligation, isCounted: this.#isCounting };
+    const record = { letter, diedAt, obligation, isCounted: this.#isCounting, isRedelivered: false };
     if (record.isCounted) this.#countedLosses += 1;
     const oldest = this.#max > 0 && this.#records.size >= this.#max ? this.#records.pop() : undefined;
     if (this.#max > 0) this.#records.set(letter.id, record);

@@ -8,6 +8,7 @@ import { TurnBudget } from '../time/turn-budget.js';
 import { AttemptContext, abortAttempt, abortReasonOf } from './attempt-context.js';
 import { DeadLetters } from './dead-letters.js';
 import { FairQueue } from './fair-queue.js';
+import { Fifo } from './fifo.js';
 import { InFlight, type RunningAttempt } from './in-flight.js';
 import type { LeftAttempt } from './left-attempts.js';
 import type { NotifierLimits, NotifierOptions, NotifierSink, ObligationLog } from './notifier-options.js';
@@ -77,8 +78,7 @@ export class Notifier<K, V> {
   readonly #retries: RetryWaits<Obligation<K, V>>;
   readonly #letters: DeadLetters<K, V>;
   readonly #turn: TurnBudget;
-  // The youngest first, so that the next one is the last.
-  readonly #redelivered: LetterRecord<K, V>[] = [];
+  readonly #redelivered = new Fifo<LetterRecord<K, V>>();
   #isPumpQueued = false;
   #isPumping = false;
   #finishing: { readonly promise: Promise<number>; readonly end: () => void } | undefined;
@@ -203,14 +203,18 @@ export class Notifier<K, V> {
    */
   redeliverAll(): number {
     if (this.#isClosed || this.#isHalted) return 0;
-    const room = this.#limits.maxPending - this.#pending.size - this.#redelivered.length;
-    const known = new Set(this.#redelivered);
-    const records = [...this.#letters.all()].filter((record) => this.#isOver(record) && !known.has(record));
-    const chosen = records.slice(0, Math.max(0, room));
-    this.#redelivered.unshift(...chosen.reverse());
+    const room = this.#limits.maxPending - this.#pending.size - this.#redelivered.size;
+    let chosen = 0;
+    for (const record of this.#letters.all()) {
+      if (chosen >= room) break;
+      if (record.isRedelivered || !this.#isOver(record)) continue;
+      record.isRedelivered = true;
+      this.#redelivered.push(record);
+      chosen += 1;
+    }
     this.#retryLetters();
-    if (this.#redelivered.length > 0) this.#queuePump();
-    return chosen.length;
+    if (this.#redelivered.size > 0) this.#queuePump();
+    return chosen;
   }
 
   /**
@@ -375,7 +379,7 @@ export class Notifier<K, V> {
 
   /** Whether nothing is left to be tried. */
   get #isIdle(): boolean {
-    return this.#pending.size === 0 && this.#redelivered.length === 0;
+    return this.#pending.size === 0 && this.#redelivered.size === 0;
   }
 
   /** Starts what there are slots for. To be called after every change that may free a slot or end the work. */
@@ -572,8 +576,9 @@ export class Notifier<K, V> {
 
   /** Starts new rounds for dead letters that wait for theirs, as far as there is time in this turn. */
   #retryLetters(): void {
-    while (this.#redelivered.length > 0 && !this.#isClosed && !this.#isHalted && this.#turn.hasTime()) {
-      const record = this.#redelivered.pop()!;
+    while (this.#redelivered.size > 0 && !this.#isClosed && !this.#isHalted && this.#turn.hasTime()) {
+      const record = this.#redelivered.shift()!;
+      record.isRedelivered = false;
       if (this.#letters.keeps(record)) this.#retry(record);
     }
   }

@@ -37,6 +37,8 @@ export interface LetterRecord<K, V> {
   readonly obligation: Obligation<K, V> | undefined;
   /** True while `DeadLetters.countedLosses` counts it. */
   isCounted: boolean;
+  /** A new round of it has been asked for, and is to begin as soon as there is time. */
+  isRedelivered: boolean;
 }
 
 /** An obligation as somebody else may know it. */

@@ -1,7 +1,7 @@
 import { createRegistry, type EndedPolicy } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { describe, expect, it } from 'vitest';
-import { recordedNotifier } from './recorded-notifier.js';
+import { endedEvent, recordedNotifier } from './recorded-notifier.js';
 
 const hour = 3_600_000;
 
@@ -224,6 +224,38 @@ describe('redeliver() without an id', () => {
     for (let turn = 0; turn < 1_000 && heard.length < ids.length; turn += 1) await clock.advance(0);
     expect(heard).toEqual(ids);
     expect([notifier.pendingCount, notifier.deadLetterCount]).toEqual([0, 0]);
+  });
+
+  it('tries more again than a call takes arguments, the oldest first', async () => {
+    const { notifier, calls, clock } = recordedNotifier({ limits: { maxDeadLetters: 300_000 } });
+    const { at, cause } = { at: 1, cause: 'given-up' as const };
+    const deadLetters = Array.from({ length: 300_000 }, (_, index) => {
+      const event = endedEvent(`${index}`);
+      const counts = { attempts: 1, error: 'down', ambiguous: false };
+      return { letter: { id: event.id, recipient: 'default', event, ...counts, at, cause }, diedAt: 0 };
+    });
+    notifier.import({ pending: [], deadLetters });
+    expect(notifier.redeliverAll()).toBe(300_000);
+    expect(notifier.redeliverAll()).toBe(0);
+    await clock.advance(0);
+    expect(calls.map(({ id }) => Number(id))).toEqual(Array.from({ length: 32 }, (_, index) => index));
+    await notifier.finish(Number.NEGATIVE_INFINITY);
+  });
+
+  it('counts one that was left for want of room when it is asked for again', async () => {
+    const { notifier, calls, clock, push } = recordedNotifier({ limits: { attempts: 1, maxPending: 1 } });
+    for (const id of ['a', 'b']) {
+      await push(id);
+      calls.at(-1)!.fail('no');
+      await clock.advance(0);
+    }
+    expect([notifier.redeliverAll(), notifier.redeliverAll()]).toEqual([1, 0]);
+    await clock.advance(0);
+    calls.at(-1)!.succeed();
+    await clock.advance(0);
+    expect(notifier.redeliverAll()).toBe(1);
+    await clock.advance(0);
+    expect(calls.map(({ id }) => id)).toEqual(['a', 'b', 'a', 'b']);
   });
 
   it('leaves those whose attempt still runs, and what there is no room for', async () => {
