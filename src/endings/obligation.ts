@@ -1,8 +1,9 @@
 import type { DeadLetter } from '../events/dead-letter.js';
 import type { EndedEvent } from '../events/ended-event.js';
+import type { WaitingItem } from './retry-waits.js';
 
 /** An event that a recipient has to hear of, until it is delivered or its dead letter is gone. */
-export interface Obligation<K, V> {
+export interface Obligation<K, V> extends WaitingItem {
   /** Copied, for a handler may write to the event. */
   readonly id: string;
   readonly event: EndedEvent<K, V>;
@@ -65,6 +66,7 @@ export function newObligation<K, V>(
     isInherited,
     isSettled: false,
     place: 0,
+    wait: undefined,
     record: undefined,
   };
 }

@@ -1,6 +1,16 @@
 import type { Clock } from '../time/clock.js';
+import { type DeadlineEntry, DeadlineHeap } from '../time/deadline-heap.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 import { type BackoffLimits, retryDelayMs } from './backoff.js';
+
+/** So many waits that are over come to an end in one turn of the loop. */
+const mostOverAtOnce = 500;
+
+/** What can wait for its next attempt. */
+export interface WaitingItem {
+  /** Its wait; `undefined` while it has none. Written by {@link RetryWaits} alone. */
+  wait: DeadlineEntry<unknown> | undefined;
+}
 
 /** What becomes of an item whose wait is over. None of these may throw. */
 export interface RetryWaitsHost<T> {
@@ -10,13 +20,26 @@ export interface RetryWaitsHost<T> {
   over(item: T): void;
 }
 
-/** What waits for its next attempt, each until its own instant or until all are released. */
-export class RetryWaits<T> {
+interface Wait<T> {
+  readonly item: T;
+  /** Its next attempt is due at the end; else its time is over. */
+  readonly isDue: boolean;
+}
+
+/**
+ * What waits for its next attempt, each until its own instant or until all are released.
+ *
+ * One ticket serves all, set for the first instant that comes, so that a million waits are paused and released at once: they stay
+ * where they are, and are taken out as their attempts begin.
+ */
+export class RetryWaits<T extends WaitingItem> {
   readonly #clock: Clock;
   readonly #timers: TimerQueue;
   readonly #limits: BackoffLimits;
   readonly #host: RetryWaitsHost<T>;
-  readonly #waiting = new Map<T, TimerTicket | undefined>();
+  #waits = new DeadlineHeap<Wait<T>>();
+  #released = new DeadlineHeap<Wait<T>>();
+  #ticket: TimerTicket | undefined;
   #isPaused = false;
 
   constructor(clock: Clock, timers: TimerQueue, limits: BackoffLimits, host: RetryWaitsHost<T>) {
@@ -38,42 +61,76 @@ export class RetryWaits<T> {
    */
   add(item: T, attempt: number, overAt: number): number | undefined {
     if (this.#isPaused) {
-      this.#waiting.set(item, undefined);
+      item.wait = this.#waits.insert(Number.POSITIVE_INFINITY, { item, isDue: true });
       return undefined;
     }
     const delayMs = retryDelayMs(attempt, this.#limits, () => this.#clock.random?.() ?? Math.random());
     const dueAt = this.#clock.monotonic() + delayMs;
     const isDue = dueAt < overAt;
-    const ticket = this.#timers.schedule(Math.min(dueAt, overAt), () => {
-      this.#waiting.delete(item);
-      if (isDue) this.#host.due(item);
-      else this.#host.over(item);
-    });
-    this.#waiting.set(item, ticket);
+    item.wait = this.#waits.insert(Math.min(dueAt, overAt), { item, isDue });
+    this.#watch();
     return isDue ? delayMs : Number.POSITIVE_INFINITY;
   }
 
   /** An item waits no more. */
   delete(item: T): void {
-    this.#timers.cancel(this.#waiting.get(item));
-    this.#waiting.delete(item);
+    const wait = item.wait as DeadlineEntry<Wait<T>> | undefined;
+    if (wait === undefined) return;
+    item.wait = undefined;
+    this.#waits.remove(wait);
+    this.#released.remove(wait);
+    if (this.#waits.size === 0) this.#rest();
   }
 
-  /** Gives every ticket back; items wait until {@link RetryWaits.releaseAll}. */
+  /** Gives the ticket back; items wait until {@link RetryWaits.releaseAll}. */
   pause(): void {
     this.#isPaused = true;
-    for (const [item, ticket] of this.#waiting) {
-      this.#timers.cancel(ticket);
-      this.#waiting.set(item, undefined);
-    }
+    this.#rest();
   }
 
-  /** Ends every wait now, and the pause: the next attempt of each is due. */
+  /** Ends every wait now, and the pause: {@link RetryWaits.takeReleased} gives what waited. */
   releaseAll(): void {
     this.#isPaused = false;
-    const items = [...this.#waiting.keys()];
-    for (const ticket of this.#waiting.values()) this.#timers.cancel(ticket);
-    this.#waiting.clear();
-    for (const item of items) this.#host.due(item);
+    this.#rest();
+    this.#released = this.#waits;
+    this.#waits = new DeadlineHeap();
+  }
+
+  /** Takes out one of those that were released, the one whose wait would have ended first; `undefined` if there are no more. */
+  takeReleased(): T | undefined {
+    const item = this.#released.pop()?.item;
+    if (item !== undefined) item.wait = undefined;
+    return item;
+  }
+
+  /** Sets the ticket for the first wait that ends; if that is deleted, the ticket comes early and is set again. */
+  #watch(): void {
+    const first = this.#waits.peek();
+    if (first === undefined || this.#isPaused) return;
+    if (this.#ticket !== undefined && this.#ticket.at <= first.at) return;
+    this.#rest();
+    this.#ticket = this.#timers.schedule(first.at, () => this.#end());
+  }
+
+  #rest(): void {
+    this.#timers.cancel(this.#ticket);
+    this.#ticket = undefined;
+  }
+
+  #end(): void {
+    this.#ticket = undefined;
+    const now = this.#clock.monotonic();
+    for (let left = mostOverAtOnce; left > 0; left -= 1) {
+      const first = this.#waits.peek();
+      if (first === undefined || first.at > now || this.#isPaused) break;
+      const wait = this.#waits.pop()!;
+      const { item, isDue } = wait;
+      item.wait = undefined;
+      if (!isDue) this.#host.over(item);
+      else if (this.#released.size === 0) this.#host.due(item);
+      // Behind those that were released and have not had their turn.
+      else item.wait = this.#released.insert(Number.POSITIVE_INFINITY, wait);
+    }
+    this.#watch();
   }
 }

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { DeadLetter } from '../../src/events/dead-letter.js';
 import { stateOf } from './notifier-state.js';
 import { endedEvent, recordedNotifier } from './recorded-notifier.js';
@@ -255,6 +255,59 @@ describe('pauseRetries', () => {
     await expect(undelivered).resolves.toBe(1);
     expect(notifier.deadLetters()).toMatchObject([{ cause: 'timed-out' }]);
     expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('many retries that wait', () => {
+  const ids = Array.from({ length: 1_000 }, (_, index) => `${index}`);
+
+  test.each(['finish', 'leave', 'pauseRetries'] as const)(
+    'are on one ticket, so that %s takes as long as with none',
+    async (call) => {
+      const { notifier, clock, timers, push } = recordedNotifier({ deliver: () => Promise.reject('down') });
+      await push(...ids);
+      expect([notifier.pendingCount, timers.size]).toEqual([1_000, 1]);
+      const cancel = vi.spyOn(timers, 'cancel');
+      void notifier[call](clock.monotonic() + 10_000);
+      expect(cancel.mock.calls.length).toBeLessThan(10);
+    },
+  );
+
+  test('have their attempt of finish, each one, before any of them has another', async () => {
+    const attempts: number[] = [];
+    const { notifier, clock, push } = recordedNotifier({
+      // Some of them come to an end of their wait before others have had their turn.
+      limits: { concurrency: 10, minDelayMs: 1_000, maxDelayMs: 1_000 },
+      deliver: (_, { attempt }) => {
+        if (attempt === 1) throw new Error('down');
+        attempts.push(attempt);
+        return new Promise((_resolve, reject) => clock.setTimeout(reject, 100));
+      },
+    });
+    await push(...ids);
+    const finished = notifier.finish(clock.monotonic() + 15_000);
+    await clock.advance(15_000);
+    expect(await finished).toBe(1_000);
+    expect(attempts.slice(0, 1_000)).toEqual(ids.map(() => 2));
+    expect(attempts.length).toBeGreaterThan(1_000);
+  });
+
+  test('come to an end of their wait in slices, and each once', async () => {
+    const heard: string[] = [];
+    let isUp = false;
+    const { notifier, clock, push } = recordedNotifier({
+      limits: { minDelayMs: 1_000, maxDelayMs: 1_000 },
+      deliver: ({ id }) => {
+        if (!isUp) throw new Error('down');
+        heard.push(id);
+      },
+    });
+    await push(...ids);
+    isUp = true;
+    await clock.advance(1_000);
+    expect(heard).toHaveLength(500);
+    await clock.advance(1);
+    expect([heard, notifier.pendingCount, clock.pendingTimers]).toEqual([ids, 0, 0]);
   });
 });
 

@@ -63,8 +63,8 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'a retry does not wait',
     file: 'endings/retry-waits.ts',
-    find: 'this.#timers.schedule(Math.min(dueAt, overAt),',
-    replace: 'this.#timers.schedule(this.#clock.monotonic(),',
+    find: 'this.#waits.insert(Math.min(dueAt, overAt),',
+    replace: 'this.#waits.insert(this.#clock.monotonic(),',
   },
   {
     name: 'nothing is given up, however long it is tried',
