@@ -100,6 +100,12 @@ export class Companions<M extends LeadingMap> {
     return this.#orphans.size > before;
   }
 
+  /** The leader is tracked no more: nothing is an orphan. That has no entry due earlier, and later its bucket finds out. */
+  part(): void {
+    this.leader = undefined;
+    this.#orphans.clear();
+  }
+
   /** The leader has a new key: what accompanies it is no orphan any more. Returns the slots of those that were. */
   leaderCame(leaderKey: unknown): readonly number[] {
     if (this.#orphans.size === 0) return noSlots;
@@ -161,16 +167,15 @@ export class Followings<
     return [...changed, map];
   }
 
-  /** Parts a map that is tracked no more from its neighbours. Returns the maps that have no leader now. */
-  remove(map: M): readonly M[] {
+  /** Parts a map that is tracked no more from its neighbours. */
+  remove(map: M): void {
     const { follows, leader, followers } = map.companions;
-    for (const follower of followers) follower.companions.leader = undefined;
+    for (const follower of followers) follower.companions.part();
     if (leader !== undefined)
       leader.companions.followers = leader.companions.followers.filter((follower) => follower !== map);
-    if (follows === undefined) return followers;
+    if (follows === undefined) return;
     const siblings = this.#byLeader.get(follows);
     siblings?.delete(map);
     if (siblings?.size === 0) this.#byLeader.delete(follows);
-    return followers;
   }
 }

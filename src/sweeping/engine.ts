@@ -59,9 +59,8 @@ export class Engine extends Shared implements MapServices, SweeperHost {
     this.sweeper.unwatch(tracker);
     this.hooks.forget(tracker);
     this.failures.forget(tracker.name);
-    const parted = this.#followings.remove(tracker);
+    this.#followings.remove(tracker);
     tracker.release();
-    for (const follower of parted) follower.refileAll();
     this.measurements.tell((listener) => listener.mapRemoved?.(tracker.name));
   }
 

@@ -439,7 +439,7 @@ export class Tracker {
     this.owners?.restamped(slot);
   }
 
-  /** Has every entry looked at by the next sweep: the map has another leader than before. */
+  /** Has every entry looked at by the next sweep: the map has a leader now. */
   refileAll(): void {
     for (const [, slot] of this.stamps.entries()) {
       this.companions.hasJoinedOrParted(slot);

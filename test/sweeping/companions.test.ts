@@ -677,6 +677,26 @@ describe('maps that come and go', () => {
     registry.stop();
   });
 
+  it('are not looked at, each of 1,000 entries, because their leader is released: none is due earlier without it', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({ maps: {}, clock });
+    const [leader, follower]: Strings[] = [new Map(), new Map()];
+    const handle = registry.adopt('leader', leader as Strings);
+    const policy = { follows: 'leader' as never, mode: 'observe', orphanAfter: '1m' } as const;
+    registry.adopt('follower', follower as Strings, policy);
+    for (let n = 0; n < 1_000; n += 1) for (const map of [leader, follower]) map?.set(`${n}`, n);
+    follower?.set('orphan', 1);
+    await clock.advance(120_000);
+    const overdue = () => registry.report().maps.find(({ name }) => name === 'follower')?.overdue;
+    expect(overdue()).toBe(1);
+    handle.release();
+    // The orphan was due, and is none any more.
+    expect(await registry.sweep()).toMatchObject({ examined: 1 });
+    expect(overdue()).toBe(0);
+    expect(await registry.sweep()).toMatchObject({ examined: 0 });
+    registry.stop();
+  });
+
   describe('where one is released from inside of what is asked or told of each', () => {
     /** A leader, followers of it in this order, and the entry `a` in all of them. The first is made by the test. */
     function followed(first: (release: () => void) => [Strings, object], rest: object = {}) {
