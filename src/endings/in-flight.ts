@@ -1,14 +1,11 @@
+import { type Linked, LinkedList } from '../stamps/linked-list.js';
 import { type Clock, yieldToEventLoop } from '../time/clock.js';
 import type { TimerQueue, TimerTicket } from '../time/timer-queue.js';
 
 /** An attempt, as a link of the list of those that run. */
-export interface RunningAttempt<Attempt> {
+export interface RunningAttempt<Attempt> extends Linked<Attempt> {
   /** Monotonic. */
   readonly startedAt: number;
-  /** It is in the list. */
-  isRunning: boolean;
-  earlier: Attempt | undefined;
-  later: Attempt | undefined;
 }
 
 /**
@@ -18,17 +15,13 @@ export interface RunningAttempt<Attempt> {
  *
  * A time-out is judged after the event loop has had a turn: where the loop was blocked, the answer may be there, and
  * nobody has read it yet.
- *
- * A list of links, since a Set keeps what passes through it until the next major collection, as `Pending` says.
  */
 export class InFlight<Attempt extends RunningAttempt<Attempt>> {
   readonly #clock: Clock;
   readonly #timers: TimerQueue;
   readonly #timeoutMs: number;
   readonly #timedOut: (attempt: Attempt) => void;
-  #oldest: Attempt | undefined;
-  #youngest: Attempt | undefined;
-  #size = 0;
+  readonly #attempts = new LinkedList<Attempt>();
   #ticket: TimerTicket | undefined;
   #isJudging = false;
   #isPaused = false;
@@ -42,39 +35,23 @@ export class InFlight<Attempt extends RunningAttempt<Attempt>> {
   }
 
   get size(): number {
-    return this.#size;
+    return this.#attempts.size;
   }
 
   /** `startedAt` (monotonic) must not be earlier than that of any attempt added before. */
   add(attempt: Attempt): void {
-    attempt.isRunning = true;
-    attempt.earlier = this.#youngest;
-    if (this.#youngest === undefined) this.#oldest = attempt;
-    else this.#youngest.later = attempt;
-    this.#youngest = attempt;
-    this.#size += 1;
+    this.#attempts.add(attempt);
     this.#arm();
   }
 
   /** Returns false if the attempt has timed out. The ticket stays until {@link InFlight.rest}. */
   delete(attempt: Attempt): boolean {
-    if (!attempt.isRunning) return false;
-    attempt.isRunning = false;
-    const { earlier, later } = attempt;
-    if (earlier === undefined) this.#oldest = later;
-    else earlier.later = later;
-    if (later === undefined) this.#youngest = earlier;
-    else later.earlier = earlier;
-    // One that has become old would keep its neighbours.
-    attempt.earlier = undefined;
-    attempt.later = undefined;
-    this.#size -= 1;
-    return true;
+    return this.#attempts.delete(attempt);
   }
 
   /** Gives the ticket back if nothing runs. To be called when nothing is about to start either. */
   rest(): void {
-    if (this.#size === 0) this.#disarm();
+    if (this.size === 0) this.#disarm();
   }
 
   /** No attempt times out until {@link InFlight.resume}. */
@@ -92,14 +69,15 @@ export class InFlight<Attempt extends RunningAttempt<Attempt>> {
   /** Returns those that run now, the oldest first. */
   all(): Attempt[] {
     const all: Attempt[] = [];
-    for (let attempt = this.#oldest; attempt !== undefined; attempt = attempt.later) all.push(attempt);
+    for (let attempt = this.#attempts.first; attempt !== undefined; attempt = attempt.later)
+      all.push(attempt);
     return all;
   }
 
   #arm(): void {
-    if (this.#ticket !== undefined || this.#isJudging || this.#isPaused || this.#oldest === undefined) return;
-    const { startedAt } = this.#oldest;
-    this.#ticket = this.#timers.schedule(startedAt + this.#timeoutMs, () => void this.#expire());
+    const oldest = this.#attempts.first;
+    if (this.#ticket !== undefined || this.#isJudging || this.#isPaused || oldest === undefined) return;
+    this.#ticket = this.#timers.schedule(oldest.startedAt + this.#timeoutMs, () => void this.#expire());
   }
 
   #disarm(): void {
@@ -118,9 +96,10 @@ export class InFlight<Attempt extends RunningAttempt<Attempt>> {
     const now = this.#clock.monotonic();
     const due: Attempt[] = [];
     // All of them leave before the first call out, which may start others.
-    while (this.#oldest !== undefined && this.#oldest.startedAt + this.#timeoutMs <= now) {
-      due.push(this.#oldest);
-      this.delete(this.#oldest);
+    for (let { first } = this.#attempts; first !== undefined; first = this.#attempts.first) {
+      if (first.startedAt + this.#timeoutMs > now) break;
+      due.push(first);
+      this.delete(first);
     }
     this.#arm();
     for (const attempt of due) this.#timedOut(attempt);

@@ -42,7 +42,7 @@ const newAttempt = <K, V>(
   obligation,
   context,
   startedAt,
-  isRunning: false,
+  list: undefined,
   earlier: undefined,
   later: undefined,
   left: undefined,

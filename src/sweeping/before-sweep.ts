@@ -17,7 +17,7 @@ const longestPauseMs = 60 * 60_000;
 type HookState = 'queued' | 'running' | 'paused';
 
 /** The calls of `beforeSweep` for one entry, from the look that found it due. */
-interface Hook extends WaitingEntry {
+interface Hook extends WaitingEntry<Hook> {
   readonly generation: number;
   readonly reason: HookCause;
   state: HookState;
@@ -31,15 +31,20 @@ interface Hook extends WaitingEntry {
   isAbandoned: boolean;
 }
 
+/** The hooks of one map. */
+interface HooksOfMap {
+  readonly bySlot: Map<number, Hook>;
+  /** How many of them nothing has cancelled. */
+  going: number;
+}
+
 /**
  * Runs `beforeSweep` beside the sweeps, one an entry. A failure keeps the entry and makes it wait, a touch aborts. Once `maxAge`
  * is over, the first attempt that ends lets the entry go, whatever came of it.
  */
 export class BeforeSweepGate {
   readonly #shared: Shared;
-  readonly #hooks = new Map<Tracker, Map<number, Hook>>();
-  /** Those of them that nothing has cancelled. */
-  readonly #going = new Map<Tracker, Set<Hook>>();
+  readonly #hooks = new Map<Tracker, HooksOfMap>();
   readonly #calls: HookCalls<Hook>;
   #isClosed = false;
 
@@ -66,7 +71,7 @@ export class BeforeSweepGate {
 
   /** Returns how many hooks one map has, whatever they do. */
   countOf(tracker: Tracker): number {
-    const hooks = this.#hooks.get(tracker);
+    const hooks = this.#hooks.get(tracker)?.bySlot;
     if (hooks === undefined) return 0;
     let count = hooks.size;
     // One that was told to stop and has not done so is known until it ends, but no entry waits for it.
@@ -81,7 +86,7 @@ export class BeforeSweepGate {
    */
   failingCountOf(tracker: Tracker, forMs = 1): number {
     let count = 0;
-    for (const hook of this.#hooks.get(tracker)?.values() ?? []) {
+    for (const hook of this.#hooks.get(tracker)?.bySlot.values() ?? []) {
       // The attempt that runs has not failed yet.
       const failures = hook.state === 'running' ? hook.attempt - 1 : hook.attempt;
       // So long are the pauses between them together, as long as none is longer than an hour; of a single one there is none.
@@ -93,7 +98,7 @@ export class BeforeSweepGate {
 
   /** Returns how many entries of a map are on their way to leave it: each has a hook that was not cancelled. */
   goingOf(tracker: Tracker): number {
-    return this.#going.get(tracker)?.size ?? 0;
+    return this.#hooks.get(tracker)?.going ?? 0;
   }
 
   /** Returns whether an entry is on its way to leave its map. */
@@ -103,10 +108,10 @@ export class BeforeSweepGate {
 
   /** Starts the next attempts of a map that are due, one a step, and lets go of hooks whose entry is another registration by now. */
   *retrying(tracker: Tracker): Generator<void> {
-    const going = this.#going.get(tracker);
-    if (going === undefined) return;
-    for (const hook of take(going, going.size)) {
-      if (!this.#isKnown(hook)) this.#isOnItsWayNoMore(hook);
+    const hooks = this.#hooks.get(tracker)?.bySlot;
+    if (hooks === undefined) return;
+    for (const hook of take(hooks.values(), hooks.size)) {
+      if (!this.#isKnown(hook)) this.#forget(hook);
       else if (hook.state === 'paused') this.request(tracker, hook.slot, hook.reason);
       yield;
     }
@@ -117,14 +122,14 @@ export class BeforeSweepGate {
     tracker: Tracker,
     slot: number,
   ): Pick<Hook, 'state' | 'attempt' | 'notBefore' | 'isCancelled'> | undefined {
-    const hook = this.#hooks.get(tracker)?.get(slot);
+    const hook = this.#hooks.get(tracker)?.bySlot.get(slot);
     // One that runs on after its entry has left says nothing of who has its slot by now.
     return hook && tracker.stamps.holds(slot, hook.generation) ? hook : undefined;
   }
 
   /** Returns for what a cap an entry with a hook is to leave that need not be due; `undefined` if for none. */
   evictionOf(tracker: Tracker, slot: number): Exclude<HookCause, 'swept'> | undefined {
-    const hook = this.#hooks.get(tracker)?.get(slot);
+    const hook = this.#hooks.get(tracker)?.bySlot.get(slot);
     if (hook === undefined || hook.reason === 'swept' || hook.isCancelled || !this.#isKnown(hook))
       return undefined;
     return isExcess(hook) ? hook.reason : undefined;
@@ -139,10 +144,9 @@ export class BeforeSweepGate {
     // Whoever has stopped it did so in the midst of the look that asks for this.
     if (this.#isClosed) return;
     const generation = tracker.stamps.generation[slot] as number;
-    const ofTracker = this.#hooksOf(tracker);
-    let hook = ofTracker.get(slot);
+    let hook = this.#hooks.get(tracker)?.bySlot.get(slot);
     if (hook !== undefined && hook.generation !== generation) {
-      this.#isOnItsWayNoMore(hook);
+      this.#forget(hook);
       hook = undefined;
     }
     if (hook === undefined) {
@@ -158,11 +162,11 @@ export class BeforeSweepGate {
         call: undefined,
         isCancelled: false,
         isAbandoned: false,
+        list: undefined,
+        earlier: undefined,
+        later: undefined,
       };
-      ofTracker.set(slot, hook);
-      const going = this.#going.get(tracker);
-      if (going === undefined) this.#going.set(tracker, new Set([hook]));
-      else going.add(hook);
+      this.#know(hook);
       tracker.stamps.setFlag(slot, HOOKED, true);
     }
     if (hook.state !== 'paused' || (!isLast && this.#shared.timeline.now() < hook.notBefore)) return;
@@ -177,7 +181,7 @@ export class BeforeSweepGate {
 
   /** Does the same for an entry that leaves, and returns what tells it: whoever listens is to find the entry gone. */
   leaves(tracker: Tracker, slot: number): Abort | undefined {
-    const hook = this.#hooks.get(tracker)?.get(slot);
+    const hook = this.#hooks.get(tracker)?.bySlot.get(slot);
     return hook && this.#cancel(hook);
   }
 
@@ -185,7 +189,8 @@ export class BeforeSweepGate {
   #cancel(hook: Hook): Abort | undefined {
     if (hook.isCancelled) return undefined;
     hook.isCancelled = true;
-    this.#isOnItsWayNoMore(hook);
+    const hooks = this.#hooksWith(hook);
+    if (hooks !== undefined) hooks.going -= 1;
     this.#calls.delete(hook);
     // One that runs stays known until it has ended, so that no second one runs for the same entry.
     if (hook.state !== 'running' || !hook.tracker.stamps.holds(hook.slot, hook.generation))
@@ -201,11 +206,10 @@ export class BeforeSweepGate {
   forget(tracker: Tracker): void {
     // They go at once, since there may be as many as entries. Their flags stay up, which says nothing without a hook.
     this.#hooks.delete(tracker);
-    this.#going.delete(tracker);
     this.#calls.forget(tracker);
     for (const hook of this.#running()) {
       if (hook.tracker !== tracker) continue;
-      if (tracker.stamps.holds(hook.slot, hook.generation)) this.#hooksOf(tracker).set(hook.slot, hook);
+      if (tracker.stamps.holds(hook.slot, hook.generation)) this.#know(hook);
       this.#abandon(hook);
     }
   }
@@ -238,13 +242,21 @@ export class BeforeSweepGate {
     for (const { entries } of this.#calls.running) yield* entries;
   }
 
-  #hooksOf(tracker: Tracker): Map<number, Hook> {
+  #know(hook: Hook): void {
+    const { tracker, slot, isCancelled } = hook;
     let hooks = this.#hooks.get(tracker);
     if (hooks === undefined) {
-      hooks = new Map();
+      hooks = { bySlot: new Map(), going: 0 };
       this.#hooks.set(tracker, hooks);
     }
-    return hooks;
+    hooks.bySlot.set(slot, hook);
+    if (!isCancelled) hooks.going += 1;
+  }
+
+  /** Returns the hooks of the map of a hook; `undefined` if it is none of them. */
+  #hooksWith(hook: Hook): HooksOfMap | undefined {
+    const hooks = this.#hooks.get(hook.tracker);
+    return hooks?.bySlot.get(hook.slot) === hook ? hooks : undefined;
   }
 
   /** Its entry is there, its map is tracked, and nothing has stopped it. */
@@ -322,19 +334,13 @@ export class BeforeSweepGate {
     if (rule !== undefined) evict(tracker, slot, rule);
   }
 
-  #isOnItsWayNoMore(hook: Hook): void {
-    const { tracker } = hook;
-    const going = this.#going.get(tracker);
-    if (going?.delete(hook) && going.size === 0) this.#going.delete(tracker);
-  }
-
   #forget(hook: Hook): void {
     const { tracker, slot } = hook;
-    this.#isOnItsWayNoMore(hook);
-    const ofTracker = this.#hooks.get(tracker);
-    if (ofTracker?.get(slot) !== hook) return;
-    ofTracker.delete(slot);
-    if (ofTracker.size === 0) this.#hooks.delete(tracker);
+    const hooks = this.#hooksWith(hook);
+    if (hooks === undefined) return;
+    hooks.bySlot.delete(slot);
+    if (!hook.isCancelled) hooks.going -= 1;
+    if (hooks.bySlot.size === 0) this.#hooks.delete(tracker);
     if (tracker.stamps.holds(slot, hook.generation)) {
       tracker.stamps.setFlag(slot, HOOKED, false);
     }

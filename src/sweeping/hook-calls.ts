@@ -1,6 +1,7 @@
 import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { describe, shownKey } from '../events/shown.js';
 import type { BeforeSweepContext, CompiledHook } from '../policy/policy.js';
+import { type Linked, LinkedList } from '../stamps/linked-list.js';
 import { detached } from '../time/async-context.js';
 import { giveWay } from '../time/clock.js';
 import { TimerQueue, type TimerTicket } from '../time/timer-queue.js';
@@ -12,7 +13,7 @@ import type { Tracker } from './tracker.js';
 const concurrency = 32;
 
 /** An entry for which `beforeSweep` is to be called. */
-export interface WaitingEntry {
+export interface WaitingEntry<Entry> extends Linked<Entry> {
   readonly tracker: Tracker;
   readonly slot: number;
   /** Calls for it so far. */
@@ -48,8 +49,8 @@ export interface Failure {
   readonly isTold: boolean;
 }
 
-interface Queue<Entry> {
-  readonly entries: Set<Entry>;
+interface Queue<Entry extends Linked<Entry>> {
+  readonly entries: LinkedList<Entry>;
   readonly pace: Pace;
   /** A batch that is not full starts in a microtask, when whoever finds entries due has had its slice. */
   isGathering: boolean;
@@ -59,7 +60,7 @@ interface Queue<Entry> {
  * Calls `beforeSweep` for entries that wait for it: at most 32 calls at once over all maps, each for the time that its policy
  * gives it. They come in order of arrival, each map at its pace.
  */
-export class HookCalls<Entry extends WaitingEntry> {
+export class HookCalls<Entry extends WaitingEntry<Entry>> {
   readonly running = new Set<HookCall<Entry>>();
   /** Somebody has asked for a sweep, and gets it: nothing is spread until the next tick. */
   isHurried = false;
@@ -84,7 +85,7 @@ export class HookCalls<Entry extends WaitingEntry> {
     const { tracker } = entry;
     let queue = this.#queues.get(tracker);
     if (queue === undefined) {
-      queue = { entries: new Set(), pace: new Pace(tracker.grid.everyMs), isGathering: false };
+      queue = { entries: new LinkedList(), pace: new Pace(tracker.grid.everyMs), isGathering: false };
     }
     // Behind the maps that wait already.
     if (queue.entries.size === 0) this.#queues.delete(tracker);
@@ -144,10 +145,9 @@ export class HookCalls<Entry extends WaitingEntry> {
   #startNext(tracker: Tracker, { entries, pace }: Queue<Entry>, now: number): void {
     const batch = batchOf(tracker);
     const taken: Entry[] = [];
-    let left = batch;
-    for (const entry of entries) {
-      if (left === 0) break;
-      left -= 1;
+    for (let left = batch; left > 0; left -= 1) {
+      const entry = entries.first;
+      if (entry === undefined) break;
       entries.delete(entry);
       if (this.#host.isWanted(entry) && this.#host.isToGo(entry)) taken.push(entry);
     }
