@@ -60,9 +60,15 @@ const scenarios: readonly Scenario[] = [
       ['last_sweep_timestamp_seconds', on('a', { registry: 'orders' }), '0+60x60'],
       // Closed after 20 minutes: its series leave.
       ['last_sweep_timestamp_seconds', on('closed'), '0+60x20 stale _x40'],
+      // Gone before its first sweep: a job, or a deploy that was rolled back.
+      ['last_sweep_timestamp_seconds', on('short'), '0 stale _x59'],
+      // Begun again and again, each time for less than an interval.
+      ['last_sweep_timestamp_seconds', on('loops'), '0 stale 0 stale 0 stale 0 stale 0 stale 0 stale _x49'],
     ],
     expected: [
       { at: '4m' },
+      { at: '6m', firing: [{ labels: on('never') }] },
+      { at: '9m', firing: [{ labels: on('never') }] },
       { at: '20m', firing: [{ labels: on('never') }] },
       { at: '34m', firing: [{ labels: on('never') }] },
       { at: '36m', firing: [{ labels: a }, { labels: on('never') }] },

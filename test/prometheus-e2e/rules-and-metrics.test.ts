@@ -92,7 +92,7 @@ describe.each(['mapsweep_', 'x_', 'my:own_', ''])('npx mapsweep prometheus alert
 describe('npx mapsweep prometheus alerts --sweep-every', () => {
   it('waits three intervals for a sweep, and two more before it says so', () => {
     expect(command('alerts', '--sweep-every', '1h')).toMatch(
-      /changes\(mapsweep_last_sweep_timestamp_seconds\[180m\]\) == 0"\n\s+for: "120m"/,
+      /changes\(mapsweep_last_sweep_timestamp_seconds\[180m\]\) == 0 and mapsweep_last_sweep_timestamp_seconds"\n\s+for: "120m"/,
     );
   });
 });

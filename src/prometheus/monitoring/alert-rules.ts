@@ -70,7 +70,8 @@ export function alertRules({ prefix, sweepEveryMs }: MonitoringOptions): AlertRu
     },
     {
       alert: 'MapsweepSweeperStalled',
-      expr: `changes(${prefix}last_sweep_timestamp_seconds[${minutes(stalledMs)}]) == 0`,
+      // The series has to be there now: one that ended before the first sweep would look stalled for as long as the window.
+      expr: `changes(${prefix}last_sweep_timestamp_seconds[${minutes(stalledMs)}]) == 0 and ${prefix}last_sweep_timestamp_seconds`,
       for: minutes(Math.max(300_000, 2 * sweepEveryMs)),
       labels: { severity: 'critical' },
       annotations: {
