@@ -25,16 +25,20 @@ export interface StatusPageOptions {
    * read and that no other site's request bears keeps it for as long as the browser runs. A program sends it as
    * `Authorization: Bearer <token>`. Not together with `authorize`.
    * Default: none, and then only this machine is answered: a peer on loopback, by a loopback name, with no header of a
-   * proxy. A proxy on this machine need not tell that it is one: behind any, set this or `authorize`.
+   * proxy. A proxy on this machine need not tell that it is one: behind any, set this or `authorize`. Given as `undefined`
+   * without `authorize`, as from a variable that is not set, it is an error.
    */
   token?: string;
   /**
    * Says who may see the page, and do what it allows: `true`, or a promise of it, and nothing else. Runs at every
    * request but that for the style and the script, before anything is looked at; what it throws is a refusal. Not
-   * together with `token`. Default: as without a token.
+   * together with `token`. Default: as without a token. Given as `undefined` without `token` it is an error.
    */
   authorize?: (request: PageRequest) => boolean | Promise<boolean>;
-  /** `actions` has buttons that redeliver dead letters and sweep now. Default: nothing can be changed. */
+  /**
+   * `actions` has buttons that redeliver dead letters and sweep now, for whoever may see the page: without a `token` or
+   * `authorize`, that is whatever comes from this machine. Default: nothing can be changed.
+   */
   allow?: 'actions';
   /**
    * `masked` shows nothing of keys, nor of what may name them: ids, reasons of the owner's own, and messages of errors.
@@ -71,6 +75,7 @@ export function readPageOptions(options: unknown): PageOptions {
     keys: (value, option) => readOneOf(value, option, ['shown', 'masked']),
     refresh: (value, option) => durationMs(value, option, { ...timerRange, min: 1_000 }),
   });
+  if (read.token === undefined && read.authorize === undefined) refuseUnset(options as object);
   if (read.token !== undefined && read.authorize !== undefined) {
     throw new MapsweepTypeError(
       'ERR_INVALID_OPTION',
@@ -84,6 +89,14 @@ export function readPageOptions(options: unknown): PageOptions {
     isMasked: read.keys === 'masked',
     refreshMs: read.refresh ?? defaultRefreshMs,
   };
+}
+
+/** Elsewhere `undefined` is an option that was left out; here that would open the page to whoever was to be kept out. */
+function refuseUnset(options: object): void {
+  const unset = ['token', 'authorize'].find((name) => Object.hasOwn(options, name));
+  if (unset === undefined) return;
+  const message = `${unset} is undefined, as a variable of the environment is that is not set. Give it a value, or leave ${unset} out to have whatever comes from this machine answered`;
+  throw new MapsweepTypeError('ERR_INVALID_OPTION', message);
 }
 
 /** The token is no part of a message: what is wrong with it is its length. */

@@ -753,6 +753,19 @@ describe('the options', () => {
       () => statusPage(gateway().registry, { token, authorize: () => true }),
       /authorize/,
     ],
+    ...(['token', 'authorize'] as const).map(
+      (name) =>
+        [
+          `a ${name} of which there is no value, as of a variable that is not set`,
+          () => statusPage(gateway().registry, { [name]: process.env.MAPSWEEP_NOT_SET, allow: 'actions' }),
+          new RegExp(`^${name} is undefined, .* or leave ${name} out`),
+        ] as const,
+    ),
+    [
+      'an empty token',
+      () => statusPage(gateway().registry, { token: '' }),
+      /token must be .* of 0 characters/,
+    ],
     [
       'another permission',
       () => statusPage(gateway().registry, { allow: 'all' as never }),
@@ -771,6 +784,16 @@ describe('the options', () => {
     ],
   ])('are checked at once: %s', (_, call, message) => {
     expect(call).toThrow(message);
+  });
+
+  it('take one of token and authorize beside the other that has no value', async () => {
+    for (const options of [
+      { token, authorize: undefined },
+      { token: undefined, authorize: () => false },
+    ]) {
+      const response = await fetch(await served(gateway().registry, options));
+      expect(response.ok).toBe(false);
+    }
   });
 
   it('say nothing of the token when it is too short', () => {
