@@ -7,7 +7,7 @@ import { invalidType, numeric, optionPath, type Reader, readOptions } from '../p
 export interface MemoryOptions {
   /**
    * The share of the memory at which somebody should know: an event `memory-pressure` and, with `reportTo`, a report.
-   * Above 0, at most 1. Default 0.8.
+   * Above 0, at most 1. Default 0.8, or `shedAt` if that is less.
    */
   warnAt?: number;
   /** The share at which maps with `shed: true` evict up to a tenth. From `warnAt` to 1. Default 0.9, or `warnAt` if that is more. */
@@ -35,7 +35,9 @@ const schema = { warnAt: readShare, shedAt: readShare, reportTo: readFolder };
 
 /** Reads the option `memory`. */
 export const readMemory: Reader<CompiledMemory> = (value, option) => {
-  const { warnAt = 0.8, shedAt = Math.max(0.9, warnAt), reportTo } = readOptions(option, value, schema);
+  const given = readOptions(option, value, schema);
+  const { warnAt = Math.min(0.8, given.shedAt ?? 1), reportTo } = given;
+  const { shedAt = Math.max(0.9, warnAt) } = given;
   if (shedAt < warnAt) {
     const message = `${optionPath(option, 'shedAt')} must be at least warnAt, ${warnAt}; received ${shedAt}`;
     throw new MapsweepRangeError('ERR_INVALID_OPTION', message);

@@ -365,15 +365,18 @@ describe('the option memory', () => {
     [{ warnAt: 0 }, /^memory\.warnAt must be a number above 0, and at most 1/],
     [{ warnAt: '80%' }, /^memory\.warnAt must be a number/],
     [{ shedAt: 1.1 }, /^memory\.shedAt must be a number/],
-    [{ shedAt: 0.5 }, /^memory\.shedAt must be at least warnAt, 0\.8; received 0\.5/],
+    [{ warnAt: 0.8, shedAt: 0.5 }, /^memory\.shedAt must be at least warnAt, 0\.8; received 0\.5/],
     [{ reportTo: '' }, /^memory\.reportTo must be the path of a folder/],
     [{ warnat: 0.5 }, /warnAt/],
   ])('refuses %o', (memory, message) => {
     expect(() => createRegistry({ memory } as never)).toThrow(message);
   });
 
-  it('takes shedAt from warnAt where that is more, and is off by default', async () => {
+  it('takes shedAt from warnAt where that is more, warnAt from shedAt where that is less, and is off by default', async () => {
     expect(readMemory({ warnAt: 0.95 }, 'memory')).toMatchObject({ warnAt: 0.95, shedAt: 0.95 });
+    expect(readMemory({ shedAt: 0.5 }, 'memory')).toMatchObject({ warnAt: 0.5, shedAt: 0.5 });
+    expect(readMemory({ shedAt: 0.85 }, 'memory')).toMatchObject({ warnAt: 0.8, shedAt: 0.85 });
+    expect(readMemory({}, 'memory')).toMatchObject({ warnAt: 0.8, shedAt: 0.9 });
     const registry = createRegistry({});
     expect(internalsOf(registry)?.memory).toBeUndefined();
     await registry.close();
