@@ -20,6 +20,7 @@ import type { Tracker } from '../sweeping/tracker.js';
 import { registryCreated } from './created-hook.js';
 import type { RegistryInternals } from './internals.js';
 import { startLogging } from './logging.js';
+import { prepareReportFolder } from './memory-report-files.js';
 import { startMemoryWatch } from './memory-watch.js';
 import type { CompiledRegistryOptions } from './registry-options.js';
 
@@ -57,6 +58,7 @@ function assembleParts(options: CompiledRegistryOptions, undo: (() => void)[]): 
   // Before anything is adopted: somebody else may have the journal, or it is damaged.
   const journal = persistTo && openPersistTo(persistTo);
   undo.push(() => journal?.close());
+  if (options.memory?.reportTo !== undefined) prepareReportFolder(options.memory.reportTo);
   const ended = options.ended ?? endedOfBefore(journal?.endedMap, options);
   const { hourMs: cohortMs } = leakDetection;
   const observing = mode === 'observe';

@@ -12,7 +12,10 @@ export interface MemoryOptions {
   warnAt?: number;
   /** The share at which maps with `shed: true` evict up to a tenth. From `warnAt` to 1. Default 0.9, or `warnAt` if that is more. */
   shedAt?: number;
-  /** The folder that reports are written to, made if it is missing. The newest five are kept. Default: none is written. */
+  /**
+   * The folder that reports are written to, made at once if it is missing; files have to be allowed there. The newest five are
+   * kept. Default: none is written.
+   */
   reportTo?: string;
 }
 

@@ -1,10 +1,44 @@
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { MapsweepTypeError } from '../errors.js';
+import { describe, shownError } from '../events/shown.js';
 
 /** So many reports are kept in a folder. */
 const mostReports = 5;
 
 const ours = /^mapsweep-memory-(\d{8}T\d{9}Z)-.*\.(txt|json)(\.part)?$/;
+
+/**
+ * Makes the folder if it is missing, and tries whether files can be made in it: when the memory is nearly full it is too late to
+ * find out. Leaves nothing in it.
+ *
+ * @throws MapsweepTypeError `ERR_INVALID_OPTION`, with what the file system says
+ */
+export function prepareReportFolder(folder: string): void {
+  // As old as can be, so that the next reports remove it if this process dies before it does.
+  const tried = `${newReportPath(folder, 0)}.txt.part`;
+  try {
+    makeFolder(folder);
+    writeFileSync(tried, '', { mode: 0o600, flag: 'wx' });
+    rmSync(tried);
+  } catch (cause) {
+    const message = `memory.reportTo must be a folder in which files can be made; received ${describe(folder)}: ${shownError(cause)}`;
+    throw new MapsweepTypeError('ERR_INVALID_OPTION', message, { cause });
+  }
+}
+
+/** Not by `recursive`, with which Node goes round for ever where a folder is refused as ENOENT, as in /proc. */
+function makeFolder(folder: string): void {
+  if (existsSync(folder)) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process was faster, or it is no folder, which shows when a file is made there.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
 
 /** Returns the path of a report that does not exist yet, without its extension. Later ones come after earlier ones by name. */
 export function newReportPath(folder: string, atEpochMs: number): string {

@@ -382,6 +382,42 @@ describe('the option memory', () => {
     await registry.close();
   });
 
+  it('makes the folder of reports at once, for its owner alone, and leaves nothing in it', async () => {
+    const reportTo = join(newFolder(), 'made', 'here');
+    const registry = createRegistry({ memory: { reportTo } });
+    expect(readdirSync(reportTo)).toEqual([]);
+    expect(statSync(reportTo).mode & 0o777).toBe(0o700);
+    await registry.close();
+  });
+
+  it('is refused at once with a folder that takes no reports, and nothing is begun', async () => {
+    const folder = newFolder();
+    const file = join(folder, 'a-file');
+    writeFileSync(file, '');
+    const persistTo = join(folder, 'journal');
+    const adopted = new Map();
+    // There not even root can make anything.
+    const refusing = process.platform === 'linux' ? ['/proc', '/proc/made', '/proc/made/here'] : [];
+    const bad = [file, join(file, 'reports'), ...refusing];
+    for (const reportTo of bad) {
+      const start = () =>
+        createRegistry({ maps: { runs: { adopt: adopted } }, persistTo, memory: { reportTo } });
+      expect(start).toThrow(
+        expect.objectContaining({
+          code: 'ERR_INVALID_OPTION',
+          message: expect.stringMatching(
+            /^memory\.reportTo must be a folder in which files can be made; received "\/.*": Error: E[A-Z]+: /,
+          ),
+          cause: expect.any(Error),
+        }),
+      );
+    }
+    expect(Object.getOwnPropertyNames(adopted)).toEqual([]);
+    expect(readdirSync(folder).sort()).toEqual(['a-file', 'journal']);
+    // The journal is free again.
+    await createRegistry({ maps: { runs: { adopt: adopted } }, persistTo }).close();
+  });
+
   it('keeps no process alive, and watches a real heap: a collection is told of, and how late', () => {
     const code = `
       const { createRegistry } = await import('./src/index.ts');
