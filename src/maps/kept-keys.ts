@@ -29,6 +29,8 @@ class KeptKeys implements EntryFinder {
   /** The class has been seen to give out something else than it keeps. */
   #showsOthers = false;
   #isAsking = false;
+  /** What its `get` has given back first that its `has` knows nothing of. */
+  #givenBack: Found | undefined;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -50,11 +52,11 @@ class KeptKeys implements EntryFinder {
    * @param wasInStep there were as many stamps as entries before the `set`: what has none now was written by it, unless the class
    *   has moved an entry unseen
    */
-  find(given: unknown, wasInStep: boolean): number | undefined {
+  find(given: unknown, givenValue: unknown, wasInStep: boolean): number | undefined {
     const { stamps } = this.#tracker;
     const registered = this.#registerNew();
     const isOne = wasInStep && registered.length === 1;
-    const found = this.#search(given, isOne ? { value: registered[0] } : undefined);
+    const found = this.#search(given, givenValue, isOne ? { value: registered[0] } : undefined);
     if (found === undefined) return undefined;
     const isNew = stamps.slotOf(found.value) === undefined || registered.includes(found.value);
     reconcileKey(this.#tracker, found.value);
@@ -88,9 +90,9 @@ class KeptKeys implements EntryFinder {
    *
    * @param written the only new key: meant if it holds that, and where what the class gives out says nothing of any
    */
-  #search(given: unknown, written: Found | undefined): Found | undefined {
+  #search(given: unknown, givenValue: unknown, written: Found | undefined): Found | undefined {
     const { native } = this.#tracker;
-    const answer = this.#ask(given);
+    const answer = this.#ask(given, givenValue);
     if (answer === undefined) return written;
     if (written !== undefined && this.#isMeant(written.value, answer.value)) return written;
     if (native.size() === 0) return this.#tellElsewhere(given);
@@ -108,19 +110,29 @@ class KeptKeys implements EntryFinder {
   }
 
   /** Asks the owner's class what it has under a key; `undefined`: nothing, or it throws. */
-  #ask(given: unknown): Found | undefined {
+  #ask(given: unknown, givenValue: unknown): Found | undefined {
     const { target } = this.#tracker.native;
     // It may set the key when it is asked for it.
     if (this.#isAsking) return undefined;
     this.#isAsking = true;
     try {
-      if (!target.has(given)) return undefined;
-      return { value: 'get' in target ? target.get(given) : given };
+      if (target.has(given)) return { value: 'get' in target ? target.get(given) : given };
+      // Its `has` may be that of the native map, though what it is given is elsewhere.
+      if (givenValue === undefined || !('get' in target)) return undefined;
+      const isGivenBack = Object.is(target.get(given), givenValue);
+      return isGivenBack && this.#isNoDefault(givenValue) ? { value: givenValue } : undefined;
     } catch {
       return undefined;
     } finally {
       this.#isAsking = false;
     }
+  }
+
+  /** A class may refuse what is its default for every key, such as 0: of what is no object it takes two to tell that they are kept. */
+  #isNoDefault(value: unknown): boolean {
+    if ((typeof value === 'object' && value !== null) || typeof value === 'function') return true;
+    this.#givenBack ??= { value };
+    return !Object.is(this.#givenBack.value, value);
   }
 
   #isMeant(written: unknown, value: unknown): boolean {
@@ -166,7 +178,12 @@ export function keptKey(tracker: Tracker, given: unknown): unknown {
  *
  * @param wasInStep there were as many stamps as entries before the `set`
  */
-export function slotOverwritten(tracker: Tracker, given: unknown, wasInStep: boolean): number | undefined {
+export function slotOverwritten(
+  tracker: Tracker,
+  given: unknown,
+  givenValue: unknown,
+  wasInStep: boolean,
+): number | undefined {
   tracker.keptKeys ??= new KeptKeys(tracker);
-  return tracker.keptKeys.find(given, wasInStep);
+  return tracker.keptKeys.find(given, givenValue, wasInStep);
 }

@@ -115,7 +115,7 @@ function wrap(name: string, original: Method, target: object, live: () => Tracke
       const key = given[0];
       const compute = given[1];
       if (name === 'set' || name === 'add')
-        return setThrough(tracker, key, () => original.apply(this, given));
+        return setThrough(tracker, key, given[1], () => original.apply(this, given));
       if (name === 'delete') return deleteThrough(tracker, key, () => original.apply(this, given));
       if (name === 'clear') return clearThrough(tracker, () => original.apply(this, given));
       if (name === 'getOrInsert' || typeof compute !== 'function')

@@ -26,7 +26,12 @@ export function setKey(tracker: Tracker, key: unknown, value: unknown): void {
 }
 
 /** Runs a `set` or `add` of a class that has its own, whatever that does, and sees what came of it. */
-export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => Result): Result {
+export function setThrough<Result>(
+  tracker: Tracker,
+  given: unknown,
+  givenValue: unknown,
+  run: () => Result,
+): Result {
   const { native, stamps } = tracker;
   const key = keptKey(tracker, given);
   reconcileKey(tracker, key);
@@ -41,13 +46,13 @@ export function setThrough<Result>(tracker: Tracker, given: unknown, run: () => 
     if (stamps.holds(slot, generation) && native.has(key)) {
       overwritten(tracker, slot, key, native.get(key), value);
     } else if (slot >= 0 || native.has(key)) reconcileKey(tracker, key);
-    else keptUnderAnother(tracker, given, wasInStep);
+    else keptUnderAnother(tracker, given, givenValue, wasInStep);
   }
 }
 
 /** A class of the owner's has not kept what it was given under the key that it was given, if it has kept it. */
-function keptUnderAnother(tracker: Tracker, given: unknown, wasInStep: boolean): void {
-  const slot = slotOverwritten(tracker, given, wasInStep);
+function keptUnderAnother(tracker: Tracker, given: unknown, givenValue: unknown, wasInStep: boolean): void {
+  const slot = slotOverwritten(tracker, given, givenValue, wasInStep);
   if (slot === undefined) return;
   const key = tracker.stamps.keyOf(slot);
   const value = tracker.native.get(key);

@@ -84,7 +84,7 @@ export interface EntryFinder {
    *
    * @param wasInStep there were as many stamps as entries before it
    */
-  find(given: unknown, wasInStep: boolean): number | undefined;
+  find(given: unknown, givenValue: unknown, wasInStep: boolean): number | undefined;
 }
 
 /** Stands for no slot. */

@@ -337,6 +337,47 @@ describe('a class that keeps its entries elsewhere', () => {
     registry.stop();
   });
 
+  it.each([
+    ['by an object that get gives back', [{}]],
+    ['by the second value that get gives back, of what is no object', [NaN, 2]],
+  ])('is told of where its has looks into the native map: %s', (_, values) => {
+    class ElsewhereButHas extends (Elsewhere as new () => Map<string, unknown>) {
+      override has(key: string): boolean {
+        return Map.prototype.has.call(this, key);
+      }
+    }
+    const live = new ElsewhereButHas();
+    const registry = createRegistry({ maps: { memo: { adopt: live } }, clock: createManualClock() });
+    for (const value of values) {
+      expect(registry.health().status).toBe('ok');
+      live.set(`key-${String(value)}`, value);
+    }
+    expect(registry.report().callbackErrors).toEqual([{ map: 'memo', callback: 'set', count: 1 }]);
+    expect(registry.health().status).toBe('warning');
+    registry.stop();
+  });
+
+  it.each([
+    ['the default of its get, and another value was set', 7, 8],
+    ['the default of its get, which was set', 0, 0],
+    ['nothing, and undefined was set', undefined, undefined],
+  ])('is not meant by a set that is refused, after which get gives %s', (_, byDefault, value) => {
+    class Defaulting extends Map<string, unknown> {
+      override get(key: string): unknown {
+        return super.get(key) ?? byDefault;
+      }
+      override set(): this {
+        return this;
+      }
+    }
+    const live = new Defaulting();
+    const registry = createRegistry({ maps: { memo: { adopt: live } }, clock: createManualClock() });
+    for (const key of ['a', 'b']) (live as Map<string, unknown>).set(key, value);
+    expect(registry.report().callbackErrors).toEqual([]);
+    expect(registry.health().status).toBe('ok');
+    registry.stop();
+  });
+
   it('is not meant by a set that does nothing', () => {
     class Refusing extends Map<string, number> {
       override set(): this {
