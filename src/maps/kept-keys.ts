@@ -128,7 +128,7 @@ class KeptKeys implements EntryFinder {
     }
   }
 
-  /** A class may refuse what is its default for every key, such as 0: of what is no object it takes two to tell that they are kept. */
+  /** A class may refuse what its `get` gives for every key, such as 0: of what is no object it takes two to tell that it keeps them. */
   #isNoDefault(value: unknown): boolean {
     if ((typeof value === 'object' && value !== null) || typeof value === 'function') return true;
     this.#givenBack ??= { value };

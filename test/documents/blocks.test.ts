@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest';
-import { type Block, nameOf, runsAlone, typedBlocks } from './blocks.js';
+import { type Block, nameOf, runsAlone, textOf, typedBlocks } from './blocks.js';
 import { isOfVitest, Project } from './project.js';
 
 const madeUp = (heading: string, text: string): Block => ({
@@ -46,6 +46,14 @@ describe('a block of TypeScript', () => {
       expect(first('wrong')).toMatch("'ttll' does not exist");
     },
   );
+
+  it('that is the first one of README.md runs by the name that the README gives it, in a folder as npm init -y makes it', async () => {
+    const [first] = typedBlocks('all').filter(({ document }) => document === 'README.md') as [Block];
+    const before = textOf('README.md').split('\n').slice(0, first.line).join('\n');
+    const { status, output } = await project.runSaved(first, /`([\w.]+\.m?ts)`/.exec(before)?.[1] as string);
+    expect(output).toMatch(printedBy(first));
+    expect(status).toBe(0);
+  });
 
   const files = project.files.filter(({ block }) => isRun(block));
   it.each(files.map((file) => [nameOf(file.block), file] as const))(

@@ -117,6 +117,20 @@ export class Project {
     return (await runs)[files.indexOf(file)] as Run;
   }
 
+  /**
+   * Runs a block as it stands, by tsx, in a new folder such as `npm init -y` makes, in which a file is CommonJS unless its name
+   * says something else.
+   */
+  async runSaved({ text }: Block, name: string): Promise<Run> {
+    const folder = mkdtempSync(join(this.folder, 'init-'));
+    const manifest = { name: 'first', version: '1.0.0', main: 'index.js', type: 'commonjs' };
+    writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+    writeFileSync(join(folder, name), text);
+    const tsx = join(this.folder, 'node_modules/tsx/dist/cli.mjs');
+    const { status, stdout, stderr } = await run([tsx, name], folder);
+    return { status, output: stdout + stderr };
+  }
+
   /** Runs blocks of one document in one process, which ends by itself. */
   async #runAll(
     files: readonly BlockFile[],
