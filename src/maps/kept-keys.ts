@@ -30,7 +30,7 @@ class KeptKeys implements EntryFinder {
   #showsOthers = false;
   #isAsking = false;
   /** What its `get` has given back first that its `has` knows nothing of. */
-  #givenBack: Found | undefined;
+  #givenBack: unknown;
 
   constructor(tracker: Tracker) {
     this.#tracker = tracker;
@@ -116,23 +116,20 @@ class KeptKeys implements EntryFinder {
     if (this.#isAsking) return undefined;
     this.#isAsking = true;
     try {
-      if (target.has(given)) return { value: 'get' in target ? target.get(given) : given };
+      const isThere = target.has(given);
       // Its `has` may be that of the native map, though what it is given is elsewhere.
-      if (givenValue === undefined || !('get' in target)) return undefined;
-      const isGivenBack = Object.is(target.get(given), givenValue);
-      return isGivenBack && this.#isNoDefault(givenValue) ? { value: givenValue } : undefined;
+      if (!isThere && givenValue === undefined) return undefined;
+      const value = 'get' in target ? target.get(given) : given;
+      if (isThere) return { value };
+      if (!Object.is(value, givenValue)) return undefined;
+      // What is no object may be what it refuses, and gives for every key, such as 0: it takes two to tell that it keeps them.
+      this.#givenBack ??= value;
+      return Object(value) === value || !Object.is(value, this.#givenBack) ? { value } : undefined;
     } catch {
       return undefined;
     } finally {
       this.#isAsking = false;
     }
-  }
-
-  /** A class may refuse what its `get` gives for every key, such as 0: of what is no object it takes two to tell that it keeps them. */
-  #isNoDefault(value: unknown): boolean {
-    if ((typeof value === 'object' && value !== null) || typeof value === 'function') return true;
-    this.#givenBack ??= { value };
-    return !Object.is(this.#givenBack.value, value);
   }
 
   #isMeant(written: unknown, value: unknown): boolean {

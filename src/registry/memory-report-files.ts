@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync } from 'node:fs';
+import { readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { MapsweepTypeError } from '../errors.js';
-import { describe, shownError } from '../events/shown.js';
+import { shownError } from '../events/shown.js';
+import { invalidType } from '../policy/read-options.js';
 
 /** So many reports are kept in a folder. */
 const mostReports = 5;
@@ -10,21 +10,17 @@ const mostReports = 5;
 const ours = /^mapsweep-memory-(\d{8}T\d{9}Z)-.*\.(txt|json)(\.part)?$/;
 
 /**
- * Makes the folder if it is missing, and tries whether files can be made in it: when the memory is nearly full it is too late to
+ * Makes the folder if it is missing, and tries whether anything can be made in it: when the memory is nearly full it is too late to
  * find out. Leaves nothing in it.
  *
  * @throws MapsweepTypeError `ERR_INVALID_OPTION`, with what the file system says
  */
 export function prepareReportFolder(folder: string): void {
-  // As old as can be, so that the next reports remove it if this process dies before it does.
-  const tried = `${newReportPath(folder, 0)}.txt.part`;
   try {
     makeFolder(folder);
-    writeFileSync(tried, '', { mode: 0o600, flag: 'wx' });
-    rmSync(tried);
+    rmdirSync(mkdtempSync(join(folder, 'mapsweep-')));
   } catch (cause) {
-    const message = `memory.reportTo must be a folder in which files can be made; received ${describe(folder)}: ${shownError(cause)}`;
-    throw new MapsweepTypeError('ERR_INVALID_OPTION', message, { cause });
+    throw invalidType('memory.reportTo', 'a folder that can be written to', folder, shownError(cause));
   }
 }
 
@@ -35,8 +31,8 @@ function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
-    // Another process was faster, or it is no folder, which shows when a file is made there.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // Another process may have been faster.
+    if (!existsSync(folder)) throw error;
   }
 }
 
@@ -51,7 +47,7 @@ export function newReportPath(folder: string, atEpochMs: number): string {
  * beyond five in all. Rejects with what the file system says; nothing half written is left then, where that can be had.
  */
 export async function writeReport(folder: string, path: string, text: string, json: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   await writeWhole(`${path}.json`, json);
   await writeWhole(`${path}.txt`, text);
   const names = (await readdir(folder)).filter((name) => ours.test(name)).sort();

@@ -753,14 +753,16 @@ describe('the options', () => {
       () => statusPage(gateway().registry, { token, authorize: () => true }),
       /authorize/,
     ],
-    ...(['token', 'authorize'] as const).map(
-      (name) =>
-        [
-          `a ${name} of which there is no value, as of a variable that is not set`,
-          () => statusPage(gateway().registry, { [name]: process.env.MAPSWEEP_NOT_SET, allow: 'actions' }),
-          new RegExp(`^${name} is undefined, .* or leave ${name} out`),
-        ] as const,
-    ),
+    [
+      'a token of which there is no value, as of a variable that is not set',
+      () => statusPage(gateway().registry, { token: process.env.MAPSWEEP_NOT_SET, allow: 'actions' }),
+      /^token is undefined, .* or leave token out/,
+    ],
+    [
+      'a function of which there is no value',
+      () => statusPage(gateway().registry, { authorize: undefined }),
+      /^authorize is undefined, .* or leave authorize out/,
+    ],
     [
       'an empty token',
       () => statusPage(gateway().registry, { token: '' }),
