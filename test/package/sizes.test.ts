@@ -10,7 +10,7 @@ const peers = ['vitest', 'prom-client', '@prometheus-io/client', 'pg', 'bullmq']
 const budgets: Record<string, { source: string; mostKilobytes: number; withDependencies?: boolean }> = {
   'core with the folder journal': {
     source: `export { createRegistry, openJournal } from 'mapsweep'`,
-    mostKilobytes: 89.6,
+    mostKilobytes: 91,
   },
   'TrackedMap alone, with dependencies': {
     source: `export { TrackedMap } from 'mapsweep'`,
@@ -18,7 +18,7 @@ const budgets: Record<string, { source: string; mostKilobytes: number; withDepen
     withDependencies: true,
   },
   'mapsweep/prometheus': { source: `export * from 'mapsweep/prometheus'`, mostKilobytes: 9.5 },
-  'mapsweep/page': { source: `export * from 'mapsweep/page'`, mostKilobytes: 21.5 },
+  'mapsweep/page': { source: `export * from 'mapsweep/page'`, mostKilobytes: 22 },
   'mapsweep/vitest': { source: `import 'mapsweep/vitest'`, mostKilobytes: 24 },
   'mapsweep/testing': { source: `export * from 'mapsweep/testing'`, mostKilobytes: 24.5 },
   'mapsweep/discover': { source: `export * from 'mapsweep/discover'`, mostKilobytes: 8 },
