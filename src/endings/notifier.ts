@@ -400,8 +400,7 @@ export class Notifier<K, V> {
   #startAttempts(): void {
     while (!this.#isClosed && !this.#isHalted && this.#inFlight.size < this.#limits.concurrency) {
       const withRetries = !this.#retries.isPaused;
-      const released = this.#retries.takeReleased();
-      if (released !== undefined) this.#queue.addRetry(released);
+      this.#retries.releaseNext();
       if (!this.#queue.hasNext(withRetries)) break;
       if (!this.#turn.hasTime()) break;
       const next = this.#queue.take(withRetries)!;

@@ -8,7 +8,7 @@ const mostOverAtOnce = 500;
 
 /** What can wait for its next attempt. */
 export interface WaitingItem {
-  /** Its wait; `undefined` while it has none. Written by {@link RetryWaits} alone. */
+  /** Its last wait, which may be over; `undefined` before the first. Written by {@link RetryWaits} alone. */
   wait: DeadlineEntry<unknown> | undefined;
 }
 
@@ -76,7 +76,6 @@ export class RetryWaits<T extends WaitingItem> {
   delete(item: T): void {
     const wait = item.wait as DeadlineEntry<Wait<T>> | undefined;
     if (wait === undefined) return;
-    item.wait = undefined;
     this.#waits.remove(wait);
     this.#released.remove(wait);
     if (this.#waits.size === 0) this.#rest();
@@ -88,7 +87,7 @@ export class RetryWaits<T extends WaitingItem> {
     this.#rest();
   }
 
-  /** Ends every wait now, and the pause: {@link RetryWaits.takeReleased} gives what waited. */
+  /** Ends every wait now, and the pause: {@link RetryWaits.releaseNext} has the next attempt of one after the other due. */
   releaseAll(): void {
     this.#isPaused = false;
     this.#rest();
@@ -96,18 +95,16 @@ export class RetryWaits<T extends WaitingItem> {
     this.#waits = new DeadlineHeap();
   }
 
-  /** Takes out one of those that were released, the one whose wait would have ended first; `undefined` if there are no more. */
-  takeReleased(): T | undefined {
-    const item = this.#released.pop()?.item;
-    if (item !== undefined) item.wait = undefined;
-    return item;
+  /** Has the next attempt due of one of those that were released, the one whose wait would have ended first. */
+  releaseNext(): void {
+    const next = this.#released.pop();
+    if (next !== undefined) this.#host.due(next.item);
   }
 
   /** Sets the ticket for the first wait that ends; if that is deleted, the ticket comes early and is set again. */
   #watch(): void {
     const first = this.#waits.peek();
-    if (first === undefined || this.#isPaused) return;
-    if (this.#ticket !== undefined && this.#ticket.at <= first.at) return;
+    if (first === undefined || first.at >= (this.#ticket?.at ?? Number.POSITIVE_INFINITY)) return;
     this.#rest();
     this.#ticket = this.#timers.schedule(first.at, () => this.#end());
   }
@@ -125,12 +122,11 @@ export class RetryWaits<T extends WaitingItem> {
       if (first === undefined || first.at > now || this.#isPaused) break;
       const wait = this.#waits.pop()!;
       const { item, isDue } = wait;
-      item.wait = undefined;
       if (!isDue) this.#host.over(item);
       else if (this.#released.size === 0) this.#host.due(item);
       // Behind those that were released and have not had their turn.
       else item.wait = this.#released.insert(Number.POSITIVE_INFINITY, wait);
     }
-    this.#watch();
+    if (!this.#isPaused) this.#watch();
   }
 }
