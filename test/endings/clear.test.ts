@@ -9,6 +9,11 @@ class OneByOne<V> extends Map<string, V> {
 }
 
 describe('a clear of many runs', () => {
+  /** What the process has used of processors so far, ms: others on the machine do not count. */
+  const usedMs = (): number => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  };
   /** How long one takes, ms. */
   const took = (runs: Map<string, number>, count: number): number => {
     const registry = createRegistry({
@@ -16,9 +21,9 @@ describe('a clear of many runs', () => {
       ended: { map: 'runs' },
     });
     for (let index = 0; index < count; index += 1) runs.set(`run-${index}`, index);
-    const startedAt = performance.now();
+    const startedAt = usedMs();
     runs.clear();
-    const tookMs = performance.now() - startedAt;
+    const tookMs = usedMs() - startedAt;
     expect(registry.report().maps[0]).toMatchObject({ size: 0, registered: count });
     registry.stop();
     return tookMs;
