@@ -70,11 +70,4 @@ export const endingMutants: readonly Mutant[] = [
     find: 'return this.#leaving.filter(({ isConfirmed }) => !isConfirmed).map(({ event }) => event);',
     replace: 'return [];',
   },
-  {
-    name: 'an entry to which a run goes over is written as active now',
-    file: 'endings/endings.ts',
-    find: 'this.tracker.recorder?.restamped(target);',
-    replace: '',
-    rareSeed: 1795782900045,
-  },
 ];
