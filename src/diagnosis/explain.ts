@@ -154,10 +154,10 @@ class Explainer {
     const facts = this.#activity(found.slot);
     if (state === 'live') {
       const failsToFollow = this.#tracker.companions.keys?.failed.has(found.slot);
-      const isGoing = this.#engine.hooks.evictionOf(this.#tracker, found.slot) !== undefined;
-      const why = `${this.#whyLive(found)}${this.#standstill()}; ${facts}`;
+      const eviction = this.#whyEvicted(found.slot);
+      const why = `${this.#whyLive(found, eviction)}${this.#standstill()}; ${facts}`;
       return this.#answer(
-        isGoing ? 'waiting' : failsToFollow ? 'failing' : 'live',
+        eviction !== undefined ? 'waiting' : failsToFollow ? 'failing' : 'live',
         why,
         rule ?? this.#followsRule(),
         at,
@@ -261,7 +261,7 @@ class Explainer {
     return `${native.size() === stamps.size ? 'a sweep that sees the sizes differ' : this.#actor()} ${does}`;
   }
 
-  #whyLive({ slot, at, rule, unanswered }: Found): string {
+  #whyLive({ slot, at, rule, unanswered }: Found, eviction: string | undefined): string {
     const parts: string[] = [];
     const { companions, policy } = this.#tracker;
     if (companions.leaderKeyOf(slot) === noLeader) {
@@ -288,7 +288,6 @@ class Explainer {
     if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - this.#now)}`);
     if (unanswered !== '')
       parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
-    const eviction = this.#whyEvicted(slot);
     if (eviction !== undefined) parts.push(eviction);
     if (parts.length === 0) {
       parts.push(

@@ -184,11 +184,10 @@ export class LeakJudge {
     if (survivors === undefined) return undefined;
     const { age, sinceAt, count, caught, cohorts, leftYoung, perCohort, untilAt } = survivors;
     const noneLeaveAfterMs = (ageAt(age) + 1) * ages.cohortMs;
+    const stayPerMs = perCohort / ages.cohortMs;
     // As many as a ceiling removes, there are no more of.
-    const perMs = Math.min(
-      perCohort / ages.cohortMs,
-      caught > 0 ? this.#history.risenPerMs(survivorRule.cycle) : Infinity,
-    );
+    const risenPerMs = Math.max(0, this.#history.risenPerMs(survivorRule.cycle));
+    const perMs = caught > 0 ? Math.min(stayPerMs, risenPerMs) : stayPerMs;
     const leaves = caught > 0 ? 'leaves only by a ceiling or a cap' : 'never does';
     const there = caught > 0 ? `, of which ${count - caught} are there` : '';
     // Of the youngest nobody knows yet.
@@ -204,7 +203,7 @@ export class LeakJudge {
         `${share(leftYoung)} of its entries leave young, and what is older than ${span(noneLeaveAfterMs)} ${leaves}: ` +
         `${count} entries, registered at ${cohorts} different times, have stayed${there}${rest}`,
       by: 'entries',
-      perHour: Math.max(0, perMs) * anHourMs,
+      perHour: perMs * anHourMs,
       since: sinceAt,
       noneLeaveAfterMs,
       hoursToLimit: undefined,

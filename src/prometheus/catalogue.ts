@@ -40,16 +40,15 @@ interface MetricGroup {
 
 const always = () => true;
 const withMap =
-  (has: (tracker: Tracker) => boolean) =>
-  ({ engine }: RegistryInternals) =>
-    [...engine.trackers.values()].some(has);
+  (has: (tracker: Tracker, parts: RegistryInternals) => boolean) => (parts: RegistryInternals) =>
+    [...parts.engine.trackers.values()].some((tracker) => has(tracker, parts));
 
 /** All metrics, and which registries have them: a name that nothing stands behind is a line that says nothing. */
 const groups: readonly MetricGroup[] = [
   { metrics: metricsOfMaps, isHad: always },
   { metrics: metricsOfCompanions, isHad: withMap(hasLeader) },
   { metrics: metricsOfGuards, isHad: withMap(hasGuard) },
-  { metrics: metricsOfHolds, isHad: (parts) => withMap((tracker) => countsHolds(parts, tracker))(parts) },
+  { metrics: metricsOfHolds, isHad: withMap(countsHolds) },
   { metrics: [...metricsOfHooks, ...distributionsOfHooks], isHad: withMap(hasHook) },
   { metrics: metricsOfWeights, isHad: withMap(hasWeigh) },
   { metrics: metricsOfLimits, isHad: withMap(hasLimit) },

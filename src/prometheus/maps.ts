@@ -127,7 +127,7 @@ export const metricsOfHolds: readonly PulledMetric[] = [
       eachMap(
         parts,
         (tracker) => tracker.holds?.size ?? 0,
-        (tracker) => countsHolds(parts, tracker),
+        (tracker) => countsHolds(tracker, parts),
       ),
   },
 ];
@@ -181,7 +181,7 @@ export const metricsOfLimits: readonly PulledMetric[] = [
 
 export const hasLeader = ({ policy }: Tracker): boolean => policy.follows !== undefined;
 export const hasGuard = ({ policy }: Tracker): boolean => policy.keepWhile !== undefined;
-export const countsHolds = ({ named }: RegistryInternals, tracker: Tracker): boolean =>
+export const countsHolds = (tracker: Tracker, { named }: RegistryInternals): boolean =>
   named.has(tracker) || tracker.holds !== undefined;
 export const hasHook = ({ policy }: Tracker): boolean => policy.beforeSweep !== undefined;
 export const hasWeigh = ({ policy }: Tracker): boolean => policy.weigh !== undefined;

@@ -124,10 +124,10 @@ export class SizeHistory {
     // The span that has just begun is compared with the one before it, so that n spans have n rises.
     const rises: number[] = [];
     const to = spans.at(-1);
+    if (to === undefined) return undefined;
     let from = to;
     let lastAt = 0;
-    const grownSince = (span: HourlySize): number => (to as HourlySize).floor - span.floor;
-    const isEnough = (): boolean => rises.length >= count && from !== undefined && grownSince(from) >= least;
+    const isEnough = (): boolean => rises.length >= count && to.floor - from.floor >= least;
     for (let index = spans.length - 1; index > 0 && !isEnough(); index -= 1) {
       const span = spans[index] as HourlySize;
       const rise = span.floor - (spans[index - 1] as HourlySize).floor;
@@ -136,8 +136,8 @@ export class SizeHistory {
       rises.unshift(rise);
       from = spans[index - 1] as HourlySize;
     }
-    if (to === undefined || from === undefined || !isEnough()) return undefined;
-    const grown = grownSince(from);
+    if (!isEnough()) return undefined;
+    const grown = to.floor - from.floor;
     const perMs = grown / Math.max(spanMs, to.startAt - from.startAt);
     return {
       sinceAt: from.startAt,

@@ -75,6 +75,12 @@ const churn = (random: Random, perHour: Rate = always(random.between(50, 200))):
   stays: exponential(random, minutes(random.between(1, 8))),
 });
 const leak = (perHour: Rate): Stream => ({ perHour, stays: forEver, isLeak: true });
+const pureLeak = (often: string, days: number, perHour: Rate): SimulatedMap => ({
+  name: `nothing leaves, ${often}`,
+  days,
+  leaksFrom: 0,
+  model: () => ({ streams: [leak(perHour)] }),
+});
 
 export const healthyMaps: readonly SimulatedMap[] = [
   { name: 'loaded at the start, 5,000 for ever', days: 3, model: () => ({ streams: [], loaded: 5_000 }) },
@@ -572,36 +578,11 @@ export const leakingMaps: readonly SimulatedMap[] = [
     leaksFrom: 0,
     model: (random) => ({ streams: [churn(random), leak(always(5))], ttl: 1, longest: 1 }),
   },
-  {
-    name: 'nothing leaves, one a minute',
-    days: 3,
-    leaksFrom: 0,
-    model: () => ({ streams: [leak(always(60))] }),
-  },
-  {
-    name: 'nothing leaves, five an hour',
-    days: 3,
-    leaksFrom: 0,
-    model: () => ({ streams: [leak(always(5))] }),
-  },
-  {
-    name: 'nothing leaves, one an hour',
-    days: 7,
-    leaksFrom: 0,
-    model: () => ({ streams: [leak(always(1))] }),
-  },
-  {
-    name: 'nothing leaves, six a day',
-    days: 10,
-    leaksFrom: 0,
-    model: () => ({ streams: [leak(always(0.25))] }),
-  },
-  {
-    name: 'nothing leaves, office hours',
-    days: 5,
-    leaksFrom: 0,
-    model: () => ({ streams: [leak(office(20))] }),
-  },
+  pureLeak('one a minute', 3, always(60)),
+  pureLeak('five an hour', 3, always(5)),
+  pureLeak('one an hour', 7, always(1)),
+  pureLeak('six a day', 10, always(0.25)),
+  pureLeak('office hours', 5, office(20)),
   {
     name: 'nine in ten never leave',
     days: 3,
