@@ -269,6 +269,11 @@ export class Endings implements ClaimKeeper {
     return this.tracker.stamps.hasFlag(slot, CLAIMED);
   }
 
+  /** Whether another registration has, or had, its run. */
+  isDuplicate(slot: number): boolean {
+    return this.#duplicates.has(slot);
+  }
+
   /** The claim that is being made on a registration at this moment, and may yet be taken back. */
   tentativeAt(slot: number): EndedEvent | undefined {
     return this.#underway[slot]?.event;

@@ -75,7 +75,10 @@ export class RecordEncoder {
     const { stamps, policy } = tracker;
     const { isMarking, lifeId } = this.#host;
     const endings = endingsOf(tracker);
-    const isClaimed = !isOpen && endings?.isClaimed(slot) && endings.tentativeAt(slot) === undefined;
+    // Of the end of what is no run of its own nobody is to be told.
+    const isClaimed = isOpen
+      ? endings?.isDuplicate(slot)
+      : endings?.isClaimed(slot) && endings.tentativeAt(slot) === undefined;
     const given = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;
     const key = this.#key(tracker, given);

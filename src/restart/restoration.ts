@@ -6,7 +6,7 @@ import { agesNow, type PastAges } from './age-records.js';
 import { type AwaitedShare, pastEntries, whyStuck } from './awaited-words.js';
 import type { RestartContext } from './context.js';
 import { decoded } from './decode.js';
-import type { Left, PastEntry, Taking } from './left.js';
+import type { Left, PastEntry, PastTombstone, Taking } from './left.js';
 import { RestoreWindow } from './restore-window.js';
 
 /** What the owner says about entries of earlier lives. */
@@ -75,7 +75,8 @@ export class Restoration {
       if (known === 0 && stamped > 0) this.#unnumbered.add(map);
       this.#lastGenerations.set(map, offset + lastGeneration);
       if (ages !== undefined) this.#ages.set(map, agesNow(ages, taking));
-      if (this.#context.hasOwnIds) for (const second of claimSeconds(entries.values())) seconds.push(second);
+      if (this.#context.hasOwnIds)
+        for (const second of claimSeconds(entries.values(), left.tombstones)) seconds.push(second);
       for (const entry of entries.values()) {
         if (isKnown(map, entry)) continue;
         entry.take(taking, offset);
@@ -301,12 +302,21 @@ export class Restoration {
 
 /**
  * A registration of a run that another one has is written as open, and then as ended. Where records end between the two,
- * the first of them is the run: claims the others, and yields them.
+ * the first of them is the run, unless that has ended since they were registered: claims the others, and yields them.
  */
-function* claimSeconds(entries: Iterable<PastEntry>): Generator<PastEntry> {
+function* claimSeconds(
+  entries: Iterable<PastEntry>,
+  ended: ReadonlyMap<string, PastTombstone>,
+): Generator<PastEntry> {
   const runs = new Map<string, PastEntry>();
   for (const entry of entries) {
     if (entry.id === undefined || entry.claimed) continue;
+    const end = ended.get(entry.id);
+    if (end !== undefined && entry.registeredAt < end.at) {
+      entry.claimed = true;
+      yield entry;
+      continue;
+    }
     const known = runs.get(entry.id);
     const isFirst = known === undefined || entry.generation < known.generation;
     if (isFirst) runs.set(entry.id, entry);

@@ -794,6 +794,59 @@ describe('ended.id', () => {
     },
   );
 
+  it('has ended in each entry that it was set in again, wherever its journal ends', async () => {
+    const memory = { ended: { ...ended, tombstones: { max: 1 } } };
+    const first = start(memory);
+    first.runs.set('a', { id: 'job 1' });
+    first.runs.delete('a');
+    await written();
+    const before = machine.volume.records.length;
+    first.runs.set('b', { id: 'job 1' });
+    await written();
+    first.kill();
+    const { records } = machine.volume;
+    expect(records.length).toBeGreaterThan(before + 1);
+    for (let end = before + 1; end <= records.length; end += 1) {
+      machine.volume = new MemoryVolume(records.slice(0, end));
+      const next = start(memory);
+      // Takes the place of the other one in the memory of what has ended.
+      next.runs.set('z', { id: 'job 2' });
+      next.runs.delete('z');
+      next.runs.set('b', { id: 'job 1' });
+      expect(next.registry.end('b'), `${end} records`).toBe('duplicate');
+      await machine.clock.advance(minutes(11));
+      expect(next.told).toMatchObject([{ id: 'job 2' }]);
+    }
+  });
+
+  it('has ended where it had been too, if a journal that was written anew ends before it says so', async () => {
+    const memory = { ended: { ...ended, tombstones: { max: 1 } } };
+    const first = start(memory);
+    first.runs.set('a', { id: 'job 1' });
+    await machine.clock.advance(1_000);
+    const before = machine.volume.records.length;
+    first.runs.set('b', { id: 'job 1' });
+    expect(first.registry.transfer('a', 'b')).toBe('transferred');
+    first.runs.delete('b');
+    await written();
+    first.kill();
+    // Where records were dropped on a full disk, what is owed is written first, and last what has left.
+    const { records } = machine.volume;
+    const end = records.filter((record) => record.startsWith('["end",2,"b"'));
+    expect(end).toHaveLength(1);
+    machine.volume = new MemoryVolume([...records.slice(0, before), ...end]);
+    const next = start(memory);
+    await written();
+    expect(next.told).toMatchObject([{ id: 'job 1', key: 'b' }]);
+    // Takes the place of the other one in the memory of what has ended.
+    next.runs.set('z', { id: 'job 2' });
+    next.runs.delete('z');
+    next.runs.set('a', { id: 'job 1' });
+    expect(next.registry.end('a')).toBe('duplicate');
+    await machine.clock.advance(minutes(11));
+    expect(next.told).toMatchObject([{ id: 'job 1' }, { id: 'job 2' }]);
+  });
+
   it('never loses a run that goes on under another key, wherever its journal ends', async () => {
     const first = start({ ended });
     first.runs.set('a', { id: 'job 1' });

@@ -1,3 +1,4 @@
+import type { PastTombstone } from '../../src/restart/left.js';
 import type { Facts } from './facts.js';
 import type { LeftEntry, Legacy } from './legacy.js';
 import type { MapName } from './scenario.js';
@@ -43,8 +44,8 @@ export class Awaited {
     this.#intervalMs = intervalMs;
   }
 
-  take({ entries }: Legacy, hasOwnIds: boolean, facts: Facts): void {
-    if (hasOwnIds) claimSeconds(entries.get('runs') ?? [], facts);
+  take({ entries, endedIds }: Legacy, hasOwnIds: boolean, facts: Facts): void {
+    if (hasOwnIds) claimSeconds(entries.get('runs') ?? [], endedIds, facts);
     this.#hasOwnId = (entries.get('runs') ?? []).some(({ id }) => id !== undefined && !madeUpId.test(id));
     for (const [map, left] of entries) {
       const awaited: AwaitedMap = { byKey: new Map(), others: new Set() };
@@ -174,12 +175,16 @@ export class Awaited {
   }
 }
 
-/** Of several registrations of one name the first is the run, also where a crash came before the others were known as such. */
-function claimSeconds(runs: readonly LeftEntry[], facts: Facts): void {
+/**
+ * Of several registrations of one name the first is the run, unless that has ended since, also where a crash came before the
+ * others were known as such.
+ */
+function claimSeconds(runs: readonly LeftEntry[], endedIds: readonly PastTombstone[], facts: Facts): void {
   const open = new Set<string | undefined>();
   for (const entry of runs.toSorted((one, other) => one.generation - other.generation)) {
     if (entry.claimed) continue;
-    if (open.has(entry.id)) Object.assign(entry, { claimed: true, claimedBy: facts.next() });
-    open.add(entry.id);
+    const hasEnded = endedIds.some(({ id, at }) => id === entry.id && entry.registeredAt < at);
+    if (open.has(entry.id) || hasEnded) Object.assign(entry, { claimed: true, claimedBy: facts.next() });
+    if (!entry.claimed) open.add(entry.id);
   }
 }

@@ -169,8 +169,9 @@ export class Owner {
       scenario: simulation.scenario,
       time: simulation.time,
       isFaulty: () => simulation.isFaulty,
-      acted: (id, key) => {
-        simulation.acted(id);
+      acted: ({ id, ofEarlierRun }, key) => {
+        // One that comes late is about another run of the same name.
+        if (ofEarlierRun === undefined) simulation.acted(id);
         // The owner's own record, which a later life loads: that run was announced.
         const record = simulation.remembered.get(`runs/${key}`);
         if (record !== undefined && this.#random.chance(0.3)) record.announced = true;

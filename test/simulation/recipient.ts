@@ -13,7 +13,7 @@ export interface RecipientHost {
   /** The handler is through, and what it did is done if it succeeded. */
   settles(attempt: ModelAttempt, succeeded: boolean): void;
   /** The recipient has acted on an ending. */
-  acted(id: string, key: string): void;
+  acted(attempt: ModelAttempt, key: string): void;
   /** The process is killed, from inside of the handler. */
   crash(): void;
   /** The handler calls back into the registry. */
@@ -72,9 +72,9 @@ export class Recipient {
     trace(outcome);
     this.#host.callBack(event);
     if (!isAlive()) return new Promise(() => {});
-    const { id, key } = event;
+    const { key } = event;
     const settle = (succeeded: boolean): void => {
-      if (succeeded) this.#host.acted(id, key);
+      if (succeeded) this.#host.acted(attempt, key);
       this.#host.settles(attempt, succeeded);
     };
     const { attemptTimeoutMs } = scenario;
@@ -116,7 +116,7 @@ export class Recipient {
         this.#host.crash();
         return new Promise(() => {});
       case 'crashesAfter':
-        this.#host.acted(id, key);
+        this.#host.acted(attempt, key);
         this.#host.crash();
         return undefined;
     }

@@ -51,6 +51,20 @@ export const restartMutants: readonly Mutant[] = [
     replace: '(now - this.#seenAt)',
   },
   {
+    name: 'a run is open in an entry that it had left before it ended',
+    file: 'restart/restoration.ts',
+    find: 'if (end !== undefined && entry.registeredAt < end.at) {',
+    replace: 'if (end === null) {',
+    rareSeed: 9000000119906,
+  },
+  {
+    name: "what is another entry's run is written as open",
+    file: 'restart/record-encoder.ts',
+    find: '? endings?.isDuplicate(slot)',
+    replace: '? false',
+    rareSeed: 9000000119612,
+  },
+  {
     name: 'activity counts as of when it was written',
     file: 'restart/restoration.ts',
     find: 'Math.min(at + entry.lateMs, now)',
