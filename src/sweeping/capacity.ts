@@ -227,7 +227,7 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
     }
     // If nothing takes it now, every sweep looks at it.
     if (state === 'due' || state === 'overtaken') buckets.watch(slot);
-    else if (state === 'guarded' || state === 'held') keep(tracker, slot, state);
+    else if (state === 'guarded' || state === 'held') keep(tracker, slot);
     else {
       // No sweep looks at it before it is due.
       due.mark(slot, state);
@@ -246,7 +246,7 @@ function* rememberDue(tracker: Tracker): Generator<undefined> {
     const state = due.judgeAt(slot, value, now);
     if (!stamps.holds(slot, generation)) return;
     if (state === 'due') due.buckets.watch(slot);
-    else if (state === 'guarded' || state === 'held') keep(tracker, slot, state);
+    else if (state === 'guarded' || state === 'held') keep(tracker, slot);
     // It may have been known as active later than its value says now.
     if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now), activity.turnOf(slot));
   });

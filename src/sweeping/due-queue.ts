@@ -2,40 +2,21 @@ import type { KeptBy } from '../events/reasons.js';
 import { Answers, asksInstants, type PolicyFailure } from '../policy/answers.js';
 import { FAILED } from '../policy/ask.js';
 import { Judge, type LifetimeState } from '../policy/judge.js';
-import type { CompiledPolicy } from '../policy/policy.js';
 import type { Activity } from '../stamps/activity.js';
 import { isMissing } from '../stamps/native-collection.js';
 import { COMPLAINED, GUARDED, LEAVING, OVERDUE } from '../stamps/stamp-store.js';
 import type { TickGrid } from '../time/tick-grid.js';
 import type { Timeline } from '../time/timeline.js';
-import type { Companions, LeadingMap } from './companions.js';
-import type { Holds } from './holds.js';
+import { type Keeper, Keepers, type Keeping, type KeptMap } from './keepers.js';
 import { RuleChoices } from './rule-choices.js';
 import type { Shared } from './shared.js';
 import { TickBuckets } from './tick-buckets.js';
 
 /** A map as its due queue knows it. */
-export interface QueuedMap extends LeadingMap {
-  readonly name: string;
-  readonly policy: CompiledPolicy<unknown, unknown>;
+export interface QueuedMap extends KeptMap {
   /** The ticks of its sweeps. */
   readonly grid: TickGrid;
   readonly activity: Activity;
-  readonly companions: Companions<QueuedMap>;
-  readonly due: DueQueue;
-  /** Made with the first hold of one of its entries. */
-  readonly holds: Holds | undefined;
-  /** An entry was in use until now: that counts as activity, also of what it follows. */
-  usedUntilNow(slot: number): void;
-}
-
-/** What keeps an entry that would else leave: a guard or, if there is none, a hold; its own or that of a companion. */
-export type Keeping = 'guarded' | 'held';
-
-/** Whose guard or hold it is: the entry's own or, in the map of a follower, that of a companion. */
-export interface Keeper {
-  readonly map: QueuedMap;
-  readonly slot: number;
 }
 
 /** What keeps it, if it is due; else what its lifetimes say. */
@@ -51,6 +32,7 @@ export type JudgedState = LifetimeState | Keeping;
 export class DueQueue {
   readonly buckets = new TickBuckets();
   readonly judge: Judge<unknown, unknown>;
+  readonly keepers: Keepers;
   /** Lifetimes of this map are functions of the owner's. */
   readonly isAsked: boolean;
   /** Nothing but durations decides when an entry of this map leaves: no function of the owner's has to be asked. */
@@ -64,7 +46,7 @@ export class DueQueue {
   readonly #fromActivityMs: number;
   /** How long an entry stays at least that is no orphan, ms. */
   readonly #soonestMs: number;
-  /** Whose guard or hold kept the entry that was judged last; `undefined` if none did. */
+  /** Who kept the entry that was judged last; `undefined` if nobody did. */
   keeper: Keeper | undefined;
   /** What kept the entry that a look has judged last until its `maxAge`, which is over; `undefined` if nothing did. */
   outlasted: KeptBy | undefined;
@@ -90,6 +72,7 @@ export class DueQueue {
       else failures.count(name, callback);
     });
     this.judge = new Judge(policy, this.#answers);
+    this.keepers = new Keepers(map, this.judge, this.#answers);
     this.#rules = new RuleChoices(policy, stamps, this.#answers);
     this.isAsked = asksInstants(policy);
     this.isByStampsAlone = !this.isAsked && policy.rules.length === 0 && policy.keepWhile === undefined;
@@ -248,13 +231,14 @@ export class DueQueue {
       const state = this.#byLifetimes(slot, key, value, now);
       if (state === 'failed') return state;
       if (this.judge.isBeyondMaxAge) {
-        if (!isReading) this.outlasted = this.#outlastedBy(slot, key, now, flags);
+        if (!isReading) this.outlasted = this.keepers.outlastedBy(slot, key, now, flags);
         return state;
       }
       if (state === 'live' && (flags & GUARDED) === 0) return state;
       // What was asked about its lifetimes may have removed it: a guard is asked about what is there.
       if (!stamps.holds(slot, generation)) return state;
-      const keeping = this.#keepingOf(slot, key, now, isReading);
+      this.keeper = this.keepers.of(slot, key, now, isReading);
+      const keeping = this.keeper?.keeping;
       return keeping === 'held' && state === 'live' ? state : (keeping ?? state);
     } finally {
       this.#judging -= 1;
@@ -284,98 +268,6 @@ export class DueQueue {
     const activeAt = this.#map.activity.latest(slot);
     const lifetimes = this.#rules.of(slot);
     return this.judge.judge(lifetimes, slot, key, value, now, registeredAt, activeAt, this.#orphanMs(slot));
-  }
-
-  /** Asks the guards of an entry, and its holds, whether it is to stay; whose it is stands in `keeper`. */
-  keepingOf(slot: number, now: number): Keeping | undefined {
-    return this.#keepingOf(slot, this.#map.stamps.keyOf(slot), now, false);
-  }
-
-  #keepingOf(slot: number, key: unknown, now: number, isReading: boolean): Keeping | undefined {
-    this.keeper = undefined;
-    if (!this.#mayKeep) return undefined;
-    // Also a guard of a companion may call back into this map.
-    return this.judge.undisturbed(() => this.#askKeepers(slot, key, now, isReading));
-  }
-
-  // The guards are asked though there is a hold: an entry is idle from the end of its guard, which every sweep looks for.
-  #askKeepers(slot: number, key: unknown, now: number, isReading: boolean): Keeping | undefined {
-    const { stamps } = this.#map;
-    const generation = stamps.generation[slot] as number;
-    this.keeper = this.#guardOf(slot, key, now, isReading);
-    if (this.keeper !== undefined) return 'guarded';
-    // A guard may have removed the entry.
-    if (stamps.holds(slot, generation)) this.keeper = this.#holderOf(slot, key, now);
-    return this.keeper && 'held';
-  }
-
-  // No guard is asked any more: what counts is what the last look has found.
-  #outlastedBy(slot: number, key: unknown, now: number, flags: number): KeptBy | undefined {
-    if ((flags & GUARDED) !== 0) return 'keepWhile';
-    if (!this.#mayKeep) return undefined;
-    return this.judge.undisturbed(() => this.#holderOf(slot, key, now)) && 'hold';
-  }
-
-  /** Whether this map or any that follows it has guards or holds. */
-  get #mayKeep(): boolean {
-    const { policy, holds, companions } = this.#map;
-    if (policy.keepWhile !== undefined || (holds !== undefined && holds.size > 0)) return true;
-    for (const { due } of companions.followers) if (due.#mayKeep) return true;
-    return false;
-  }
-
-  // The own guard, or that of a companion, which is in use together with its leader's entry. One that is beyond its own
-  // `maxAge` holds nothing.
-  #guardOf(slot: number, key: unknown, now: number, isReading: boolean): Keeper | undefined {
-    const { native, policy, stamps } = this.#map;
-    if (policy.keepWhile !== undefined) {
-      const generation = stamps.generation[slot] as number;
-      const isGuarded = this.#isGuardedByOwn(slot, key, native.get(key), isReading);
-      // One that has removed its entry keeps nothing, whatever it says.
-      if (!stamps.holds(slot, generation)) return undefined;
-      if (isGuarded) return { map: this.#map, slot };
-    }
-    return this.#amongCompanions(key, now, (due, companion, companionKey) =>
-      due.#guardOf(companion, companionKey, now, isReading),
-    );
-  }
-
-  // Whose hold keeps an entry: its own or, beside an entry that is not beyond its `maxAge`, that of a follower.
-  #holderOf(slot: number, key: unknown, now: number): Keeper | undefined {
-    if (this.#map.holds?.has(slot)) return { map: this.#map, slot };
-    return this.#amongCompanions(key, now, (due, companion, companionKey) =>
-      due.#holderOf(companion, companionKey, now),
-    );
-  }
-
-  /** Who of the companions of an entry keeps it; one that is beyond its own `maxAge` keeps nothing. */
-  #amongCompanions(
-    key: unknown,
-    now: number,
-    keeperOf: (due: DueQueue, companion: number, companionKey: unknown) => Keeper | undefined,
-  ): Keeper | undefined {
-    for (const { companions, stamps, due } of this.#map.companions.followers) {
-      for (const companion of [...companions.accompanying(key)]) {
-        const companionKey = stamps.keyOf(companion);
-        // A guard that was asked before may have removed it.
-        if (stamps.slotOf(companionKey) !== companion || due.isBeyondMaxAge(companion, now)) continue;
-        const keeper = keeperOf(due, companion, companionKey);
-        if (keeper !== undefined) return keeper;
-      }
-    }
-    return undefined;
-  }
-
-  #isGuardedByOwn(slot: number, key: unknown, value: unknown, isReading: boolean): boolean {
-    if (isMissing(this.#map.native, key, value)) return false;
-    const wasReading = this.#answers.isReading;
-    this.#answers.isReading = isReading;
-    if (isReading) this.#answers.failureRead = undefined;
-    try {
-      return this.judge.isGuarded(slot, key, value);
-    } finally {
-      this.#answers.isReading = wasReading;
-    }
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { BeforeSweepOutcome } from '../events/reasons.js';
 import { LEAVING } from '../stamps/stamp-store.js';
-import type { JudgedState, Keeping } from './due-queue.js';
+import type { JudgedState } from './due-queue.js';
+import type { Keeper } from './keepers.js';
 import { isSweptUntold, leftPastWrapper, sweepOut, sweepUntold } from './removals.js';
 import type { Tracker } from './tracker.js';
 
@@ -41,7 +42,7 @@ export function lookAt(
   // A policy function may have removed the entry.
   if (!stamps.holds(slot, generation)) return false;
   if (state === 'guarded' || state === 'held') {
-    keep(tracker, slot, state);
+    keep(tracker, slot);
     return false;
   }
   if (state === 'overtaken') {
@@ -89,15 +90,16 @@ export function judgeNow(
 }
 
 /**
- * A guard or a hold was found to keep an entry, and whose it is stands in `due.keeper`: every sweep looks again until it lets
- * go. A look that finds a guard counts as activity, so that the entry is idle from the end of that; of a hold the release does.
+ * A guard or a hold was found to keep an entry: every sweep looks again until it lets go. A look that finds a guard counts as
+ * activity, so that the entry is idle from the end of that; of a hold the release does.
  *
+ * @param keeper whose it is; without it, that of the judgement that has just been made
  * @param dueAt when the entry is due by the judgement that has just been made; `Infinity` where only its guards were asked
  */
-export function keep({ due }: Tracker, slot: number, keeping: Keeping, dueAt?: number): void {
-  due.mark(slot, keeping, dueAt);
+export function keep({ due }: Tracker, slot: number, keeper = due.keeper as Keeper, dueAt?: number): void {
+  due.mark(slot, keeper.keeping, dueAt);
   due.watch(slot);
-  if (keeping === 'guarded') due.keeper?.map.usedUntilNow(due.keeper.slot);
+  if (keeper.keeping === 'guarded') keeper.map.usedUntilNow(keeper.slot);
 }
 
 /**
@@ -107,11 +109,11 @@ export function keep({ due }: Tracker, slot: number, keeping: Keeping, dueAt?: n
 export function isFree(tracker: Tracker, slot: number): boolean {
   const { stamps, due, shared } = tracker;
   const generation = stamps.generation[slot] as number;
-  const keeping = due.keepingOf(slot, shared.timeline.now());
+  const keeper = due.keepers.of(slot, stamps.keyOf(slot), shared.timeline.now(), false);
   // A guard may have removed the entry itself.
   if (!stamps.holds(slot, generation)) return false;
-  if (keeping === 'guarded') keep(tracker, slot, keeping, Number.POSITIVE_INFINITY);
-  return keeping === undefined;
+  if (keeper?.keeping === 'guarded') keep(tracker, slot, keeper, Number.POSITIVE_INFINITY);
+  return keeper === undefined;
 }
 
 /**
@@ -126,7 +128,7 @@ export function leavesBy(tracker: Tracker, slot: number, cap: string): string | 
     const state = judgeNow(tracker, slot, key, native.get(key), shared.timeline.now());
     if (!stamps.holds(slot, generation)) return undefined;
     if (state === 'guarded' || state === 'held') {
-      keep(tracker, slot, state);
+      keep(tracker, slot);
       return undefined;
     }
     if (state === 'due') return due.rule;

@@ -128,6 +128,6 @@ function judgeHis(
   const { native, stamps } = tracker;
   const key = stamps.keyOf(slot);
   const state = judgeNow(tracker, slot, key, native.get(key), now);
-  if (state === 'guarded' && isHis()) keep(tracker, slot, state);
+  if (state === 'guarded' && isHis()) keep(tracker, slot);
   return isHis() ? state : undefined;
 }

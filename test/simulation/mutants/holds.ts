@@ -4,21 +4,21 @@ import type { Mutant } from './mutant.js';
 export const holdMutants: readonly Mutant[] = [
   {
     name: 'a sweep takes an entry that is held',
-    file: 'sweeping/due-queue.ts',
-    find: "return this.keeper && 'held';",
+    file: 'sweeping/keepers.ts',
+    find: 'return this.#holderOf(slot, key, now);',
     replace: 'return undefined;',
   },
   {
     name: 'a hold of a companion does not hold its leader',
-    file: 'sweeping/due-queue.ts',
-    find: 'due.#holderOf(companion, companionKey, now),',
-    replace: 'due.#holderOf(companion, companionKey, now) && undefined,',
+    file: 'sweeping/keepers.ts',
+    find: 'keepers.#holderOf(companion, companionKey, now),',
+    replace: 'keepers.#holderOf(companion, companionKey, now) && undefined,',
   },
   {
     name: 'an eviction takes an entry that is held',
     file: 'sweeping/look.ts',
-    find: 'return keeping === undefined;',
-    replace: "return keeping !== 'guarded';",
+    find: 'return keeper === undefined;',
+    replace: "return keeper?.keeping !== 'guarded';",
   },
   {
     name: 'the release of a hold is no activity',

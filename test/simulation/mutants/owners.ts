@@ -30,7 +30,7 @@ export const ownerMutants: readonly Mutant[] = [
   {
     name: 'an owner’s eviction asks a guard that holds, which is no activity',
     file: 'sweeping/owner-evictions.ts',
-    find: "if (state === 'guarded' && isHis()) keep(tracker, slot, state);",
+    find: "if (state === 'guarded' && isHis()) keep(tracker, slot);",
     replace: '',
     rareSeed: 4_000_000_002_135,
     firstSeed,

@@ -41,14 +41,14 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'a guard that holds is no activity',
     file: 'sweeping/look.ts',
-    find: "if (keeping === 'guarded') due.keeper?.map.usedUntilNow(due.keeper.slot);",
+    find: "if (keeper.keeping === 'guarded') keeper.map.usedUntilNow(keeper.slot);",
     replace: '',
   },
   {
     name: 'a guard of a companion does not hold its leader',
-    file: 'sweeping/due-queue.ts',
-    find: 'due.#guardOf(companion, companionKey, now, isReading),',
-    replace: 'due.#guardOf(companion, companionKey, now, isReading) && undefined,',
+    file: 'sweeping/keepers.ts',
+    find: 'keepers.#guardOf(companion, companionKey, now, isReading),',
+    replace: 'keepers.#guardOf(companion, companionKey, now, isReading) && undefined,',
   },
   {
     name: 'a map that is asked is filed by what its values said first',
@@ -128,8 +128,8 @@ export const sweepingMutants: readonly Mutant[] = [
   {
     name: 'an eviction takes a guarded entry',
     file: 'sweeping/look.ts',
-    find: 'const keeping = due.keepingOf(slot, shared.timeline.now());',
-    replace: "const keeping = shared.timeline.now() < 0 ? ('guarded' as const) : undefined;",
+    find: 'const keeper = due.keepers.of(slot, stamps.keyOf(slot), shared.timeline.now(), false);',
+    replace: 'const keeper = due.keepers.of(-1, undefined, shared.timeline.now(), false) && undefined;',
   },
   {
     name: 'an eviction takes whom it has known as the longest idle',
