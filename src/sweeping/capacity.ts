@@ -15,7 +15,7 @@ const mostPassesAtOnce = 16;
 /** The share of its entries that a map sheds at most, before anybody looks what came of it. */
 const shareShed = 0.1;
 
-/** A pass that found nothing left to evict is repeated at most so often that it takes this share of the time. */
+/** A pass that finds nothing more to evict is repeated at most so often that what it takes for that is this share of the time. */
 const shareOfFruitlessPasses = 0.05;
 
 /**
@@ -124,12 +124,17 @@ export class CapacityPasses {
     // They go first: what callbacks of this pass add has the next one, in a later macrotask, so that they cannot loop.
     for (const tracker of trackers) this.#requested.delete(tracker);
     for (const tracker of trackers) {
-      const spentBeforeMs = slices.spentMs;
+      let usefulUntilMs = slices.spentMs;
       const quota = this.#shedding.get(tracker);
+      const eviction = new Eviction(tracker, this.#hooks, quota ?? 0);
+      let taken = 0;
       try {
-        const steps = evictExcess(tracker, this.#hooks, quota ?? 0);
+        const steps = evictExcess(tracker, this.#hooks, eviction);
         while (!this.#shared.isStopped && !steps.next().done) {
-          if (!slices.isOver()) continue;
+          const isOver = slices.isOver();
+          if (eviction.taken > taken) usefulUntilMs = slices.spentMs;
+          taken = eviction.taken;
+          if (!isOver) continue;
           await slices.giveWay();
           timeline.notice();
         }
@@ -142,7 +147,7 @@ export class CapacityPasses {
       const isAskedFor = this.#shedding.has(tracker);
       const isTooLarge = tracker.native.size() - this.#hooks.goingOf(tracker) > tracker.policy.maxEntries;
       const isFruitless = isTooLarge || (tracker.owners?.over.size ?? 0) > 0;
-      const pauseMs = (slices.spentMs - spentBeforeMs) / shareOfFruitlessPasses;
+      const pauseMs = (slices.spentMs - usefulUntilMs) / shareOfFruitlessPasses;
       const leastPauseMs = this.#isRepeated(tracker, slices.now) ? 1 : 0;
       if (!isAskedFor && (isFruitless || leastPauseMs > 0)) {
         this.#notBefore.set(tracker, slices.now + Math.max(pauseMs, leastPauseMs));
@@ -157,16 +162,15 @@ export class CapacityPasses {
 }
 
 /**
- * Brings a map down to its caps: the entries of each owner who has too many, then those of all; and evicts `quota` entries at
- * least, if the map has as many to spare. Entries that are due first, then those whose end was announced, then the longest
+ * Brings a map down to its caps: the entries of each owner who has too many, then those of all; and evicts as many as are to be
+ * shed, if the map has as many to spare. Entries that are due first, then those whose end was announced, then the longest
  * idle. Guarded and held ones never leave: if only they remain the map stays too large, which its size shows.
  *
  * A generator, one small step at a time, so that the caller can pause between any two.
  */
-function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate, quota: number): Generator<void> {
+function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate, eviction: Eviction): Generator<void> {
   if (tracker.observing) return;
   yield* hooks.retrying(tracker);
-  const eviction = new Eviction(tracker, hooks, quota);
   for (const owned of [...(tracker.owners?.over ?? [])]) yield* evictOfOwner(tracker, owned, eviction);
   yield* evictOfAll(tracker, eviction);
 }

@@ -10,6 +10,8 @@ export class Eviction {
   readonly #hooks: BeforeSweepGate;
   /** How many are to be shed yet. */
   #left: number;
+  /** How many have left, or have a `beforeSweep` now. */
+  taken = 0;
 
   /** @param quota how many entries are to leave, though the map may be within its caps */
   constructor(tracker: Tracker, hooks: BeforeSweepGate, quota: number) {
@@ -40,10 +42,12 @@ export class Eviction {
     this.#left -= 1;
     // Its leader has left, and its owner's `delete` refused: it goes by that, whatever the caps say.
     const { stamps, companions, shared } = this.#tracker;
+    let isTaken = true;
     if (stamps.hasFlag(slot, LEAVING) && companions.isLeaderless(slot))
-      sweepOut(this.#tracker, slot, shared.timeline.now());
-    else if (this.#tracker.policy.beforeSweep === undefined) evict(this.#tracker, slot, rule);
+      isTaken = sweepOut(this.#tracker, slot, shared.timeline.now());
+    else if (this.#tracker.policy.beforeSweep === undefined) isTaken = evict(this.#tracker, slot, rule);
     else this.#hooks.request(this.#tracker, slot, rule === 'shed' ? 'shed' : 'evicted');
+    if (isTaken) this.taken += 1;
   }
 
   /** Does the same for the sake of a cap, unless a guard or a hold keeps it. */

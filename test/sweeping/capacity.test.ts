@@ -318,6 +318,44 @@ describe('guarded entries', () => {
     expect(map.size).toBeLessThanOrEqual(5);
   });
 
+  it('keep no others waiting that come after a pass which took long, since it evicted many', async () => {
+    const clock = createManualClock();
+    let spent = 0;
+    const map = new TrackedMap<string, number>(undefined, {
+      maxEntries: 2,
+      keepWhile: (_value, key) => key.startsWith('busy'),
+      clock: { ...clock, monotonic: () => clock.monotonic() + spent },
+      dispose: () => {
+        spent += 1;
+      },
+    });
+    map.set('busy1', 1).set('busy2', 1).set('busy3', 1);
+    for (let n = 0; n < 1_000; n += 1) map.set(`free${n}`, n);
+    await clock.advance(0);
+    expect(map.size).toBe(3);
+    map.set('one more', 1);
+    await clock.advance(100);
+    expect([...map.keys()]).toEqual(['busy1', 'busy2', 'busy3']);
+  });
+
+  it('are asked again for a small part of the time, however often others come', async () => {
+    const clock = createManualClock();
+    let spent = 0;
+    const map = new TrackedMap<string, number>(undefined, {
+      maxEntries: 2,
+      keepWhile: () => {
+        spent += 1;
+        return true;
+      },
+      clock: { ...clock, monotonic: () => clock.monotonic() + spent },
+    });
+    for (let n = 0; n < 100; n += 1) {
+      map.set(`busy${n}`, n);
+      await clock.advance(10);
+    }
+    expect(spent).toBeLessThan(200);
+  });
+
   it('are evicted once they are no longer guarded, at the next sweep', async () => {
     let isBusy = true;
     const { clock, keys, fill, end } = capped({ maxEntries: 1, keepWhile: () => isBusy });
