@@ -132,7 +132,7 @@ class Explainer {
 
   /** Judges an entry, which asks its policy functions. What they are asked next may judge another: all is copied. */
   #look(slot: number): Found {
-    const { due, stamps } = this.#tracker;
+    const { activity, due, stamps } = this.#tracker;
     const state = due.judgeToRead(slot, this.#now);
     const { deadline, rule, unanswered, lifetimes } = due.judge;
     const { keeper, failureRead: failure } = due;
@@ -141,6 +141,10 @@ class Explainer {
       state,
       at: deadline.at,
       rule: deadline.by === undefined ? undefined : rule,
+      isActive:
+        deadline.by === 'maxIdle' &&
+        deadline.at > this.#now + lifetimes.maxIdleMs - 1 &&
+        activity.latest(slot) < this.#now - 1,
       unanswered,
       maxAgeMs: lifetimes.maxAgeMs,
       ceilingAt: stamps.registeredAt(slot) + lifetimes.maxAgeMs,
@@ -261,7 +265,7 @@ class Explainer {
     return `${native.size() === stamps.size ? 'a sweep that sees the sizes differ' : this.#actor()} ${does}`;
   }
 
-  #whyLive({ slot, at, rule, unanswered }: Found, eviction: string | undefined): string {
+  #whyLive({ slot, at, rule, isActive, unanswered }: Found, eviction: string | undefined): string {
     const parts: string[] = [];
     const { companions, policy } = this.#tracker;
     if (companions.leaderKeyOf(slot) === noLeader) {
@@ -285,7 +289,14 @@ class Explainer {
     if (policy.follows !== undefined && companions.leader === undefined) {
       parts.push(`${this.#leader}, which it follows, is tracked no more, so that nothing takes it along`);
     }
-    if (Number.isFinite(at)) parts.push(`due by ${rule} in ${span(at - this.#now)}`);
+    if (Number.isFinite(at)) {
+      const left = span(at - this.#now);
+      parts.push(
+        isActive
+          ? `active until now by its activeAt, and due by ${rule} ${left} after that ends`
+          : `due by ${rule} in ${left}`,
+      );
+    }
     if (unanswered !== '')
       parts.push(`its ${unanswered} ${unanswered.includes(' and ') ? 'have' : 'has'} not started`);
     if (eviction !== undefined) parts.push(eviction);
@@ -425,6 +436,8 @@ interface Found {
   readonly at: number;
   /** The lifetime that decides; `undefined` if none does. */
   readonly rule: string | undefined;
+  /** Its value says that it is active now, and may at each look, so that the deadline moves on. */
+  readonly isActive: boolean;
   /** Lifetimes that have not started. */
   readonly unanswered: string;
   readonly maxAgeMs: number;

@@ -49,6 +49,24 @@ describe('explain() says of an entry that it is', () => {
     end();
   });
 
+  it('live, and active as long as its value says so, whatever the deadline is at this moment', async () => {
+    let isActive = true;
+    const { clock, runs, explain, end } = explained({
+      maxIdle: '5m',
+      activeAt: () => (isActive ? clock.now() : undefined),
+    });
+    runs.set('a', {});
+    expect(explain().why).toContain('due by maxIdle in 5m;');
+    await clock.advance(60_000);
+    expect(explain()).toMatchObject({ state: 'live', rule: 'maxIdle', deadline: clock.now() + 300_000 });
+    expect(explain().why).toContain(
+      'active until now by its activeAt, and due by maxIdle 5m after that ends;',
+    );
+    isActive = false;
+    expect(explain().why).toContain('due by maxIdle in 4m;');
+    end();
+  });
+
   it('live without any deadline, because its TTL has not started', () => {
     const { runs, explain, end } = explained({ ttl: '5m', since: (run) => run.endedAt });
     runs.set('a', {});
