@@ -63,7 +63,7 @@ export class Absences implements AbsentRuns, AbsentParts {
   }
 
   /**
-   * The time of an entry is over: a run ends as lost, if it may here, and anything else is forgotten.
+   * The time of an entry is over: a run ends as lost, or is left to a later life if it may not here; anything else is forgotten.
    *
    * @returns whether it is one that could not come back, as this life is
    */
@@ -73,7 +73,10 @@ export class Absences implements AbsentRuns, AbsentParts {
     const isStuck = tracker === undefined || this.of(map)?.undecoded.has(entry) === true;
     const { registeredAt } = entry;
     if (entry.id !== undefined && !entry.claimed) {
-      if (endings === undefined || !this.#context.mayConclude()) return false;
+      if (endings === undefined || !this.#context.mayConclude()) {
+        tracker?.awaitingChanged(entry.key);
+        return false;
+      }
       this.remove(map, entry);
       this.#conclude(endings, entry);
     } else this.remove(map, entry);

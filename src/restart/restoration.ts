@@ -43,8 +43,11 @@ export class Restoration {
     this.#context = context;
     this.#options = options;
     this.absences = new Absences(context, (map) => this.#allBack(map));
-    context.engine.isAwaited = (map, key) => this.absences.of(map)?.at(key) !== undefined;
     this.#window = new RestoreWindow(context.engine, options.restoreWindowMs, this.absences);
+    context.engine.isAwaited = (map, key) => {
+      const entry = this.absences.of(map)?.at(key);
+      return entry !== undefined && !this.#window.isOverFor(entry);
+    };
   }
 
   /**

@@ -4,6 +4,7 @@ import type { TimerTicket } from '../time/timer-queue.js';
 import type { Absences } from './absences.js';
 import type { Awaited } from './awaited.js';
 import { pastEntries, whyStuck } from './awaited-words.js';
+import type { PastEntry } from './left.js';
 
 /**
  * How long entries of earlier lives are awaited, in running time over all lives: of a stretch in which the process was
@@ -39,6 +40,11 @@ export class RestoreWindow {
   /** How long it is until the first of what is awaited in a map is lost, ms of running time. */
   leftMs({ absentMs }: Awaited): number {
     return Math.max(0, this.#windowMs - absentMs - this.#elapsedAt(this.#engine.timeline.now()));
+  }
+
+  /** Whether an entry is awaited no more in this life, though it may be left to a later one. */
+  isOverFor({ absentMs }: PastEntry): boolean {
+    return this.#windowMs - absentMs <= this.#elapsedMs;
   }
 
   /** Begins to wait for what is awaited by now. */
@@ -97,8 +103,7 @@ export class RestoreWindow {
       let dropped = 0;
       let longestMs = Number.NEGATIVE_INFINITY;
       for (const entry of awaited) {
-        const closesAt = this.#windowMs - entry.absentMs;
-        if (closesAt > this.#elapsedMs) longestMs = Math.max(longestMs, entry.absentMs);
+        if (!this.isOverFor(entry)) longestMs = Math.max(longestMs, entry.absentMs);
         else if (this.#absences.lose(map, entry)) dropped += 1;
         if (slices.isOver() && !(await slices.giveWay())) return;
       }

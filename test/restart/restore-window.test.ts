@@ -193,6 +193,19 @@ describe('the restore window', () => {
       expect(next.contexts.size).toBe(0);
     });
 
+    it('makes it an orphan at its end where nobody is told of ends, so that the leader is left to a later life', async () => {
+      const next = await idle({ deliver: 'none', maps: { contexts: { orphanAfter, persist: decoded } } });
+      await machine.clock.advance(minutes(10) - 1);
+      expect([next.contexts.size, orphans(next)]).toEqual([1, 0]);
+      await machine.clock.advance(1);
+      expect(orphans(next)).toBe(next.contexts.size);
+      await machine.clock.advance(minutes(1));
+      expect([next.contexts.size, next.ended]).toEqual([0, []]);
+      const third = await restart(next);
+      await machine.clock.advance(minutes(10));
+      expect(third.told).toMatchObject([{ key: 'a', reason: 'lost' }]);
+    });
+
     it('makes it an orphan where the leader is back under another key', async () => {
       const ended = { id: ({ text }: Run) => text };
       const next = await idle({ ended, maps: { contexts: { orphanAfter, persist: decoded } } });
