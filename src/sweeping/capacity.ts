@@ -195,7 +195,8 @@ function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
       const [slot, generation] = candidate ?? none;
       // A callback may have removed it, and its slot may be another entry's.
       if (stamps.holds(slot, generation)) {
-        eviction.takeUnlessKept(slot, eviction.isBeyondMax ? 'maxEntries' : 'shed');
+        const cap = eviction.isBeyondMax ? 'maxEntries' : 'shed';
+        eviction.takeUnlessKept(slot, cap, () => eviction.isOver);
       }
       yield;
     }

@@ -50,11 +50,15 @@ export class Eviction {
     if (isTaken) this.taken += 1;
   }
 
-  /** Does the same for the sake of a cap, unless a guard or a hold keeps it. */
-  takeUnlessKept(slot: number, cap: string): void {
+  /**
+   * Does the same for the sake of a cap, unless a guard or a hold keeps it.
+   *
+   * @param isOver whether there are still too many when that was asked, which may have removed others
+   */
+  takeUnlessKept(slot: number, cap: string, isOver: () => boolean): void {
     if (this.#hasHook(slot)) return;
     const rule = leavesBy(this.#tracker, slot, cap);
-    if (rule !== undefined) this.take(slot, rule);
+    if (rule !== undefined && isOver()) this.take(slot, rule);
   }
 
   /** Returns whether an entry waits for its `beforeSweep`. */

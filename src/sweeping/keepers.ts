@@ -3,7 +3,7 @@ import type { Answers } from '../policy/answers.js';
 import type { Judge } from '../policy/judge.js';
 import type { CompiledPolicy } from '../policy/policy.js';
 import { isMissing } from '../stamps/native-collection.js';
-import { GUARDED } from '../stamps/stamp-store.js';
+import { GUARDED, OVERDUE } from '../stamps/stamp-store.js';
 import type { Companions, LeadingMap } from './companions.js';
 import type { Holds } from './holds.js';
 
@@ -58,12 +58,12 @@ export class Keepers {
   }
 
   /**
-   * Returns what kept an entry until its `maxAge`, which is over. No guard is asked any more: what counts is what the last look
-   * has found.
+   * Returns what kept an entry until its `maxAge`, which is over. No guard is asked any more, and a hold counts if the entry was
+   * due before: what counts is what the last look has found.
    */
   outlastedBy(slot: number, key: unknown, now: number, flags: number): KeptBy | undefined {
     if ((flags & GUARDED) !== 0) return 'keepWhile';
-    if (!this.#mayKeep) return undefined;
+    if ((flags & OVERDUE) === 0 || !this.#mayKeep) return undefined;
     return this.#judge.undisturbed(() => this.#holderOf(slot, key, now)) && 'hold';
   }
 

@@ -131,6 +131,7 @@ export function leavesBy(tracker: Tracker, slot: number, cap: string): string | 
       keep(tracker, slot);
       return undefined;
     }
+    if (state === 'overtaken') return undefined;
     if (state === 'due') return due.rule;
   }
   return isFree(tracker, slot) ? cap : undefined;

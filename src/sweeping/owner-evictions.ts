@@ -46,7 +46,9 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
         ranking.due.push(ranked);
         return;
       }
-      if (isHis(ranked) && judgeHis(tracker, slot, shared.timeline.now(), () => isHis(ranked)) === 'due') {
+      const isDue =
+        isHis(ranked) && judgeHis(tracker, slot, shared.timeline.now(), () => isHis(ranked)) === 'due';
+      if (isDue && isOver()) {
         eviction.take(slot, due.rule);
         note(slot);
       }
@@ -55,7 +57,7 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
     for (const slot of take(owned.ended, owned.ended.size)) {
       if (!isOver()) break;
       if (claims?.isClaimed(slot)) {
-        eviction.takeUnlessKept(slot, 'maxPerOwner');
+        eviction.takeUnlessKept(slot, 'maxPerOwner', isOver);
         note(slot);
       } else owned.ended.delete(slot);
       yield;
@@ -66,7 +68,7 @@ export function* evictOfOwner(tracker: Tracker, owned: Owned, eviction: Eviction
       const { slot } = next;
       // Whoever was active since is less idle than all that were not.
       if (isHis(next) && !wasActiveSince(tracker, next, isFresh) && isHis(next)) {
-        eviction.takeUnlessKept(slot, 'maxPerOwner');
+        eviction.takeUnlessKept(slot, 'maxPerOwner', isOver);
         note(slot);
       }
       yield;

@@ -64,9 +64,10 @@ export function sweepOut(tracker: Tracker, slot: number, now: number): boolean {
   return hasLeft;
 }
 
-/** Removes an entry because of a cap. Returns `false` if the owner's `delete` refused. */
+/** Removes an entry because of a cap, or of what it was just judged due by. Returns `false` if the owner's `delete` refused. */
 export function evict(tracker: Tracker, slot: number, rule: string): boolean {
-  const removal = newRemoval(rule);
+  const { due } = tracker;
+  const removal = newRemoval(rule, 'companion', rule === due.rule ? due.outlasted : undefined);
   const outcome = removeThroughOwner(tracker, slot, 'evicted', removal);
   announce(removal, tracker.shared);
   return outcome !== 'refused';

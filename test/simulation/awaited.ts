@@ -142,6 +142,11 @@ export class Awaited {
     return !this.#stays(entry) && this.#isOver(entry, this.mostMs);
   }
 
+  /** Whether the window of an entry may be over by now: one that stays is left to a later process. */
+  mayBeOver(entry: LeftEntry): boolean {
+    return this.#isOver(entry, this.mostMs);
+  }
+
   /** Whether it must have. */
   mustBeClosed(entry: LeftEntry): boolean {
     if (this.#stopped !== undefined) return false;

@@ -379,7 +379,7 @@ export class Model {
     const { follows } = registration.plan;
     if (follows === undefined || !this.isLeaderless(registration)) return [false, false];
     const awaited = this.awaited.at(follows, registration.key);
-    return awaited === undefined ? [true, true] : [this.awaited.mayBeClosed(awaited), false];
+    return awaited === undefined ? [true, true] : [this.awaited.mayBeOver(awaited), false];
   }
 
   /** The earliest instant from which on an entry may be due. */

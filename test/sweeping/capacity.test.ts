@@ -220,6 +220,57 @@ describe('maxEntries', () => {
   });
 });
 
+it.each(['keepWhile', 'since'])('evicts nobody for whom %s has made room', async (asked) => {
+  let isArmed = false;
+  let map: Numbers;
+  const ask = (key: string) => {
+    if (isArmed && key === 'a') map.delete('b');
+    return undefined;
+  };
+  const policy: PolicyOf<Numbers> =
+    asked === 'since'
+      ? { ttl: '1h', since: (_: number, key: string) => ask(key) }
+      : { keepWhile: (_: number, key: string) => ask(key) === null };
+  for (const maxPerOwner of [false, true]) {
+    isArmed = false;
+    const caps = maxPerOwner ? { maxPerOwner: { max: 3, owner: () => 'one' } } : { maxEntries: 3 };
+    const { clock, fill, keys, end, ...made } = capped({ ...policy, ...caps });
+    map = made.map;
+    for (const key of ['z', 'a', 'b', 'c']) {
+      fill(key);
+      await clock.advance(10);
+    }
+    expect(keys()).toEqual(['a', 'b', 'c']);
+    isArmed = true;
+    fill('d');
+    await clock.advance(10);
+    expect(keys()).toEqual(['a', 'c', 'd']);
+    end();
+  }
+});
+
+it('evicts no entry that a lifetime has touched when it was asked', async () => {
+  let asked = Number.NEGATIVE_INFINITY;
+  const { clock, registry, fill, keys, end } = capped({
+    maxEntries: 2,
+    expiresAt: (_, key) => {
+      // First it is looked for what is due, and then for who has been idle longest.
+      if (key !== 'a' || ++asked !== 2) return undefined;
+      registry.touch('map', 'a');
+      return 0;
+    },
+  });
+  for (const key of ['a', 'b']) {
+    fill(key);
+    await clock.advance(10);
+  }
+  asked = 0;
+  fill('c');
+  await clock.advance(10);
+  expect(keys()).toEqual(['a', 'c']);
+  end();
+});
+
 it('evicts no entry as due that its own guard has touched: the longest idle goes', async () => {
   const { clock, registry, keys, fill, evicted, end } = capped(
     {

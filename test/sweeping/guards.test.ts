@@ -128,9 +128,29 @@ describe('an entry that leaves at its maxAge', () => {
     expect(await gone({ rules, keepWhile })).toEqual([['rules[0].maxAge', 'keepWhile']]);
   });
 
+  it('says the same where a cap takes it first', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry({
+      maps: { map: { maxIdle: '1m', maxAge: '12m', maxEntries: 1 } },
+      clock,
+      sweepEvery: '5m',
+    });
+    const evicted: unknown[] = [];
+    registry.on('evicted', ({ key, rule, keptBy }) => evicted.push([key, rule, keptBy]));
+    registry.maps.map.set('a', {});
+    registry.hold('map', 'a');
+    await clock.advance(13 * minute);
+    registry.maps.map.set('b', {});
+    await clock.advance(0);
+    expect(evicted).toEqual([['a', 'maxAge', 'hold']]);
+    registry.stop();
+  });
+
   it('is swept by its ttl where nothing kept it, however late, and by its maxAge where that is first', async () => {
     expect(await gone({ ttl: '50s', maxAge: '55s', keepWhile: () => false })).toEqual([['ttl', undefined]]);
     expect(await gone({ ttl: '2h', maxAge: '1h' })).toEqual([['maxAge', undefined]]);
+    const held = await gone({ ttl: '2h', maxAge: '1h' }, (registry) => registry.hold('map', 'a'));
+    expect(held).toEqual([['maxAge', undefined]]);
   });
 
   it('leaves though its guard, or its since, touches it whenever it is asked', async () => {
