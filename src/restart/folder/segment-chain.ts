@@ -53,6 +53,8 @@ export class SegmentChain {
   #empty: SegmentExtent[] = [];
   #sequence = 0;
   #isFolderFlushed = false;
+  /** What earlier lives left, which may be on its way to the disk only. */
+  #unflushed: readonly SegmentExtent[];
 
   /** Goes on behind what was found in the folder. */
   constructor(
@@ -63,6 +65,7 @@ export class SegmentChain {
     this.#ownership = ownership;
     this.#options = options;
     this.#before = found.live;
+    this.#unflushed = options.isFlushed ? found.live : [];
     this.#obsolete = new ObsoleteFiles(ownership, () => this.#flushAll());
     this.#obsolete.add(found.obsolete);
   }
@@ -133,6 +136,9 @@ export class SegmentChain {
     const segment = new Segment(name, descriptor, isFlushed);
     if (!isOver()) {
       try {
+        // The head says how much of them counts.
+        for (const { name: earlier } of this.#unflushed) yield* this.#flush(earlier);
+        this.#unflushed = [];
         const head = encodeHead({ epoch: this.#ownership.epoch, sequence, before });
         yield* segment.writeHead(
           Buffer.concat([encodeFrame(frameKind.segment, head), ...recordFrames(preamble())]),

@@ -98,16 +98,25 @@ export class SegmentDamage extends Error {
 
 /** Returns whether the file has a hole at `offset` and no frame behind it: it got its length before its content. */
 function* isUnwrittenFrom(source: FrameSource, offset: number): Steps<boolean> {
-  const rest = Buffer.alloc(source.bytes - offset);
+  const header = Buffer.alloc(frameHeaderBytes, 1);
+  yield* read(source.descriptor, header, 0, Math.min(frameHeaderBytes, source.bytes - offset), offset);
+  return hasHole(header) && !(yield* hasFrameFrom(source, offset));
+}
+
+/** Returns whether a frame begins at `offset` or anywhere behind it; also if the file became shorter meanwhile. */
+export function* hasFrameFrom(
+  { descriptor, bytes }: Pick<FrameSource, 'descriptor' | 'bytes'>,
+  offset: number,
+): Steps<boolean> {
+  const rest = Buffer.alloc(bytes - offset);
   for (let filled = 0; filled < rest.length; ) {
-    const count = yield* read(source.descriptor, rest, filled, rest.length - filled, offset + filled);
-    if (count === 0) return false;
+    const count = yield* read(descriptor, rest, filled, rest.length - filled, offset + filled);
+    if (count === 0) return true;
     filled += count;
   }
-  if (!hasHole(rest.subarray(0, frameHeaderBytes))) return false;
   for (let start = rest.indexOf(frameMark); start !== -1; start = rest.indexOf(frameMark, start + 1))
-    if (start + frameHeaderBytes <= rest.length && 'length' in readFrameHeader(rest, start)) return false;
-  return true;
+    if (start + frameHeaderBytes <= rest.length && 'length' in readFrameHeader(rest, start)) return true;
+  return false;
 }
 
 const newerVersion = (path: string, version: number): MapsweepError =>

@@ -1,6 +1,6 @@
 import { frameHeaderBytes } from './frame.js';
 import { type SegmentFile, withSegment } from './segment-files.js';
-import { readFrames, SegmentDamage } from './segment-frames.js';
+import { hasFrameFrom, readFrames, SegmentDamage } from './segment-frames.js';
 import { decodeHead, type SegmentExtent, type SegmentHead } from './segment-head.js';
 import type { Steps } from './steps.js';
 import { read } from './system-calls.js';
@@ -64,7 +64,7 @@ function* findLast(
   return undefined;
 }
 
-/** Reads the first frame of a segment. `undefined` if it is cut. @throws SegmentDamage */
+/** Reads the first frame of a segment. `undefined` if it is cut, and nothing comes behind it. @throws SegmentDamage */
 export function* readHead(file: SegmentFile): Steps<SegmentHead | undefined> {
   return yield* withSegment(file.path, function* (descriptor) {
     const start = Buffer.alloc(frameHeaderBytes);
@@ -77,6 +77,13 @@ export function* readHead(file: SegmentFile): Steps<SegmentHead | undefined> {
       if (typeof decoded === 'string') throw new SegmentDamage(file.path, 0, decoded);
       head = decoded;
     });
+    // It was begun, and more was written: somebody may have been told that it is there.
+    if (
+      head === undefined &&
+      bytes < file.bytes &&
+      (yield* hasFrameFrom({ descriptor, bytes: file.bytes }, bytes))
+    )
+      throw new SegmentDamage(file.path, 0, 'its head has a hole, and there are frames behind it');
     return head;
   });
 }

@@ -2,7 +2,7 @@ import fs, { readFileSync, readlinkSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import type { FolderJournal } from '../../../src/restart/folder/folder-journal.js';
-import { scratchFolder } from './folder-medium.js';
+import { scratchFolder, segmentsIn } from './folder-medium.js';
 
 let scratch: string;
 let folder: string;
@@ -51,6 +51,27 @@ it('with sync: disk the name of the folder is on the disk with the first record,
   const paths = flushed.map(({ path }) => path);
   expect(paths).toContain(folder);
   expect(paths).toContain(dirname(folder));
+});
+
+it('with sync: disk what earlier lives left is on the disk before a new segment says how much of it counts', async () => {
+  for (const sync of ['kernel', 'disk', 'disk'] as const) {
+    const { journal } = await open(sync);
+    journal.begin(() => ['["preamble"]']);
+    await journal.append(['["record"]']);
+    journal.release();
+    vi.restoreAllMocks();
+  }
+  const { journal, flushed } = await open('disk');
+  journal.begin(() => ['["preamble"]']);
+  await journal.append(['["record"]']);
+  await journal.append(['["another"]']);
+  journal.release();
+  const segments = flushed.map(({ path }) => path).filter((path) => path.endsWith('.log'));
+  const earlier = segmentsIn(folder).slice(0, 3);
+  expect(earlier).toHaveLength(3);
+  expect(segments.slice(0, 3)).toEqual(earlier.map((name) => join(folder, name)));
+  // Once.
+  expect(new Set(segments.slice(3)).size).toBe(1);
 });
 
 it('with sync: kernel what takes the place of old segments is flushed by descriptors that may write, as Windows asks', async () => {

@@ -17,7 +17,7 @@ import { basename, join, relative } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FolderJournal, openFolderJournal } from '../../../src/restart/folder/folder-journal.js';
-import { encodeFrame, frameKind } from '../../../src/restart/folder/frame.js';
+import { encodeFrame, frameHeaderBytes, frameKind } from '../../../src/restart/folder/frame.js';
 import { scratchFolder, segmentsIn } from './folder-medium.js';
 
 let scratch: string;
@@ -276,6 +276,33 @@ describe('damage', () => {
     writeFileSync(path, Buffer.concat([written, Buffer.alloc(512), next]));
     expect((await refusal()).code).toBe('ERR_JOURNAL_DAMAGED');
   });
+});
+
+it('refuses a last segment with a hole in its head and whole frames behind it, but not one that was never filled', async () => {
+  await leave('a');
+  await leave('b');
+  const path = join(folder, segmentsIn(folder).at(-1) ?? '');
+  const written = readFileSync(path);
+  const headBytes = frameHeaderBytes + written.readUInt32LE(4);
+  const holes = [
+    [0, 16],
+    [frameHeaderBytes, frameHeaderBytes + 16],
+    [0, headBytes],
+  ] as const;
+  for (const [from, to] of holes) {
+    writeFileSync(path, Buffer.from(written).fill(0, from, to));
+    expect(await refusal()).toMatchObject({
+      code: 'ERR_JOURNAL_DAMAGED',
+      message: expect.stringContaining('is damaged at byte 0: its head has a hole'),
+    });
+    expect(segmentsIn(folder)).toContain(basename(path));
+    // Its owner lost the power before it had begun.
+    writeFileSync(path, Buffer.from(written).fill(0, from));
+    const journal = open();
+    expect(pastOf(journal).map((record) => (record as string[])[0])).toEqual(['a']);
+    journal.release();
+    writeFileSync(path, written);
+  }
 });
 
 /** The first bytes of a segment as a later version may write them: all versions share the frame's header. */
