@@ -9,14 +9,12 @@ export function activeResources(): ActiveResources {
 }
 
 /**
- * Returns whether more goes on than before.
+ * Returns of which kinds more goes on than before.
  *
  * @param ownTimers timers that whoever asks has set since, and that do not count
  */
-export function isMoreGoingOn(before: ActiveResources, ownTimers = 0): boolean {
-  for (const [kind, count] of activeResources()) {
-    const own = kind === 'Timeout' ? ownTimers : 0;
-    if (count - own > (before.get(kind) ?? 0)) return true;
-  }
-  return false;
+export function moreGoingOn(before: ActiveResources, ownTimers = 0): string[] {
+  return [...activeResources()]
+    .filter(([kind, count]) => count - (kind === 'Timeout' ? ownTimers : 0) > (before.get(kind) ?? 0))
+    .map(([kind]) => kind);
 }

@@ -1,5 +1,5 @@
 import { realSetTimeout } from '../time/real-timers.js';
-import { activeResources, isMoreGoingOn } from './active-resources.js';
+import { activeResources, moreGoingOn } from './active-resources.js';
 import type { Subject } from './subject.js';
 
 /** How long a check waits for callbacks of which none comes to its end meanwhile. Real ms. */
@@ -36,7 +36,7 @@ export class RunningAttempts {
       waitedMs = now === outcomes ? waitedMs + lookEveryMs : 0;
       outcomes = now;
       this.#isOutOfPatience =
-        waitedMs >= patienceMs && (waitedMs >= patienceWhileBusyMs || !isMoreGoingOn(this.#before));
+        waitedMs >= patienceMs && (waitedMs >= patienceWhileBusyMs || moreGoingOn(this.#before).length === 0);
     }
   }
 

@@ -4,7 +4,7 @@ import { isThenable } from '../events/unawaited.js';
 import type { Engine } from '../sweeping/engine.js';
 import { yieldToEventLoop } from '../time/clock.js';
 import { realClearTimeout, realSetTimeout } from '../time/real-timers.js';
-import { type ActiveResources, activeResources, isMoreGoingOn } from './active-resources.js';
+import { type ActiveResources, activeResources, moreGoingOn } from './active-resources.js';
 import type { RunningCheck } from './running-check.js';
 import { type Advancer, isAdvancer } from './test-time.js';
 
@@ -104,7 +104,10 @@ export class Scenario {
     }
     // By looks and not by a clock: while a debugger holds the process, nothing could settle.
     this.#tookMs += lookEveryMs;
-    this.#waitedMs = this.#isIdle() ? this.#waitedMs + lookEveryMs : 0;
+    const busyWith = this.#busyWith();
+    if (busyWith.length === 0) this.#waitedMs += lookEveryMs;
+    // A timer that comes and goes, such as a test runner has, may be nothing of the run's: while it is there, nothing is known.
+    else if (busyWith.join() !== 'Timeout') this.#waitedMs = 0;
     const called = `${check.check}: run ${run} of the scenario`;
     if (this.#waitedMs >= this.#patienceMs) {
       this.#reject(
@@ -131,16 +134,19 @@ export class Scenario {
     return this.#resources.has('Timeout') ? patienceBesideTimersMs : patienceMs;
   }
 
-  #isIdle(): boolean {
+  /** What the run may wait for other than a clock that stands still. */
+  #busyWith(): string[] {
     const now = this.#options.engine.timeline.now();
     const hasMoved = now !== this.#movedTo;
     this.#movedTo = now;
-    if (hasMoved) return false;
+    if (hasMoved) return ['a clock that moves'];
     const timers = this.#fakeTimers();
-    if (timers === undefined || this.#timersBefore === undefined) return false;
-    if (timers <= this.#timersBefore && !this.#waitsForRetry()) return false;
+    const isFake =
+      timers !== undefined &&
+      this.#timersBefore !== undefined &&
+      (timers > this.#timersBefore || this.#waitsForRetry());
     // The look itself is a timer.
-    return !isMoreGoingOn(this.#resources, 1);
+    return isFake ? moreGoingOn(this.#resources, 1) : ['no fake timer'];
   }
 
   #waitsForRetry(): boolean {

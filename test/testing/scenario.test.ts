@@ -25,6 +25,9 @@ const setUp = (deliver?: () => unknown) => {
   return { clock, registry, runs: registry.maps.runs };
 };
 
+// More than those of vitest that were there before and may be over by now: each of these hides one.
+const someTimers = (ms: number) => Array.from({ length: 5 }, () => setTimeout(() => {}, ms));
+
 // Real time passes in these, since that is what a scenario which hangs would take.
 describe('a scenario that waits for time which nobody lets pass', () => {
   it('is told so where it waits for the manual clock', async () => {
@@ -34,6 +37,25 @@ describe('a scenario that waits for time which nobody lets pass', () => {
       return run < 3 || new Promise<void>((resolve) => clock.setTimeout(resolve, 50));
     };
     await expect(returnToBaseline(scenario, { registry })).rejects.toMatchObject(hint);
+  });
+
+  it('is told so where the test runner sets its timer only after the test was called, as mocha does', async () => {
+    const { clock, registry } = setUp();
+    const scenario = (run: number) =>
+      run < 3 || new Promise<void>((resolve) => clock.setTimeout(resolve, 50));
+    const check = returnToBaseline(scenario, { registry, runTimeout: '2s' });
+    const timers = someTimers(60_000);
+    await expect(check).rejects.toMatchObject(hint);
+    for (const timer of timers) clearTimeout(timer);
+  });
+
+  it('is told so where a short real timer runs now and then, as those of Jest do', async () => {
+    const { clock, registry } = setUp();
+    const scenario = (run: number) =>
+      run < 3 || new Promise<void>((resolve) => clock.setTimeout(resolve, 50));
+    const heartbeat = setInterval(() => someTimers(200), 700).unref();
+    await expect(returnToBaseline(scenario, { registry, runTimeout: '4s' })).rejects.toMatchObject(hint);
+    clearInterval(heartbeat);
   });
 
   it('is told so where it advances the clock by too little', async () => {
