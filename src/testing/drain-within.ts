@@ -7,7 +7,7 @@ import { assertDrainable, isDrained, notDrainable, remainderLines } from './drai
 import { passableMs } from './hook-starts.js';
 import { type Leavings, LeavingWatch, leavingsText } from './leaving.js';
 import { LostEndings } from './lost-endings.js';
-import { type RunningCheck, whileChecking } from './running-check.js';
+import { type RunningCheck, toldOnce, whileChecking } from './running-check.js';
 import { type Subject, subjectOf } from './subject.js';
 import {
   type Advancer,
@@ -63,7 +63,7 @@ export function drainWithin(
   duration: Duration,
   options: DrainWithinOptions = {},
 ): Promise<DrainResult> {
-  return drainWithFallback('drainWithin', { mapOrRegistry, duration, options });
+  return toldOnce(drainWithFallback('drainWithin', { mapOrRegistry, duration, options }));
 }
 
 /** As {@link drainWithin}, for a check of another name and with the fake timers of its test runner. */

@@ -9,7 +9,7 @@ import { baselineResult } from './baseline-result.js';
 import { BaselineWalk } from './baseline-walk.js';
 import { pendingOf } from './drained.js';
 import { RunNumbers } from './run-numbers.js';
-import { type RunningCheck, whileChecking } from './running-check.js';
+import { type RunningCheck, toldOnce, whileChecking } from './running-check.js';
 import { Scenario } from './scenario.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
 import { type Advancer, fakeTimersAsClock, readAdvancer, testTimeOf } from './test-time.js';
@@ -67,7 +67,7 @@ export function returnToBaseline(
   scenario: (run: number) => unknown,
   options: BaselineOptions,
 ): Promise<BaselineResult> {
-  return baselineWithFallback('returnToBaseline', scenario, options);
+  return toldOnce(baselineWithFallback('returnToBaseline', scenario, options));
 }
 
 /** As {@link returnToBaseline}, for a check of another name and with the fake timers of its test runner. */

@@ -10,6 +10,9 @@ const running = new WeakMap<Engine, RunningCheck>();
 /** What runs on behalf of a check, such as its scenario, may ask about the same registry. */
 const insideOf = new AsyncLocalStorage<RunningCheck>();
 
+/** The errors of checks that were given up: somebody has heard of each. */
+const toldAlready = new WeakSet<object>();
+
 /** The ways to end a registry, as far as this version of the package has them. */
 const endings = ['close', 'detach'] as const;
 
@@ -45,6 +48,7 @@ export class RunningCheck {
   /** Has the check end at its next step: whoever began it does not wait for it. Others may begin at once. */
   abandon(): void {
     this.#isAbandoned = true;
+    toldAlready.add(this.#notAwaited);
     this.end();
   }
 
@@ -104,9 +108,22 @@ export async function whileChecking<Result>(
   const current = new RunningCheck(check, subject);
   try {
     return await run(current);
+  } catch (error) {
+    // By that nobody learns more than was told.
+    if (current.isAbandoned) current.assertGoingOn();
+    throw error;
   } finally {
     current.end();
   }
+}
+
+/** Answers the outcome of a check. One that was given up rejects too, but unhandled it would be told of twice. */
+export function toldOnce<Result>(outcome: Promise<Result>): Promise<Result> {
+  const answer = outcome.catch((error) => {
+    if (toldAlready.has(error)) answer.catch(() => {});
+    throw error;
+  });
+  return answer;
 }
 
 /**

@@ -21,6 +21,11 @@ const setUp = () => {
   return { clock, registry, runs };
 };
 
+const failsLater = async () => {
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  throw new Error('closed meanwhile');
+};
+
 const oneAtATime = { code: 'ERR_NOT_AWAITED' };
 
 describe('two checks at once on one registry', () => {
@@ -105,6 +110,23 @@ describe('close() while a check runs that nobody waits for', () => {
     await outcome;
     expect(Object.hasOwn(runs, 'set')).toBe(false);
     expect(Object.hasOwn(registry, 'close')).toBe(false);
+  });
+
+  it.each<[string, (set: ReturnType<typeof setUp>) => Promise<unknown>]>([
+    ['returnToBaseline', ({ registry, runs }) => returnToBaseline((run) => runs.set(run, {}), { registry })],
+    ['drainWithin', ({ registry }) => drainWithin(registry, '1h')],
+    ['a scenario that fails then', ({ registry }) => returnToBaseline(failsLater, { registry })],
+  ])('says so once, and the check is no unhandled rejection as well: %s', async (_name, begin) => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', note);
+    const set = setUp();
+    const check = begin(set);
+    await expect(set.registry.close()).rejects.toMatchObject(oneAtATime);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+    await expect(check).rejects.toThrow();
   });
 
   it('names the place where the check was begun', async () => {
