@@ -43,6 +43,7 @@ import type { EntryStamps } from '../stamps/entry-stamps.js';
 import type { Hold } from '../sweeping/holds.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import { isFulfilledBy } from '../time/by-deadline.js';
+import { yieldToEventLoop } from '../time/clock.js';
 import { TimerQueue } from '../time/timer-queue.js';
 import { type Assembly, assemble } from './assemble.js';
 import { checkLeader, checkSweepEvery, compileRegistryOptions } from './compile-options.js';
@@ -460,7 +461,11 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt, isLeft) : 0;
     const { unsettled } = this.#parts.engine;
     if (unsettled.count > 0) {
-      await isFulfilledBy(deadlineAt, unsettled.settled(), new TimerQueue(timeline.clock));
+      const isOver = timeline.now() >= deadlineAt;
+      // No timer: those of a clock that stands still never come.
+      await (isOver
+        ? yieldToEventLoop()
+        : isFulfilledBy(deadlineAt, unsettled.settled(), new TimerQueue(timeline.clock)));
     }
     this.#leave();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.

@@ -689,6 +689,21 @@ describe('close()', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('waits for nothing with a deadline of 0, though its clock stands still', async () => {
+    const answers = [() => new Promise<void>(() => {}), async () => {}];
+    const registry = createRegistry({
+      maps: { runs: { dispose: () => answers.pop()?.() } },
+      ended: { map: 'runs', deliver: () => Promise.reject(new Error('away')) },
+      clock: createManualClock(),
+    });
+    const { runs } = registry.maps;
+    for (const id of ['a', 'b', 'c']) runs.set(id, {});
+    registry.end('c');
+    runs.delete('a');
+    runs.delete('b');
+    expect(await registry.close({ deadline: 0 })).toEqual({ undelivered: 3, undisposed: 1 });
+  });
+
   it('is idempotent: the result of the first, also while that runs', async () => {
     const registry = createRegistry<{ map: Numbers }>({ maps: { map: {} }, clock: createManualClock() });
     const first = registry.close();

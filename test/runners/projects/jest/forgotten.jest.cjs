@@ -8,7 +8,7 @@ beforeEach(() => {
   registry = createRegistry({ maps: { runs: { ttl: '5m' } }, clock: createManualClock() });
 });
 
-afterEach(() => registry.close());
+afterEach(() => registry.close({ deadline: 0 }));
 
 test('of returnToBaseline, whose outcome nobody asks for', () => {
   returnToBaseline((run) => registry.maps.runs.set(run, {}), { registry }).catch(() => {});

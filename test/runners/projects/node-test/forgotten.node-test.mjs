@@ -10,7 +10,7 @@ beforeEach(() => {
   registry = createRegistry({ maps: { runs: {} }, clock: createManualClock() });
 });
 
-afterEach(() => registry.close());
+afterEach(() => registry.close({ deadline: 0 }));
 
 it('of returnToBaseline, whose outcome nobody asks for', () => {
   returnToBaseline((run) => registry.maps.runs.set(run, {}), { registry }).catch(() => {});

@@ -49,7 +49,7 @@ describe.concurrent('at once with others, by the expect of its own context', () 
 
 describe('with the usual afterEach', () => {
   let registry;
-  afterEach(() => registry.close());
+  afterEach(() => registry.close({ deadline: 0 }));
 
   it('that closes the registry, on a leak', () => {
     const started = start();
