@@ -13,6 +13,7 @@ import {
   type Advancer,
   goneBackLines,
   readAdvancer,
+  realTimeAsClock,
   settle,
   type TestTime,
   testTimeOf,
@@ -22,7 +23,8 @@ import {
 export interface DrainWithinOptions {
   /**
    * What lets time pass. Default: the manual clock that the maps were made with. For the fake timers of a test runner:
-   * `{ advance: (ms) => jest.advanceTimersByTimeAsync(ms) }`.
+   * `{ advance: (ms) => jest.advanceTimersByTimeAsync(ms) }`; for real time, with `setTimeout` of `node:timers/promises`:
+   * `{ advance: (ms) => setTimeout(ms) }`.
    */
   clock?: Advancer;
 }
@@ -88,7 +90,8 @@ export async function drainWithFallback(
       'ERR_NO_CLOCK',
       `${check} makes time pass, and here nothing can: ${subject.called} has no manual clock` +
         `${fallback === undefined ? ', and no clock is given' : ', and no fake timers are in force'}. Make it with ` +
-        `{ clock: createManualClock() } of 'mapsweep/testing'${fallback === undefined ? '' : `, or ${fallback.hint}`}`,
+        `{ clock: createManualClock() } of 'mapsweep/testing', let real time pass, by ${realTimeAsClock}` +
+        `${fallback === undefined ? '' : `, or ${fallback.hint}`}`,
     );
   }
   return whileChecking(check, subject, (current) => {

@@ -22,6 +22,10 @@ export function fakeTimersAsClock(): string {
     : 'clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }';
 }
 
+/** How a check is given real time: the words for messages. */
+export const realTimeAsClock =
+  "clock: { advance: (ms) => setTimeout(ms) } with setTimeout of 'node:timers/promises'";
+
 /** Turns of the event loop after which promises that wait for nothing else have settled. */
 const settlingTurns = 5;
 
