@@ -123,6 +123,12 @@ export class BaselineWalk {
 
   /** @throws what the scenario throws in its warm-up or its first stretch */
   async run(): Promise<void> {
+    const walk = () => this.#walk();
+    // In its drains too: a timer may register what a run only began.
+    await (this.#subject.sites?.withRate(1, walk) ?? walk());
+  }
+
+  async #walk(): Promise<void> {
     const { warmup } = this.#plan;
     try {
       const opening = new Ledger(this.#subject);
@@ -187,7 +193,7 @@ export class BaselineWalk {
         if (suspect !== undefined) await this.#lookAtGrowth(suspect, ledger);
       }
     };
-    await (this.#subject.sites?.withRate(1, runs) ?? runs()).finally(noteTouch);
+    await runs().finally(noteTouch);
   }
 
   /** Notes the sizes after a run. Returns the map that grows by a factor at each, if one does. */

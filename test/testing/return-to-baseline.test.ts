@@ -439,6 +439,21 @@ it('names the first of those that left only by a safety net, where they came fro
   );
 });
 
+it('says where a timer of the service registered what stays, though no run did', async () => {
+  const clock = createManualClock();
+  const retries = new Map<number, object>();
+  const registry = createRegistry<Record<'runs' | 'retries', Map<number, object>>>({
+    maps: { runs: { ttl: '1m' }, retries: { adopt: retries } },
+    clock,
+  });
+  const scenario = (run: number) => {
+    registry.maps.runs.set(run, {});
+    clock.setTimeout(() => retries.set(run, {}), 1_000);
+  };
+  const { message } = await returnToBaseline(scenario, { registry });
+  expect(message).toMatch(/registered at .*return-to-baseline\.test\.ts:\d+/);
+});
+
 describe("with nets: 'fail' an entry that only its maxAge removed, after its ttl was over, is a leak, which is told with what kept it", () => {
   type Kept = Record<'uploads' | 'parts', Map<number, object>>;
   type Ask = { uploads?: object; parts?: object; use?: (registry: Registry<Kept>, run: number) => void };
