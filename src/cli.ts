@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { runPrometheusCommand } from './prometheus/monitoring/prometheus-command.js';
-import { version } from './prometheus/version.js';
 import { describeRecords } from './restart/describe-records.js';
 import { type CommandResult, runJournalCommand } from './restart/folder/journal-command.js';
+import { version } from './version.js';
 
 const usage = `Usage: mapsweep journal <folder> [--json]
        mapsweep prometheus alerts [--prefix mapsweep_] [--sweep-every 60s]

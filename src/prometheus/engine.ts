@@ -1,7 +1,7 @@
 import type { RegistryInternals } from '../registry/internals.js';
 import type { Tracker } from '../sweeping/tracker.js';
+import { version } from '../version.js';
 import { isShown, nameLabel, only, type PulledMetric, type Sample } from './pulled.js';
-import { version } from './version.js';
 
 /** Which mapsweep it is, when the sweeper last went through, and what the owner's functions got wrong. */
 export const metricsOfEngine: readonly PulledMetric[] = [

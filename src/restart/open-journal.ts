@@ -2,6 +2,7 @@ import { MapsweepError, MapsweepTypeError } from '../errors.js';
 import { counted } from '../events/shown.js';
 import { systemClock } from '../time/clock.js';
 import { Slices } from '../time/slices.js';
+import { version } from '../version.js';
 import type { Journal, JournalUse } from './journal.js';
 import { type Past, played, playedInSlices, RecordError } from './past.js';
 import type { Succession } from './succession.js';
@@ -18,11 +19,16 @@ export interface TakenJournal {
 /** The time that reading a journal may take of one turn of the event loop, ms. */
 const readBudgetMs = 5;
 
+/** Its symbol is registered, since a registry may come from another copy of this package than its journal. */
+const openedBy: unique symbol = Symbol.for('mapsweep.open-journal') as never;
+
 /**
  * A journal that this process owns, with what earlier lives left in it. To be handed to `createRegistry` as
  * `persistTo`, once.
  */
 export class OpenJournal {
+  /** The version of the copy of this package that has opened it. */
+  readonly [openedBy]: string = version;
   /** Where it is kept. */
   readonly name: string;
   readonly #journal: Journal;
@@ -67,6 +73,25 @@ export class OpenJournal {
     this.#past = undefined;
     this.#journal.release();
   }
+}
+
+/** Returns whether a value is an open journal, of whichever copy of this package. */
+export function isOpenJournal(value: unknown): value is OpenJournal {
+  return (value as Partial<OpenJournal> | null | undefined)?.[openedBy] !== undefined;
+}
+
+/**
+ * Reads an open journal, of this copy of the package or another one of the same version: what they have inside is the same.
+ *
+ * @throws MapsweepTypeError `ERR_INVALID_OPTION` if it is of another version
+ */
+export function readOpenJournal(journal: OpenJournal, option: string): OpenJournal {
+  if (journal[openedBy] === version) return journal;
+  throw new MapsweepTypeError(
+    'ERR_INVALID_OPTION',
+    `${option} was opened by another copy of mapsweep, of version ${journal[openedBy]}; this one has ${version}. Open it by the ` +
+      'copy that createRegistry comes from',
+  );
 }
 
 /**

@@ -8,7 +8,7 @@ import {
   readOptions,
 } from '../policy/read-options.js';
 import { FolderJournal, openFolderJournal } from './folder/folder-journal.js';
-import { OpenJournal, openInSlices, openNow } from './open-journal.js';
+import { isOpenJournal, type OpenJournal, openInSlices, openNow, readOpenJournal } from './open-journal.js';
 
 /** A folder that a journal is kept in, and how. */
 export interface JournalFolder {
@@ -39,7 +39,7 @@ const defaultMaxWaitMs = 5_000;
 
 /** Reads the option `persistTo`. Opens nothing. */
 export const readPersistTo: Reader<CompiledFolder | OpenJournal> = (value, option) =>
-  value instanceof OpenJournal ? value : readFolder(value, option);
+  isOpenJournal(value) ? readOpenJournal(value, option) : readFolder(value, option);
 
 function readFolder(value: unknown, option: string): CompiledFolder {
   if (typeof value === 'string') {
@@ -70,12 +70,12 @@ const readPath: Reader<string> = (value, option) => {
 
 /** Closes an open journal that was handed over, if no registry has taken it. */
 export function closeUntaken(persistTo: unknown): void {
-  if (persistTo instanceof OpenJournal) persistTo.close();
+  if (isOpenJournal(persistTo)) persistTo.close();
 }
 
 /** Opens what `persistTo` names, on the caller's time; an open journal is left as it is. */
 export function openPersistTo(persistTo: CompiledFolder | OpenJournal): OpenJournal {
-  if (persistTo instanceof OpenJournal) return persistTo;
+  if (isOpenJournal(persistTo)) return persistTo;
   const { path, sync, maxWaitMs } = persistTo;
   return openNow(FolderJournal.open(path, { sync }), { maxWaitMs });
 }

@@ -3,11 +3,11 @@ import { register as globalRegister } from 'prom-client';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createRegistry, TrackedMap } from '../../src/index.ts';
 import { installedRegister } from '../../src/prometheus/peer.ts';
-import { version } from '../../src/prometheus/version.ts';
 import { registerMetrics } from '../../src/prometheus.ts';
 import { internals } from '../../src/registry/internals.ts';
 import { openNow } from '../../src/restart/open-journal.ts';
 import { createManualClock } from '../../src/testing.ts';
+import { version } from '../../src/version.ts';
 import { MemoryVolume } from '../restart/memory-journal.ts';
 import { AggregatorRegistry, Counter, client, Gauge, Register, unnamed } from './client.ts';
 

@@ -111,6 +111,33 @@ describe('persistTo', () => {
     expect(codeOf(() => start({ persistTo: journal }))).toBe('ERR_CLOSED');
   });
 
+  it('is an open journal of another copy of this package, of the same version', async () => {
+    vi.resetModules();
+    const copy = await import('mapsweep');
+    expect(copy.openJournal).not.toBe(openJournal);
+    start({ persistTo: await copy.openJournal(folder) }).maps.runs.set('a', {});
+    await registries[0]?.close();
+    const next = start({ persistTo: await openJournal(folder) });
+    next.maps.runs.set('a', {});
+    expect(next.stamps('runs', 'a')?.generation).toBe(1);
+    await next.close();
+    const journal = await copy.openJournal(folder);
+    expect(codeOf(() => start({ persistTo: journal, sweepEvery: -1 }))).toBe('ERR_INVALID_DURATION');
+    await openJournal(folder).then((free) => free.close());
+  });
+
+  it('is no open journal of a copy of another version, which is closed', async () => {
+    vi.resetModules();
+    vi.doMock('../../src/version.ts', () => ({ version: '99.0.0' }));
+    const copy = await import('mapsweep');
+    vi.doUnmock('../../src/version.ts');
+    const journal = await copy.openJournal(folder);
+    const refused = () => start({ persistTo: journal });
+    expect(refused).toThrow(expect.objectContaining({ code: 'ERR_INVALID_OPTION' }));
+    expect(refused).toThrow('persistTo was opened by another copy of mapsweep, of version 99.0.0');
+    await openJournal(folder).then((free) => free.close());
+  });
+
   it('is refused while another registry of this process has it, by whatever path', () => {
     start();
     symlinkSync(folder, join(scratch, 'link'));
