@@ -165,18 +165,20 @@ function brokeOffFinding({ brokeOff }: BaselineWalk): Finding[] {
   return [{ clause: `run ${run} failed`, lines: [line], isCertain: false }];
 }
 
-function untouchedFinding({ isTouched, explosion, ledger }: BaselineWalk): Finding[] {
-  if (ledger.maps.length === 0) {
-    return [{ clause: 'it has no maps any more, which proves nothing', lines: [], isCertain: false }];
-  }
-  if (isTouched || explosion !== undefined) return [];
-  const line =
-    '  Nothing was registered, set, touched, deleted or ended in any run. Does the scenario run what it should, ' +
-    'return its promise, and use these maps?';
-  return [
-    { clause: 'the scenario touched no map of it, which proves nothing', lines: [line], isCertain: false },
-  ];
+function untouchedFinding({ isTouched, hasAdopted, explosion, ledger }: BaselineWalk): Finding[] {
+  const hasMaps = ledger.maps.length > 0 || hasAdopted;
+  if (hasMaps && (isTouched || explosion !== undefined)) return [];
+  const [clause, line] = hasMaps ? touchedNone : hasNone;
+  return [{ clause: `${clause}, which proves nothing`, lines: [line], isCertain: false }];
 }
+
+const hasNone = ['it has no maps', '  Does the scenario run what it should, and adopt its maps?'] as const;
+
+const touchedNone = [
+  'the scenario touched no map of it',
+  '  Nothing was registered, set, touched, deleted or ended in any run. Does the scenario run what it should, ' +
+    'return its promise, and use these maps?',
+] as const;
 
 const keptUntilNet =
   '  What is kept until its maxAge has to be let go before: keepWhile has to do so, whoever takes a hold has to release it, ' +

@@ -55,6 +55,8 @@ export class BaselineWalk {
   stretches = 0;
   /** Whether any run touched a map. */
   isTouched = false;
+  /** Whether a map came in any run, which may have gone again. */
+  hasAdopted = false;
   explosion: Explosion | undefined;
   /** What a run threw after the first stretch, which was already enough to see that something stays. */
   brokeOff: { readonly run: number; readonly error: unknown } | undefined;
@@ -176,8 +178,16 @@ export class BaselineWalk {
 
   async #runTimes(times: number, ledger: Ledger): Promise<void> {
     const before = this.#traces();
+    const { measurements } = this.#subject.engine;
+    const mapAdded = (): void => {
+      // Of a single map, others are none of it.
+      this.hasAdopted = this.#subject.owner !== undefined;
+    };
+    const observer = { mapAdded };
+    measurements.add(observer);
     const noteTouch = (): void => {
-      if (before !== this.#traces()) this.isTouched = true;
+      measurements.delete(observer);
+      if (this.hasAdopted || before !== this.#traces()) this.isTouched = true;
     };
     this.#watches = new Map();
     this.#watchGrowth();

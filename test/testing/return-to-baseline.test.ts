@@ -439,6 +439,24 @@ it('names the first of those that left only by a safety net, where they came fro
   );
 });
 
+it('takes maps that each run adopts and releases for proof, and none at all for none', async () => {
+  const registry = createRegistry({ clock: createManualClock() });
+  const visit = (run: number) => {
+    const visitor = registry.adopt(`visitor-${run}`, new Map<string, object>(), { maxIdle: '5m' });
+    visitor.map.set('cart', {});
+    visitor.map.delete('cart');
+    visitor.release();
+  };
+  expect(await returnToBaseline(visit, { registry })).toMatchObject({ held: true });
+  expect(await returnToBaseline(() => {}, { registry })).toMatchObject({
+    held: false,
+    decided: false,
+    message: expect.stringContaining(
+      'it has no maps, which proves nothing:\n  Does the scenario run what it should, and adopt its maps?',
+    ),
+  });
+});
+
 it('says where a timer of the service registered what stays, though no run did', async () => {
   const clock = createManualClock();
   const retries = new Map<number, object>();
