@@ -8,7 +8,7 @@ import type { MapLedger } from './ledger.js';
 import type { Level } from './levels.js';
 import { stayAdvice } from './stay-advice.js';
 import { survivorLines } from './survivors.js';
-import { fakeTimersAsClock } from './test-time.js';
+import { makesTimePass } from './test-time.js';
 
 /** Something that speaks against the scenario: a clause for the head of the message, and its lines. */
 export interface Finding {
@@ -187,10 +187,6 @@ const keptUntilNet =
 const caughtByNet =
   '  Have their owner delete them when it is done with them, or give them a ttl that begins then; if the safety net is ' +
   'what is to remove them, leave nets out.';
-
-const makesTimePass = (): string =>
-  "makes time pass: make the registry with { clock: createManualClock() } of 'mapsweep/testing', or use fake timers. Vitest's " +
-  `matchers find those; returnToBaseline is given them, as ${fakeTimersAsClock()}.`;
 
 const timeStoodStill = (): string =>
   `  Some of these leave by themselves after a time, and here nothing ${makesTimePass()}`;

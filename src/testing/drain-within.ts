@@ -13,10 +13,10 @@ import {
   type Advancer,
   goneBackLines,
   readAdvancer,
-  realTimeAsClock,
   settle,
   type TestTime,
   testTimeOf,
+  withTestTime,
 } from './test-time.js';
 
 /** The options of {@link drainWithin}. */
@@ -88,9 +88,8 @@ export async function drainWithFallback(
   if (time === undefined) {
     throw new MapsweepError(
       'ERR_NO_CLOCK',
-      `${check} makes time pass, and here nothing can: ${subject.called} has no manual clock` +
-        `${fallback === undefined ? ', and no clock is given' : ', and no fake timers are in force'}. Make it with ` +
-        `{ clock: createManualClock() } of 'mapsweep/testing', let real time pass, by ${realTimeAsClock}` +
+      `${check} makes time pass, and here nothing can: ${subject.called} has no manual clock, and ` +
+        `no ${fallback === undefined ? 'clock is given' : 'fake timers are in force'}. Make it ${withTestTime}` +
         `${fallback === undefined ? '' : `, or ${fallback.hint}`}`,
     );
   }

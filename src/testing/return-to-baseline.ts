@@ -12,7 +12,7 @@ import { RunNumbers } from './run-numbers.js';
 import { type RunningCheck, toldOnce, whileChecking } from './running-check.js';
 import { Scenario } from './scenario.js';
 import { notASubject, type Subject, subjectOf } from './subject.js';
-import { type Advancer, fakeTimersAsClock, readAdvancer, realTimeAsClock, testTimeOf } from './test-time.js';
+import { type Advancer, makesTimePass, readAdvancer, testTimeOf } from './test-time.js';
 
 const defaultRunTimeoutMs = 60_000;
 
@@ -149,10 +149,7 @@ export async function baselineWithFallback(
 function cannotDrain(check: string): MapsweepError {
   return new MapsweepError(
     'ERR_NO_CLOCK',
-    `${check} is to let time pass by its option drain, and here nothing can. Make the registry with ` +
-      `{ clock: createManualClock() } of 'mapsweep/testing', let real time pass, by ${realTimeAsClock}, or use fake timers, ` +
-      "which Vitest's matchers find and " +
-      `returnToBaseline is given, as ${fakeTimersAsClock()}`,
+    `${check} is to let time pass by its option drain, and here nothing ${makesTimePass()}`,
   );
 }
 

@@ -104,10 +104,10 @@ export class Scenario {
     }
     // By looks and not by a clock: while a debugger holds the process, nothing could settle.
     this.#tookMs += lookEveryMs;
-    const busyWith = this.#busyWith();
-    if (busyWith.length === 0) this.#waitedMs += lookEveryMs;
+    const busyWith = this.#busyWith()?.join();
+    if (busyWith === '') this.#waitedMs += lookEveryMs;
     // A timer that comes and goes, such as a test runner has, may be nothing of the run's: while it is there, nothing is known.
-    else if (busyWith.join() !== 'Timeout') this.#waitedMs = 0;
+    else if (busyWith !== 'Timeout') this.#waitedMs = 0;
     const called = `${check.check}: run ${run} of the scenario`;
     if (this.#waitedMs >= this.#patienceMs) {
       this.#reject(
@@ -134,19 +134,17 @@ export class Scenario {
     return this.#resources.has('Timeout') ? patienceBesideTimersMs : patienceMs;
   }
 
-  /** What the run may wait for other than a clock that stands still. */
-  #busyWith(): string[] {
+  /** What else goes on where the run may wait for a clock that stands still; `undefined` if it does not. */
+  #busyWith(): string[] | undefined {
     const now = this.#options.engine.timeline.now();
     const hasMoved = now !== this.#movedTo;
     this.#movedTo = now;
-    if (hasMoved) return ['a clock that moves'];
+    if (hasMoved) return undefined;
     const timers = this.#fakeTimers();
-    const isFake =
-      timers !== undefined &&
-      this.#timersBefore !== undefined &&
-      (timers > this.#timersBefore || this.#waitsForRetry());
+    if (timers === undefined || this.#timersBefore === undefined) return undefined;
+    if (timers <= this.#timersBefore && !this.#waitsForRetry()) return undefined;
     // The look itself is a timer.
-    return isFake ? moreGoingOn(this.#resources, 1) : ['no fake timer'];
+    return moreGoingOn(this.#resources, 1);
   }
 
   #waitsForRetry(): boolean {

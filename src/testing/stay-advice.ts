@@ -1,5 +1,6 @@
 import type { ExplainedState } from '../diagnosis/explain.js';
 import type { JudgedMap } from './baseline-outcome.js';
+import { realTimeAsClock } from './test-time.js';
 
 /** What to do where entries stay and more of them come, by what keeps them; lines of a message. */
 export function stayAdvice(grown: readonly JudgedMap[], isTimed: boolean): string[] {
@@ -26,6 +27,4 @@ const fillsUp =
   '  If something of your own removes them later, set drain to the time that it takes; if this is a cache that fills, ' +
   'set warmup to as many runs as fill it, or its maxEntries.';
 
-const inRealTime =
-  '  For drain something has to let time pass; for real time that is clock: { advance: (ms) => setTimeout(ms) }, with ' +
-  "setTimeout of 'node:timers/promises'.";
+const inRealTime = `  For drain something has to let time pass; for real time that is ${realTimeAsClock}.`;

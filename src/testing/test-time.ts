@@ -16,7 +16,7 @@ export const readAdvancer: Reader<Advancer> = (value, option) => {
 };
 
 /** How a check is given fake timers that it cannot find itself: the words for messages, which name those of Jest only there. */
-export function fakeTimersAsClock(): string {
+function fakeTimersAsClock(): string {
   return process.env.JEST_WORKER_ID === undefined
     ? 'clock: { advance }, a function that lets so many ms pass on them; the mock.timers of node:test do not do'
     : 'clock: { advance: (ms) => jest.advanceTimersByTimeAsync(ms) }';
@@ -24,7 +24,14 @@ export function fakeTimersAsClock(): string {
 
 /** How a check is given real time: the words for messages. */
 export const realTimeAsClock =
-  "clock: { advance: (ms) => setTimeout(ms) } with setTimeout of 'node:timers/promises'";
+  "clock: { advance: (ms) => setTimeout(ms) }, with setTimeout of 'node:timers/promises'";
+
+/** How time can pass without fake timers: what follows "make the registry" in messages. */
+export const withTestTime = `with { clock: createManualClock() } of 'mapsweep/testing', let real time pass, by ${realTimeAsClock}`;
+
+/** What to do where nothing does: the end of a message. */
+export const makesTimePass = (): string =>
+  `makes time pass: make the registry ${withTestTime}, or use fake timers. Vitest's matchers find those; returnToBaseline is given them, as ${fakeTimersAsClock()}.`;
 
 /** Turns of the event loop after which promises that wait for nothing else have settled. */
 const settlingTurns = 5;
