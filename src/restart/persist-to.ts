@@ -3,6 +3,7 @@ import { type Duration, durationMs, timerRange } from '../policy/duration.js';
 import {
   invalidType,
   isObjectOfOptions,
+  optionPath,
   type Reader,
   readOneOf,
   readOptions,
@@ -48,16 +49,16 @@ function readFolder(value: unknown, option: string): CompiledFolder {
   if (!isObjectOfOptions(value)) {
     throw invalidType(option, 'the path of a folder, or an object of options', value);
   }
+  if (Object.hasOwn(value, 'every')) {
+    throw new MapsweepTypeError(
+      'ERR_UNKNOWN_OPTION',
+      `${optionPath(option, 'every')} is gone: a journal is written as things happen. Leave it out, or say how long an ending may wait for a slow disk with maxWait`,
+    );
+  }
   const read = readOptions(option, value, {
     path: readPath,
     sync: (given, path) => readOneOf(given, path, ['kernel', 'disk']),
     maxWait: (given, path) => durationMs(given, path, timerRange),
-    every: (_given, path): never => {
-      throw new MapsweepTypeError(
-        'ERR_UNKNOWN_OPTION',
-        `${path} is gone: a journal is written as things happen. Leave it out, or say how long an ending may wait for a slow disk with maxWait`,
-      );
-    },
   });
   if (read.path === undefined) throw invalidType(`${option}.path`, 'the path of a folder', undefined);
   return { path: read.path, sync: read.sync ?? 'kernel', maxWaitMs: read.maxWait ?? defaultMaxWaitMs };

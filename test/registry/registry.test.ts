@@ -350,6 +350,12 @@ describe('createRegistry refuses at once, naming the option, what was received a
       ['persistTo.every is gone', 'maxWait'],
     ],
     [
+      'a misspelt option of the journal, which is not taken for one of the first edition',
+      { persistTo: { path: '/tmp/never', ever: '10s' } },
+      'ERR_UNKNOWN_OPTION',
+      ['persistTo.ever is not an option. Allowed here: path, sync, maxWait'],
+    ],
+    [
       'a promise of less than the kernel',
       { persistTo: { path: '/tmp/never', sync: 'none' } },
       'ERR_INVALID_OPTION',
