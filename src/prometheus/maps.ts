@@ -137,14 +137,14 @@ export const metricsOfHooks: readonly PulledMetric[] = [
   {
     type: 'gauge',
     name: 'waiting_entries',
-    help: 'Entries that are due and whose beforeSweep runs, is queued, or has failed and waits.',
+    help: 'Entries that are due, or that a cap is to evict, and whose beforeSweep runs, is queued, or has failed and waits.',
     labelNames,
     read: (parts) => eachMap(parts, (tracker) => parts.engine.hooks.countOf(tracker), hasHook),
   },
   {
     type: 'gauge',
     name: 'before_sweep_failing_entries',
-    help: 'Entries that are due and whose beforeSweep has failed more than once in a row, and is tried again.',
+    help: 'Entries that are due, or that a cap is to evict, and whose beforeSweep has failed more than once in a row, and is tried again.',
     labelNames,
     read: (parts) => eachMap(parts, (tracker) => parts.engine.hooks.failingCountOf(tracker), hasHook),
   },

@@ -34,7 +34,7 @@ export interface MapFigures {
   readonly held: number;
   /** Companions whose leader is tracked and has no such key. */
   readonly orphaned: number;
-  /** Of the overdue ones, those whose `beforeSweep` runs, is queued, or has failed and waits. */
+  /** Due, or to be evicted by a cap, and `beforeSweep` runs, is queued, or has failed and waits. */
   readonly waiting: number;
   /** Whether it leaks, as of the last sweep; its `since` is epoch ms. */
   readonly leak: LeakVerdict;
