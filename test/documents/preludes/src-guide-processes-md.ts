@@ -1,6 +1,6 @@
 /** What the blocks of this chapter presume. They are run where PostgreSQL and Redis are. */
 import assert from 'node:assert/strict';
-import type { Queue } from 'bullmq';
+import type { Job, Queue, Worker } from 'bullmq';
 import type { Registry } from 'mapsweep';
 import { Pool } from 'pg';
 
@@ -14,6 +14,13 @@ const endRun = (names: Names): void => {
   const made = names.registry as Registry;
   (made.maps as Readonly<Record<string, Map<unknown, unknown>>>).runs?.set('run-7', {});
   made.end('run-7');
+};
+
+/** The job that the block before has left. */
+const hears = async (worker: Worker): Promise<void> => {
+  const { data } = await new Promise<Job>((resolve) => worker.on('completed', resolve));
+  assert.equal(data.key, 'run-7');
+  await worker.close();
 };
 
 export const afterwards: Readonly<Record<string, (names: Names) => Promise<void>>> = {
@@ -32,6 +39,7 @@ export const afterwards: Readonly<Record<string, (names: Names) => Promise<void>
     await made.end();
   },
   'A queue of BullMQ': async (names) => {
+    if (names.worker !== undefined) return hears(names.worker as Worker);
     const queue = names.queue as Queue;
     endRun(names);
     await (names.registry as Registry).close();
