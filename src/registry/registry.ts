@@ -461,11 +461,9 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     const undisposed = disposes ? await disposeAll(this.#parts.engine, deadlineAt, isLeft) : 0;
     const { unsettled } = this.#parts.engine;
     if (unsettled.count > 0) {
-      const isOver = timeline.now() >= deadlineAt;
-      // No timer: those of a clock that stands still never come.
-      await (isOver
-        ? yieldToEventLoop()
-        : isFulfilledBy(deadlineAt, unsettled.settled(), new TimerQueue(timeline.clock)));
+      // Once its time is over by no timer: those of a clock that stands still never come.
+      if (timeline.now() >= deadlineAt) await yieldToEventLoop();
+      else await isFulfilledBy(deadlineAt, unsettled.settled(), new TimerQueue(timeline.clock));
     }
     this.#leave();
     // Not before: an attempt that had timed out may have succeeded while the journal was being written.

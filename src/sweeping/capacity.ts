@@ -132,8 +132,10 @@ export class CapacityPasses {
         const steps = evictExcess(tracker, this.#hooks, eviction);
         while (!this.#shared.isStopped && !steps.next().done) {
           const isOver = slices.isOver();
-          if (eviction.taken > taken) usefulUntilMs = slices.spentMs;
-          taken = eviction.taken;
+          if (eviction.taken > taken) {
+            usefulUntilMs = slices.spentMs;
+            taken = eviction.taken;
+          }
           if (!isOver) continue;
           await slices.giveWay();
           timeline.notice();

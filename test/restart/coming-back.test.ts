@@ -794,8 +794,15 @@ describe('ended.id', () => {
     },
   );
 
+  /** Remembers the last run that has ended. */
+  const memory = { ended: { ...ended, tombstones: { max: 1 } } };
+  /** Another run takes the place of the one that is remembered. */
+  const endAnother = ({ runs }: Life): void => {
+    runs.set('z', { id: 'job 2' });
+    runs.delete('z');
+  };
+
   it('has ended in each entry that it was set in again, wherever its journal ends', async () => {
-    const memory = { ended: { ...ended, tombstones: { max: 1 } } };
     const first = start(memory);
     first.runs.set('a', { id: 'job 1' });
     first.runs.delete('a');
@@ -809,9 +816,7 @@ describe('ended.id', () => {
     for (let end = before + 1; end <= records.length; end += 1) {
       machine.volume = new MemoryVolume(records.slice(0, end));
       const next = start(memory);
-      // Takes the place of the other one in the memory of what has ended.
-      next.runs.set('z', { id: 'job 2' });
-      next.runs.delete('z');
+      endAnother(next);
       next.runs.set('b', { id: 'job 1' });
       expect(next.registry.end('b'), `${end} records`).toBe('duplicate');
       await machine.clock.advance(minutes(11));
@@ -820,7 +825,6 @@ describe('ended.id', () => {
   });
 
   it('has ended where it had been too, if a journal that was written anew ends before it says so', async () => {
-    const memory = { ended: { ...ended, tombstones: { max: 1 } } };
     const first = start(memory);
     first.runs.set('a', { id: 'job 1' });
     await machine.clock.advance(1_000);
@@ -838,9 +842,7 @@ describe('ended.id', () => {
     const next = start(memory);
     await written();
     expect(next.told).toMatchObject([{ id: 'job 1', key: 'b' }]);
-    // Takes the place of the other one in the memory of what has ended.
-    next.runs.set('z', { id: 'job 2' });
-    next.runs.delete('z');
+    endAnother(next);
     next.runs.set('a', { id: 'job 1' });
     expect(next.registry.end('a')).toBe('duplicate');
     await machine.clock.advance(minutes(11));
@@ -868,7 +870,6 @@ describe('ended.id', () => {
   });
 
   it('keeps the claim of a second entry that comes back under the key of the first, found in its map', async () => {
-    const memory = { ended: { ...ended, tombstones: { max: 1 } } };
     const first = start(memory);
     first.runs.set('a', { id: 'job 1' });
     first.runs.delete('a');
@@ -876,9 +877,7 @@ describe('ended.id', () => {
     const own = new Map<unknown, Run>([['a', { id: 'job 1' }]]);
     const next = await restart(first, { ...memory, maps: { runs: { adopt: own } } });
     expect(next.registry.end('a')).toBe('duplicate');
-    // Takes the place of the other one in the memory of what has ended.
-    next.runs.set('z', { id: 'job 2' });
-    next.runs.delete('z');
+    endAnother(next);
     const third = await restart(next, memory);
     third.runs.set('a', { id: 'job 1' });
     expect(third.registry.end('a')).toBe('duplicate');
