@@ -29,6 +29,7 @@ export class DeadLetters<K, V> {
   #ticket: TimerTicket | undefined;
   #isCounting = false;
   #countedLosses = 0;
+  #added = 0;
 
   constructor({ limits, sink, log, clock, timers }: NotifierOptions<K, V>) {
     this.#max = limits.maxDeadLetters;
@@ -128,9 +129,25 @@ export class DeadLetters<K, V> {
     this.#ticket = undefined;
   }
 
-  /** Yields them as they are kept, oldest first. */
+  /**
+   * Yields those that there are now as they are kept, oldest first; whatever is done between two of them, all that stay come
+   * up.
+   */
   *all(): Generator<LetterRecord<K, V>> {
-    for (const record of this.#records.rvalues()) if (record !== undefined) yield record;
+    const end = this.#added;
+    let passed = -1;
+    // A walk of lru-cache is over as soon as the entry at which it stands has been removed.
+    for (let isLost = true; isLost; ) {
+      isLost = false;
+      for (const record of this.#records.rvalues()) {
+        if (record === undefined || record.order <= passed) continue;
+        if (record.order >= end) return;
+        passed = record.order;
+        yield record;
+        isLost = !this.keeps(record);
+        if (isLost) break;
+      }
+    }
   }
 
   /** Returns copies, oldest first. */
@@ -143,7 +160,8 @@ export class DeadLetters<K, V> {
     diedAt: number,
     obligation: Obligation<K, V> | undefined,
   ): LetterRecord<K, V> {
-    const record = { letter, diedAt, obligation, isCounted: this.#isCounting, isRedelivered: false };
+    const order = this.#added++;
+    const record = { letter, diedAt, obligation, order, isCounted: this.#isCounting, isRedelivered: false };
     if (record.isCounted) this.#countedLosses += 1;
     const oldest = this.#max > 0 && this.#records.size >= this.#max ? this.#records.pop() : undefined;
     if (this.#max > 0) this.#records.set(letter.id, record);

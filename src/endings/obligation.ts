@@ -36,6 +36,8 @@ export interface LetterRecord<K, V> {
   readonly diedAt: number;
   /** What has become one; `undefined` in an earlier life. */
   readonly obligation: Obligation<K, V> | undefined;
+  /** How many were added to those of its recipient before it. */
+  readonly order: number;
   /** True while `DeadLetters.countedLosses` counts it. */
   isCounted: boolean;
   /** A new round of it has been asked for, and is to begin as soon as there is time. */

@@ -102,6 +102,29 @@ describe('limits', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  test('a walk meets each letter that stays, whatever is dropped and added on the way, and comes to an end', async () => {
+    const { notifier, push } = recordedNotifier({
+      limits: { maxDeadLetters: 4, attempts: 1 },
+      deliver: () => Promise.reject('no'),
+    });
+    await push('a', 'b', 'c', 'd');
+    const met: string[] = [];
+    for (const { letter } of notifier.letters()) {
+      met.push(letter.id);
+      // The one at which it stands, and two that it has not come to.
+      if (letter.id === 'a') await push('e');
+      if (letter.id === 'b') await push('f', 'g', 'h');
+    }
+    expect(met).toEqual(['a', 'b']);
+    expect(ids(notifier.deadLetters())).toEqual(['e', 'f', 'g', 'h']);
+    met.length = 0;
+    for (const { letter } of notifier.letters()) {
+      met.push(letter.id);
+      if (letter.id === 'e') await push('i');
+    }
+    expect(met).toEqual(['e', 'f', 'g', 'h']);
+  });
+
   test('a late rejection does not make its letter young again', async () => {
     const { notifier, calls, clock, push } = recordedNotifier({ limits: { maxDeadLetters: 2, attempts: 1 } });
     await push('a');

@@ -160,6 +160,28 @@ describe('what happens while the journal is written anew', () => {
     expect(next.told).toMatchObject([{ key: 'a', id: letter?.id }]);
   });
 
+  it('is known to the next life: a dead letter behind those that are tried again', async () => {
+    let isDown = true;
+    const options: LifeOptions = {
+      ended: { attempts: 1, attemptTimeout: '24h' },
+      deliver: () => (isDown ? Promise.reject(new Error('down')) : new Promise(() => {})),
+    };
+    const first = start(options);
+    fill(first);
+    first.runs.set('last', {});
+    first.runs.clear();
+    await machine.clock.advance(minutes(1));
+    const letters = first.registry.deadLetters();
+    expect(letters).toHaveLength(many + 1);
+    isDown = false;
+    const midst = await inTheMidst(first);
+    for (const { id, event } of letters) if (event.key !== 'last') first.registry.redeliver(id);
+    await midst.end();
+    expect(first.registry.deadLetters()).toMatchObject([{ event: { key: 'last' } }]);
+    const next = await restart(first, options);
+    expect(next.registry.deadLetters()).toMatchObject([{ event: { key: 'last' } }]);
+  });
+
   it('is known to the next life: a value that is replaced', async () => {
     const persist = {
       encode: ({ text }: Run) => text,
