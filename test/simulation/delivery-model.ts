@@ -119,6 +119,8 @@ export class DeliveryModel {
   readonly #seconds = new Map<string, Second>();
   /** Ids of an ending that came when the time of their letter was over: that may have been dropped, and not told yet. */
   readonly #outlived = new Set<string>();
+  /** Letters that may have made room for one that was not told yet when another one was taken back. */
+  readonly #mayBeGone = new Set<string>();
   isStopped = false;
   isClosing = false;
   isClosed = false;
@@ -155,6 +157,8 @@ export class DeliveryModel {
     const dying = [...this.pending.values()].filter(({ state }) => state === 'settled').length;
     const hadPerhapsRoom = !hadRoom && this.#mayRetry(id, others - dying);
     if (hadRoom) {
+      const tooMany = Math.max(0, this.letters.length + dying - this.#scenario.maxDeadLetters);
+      for (const letter of this.letters.slice(0, tooMany)) this.#mayBeGone.add(letter.id);
       // The library may have dropped its letter, for its age or for one that it tells of later, and tell of that later too.
       const isNextToGo = this.letters[0]?.id === id && this.letters.length === this.#scenario.maxDeadLetters;
       if (isNextToGo || this.letters.some((letter) => letter.id === id && this.isExpired(letter)))
@@ -204,6 +208,7 @@ export class DeliveryModel {
     for (const id of [...this.#seconds.keys()]) if (isPending(id)) this.#takeSecond(id);
     this.#seconds.clear();
     this.#outlived.clear();
+    this.#mayBeGone.clear();
     for (const obligation of [...this.pending.values()]) {
       const { id, isDoubtful } = obligation;
       obligation.isDoubtful = false;
@@ -448,6 +453,11 @@ export class DeliveryModel {
     }
     const isExpected = id === this.#expectedDrops[0]?.id;
     if (!isExpected && this.#outlived.delete(id)) return;
+    if (!isExpected && this.#mayBeGone.delete(id)) {
+      this.#remove(id);
+      this.#drop(id);
+      return;
+    }
     const [oldest] = this.letters;
     const isExpired = !isExpected && oldest?.id === id && this.isExpired(oldest);
     this.#findings.check(

@@ -1,4 +1,4 @@
-import { owners } from './scenario.js';
+import { type MapPlan, owners } from './scenario.js';
 import type { Simulation } from './simulation.js';
 
 /** What nothing holds any more has to leave within an interval, and no map stays above its limit. */
@@ -30,11 +30,11 @@ function checkSizes(simulation: Simulation): void {
   const isPrompt = scenario.reentrancy === 0 && scenario.slowestCallbackMs === 0;
   const graceMs = isPrompt ? 0 : 2 * scenario.sweepEveryMs;
   for (const plan of simulation.process.plans) {
-    const { name, maxEntries, hasGuard, hasHook, kind, isObserved } = plan;
+    const { name, maxEntries, hasHook, kind, isObserved } = plan;
     const { size } = model.of(name);
     const isOver = size > maxEntries || owners.some((owner) => model.isOwnerOver(plan, owner));
     const isHeld = [...model.of(name).values()].some((registration) => model.isHeld(registration, time.now));
-    const isFree = !hasGuard && !hasHook && kind !== 'owned' && !isObserved && !isHeld;
+    const isFree = !mayBeGuarded(simulation, plan) && !hasHook && kind !== 'owned' && !isObserved && !isHeld;
     if (!isFree || !isOver) model.overLimitSince.delete(name);
     else {
       const since = model.overLimitSince.get(name) ?? time.now;
@@ -42,4 +42,10 @@ function checkSizes(simulation: Simulation): void {
       findings.check(time.now - since < graceMs, 'maxEntries', () => `${name} holds ${size}`);
     }
   }
+}
+
+/** A guard keeps entries of the map, or of one that follows it: nobody is told when it lets go of them, nor that it did. */
+function mayBeGuarded(simulation: Simulation, { name, hasGuard }: MapPlan): boolean {
+  const followers = simulation.process.plans.filter(({ follows }) => follows === name);
+  return hasGuard || followers.some((plan) => mayBeGuarded(simulation, plan));
 }
