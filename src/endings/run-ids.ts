@@ -54,8 +54,9 @@ export class RunIds {
     return isThere && isId ? answer : undefined;
   }
 
-  /** Gives a registration the id that it had before a restart. */
+  /** Gives a registration the id that it had before a restart. With another one it is not open yet. */
   restore(slot: number, id: string): void {
+    if (this.#ids[slot] !== id) this.close(slot);
     this.#ids[slot] = id;
   }
 

@@ -899,6 +899,20 @@ describe('ended.id', () => {
     expect(next.told).toMatchObject([{ id: 'job 1', key: 'a' }]);
   });
 
+  it('is not taken for the run of a name that its owner has given it since', async () => {
+    const first = start({ ended });
+    first.runs.set('a', {});
+    const own = new Map<unknown, Run>([['a', { id: 'job 1' }]]);
+    const next = await restart(first, { ended, maps: { runs: { adopt: own } } });
+    next.runs.set('b', { id: 'job 1' });
+    expect([next.registry.end('b'), next.registry.end('a')]).toEqual(['claimed', 'claimed']);
+    await written();
+    expect(next.told.map(({ id, key }) => [key, id === 'job 1'])).toEqual([
+      ['b', true],
+      ['a', false],
+    ]);
+  });
+
   it('is asked once a registration', async () => {
     let asked = 0;
     const id = (run: Run) => {

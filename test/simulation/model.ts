@@ -525,7 +525,8 @@ export class Model {
     registration.isRestored = true;
     if (left.value !== undefined) registration.serials.add(left.value.serial);
     if (plan.name !== 'runs') return true;
-    // Also where the owner names it now for the first time.
+    // Also where the owner names it now for the first time: it is not the run of that name.
+    if (left.id !== undefined && left.id !== registration.id) this.endings.left(registration);
     registration.id = left.id ?? registration.id;
     if (left.claimed) this.endings.claimAgain(registration);
     else {
