@@ -155,7 +155,8 @@ export class DeliveryModel {
     const hadRoom = this.#mayRetry(id, others + this.#justDelivered);
     // One whose last attempt has failed is told of as a dead letter later, and has given its place back.
     const dying = [...this.pending.values()].filter(({ state }) => state === 'settled').length;
-    const hadPerhapsRoom = !hadRoom && this.#mayRetry(id, others - dying);
+    const isLetter = this.pending.get(id)?.state === 'settled' || undefined;
+    const hadPerhapsRoom = !hadRoom && this.#mayRetry(id, others - dying, isLetter);
     if (hadRoom) {
       const tooMany = Math.max(0, this.letters.length + dying - this.#scenario.maxDeadLetters);
       for (const letter of this.letters.slice(0, tooMany)) this.#mayBeGone.add(letter.id);
@@ -415,7 +416,8 @@ export class DeliveryModel {
   died({ id, cause, attempts, ambiguous }: DeadLetter): void {
     const findings = this.#findings;
     const { attempts: limit, maxDeadLetters, giveUpAfterMs, isIdempotent } = this.#scenario;
-    this.#takeSecond(id);
+    // That of the earlier run may be told of when another one has taken its place.
+    if (this.pending.get(id)?.state !== 'settled') this.#takeSecond(id);
     const obligation = this.pending.get(id);
     findings.check(!this.letters.some((letter) => letter.id === id), 10, () => 'a dead letter twice');
     findings.check(!this.delivered.has(id), 9, () => 'delivered, and a dead letter');
@@ -507,9 +509,9 @@ export class DeliveryModel {
   }
 
   /** There is a dead letter, no attempt of it that another one would overlap with, and room, with `more` than are pending here. */
-  #mayRetry(id: string, more = 0): boolean {
+  #mayRetry(id: string, more = 0, isLetter = this.letters.some((letter) => letter.id === id)): boolean {
     return (
-      this.letters.some((letter) => letter.id === id) &&
+      isLetter &&
       (!this.late.has(id) || this.#scenario.isIdempotent) &&
       this.mayRedeliver &&
       this.pending.size + more < this.#scenario.maxPending
