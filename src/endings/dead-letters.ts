@@ -93,19 +93,14 @@ export class DeadLetters<K, V> {
     }
   }
 
-  /** Whether a letter is kept: it may have been dropped, and its id be that of another one since. */
-  keeps(record: LetterRecord<K, V>): boolean {
-    return this.#records.peek(record.letter.id) === record;
-  }
-
   /**
    * Takes a letter back, because it was delivered or is tried again. One that was dropped before may come too.
    *
    * @returns whether it was kept
    */
   withdraw(record: LetterRecord<K, V>): boolean {
-    const isKept = this.keeps(record);
-    if (isKept) this.#records.delete(record.letter.id);
+    const { isKept } = record;
+    if (isKept) this.#forget(record);
     if (record.isCounted) this.#countedLosses -= 1;
     record.isCounted = false;
     if (this.#records.size === 0) this.rest();
@@ -144,7 +139,7 @@ export class DeadLetters<K, V> {
         if (record.order >= end) return;
         passed = record.order;
         yield record;
-        isLost = !this.keeps(record);
+        isLost = !record.isKept;
         if (isLost) break;
       }
     }
@@ -161,14 +156,22 @@ export class DeadLetters<K, V> {
     obligation: Obligation<K, V> | undefined,
   ): LetterRecord<K, V> {
     const order = this.#added++;
-    const record = { letter, diedAt, obligation, order, isCounted: this.#isCounting, isRedelivered: false };
-    if (record.isCounted) this.#countedLosses += 1;
-    const oldest = this.#max > 0 && this.#records.size >= this.#max ? this.#records.pop() : undefined;
-    if (this.#max > 0) this.#records.set(letter.id, record);
-    const dropped = this.#max === 0 ? letter : oldest?.letter;
+    const isKept = this.#max > 0;
+    const isCounted = this.#isCounting;
+    const record = { letter, diedAt, obligation, order, isKept, isCounted, isRedelivered: false };
+    if (isCounted) this.#countedLosses += 1;
+    const oldest = isKept && this.#records.size >= this.#max ? this.#records.pop() : undefined;
+    if (oldest !== undefined) oldest.isKept = false;
+    if (isKept) this.#records.set(letter.id, record);
+    const dropped = isKept ? oldest?.letter : letter;
     if (dropped !== undefined) this.#drop(dropped);
     this.#watch();
     return record;
+  }
+
+  #forget(record: LetterRecord<K, V>): void {
+    record.isKept = false;
+    this.#records.delete(record.letter.id);
   }
 
   #drop(letter: DeadLetter<K, V>): void {
@@ -191,7 +194,7 @@ export class DeadLetters<K, V> {
     for (let left = mostExpiredAtOnce; left > 0; left -= 1) {
       const { value: oldest } = this.all().next();
       if (oldest === undefined || oldest.diedAt > bornBy) break;
-      this.#records.delete(oldest.letter.id);
+      this.#forget(oldest);
       this.#drop(oldest.letter);
     }
     this.#watch();

@@ -212,8 +212,7 @@ export class Notifier<K, V> {
       this.#redelivered.push(record);
       chosen += 1;
     }
-    this.#retryLetters();
-    if (this.#redelivered.size > 0) this.#queuePump();
+    if (chosen > 0) this.#queuePump();
     return chosen;
   }
 
@@ -340,11 +339,6 @@ export class Notifier<K, V> {
   /** Returns the same of this ending: another one of its id may be owed. */
   owesThis(event: EndedEvent<K, V>): boolean {
     return (this.#pending.get(event.id)?.event ?? this.#letters.get(event.id)?.letter.event) === event;
-  }
-
-  /** Returns whether a dead letter is still one. */
-  keeps(record: LetterRecord<K, V>): boolean {
-    return this.#letters.keeps(record);
   }
 
   #accept(open: OpenObligation<K, V>, since: number, awaitsStart: boolean, isInherited: boolean): void {
@@ -525,7 +519,7 @@ export class Notifier<K, V> {
       const { letter } = record;
       letter.ambiguous = false;
       if (context.attempt === letter.attempts) letter.error = error;
-      if (this.#letters.keeps(record)) this.#log?.failedLate(letter as DeadLetter);
+      if (record.isKept) this.#log?.failedLate(letter as DeadLetter);
     }
     // A handler that heeds its signal usually throws its reason: no news.
     if (error !== abortReasonOf(context)) this.#sink.failedLate(error);
@@ -580,7 +574,7 @@ export class Notifier<K, V> {
     while (this.#redelivered.size > 0 && !this.#isClosed && !this.#isHalted && this.#turn.hasTime()) {
       const record = this.#redelivered.shift()!;
       record.isRedelivered = false;
-      if (this.#letters.keeps(record)) this.#retry(record);
+      if (record.isKept) this.#retry(record);
     }
   }
 

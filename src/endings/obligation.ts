@@ -38,6 +38,8 @@ export interface LetterRecord<K, V> {
   readonly obligation: Obligation<K, V> | undefined;
   /** How many were added to those of its recipient before it. */
   readonly order: number;
+  /** Not if it was taken back or dropped: its id may be that of another one since. */
+  isKept: boolean;
   /** True while `DeadLetters.countedLosses` counts it. */
   isCounted: boolean;
   /** A new round of it has been asked for, and is to begin as soon as there is time. */

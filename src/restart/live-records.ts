@@ -89,8 +89,8 @@ function* owedRecords({
       if (all !== undefined) yield all;
       // It may be that of a later run by now.
       const { event, attempts } = record.letter;
-      if (notifier.keeps(record)) yield endingOf(event, { recipients, attempts });
-      if (notifier.keeps(record)) yield deadRecord(record.letter, encoder.instant(record.diedAt));
+      if (record.isKept) yield endingOf(event, { recipients, attempts });
+      if (record.isKept) yield deadRecord(record.letter, encoder.instant(record.diedAt));
     }
   }
 }
