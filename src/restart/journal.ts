@@ -107,6 +107,9 @@ export interface Successor {
    */
   forfeit(records: readonly JournalRecord[]): Promise<void>;
 
+  /** What the journal had confirmed is gone: has all that is live written anew, and tells the owner. Must not throw. */
+  hasLost(error: unknown): void;
+
   /** Tells the owner of something that went wrong besides. Must not throw. */
   failed(error: unknown): void;
 }

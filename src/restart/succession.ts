@@ -103,6 +103,11 @@ export class Succession implements Successor {
     );
   }
 
+  hasLost(error: unknown): void {
+    this.#parts.recorder.writer.checkpointUnsaid();
+    this.failed(error);
+  }
+
   failed(error: unknown): void {
     this.#context.failed(error, false);
   }

@@ -98,6 +98,7 @@ function successor(
     },
     between: (act: () => Promise<void>) => act(),
     forfeit: async (records: readonly JournalRecord[]) => void fake.forfeited.push(...records),
+    hasLost: () => {},
     failed: () => {},
   };
   return fake;

@@ -168,6 +168,7 @@ describe('postgresJournal', () => {
       examine: async () => undefined,
       between: (act) => act(),
       forfeit: async () => {},
+      hasLost: () => {},
       failed: (error) => void failures.push((error as Error).message),
     });
     for (let round = 0; round < 3; round += 1) {

@@ -288,6 +288,46 @@ it('goes on after PostgreSQL was restarted, and takes nobody for dead for that',
   });
 });
 
+it('writes everything anew when rows have gone that were written, and says so once', async () => {
+  const gateway = await fleet.start('a');
+  await gateway.set('1', '2');
+  await gateway.flushed();
+  await gateway.set('3');
+  await gateway.flushed();
+  expect(await gateway.end('3')).toEqual(['claimed']);
+  await fleet.heard(1);
+  await gateway.flushed();
+  // What a replica that is behind has when it becomes the primary.
+  server.sql('delete from mapsweep.records where number > (select min(number) from mapsweep.records)');
+  await eventually(() => gateway.failures.length || undefined, 'the loss told');
+  await gateway.flushed();
+  await sleep(1_000);
+  expect(gateway.failures.map(({ message }) => message)).toEqual([
+    expect.stringMatching(/rows \d+ to \d+ of .* had been written and have gone/),
+  ]);
+  await gateway.kill();
+  await fleet.start('b');
+  const told = await fleet.heard(3);
+  expect(told.map(({ key, reason, by }) => [key, reason, by]).sort()).toEqual([
+    ['1', 'lost', 'b'],
+    ['2', 'lost', 'b'],
+    ['3', 'completed', 'a'],
+  ]);
+});
+
+it('writes everything anew when all of its rows have gone', async () => {
+  const gateway = await fleet.start('a');
+  await gateway.set('1');
+  await gateway.flushed();
+  server.sql('truncate mapsweep.records');
+  await eventually(() => gateway.failures.length || undefined, 'the loss told');
+  await gateway.flushed();
+  await gateway.kill();
+  await fleet.start('b');
+  const told = await fleet.heard(1);
+  expect(told.map(({ key, reason, by }) => [key, reason, by])).toEqual([['1', 'lost', 'b']]);
+});
+
 it('is refused by a name that somebody has, and loses it to nobody', async () => {
   await fleet.start('a');
   await expect(fleet.start('a')).rejects.toThrow(

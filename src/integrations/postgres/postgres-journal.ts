@@ -42,6 +42,8 @@ export class PostgresJournal implements Journal {
   #past: readonly RecordRow[];
   #epoch: number;
   #lastNumber: number;
+  /** The highest of those that are known to be there. */
+  #lastWritten: number;
   #firstNumber: number;
   #bytes: number;
   /** Of those, what was written since the last checkpoint began. */
@@ -71,6 +73,7 @@ export class PostgresJournal implements Journal {
     this.#firstNumber = firstNumber;
     this.#past = past;
     this.#lastNumber = past.at(-1)?.number ?? firstNumber - 1;
+    this.#lastWritten = this.#lastNumber;
     this.#bytes = past.reduce((bytes, { body }) => bytes + Buffer.byteLength(body, 'base64'), 0);
   }
 
@@ -95,6 +98,11 @@ export class PostgresJournal implements Journal {
 
   get isReleased(): boolean {
     return this.#isReleased;
+  }
+
+  /** The number of the last row that has been written, and is not superseded; 0 if there is none. */
+  get lastWritten(): number {
+    return this.#lastWritten < this.#firstNumber ? 0 : this.#lastWritten;
   }
 
   takePast(): Iterable<readonly JournalRecord[]> {
@@ -171,6 +179,22 @@ export class PostgresJournal implements Journal {
     await this.#exclusively(() => this.#regain());
   }
 
+  /** PostgreSQL has come back without the last rows that it had taken: what is live is written anew. */
+  hasLost(lastFound: number): void {
+    // At the first look after there is somebody to tell.
+    if (this.#successor === undefined) return;
+    const first = Math.max(lastFound + 1, this.#firstNumber);
+    const rows = first === this.#lastWritten ? `row ${first}` : `rows ${first} to ${this.#lastWritten}`;
+    this.#lastWritten = lastFound;
+    this.#successor.hasLost(
+      new MapsweepError(
+        'ERR_JOURNAL_IO',
+        `persistTo: ${rows} of ${this.name} had been written and have gone, as after a failover to a replica that was ` +
+          'behind, or a crash with synchronous_commit=off. All that is live is written anew',
+      ),
+    );
+  }
+
   /** The row that more records of this journal would be, for somebody who writes it in another transaction. */
   newRow(records: readonly string[]): { readonly number: number; readonly body: Buffer } {
     return this.#newRow(records, true);
@@ -240,6 +264,7 @@ export class PostgresJournal implements Journal {
 
   #isThere({ number, body }: { readonly number: number; readonly body: Buffer }): void {
     this.#isAtStart = false;
+    this.#lastWritten = Math.max(this.#lastWritten, number);
     if (this.#checkpointFrom === 'next') this.#checkpointFrom = number;
     this.#bytes += body.length;
     this.#bytesSinceCheckpoint += body.length;
