@@ -241,6 +241,19 @@ it('takes its lock again though a call of the journal is under way that takes lo
   await append;
 });
 
+it('takes its lock again though all connections of the pool are in use', async () => {
+  const full = new pg.Pool({ ...server.options, max: 2 });
+  const journal = await openPostgresJournal(full, { schema, instance: 'full', takeOverAfterMs: 1_000 });
+  opened.push(journal);
+  const taken = [await full.connect(), await full.connect()];
+  const before = holderOf(journal);
+  server.sql(`select pg_terminate_backend(${before})`);
+  await eventually(() => (['', before].includes(holderOf(journal)) ? undefined : true), 'a lock again');
+  for (const client of taken) client.release();
+  journal.release();
+  await full.end();
+});
+
 it('takes its lock once, though two ask for it at once', async () => {
   const database = new Database(pool, 'test', 'ERR_JOURNAL_IO');
   const lock = new InstanceLock(database, lockKey(schema, 'asked twice'), () => {});

@@ -71,12 +71,20 @@ describe('postgresJournal', () => {
     await registry.flushed();
   });
 
-  it('refuses what is no pool, a pool of one, and options that it does not know', async () => {
+  it('needs one connection of the pool, and for its lock one beside that', async () => {
+    const registry = await registryOn(newPool({ max: 1 }), 'a');
+    registry.maps.runs.set('a', {});
+    await registry.flushed();
+  });
+
+  it('refuses what is no pool, one of a single connection that cannot have another beside it, and options that it does not know', async () => {
     const options = { instance: 'a' };
     await expect(postgresJournal(undefined as never, options)).rejects.toThrow(
       'pool must be a Pool of pg 8 (npm install pg@8); received undefined',
     );
-    await expect(postgresJournal(newPool({ max: 1 }), options)).rejects.toThrow(
+    // One that does not say how to open a connection beside it.
+    const closed = Object.create(newPool({ max: 1 }), { Client: { value: undefined } }) as pg.Pool;
+    await expect(postgresJournal(closed, options)).rejects.toThrow(
       'pool.options.max must be at least 2, since the lock of the instance keeps one connection for itself; received 1',
     );
     const pool = newPool();
@@ -186,7 +194,7 @@ describe('postgresJournal', () => {
   });
 
   it('writes what waits when a pool that was full has room again, and makes nobody wait meanwhile', async () => {
-    const pool = newPool({ max: 3 });
+    const pool = newPool({ max: 2 });
     const registry = await registryOn(pool, 'full');
     const taken = [await pool.connect(), await pool.connect()];
     registry.maps.runs.set('a', {});
@@ -206,7 +214,7 @@ describe('postgresJournal', () => {
       ['full at the end', async (pool: pg.Pool) => void [await pool.connect(), await pool.connect()]],
       ['ended at the end', (pool: pg.Pool) => void pool.end()],
     ] as const) {
-      const pool = new pg.Pool({ ...server.options, max: 3 });
+      const pool = new pg.Pool({ ...server.options, max: 2 });
       const registry = await registryOn(pool, instance);
       const failures: unknown[] = [];
       registry.on('journal-failed', ({ error, isFinal }) => isFinal && failures.push(error));

@@ -27,6 +27,14 @@ export interface PostgresClient {
   removeListener(event: 'error' | 'end', listener: (error: Error) => void): unknown;
 }
 
+/** A connection that belongs to no pool: the `Client` of `pg`. */
+interface LonePostgresClient extends Omit<PostgresClient, 'release'> {
+  /** Opens it. */
+  connect(): Promise<unknown>;
+  /** Closes it. */
+  end(): Promise<void>;
+}
+
 /** Connections to one PostgreSQL database: a `Pool` of `pg` 8, or what behaves like one. */
 export interface PostgresPool {
   /** Lends a connection. */
@@ -104,6 +112,13 @@ export const connectsByItself = ({ options }: PostgresPool): boolean => {
   return typeof stream === 'function' || typeof Client === 'function';
 };
 
+/** Returns what makes one more connection such as a pool has, as the `Pool` of `pg` does itself; `undefined` if it has none. */
+export function clientOf(pool: PostgresPool): (() => LonePostgresClient) | undefined {
+  const { Client } = pool as { readonly Client?: new (options: unknown) => LonePostgresClient };
+  // As it is: `pg` hides the password in there from whoever copies it.
+  return typeof Client === 'function' ? () => new Client(pool.options) : undefined;
+}
+
 /** Reads what is to be a pool, by what it is asked for. @throws MapsweepTypeError `ERR_INVALID_OPTION` for what is none */
 export function readPool(given: unknown): PostgresPool {
   const { connect, on } = (given ?? {}) as Partial<PostgresPool>;
@@ -157,6 +172,25 @@ export class Database {
     } catch (cause) {
       throw this.failure('no connection to PostgreSQL', cause);
     }
+  }
+
+  /**
+   * Opens a connection beside those of the pool, which waits for none of them; of a pool that does not say how, it is one of
+   * these. The caller gives it back. @throws MapsweepError if none is to be had in time
+   */
+  async connectBeside(): Promise<PostgresClient> {
+    const makeClient = clientOf(this.pool);
+    if (makeClient === undefined) return this.connect();
+    const client = makeClient();
+    const close = (): void => void client.end().catch(ignore);
+    client.on('error', ignore);
+    try {
+      await within(this.#patienceMs, 'to connect', client.connect());
+    } catch (cause) {
+      close();
+      throw this.failure('no connection to PostgreSQL', cause);
+    }
+    return Object.assign(client, { release: close });
   }
 
   /** Runs one statement on a connection that somebody holds. @throws MapsweepError */

@@ -17,7 +17,7 @@ interface Session {
 
 /**
  * The lock that says that an instance lives: a session-level advisory lock on a connection of its own, which PostgreSQL
- * frees when the process dies.
+ * frees when the process dies. Where it can, beside those of the pool: while all of these are in use it could not be taken again.
  */
 export class InstanceLock {
   readonly #database: Database;
@@ -107,7 +107,7 @@ export class InstanceLock {
   }
 
   async #connect(): Promise<Session> {
-    const client = await this.#database.connect();
+    const client = await this.#database.connectBeside();
     const session: Session = {
       client,
       isBroken: false,

@@ -4,7 +4,7 @@ import { type Duration, durationMs, timerRange } from '../../policy/duration.js'
 import { invalidRange, invalidType, readName, readOptions } from '../../policy/read-options.js';
 import { type OpenJournal, openInSlices } from '../../restart/open-journal.js';
 import { Succession } from '../../restart/succession.js';
-import { Database, type PostgresPool, readPool } from './database.js';
+import { clientOf, Database, type PostgresPool, readPool } from './database.js';
 import { InstanceLock } from './instance-lock.js';
 import { InstanceRows } from './instance-rows.js';
 import { defaultSchema, isKept, lockKey, prepareSchema, readSchema, tableIn } from './layout.js';
@@ -120,8 +120,9 @@ export async function openPostgresJournal(
 
 /** @throws MapsweepTypeError `ERR_INVALID_OPTION` for what is no pool; MapsweepRangeError for one that is too small */
 function assertTwo(pool: unknown): void {
-  const max = readPool(pool).options?.max;
-  if (max === undefined || max >= 2) return;
+  const { options } = readPool(pool);
+  const max = options?.max;
+  if (max === undefined || max >= 2 || clientOf(pool as PostgresPool) !== undefined) return;
   throw invalidRange(
     'pool.options.max',
     'at least 2, since the lock of the instance keeps one connection for itself',
