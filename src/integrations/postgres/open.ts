@@ -44,11 +44,12 @@ const defaultLockPatienceMs = 2_000;
  * Opens the journal of an instance in PostgreSQL, takes it for this process, and reads it. Hand it to `createRegistry` as
  * `persistTo`; each journal serves one registry.
  *
- * One connection of the pool is kept for as long as the journal is open, since the lock lives in it; statements take
- * others. What instances of the same schema owed that have died for good is taken over, if this registry has a `deliver`
+ * The lock lives in a connection of its own, one beside those of the pool, for as long as the journal is open; statements
+ * take those. What instances of the same schema owed that have died for good is taken over, if this registry has a `deliver`
  * and does more than observe.
  *
- * @param pool of `pg` 8, with at least two connections, each a session of its own
+ * @param pool of `pg` 8, each connection of which is a session of its own; what only behaves like one, and has no `Client`,
+ *   needs two, since the lock keeps one of them
  * @throws MapsweepError, as a rejection: `ERR_JOURNAL_LOCKED` if another process has the instance, `ERR_JOURNAL_DAMAGED`,
  *   `ERR_JOURNAL_VERSION`, `ERR_JOURNAL_IO`, `ERR_INVALID_OPTION` behind a pooler in transaction mode
  */
