@@ -25,8 +25,6 @@ export function leaveAttempts(journal: string, attempts: readonly LeftAttempt[])
   if (attempts.length === 0) return;
   const left = leftAttempts();
   left.set(journal, [...(left.get(journal) ?? []), ...attempts]);
-  // Whoever takes them over waits for them; nobody else does.
-  for (const { outcome } of attempts) outcome.catch(() => {});
 }
 
 /** Returns the attempts that the last owner of a journal in this process has left, and forgets them. */

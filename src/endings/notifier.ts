@@ -292,6 +292,8 @@ export class Notifier<K, V> {
       const outcome = new Promise<void>((resolve, reject) => {
         attempt.left = { resolve, reject };
       });
+      // Whoever takes it over waits for it; nobody else does.
+      outcome.catch(() => {});
       const { obligation, context } = attempt;
       // It counts, whoever makes the next one.
       if (!obligation.isSettled) this.#noteAttempt(obligation);

@@ -65,6 +65,25 @@ describe('detach()', () => {
     expect(next.maps.runs).toBe(first.runs);
   });
 
+  it.each<[what: string, leave: (registry: ReturnType<typeof life>['registry']) => unknown]>([
+    ['it', (registry) => registry.detach()],
+    ['close()', (registry) => registry.close({ deadline: 0 })],
+  ])('without a journal an attempt that fails after %s is nobody’s unhandled rejection', async (_, leave) => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown) => unhandled.push(error);
+    process.on('unhandledRejection', note);
+    const { attempts, deliver } = hanging();
+    const { registry, runs } = life(deliver, {}, {});
+    runs.set('a', 1);
+    registry.end('a');
+    await turns();
+    await leave(registry);
+    attempts[0]?.fail();
+    await turns();
+    process.off('unhandledRejection', note);
+    expect([attempts.length, unhandled]).toEqual([1, []]);
+  });
+
   it('writes what is unwritten: an ending claimed in the same turn is told by the next life, once', async () => {
     const first = life(() => expect.fail('too early'));
     first.runs.set('a', 1);
