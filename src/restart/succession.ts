@@ -189,7 +189,7 @@ export class Succession implements Successor {
   #instantsOf(past: Past): Instants {
     const { timeline } = this.#context.engine;
     const now = presentClocks(timeline);
-    const presentAt = past.timeline.presentAt(now);
+    const presentAt = -past.end(now);
     const monotonicNow = timeline.now();
     const ago = (at: number): number => Math.max(0, presentAt - at);
     return {

@@ -219,6 +219,25 @@ describe('what a dead owner owed', () => {
     expect(letter).toMatchObject({ event: { key: 'a', reason: 'failed', detail: { exit: 1 } } });
   });
 
+  it('is tried for all of giveUpAfter in running time, however long nobody was there to try it', async () => {
+    const options: LifeOptions = { deliver: () => Promise.reject(new Error('down')) };
+    const dead = await dying(async ({ runs, registry }) => {
+      runs.set('a', {});
+      registry.end('a');
+    }, options);
+    const tried = new Peer(options);
+    await takeOver(tried, dead);
+    await tried.machine.clock.advance(minutes(5));
+    await tried.die();
+    const heir = new Peer(options);
+    await heir.machine.clock.advance(hours(72));
+    await takeOver(heir, tried);
+    await heir.machine.clock.advance(minutes(5));
+    expect(heir.life.registry.deadLetters()).toEqual([]);
+    await heir.machine.clock.advance(hours(24));
+    expect(heir.life.registry.deadLetters()).toMatchObject([{ cause: 'given-up' }]);
+  });
+
   it('is told once of runs that the owner names, though they were registered twice', async () => {
     const ended = { id: (run: { id?: unknown }) => run.id };
     const dead = await dying(
