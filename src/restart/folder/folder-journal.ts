@@ -151,16 +151,22 @@ export class FolderJournal implements Journal {
   }
 
   *#append(work: Work): Steps<void> {
-    yield* this.#ownership.check();
+    yield* this.#check();
     yield* this.#chain.append(recordFrames(work.records), () => this.#isOver(work));
   }
 
   *#endCheckpoint(work: Work): Steps<void> {
     if (this.#superseding === undefined) throw new Error('endCheckpoint() without beginCheckpoint()');
-    yield* this.#ownership.check();
+    yield* this.#check();
     if (this.#isOver(work)) return;
     if (yield* this.#chain.supersede(this.#superseding, () => this.#isOver(work)))
       this.#superseding = undefined;
+  }
+
+  *#check(): Steps<void> {
+    yield* this.#ownership.check();
+    // Whoever has the folder after a release may have removed what was superseded.
+    if (!this.#isReleased) yield* this.#chain.check();
   }
 
   #isOver(work: Work): boolean {

@@ -109,12 +109,17 @@ export class Ownership {
         throw systemFailure(`cannot look at '${file.path}'`, cause);
       why = 'it was removed';
     }
+    throw this.lose(why);
+  }
+
+  /** From here on the folder is not this owner's. Returns the error that says so, and why. */
+  lose(why: string): MapsweepError {
     this.#loss ??= new MapsweepError(
       'ERR_JOURNAL_LOST',
       `persistTo: '${this.folder}' is no longer this process's: ${why}. Nothing is written there any more; restart the ` +
         'process to begin a new journal',
     );
-    throw this.#loss;
+    return this.#loss;
   }
 
   /** Gives the folder back at once. Idempotent. */

@@ -17,6 +17,7 @@ import {
   openFile,
   openFor,
   removeFile,
+  statOf,
 } from './system-calls.js';
 
 /** How a chain of segments grows. */
@@ -81,6 +82,26 @@ export class SegmentChain {
   /** How many segments have been left. */
   get leftCount(): number {
     return this.#before.length;
+  }
+
+  /**
+   * Makes sure that what was written last is there: a job that cleans up after `*.log` takes all of it.
+   *
+   * @throws MapsweepError `ERR_JOURNAL_LOST` if it was removed or cut; `ERR_JOURNAL_IO` if it cannot be told
+   */
+  *check(): Steps<void> {
+    const last = this.#current ?? this.#before.at(-1);
+    if (last === undefined) return;
+    const { name, bytes } = last;
+    const path = this.#pathOf(name);
+    let why = 'cut';
+    try {
+      if (Number((yield* statOf(path)).size) >= bytes) return;
+    } catch (cause) {
+      if (codeOf(cause) !== 'ENOENT') throw systemFailure(`cannot look at '${path}'`, cause);
+      why = 'removed';
+    }
+    throw this.#ownership.lose(`'${name}' was ${why}`);
   }
 
   /** Appends frames one after the other, until it is over. @throws MapsweepError `ERR_JOURNAL_IO` */

@@ -245,6 +245,29 @@ describe('an owner who has lost the folder', () => {
     expect(existsSync(folder)).toBe(false);
   });
 
+  it.each<[what: string, clean: (path: string) => void]>([
+    ['removed', (path) => rmSync(path)],
+    ['cut', (path) => writeFileSync(path, '')],
+  ])('finds out that the files in it were %s by something that cleans up', async (what, clean) => {
+    const journal = open();
+    await journal.append(['["a"]']);
+    for (const name of segmentsIn(folder)) clean(join(folder, name));
+    await expect(journal.append(['["b"]'])).rejects.toThrow(
+      `'${folder}' is no longer this process's: '${segmentsIn(folder)[0] ?? ''}`,
+    );
+    await expect(journal.append(['["b"]'])).rejects.toThrow(`was ${what}`);
+    await expectLost(journal);
+  });
+
+  it('finds out that the file of its last life was removed, before it goes on behind it', async () => {
+    const first = open();
+    await first.append(['["a"]']);
+    first.release();
+    const journal = open();
+    for (const name of segmentsIn(folder)) rmSync(join(folder, name));
+    await expectLost(journal);
+  });
+
   it('finds out that another owner has made it anew, and changes nothing there', async () => {
     const journal = open();
     await journal.append(['["a"]']);
