@@ -70,9 +70,10 @@ export class ActivityNotes {
     active: undefined,
     used: undefined,
   };
-  // Slots that were active in this interval, if their values have to be looked at; and in which interval each last was.
-  #looked: number[] = [];
-  #lookedIn = new Uint32Array(16);
+  // Slots that were active since the last look at their values, if these have to be looked at; and before which look each was.
+  #active: number[] = [];
+  #look = 1;
+  #activeBefore = new Uint32Array(16);
 
   constructor(tracker: Tracker, index: number, host: ActivityHost) {
     this.#tracker = tracker;
@@ -95,7 +96,7 @@ export class ActivityNotes {
     const interval = this.#host.interval();
     const { policy, stamps } = this.#tracker;
     // That of one that was registered in this interval too: it was written as it was then.
-    if (policy.persist?.encode !== undefined) this.#look(slot, interval);
+    if (policy.persist?.encode !== undefined) this.#hasBeenActive(slot);
     if (this.#told[slot] === interval) return;
     this.#mark(slot, interval);
     const { writer } = this.#host;
@@ -108,18 +109,30 @@ export class ActivityNotes {
     note.add(stamps.generation[slot] as number, this.#host.now());
   }
 
-  /** The slots that have been active since the last time, whose values may be others now. */
-  takeLooked(): readonly number[] {
-    const looked = this.#looked;
-    this.#looked = [];
-    return looked;
+  /**
+   * The slots that have been active since the last time, whose values may be others now. What is active from here on is
+   * looked at the next time, in whichever interval that is: a look at many maps lasts for longer than a turn.
+   */
+  takeActive(): readonly number[] {
+    const active = this.#active;
+    this.#active = [];
+    this.#look += 1;
+    this.#giveBack();
+    return active;
   }
 
-  #look(slot: number, interval: number): void {
-    if (this.#lookedIn[slot] === interval) return;
-    this.#lookedIn = this.#longEnough(this.#lookedIn, slot);
-    this.#lookedIn[slot] = interval;
-    this.#looked.push(slot);
+  /** Gives the memory of a burst back whose entries have left. */
+  #giveBack(): void {
+    const { capacity } = this.#tracker.stamps;
+    if (this.#told.length > capacity) this.#told = this.#told.slice(0, capacity);
+    if (this.#activeBefore.length > capacity) this.#activeBefore = this.#activeBefore.slice(0, capacity);
+  }
+
+  #hasBeenActive(slot: number): void {
+    if (this.#activeBefore[slot] === this.#look) return;
+    this.#activeBefore = this.#longEnough(this.#activeBefore, slot);
+    this.#activeBefore[slot] = this.#look;
+    this.#active.push(slot);
   }
 
   #mark(slot: number, interval: number): void {

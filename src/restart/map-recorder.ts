@@ -69,8 +69,8 @@ export class MapRecorder implements EntryRecorder {
   }
 
   /** The slots that have been active since the last time, whose values may be others now. */
-  takeLooked(): readonly number[] {
-    return this.#activity.takeLooked();
+  takeActive(): readonly number[] {
+    return this.#activity.takeActive();
   }
 
   /**

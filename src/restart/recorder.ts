@@ -191,7 +191,9 @@ export class Recorder {
   async close(deadlineAt: number): Promise<void> {
     // So that the next life knows how old everything was, whatever the wall clock does meanwhile.
     if (this.#hasBegun) this.writer.say(this.#clockText());
-    const written = this.#look()
+    // One that is under way has perhaps passed over what was active since.
+    const looked = this.#looking?.then(() => this.#look()) ?? this.#look();
+    const written = looked
       .then(() => this.#sayAges((recorder) => recorder.sayAges()))
       .then(() => this.writer.flushedAtLast());
     const { timeline } = this.#host.engine;
@@ -211,7 +213,7 @@ export class Recorder {
     if (this.#hasBegun) this.writer.say(this.#clockText());
     this.#sayWindow();
     for (const recorder of this.#recorders.values()) {
-      for (const slot of recorder.takeLooked()) recorder.overwritten(slot);
+      for (const slot of recorder.takeActive()) recorder.overwritten(slot);
       recorder.sayAges();
     }
     this.#releaseQuietly();
@@ -314,7 +316,7 @@ export class Recorder {
     this.#sayWindow();
     const slices = this.#host.engine.newSlices({ stepsPerReading: 256 });
     for (const recorder of this.#recorders.values()) {
-      for (const slot of recorder.takeLooked()) {
+      for (const slot of recorder.takeActive()) {
         recorder.overwritten(slot);
         if (slices.isOver()) await slices.giveWay();
       }

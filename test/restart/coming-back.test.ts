@@ -385,6 +385,57 @@ describe('persist: { encode, decode }', () => {
     expect([...third.runs.values()]).toEqual([{ text: 'changed' }, { text: 'two' }, { text: 'one' }]);
   });
 
+  it.each<[what: string, many: 'runs' | 'contexts', isClosed: boolean]>([
+    ['changed in place and touched once more in the interval in which that was looked for', 'runs', false],
+    ['changed in place and touched at the end, when that was looked for already', 'contexts', true],
+  ])('writes a value anew that was %s', async (_, many, isClosed) => {
+    const few = many === 'runs' ? 'contexts' : 'runs';
+    const maps = { runs: { persist }, contexts: { persist } };
+    let onYield: (() => void) | undefined;
+    let passedMs = 0;
+    // While a look is awaited each reading is a little later, so that it takes more than one slice.
+    const clock: LifeOptions['clock'] = (base) => ({
+      ...base,
+      monotonic: () => {
+        if (onYield !== undefined) passedMs += 1;
+        return base.monotonic() + passedMs;
+      },
+      yield: async () => {
+        onYield?.();
+        await base.yield?.();
+      },
+    });
+    const first = start({ maps, clock });
+    const said = (): number => internalsOf(first.registry)?.restart.recorder?.writer.saidCount as number;
+    const run = { text: 'one' };
+    first[few].set('a', run);
+    for (let n = 0; n < 4_000; n += 1) first[many].set(n, { text: 'x' });
+    await machine.clock.advance(minutes(1));
+    const change = (text: string): void => {
+      run.text = text;
+      first.registry.touch(few, 'a');
+    };
+    for (const key of first[many].keys()) first.registry.touch(many, key);
+    let closed: Promise<unknown> | undefined;
+    const saidBefore = said();
+    onYield = () => {
+      // The values of the many are being looked at.
+      if (said() < saidBefore + 500) return;
+      onYield = undefined;
+      change('two');
+      if (isClosed) closed = first.registry.close();
+    };
+    await machine.clock.advance(minutes(1));
+    expect(onYield).toBeUndefined();
+    if (!isClosed) {
+      change('three');
+      await machine.clock.advance(minutes(2));
+    }
+    await closed;
+    const next = await restart(first, { maps });
+    expect(next[few].get('a')).toEqual({ text: isClosed ? 'two' : 'three' });
+  });
+
   it.each([false, true])(
     'writes nothing of an entry that encode has removed, its place taken: %s',
     async (isTaken) => {

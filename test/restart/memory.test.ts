@@ -67,6 +67,28 @@ describe('a restore of 200,000 runs', () => {
   );
 });
 
+describe('a burst of 200,000 entries that a journal has', () => {
+  it('leaves no array behind once they are gone', async () => {
+    const clock = createManualClock();
+    const registry = createRegistry<{ map: Map<string, number> }>({
+      clock,
+      maps: { map: { persist: { encode: (value) => value } } },
+      persistTo: join(scratch, 'journal'),
+    });
+    const bytes = (): number => process.memoryUsage().arrayBuffers;
+    gc();
+    const before = bytes();
+    for (let n = 0; n < count; n += 1) registry.maps.map.set(`key ${n}`, n);
+    expect(bytes() - before).toBeGreaterThan(8 * count);
+    registry.maps.map.clear();
+    for (let minute = 0; minute < 3; minute += 1) await clock.advance(60_000);
+    await registry.flushed();
+    gc();
+    expect(bytes() - before).toBeLessThan(2 * count);
+    await registry.close();
+  });
+});
+
 describe('a registry with ended', () => {
   it('that is empty holds less than 0.5 MB', () => {
     const registries: unknown[] = [];
