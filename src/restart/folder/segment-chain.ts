@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
 import { encodeFrame, frameKind } from './frame.js';
 import { systemFailure } from './journal-failures.js';
 import { ObsoleteFiles } from './obsolete-files.js';
@@ -33,6 +34,9 @@ export interface SegmentChainOptions {
 /** Returns whether whatever is being written has meanwhile been given up, or been written by somebody else. */
 export type IsOver = () => boolean;
 
+/** How often it is looked whether files are still there, ms: each look costs half as much CPU as an append. */
+const looksEveryMs = 1_000;
+
 /** How many names that somebody else has laid in wait are passed over at once. */
 const nameAttempts = 16;
 
@@ -54,6 +58,7 @@ export class SegmentChain {
   #empty: SegmentExtent[] = [];
   #sequence = 0;
   #isFolderFlushed = false;
+  #lookedAt = Number.NEGATIVE_INFINITY;
   /** What earlier lives left, which may be on its way to the disk only. */
   #unflushed: readonly SegmentExtent[];
 
@@ -85,13 +90,15 @@ export class SegmentChain {
   }
 
   /**
-   * Makes sure that what was written last is there: a job that cleans up after `*.log` takes all of it.
+   * Makes sure, once a second, that what was written last is there: a job that cleans up after `*.log` takes all of it.
    *
    * @throws MapsweepError `ERR_JOURNAL_LOST` if it was removed or cut; `ERR_JOURNAL_IO` if it cannot be told
    */
   *check(): Steps<void> {
     const last = this.#current ?? this.#before.at(-1);
-    if (last === undefined) return;
+    const now = performance.now();
+    if (last === undefined || now - this.#lookedAt < looksEveryMs) return;
+    this.#lookedAt = now;
     const { name, bytes } = last;
     const path = this.#pathOf(name);
     let why = 'cut';

@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -252,6 +253,7 @@ describe('an owner who has lost the folder', () => {
     const journal = open();
     await journal.append(['["a"]']);
     for (const name of segmentsIn(folder)) clean(join(folder, name));
+    await sleep(1_100);
     await expect(journal.append(['["b"]'])).rejects.toThrow(
       `'${folder}' is no longer this process's: '${segmentsIn(folder)[0] ?? ''}`,
     );
