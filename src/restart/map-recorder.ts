@@ -108,9 +108,10 @@ export class MapRecorder implements EntryRecorder {
    *
    * @param before the generation that it was given here at first
    * @param entry what it was there
+   * @param json its value, if `decode` may have changed that since
    * @returns whether the journal has its claim, if there is one
    */
-  cameBack(slot: number, before: number, { key, value, isUnrecorded }: PastEntry): boolean {
+  cameBack(slot: number, before: number, { key, value, isUnrecorded }: PastEntry, json?: string): boolean {
     const { writer } = this.#host;
     const { stamps } = this.tracker;
     const generation = stamps.generation[slot] as number;
@@ -125,8 +126,11 @@ export class MapRecorder implements EntryRecorder {
     // Without `encode` nobody says that it has another value than it had in a life with one.
     const isStale = value !== undefined && this.tracker.policy.persist?.encode === undefined;
     const isBrief = isSame && !isStale && !writer.isCheckpointing;
-    if (isBrief) this.overwritten(slot);
-    else this.#sayWhole(slot);
+    if (isBrief) {
+      this.#host.encoder.wasWritten(this.tracker, slot, json ?? JSON.stringify(value));
+      // The owner may have another one by now, and `encode` may be another one.
+      this.overwritten(slot);
+    } else this.#sayWhole(slot);
     return isBrief;
   }
 

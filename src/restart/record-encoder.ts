@@ -130,6 +130,11 @@ export class RecordEncoder {
     return valueRecord(index, generation, value);
   }
 
+  /** The journal has this value of a slot, from an earlier life; `undefined` if it has none. */
+  wasWritten(tracker: Tracker, slot: number, json: string | undefined): void {
+    if (json !== undefined) this.#sumsOf(tracker).set(slot, crc32(json));
+  }
+
   /** Forgets what was written of a slot, which is free for another entry. */
   forget(tracker: Tracker, slot: number): void {
     this.#sums.get(tracker)?.delete(slot);

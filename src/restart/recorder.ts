@@ -150,10 +150,10 @@ export class Recorder {
     this.#parted.set(tracker.name, this.writer.saidCount);
   }
 
-  /** An entry of an earlier life was set again. Returns what `MapRecorder.cameBack` does. */
-  cameBack(tracker: Tracker, slot: number, before: number, entry: PastEntry): boolean {
+  /** An entry of an earlier life was set again. Takes and returns what `MapRecorder.cameBack` does. */
+  cameBack(tracker: Tracker, slot: number, before: number, entry: PastEntry, json?: string): boolean {
     const recorder = this.#recorders.get(tracker);
-    if (recorder !== undefined) return recorder.cameBack(slot, before, entry);
+    if (recorder !== undefined) return recorder.cameBack(slot, before, entry, json);
     // Nothing that happens to it in this life is written down: in the next one it would come back as it was.
     if (!entry.isUnrecorded) this.forgotten(tracker.name, entry.generation);
     return true;

@@ -36,8 +36,8 @@ export class Restoration {
   readonly #unnumbered = new Set<string>();
   readonly #window: RestoreWindow;
   #settlesUntil = Number.NEGATIVE_INFINITY;
-  /** The entry that is being set by what `decode` made of it. */
-  #filling: PastEntry | undefined;
+  /** The entry that is being set by what `decode` made of its value, and that value as JSON. */
+  #filling: { readonly entry: PastEntry; readonly json: string } | undefined;
 
   constructor(context: RestartContext, options: RestorationOptions) {
     this.#context = context;
@@ -128,8 +128,10 @@ export class Restoration {
     for (const entry of awaited) {
       const { key, value } = entry;
       if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
+      // Which `decode` may change in place.
+      const json = JSON.stringify(value);
       const result = decoded(decode, value, key);
-      this.#filling = entry;
+      this.#filling = { entry, json };
       const error = result.error ?? setThrough(tracker, key, result.value);
       this.#filling = undefined;
       if (error === undefined) continue;
@@ -247,7 +249,7 @@ export class Restoration {
     const generation = stamps.generation[slot] as number;
     let entry = this.absences.of(tracker.name)?.at(key);
     // Of what is filled in, the journal says which run it is: `encode` may have left out by what the owner would know it.
-    if (entry === undefined || entry !== this.#filling || entry.id === undefined) {
+    if (entry === undefined || entry !== this.#filling?.entry || entry.id === undefined) {
       const id = ofEnded?.ids.ask(slot, key, value);
       // What the owner was asked may have removed the entry.
       if (!stamps.holds(slot, generation)) return 'gone';
@@ -267,7 +269,8 @@ export class Restoration {
     this.#restamp(tracker, slot, entry);
     if (entry.id !== undefined) ofEnded?.ids.restore(slot, entry.id);
     ofEnded?.renumbered(slot);
-    const isClaimWritten = this.#context.recorder()?.cameBack(tracker, slot, generation, entry) ?? true;
+    const json = entry === this.#filling?.entry ? this.#filling.json : undefined;
+    const isClaimWritten = this.#context.recorder()?.cameBack(tracker, slot, generation, entry, json) ?? true;
     if (ofEnded === undefined) return 'back';
     if (entry.claimed) ofEnded.settleAgain(slot, key, isClaimWritten);
     else {

@@ -461,6 +461,29 @@ describe('persist: { encode, decode }', () => {
     },
   );
 
+  it.each<[what: string, next: () => object]>([
+    ['the owner has another one by then', () => ({ adopt: new Map([['a', { text: 'two' }]]), persist })],
+    [
+      'encode gives another one by then',
+      () => ({ persist: { ...persist, encode: () => ({ shown: 'two' }) } }),
+    ],
+    [
+      'decode changes in place what it is given, and encode gives that',
+      () => ({
+        persist: {
+          encode: (run: object) => run,
+          decode: (json: unknown) => Object.assign(json as object, { shown: 'two' }),
+        },
+      }),
+    ],
+  ])('writes the value of an entry that comes back if %s', async (_what, next) => {
+    const first = start({ maps: { runs: { persist } } });
+    first.runs.set('a', { text: 'one' });
+    const second = await restart(first, { maps: { runs: next() } });
+    const third = await restart(second, { maps: { runs: { persist } } });
+    expect([...third.runs]).toEqual([['a', { text: 'two' }]]);
+  });
+
   it('writes no value that is as it was, however often it is set', async () => {
     const first = start({ maps: { runs: { persist } } });
     const run = { text: 'the one and only' };

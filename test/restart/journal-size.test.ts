@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { internalsOf } from '../../src/registry/internals.js';
 import { FolderJournal } from '../../src/restart/folder/folder-journal.js';
 import type { Journal, JournalRecord } from '../../src/restart/journal.js';
-import { type Life, Machine, minutes } from './lives.js';
+import { type Life, type LifeOptions, Machine, minutes, type Run } from './lives.js';
 
 let folder: string;
 let machine: Machine;
@@ -82,9 +82,9 @@ class CountedJournal implements Journal {
   }
 }
 
-function start(): { life: Life; journal: CountedJournal } {
+function start(options?: LifeOptions): { life: Life; journal: CountedJournal } {
   const journal = new CountedJournal(FolderJournal.open(folder));
-  return { journal, life: machine.start({ journal }) };
+  return { journal, life: machine.start({ ...options, journal }) };
 }
 
 describe('what is appended', () => {
@@ -178,5 +178,43 @@ describe('what is appended', () => {
     await next.life.registry.flushed();
     expect(next.journal.appendedBytes / 1_000).toBeLessThanOrEqual(25);
     next.life.kill();
+  });
+
+  describe('for a restart of entries with values', () => {
+    const encode = (run: Run): unknown => run;
+    const filled = { maps: { runs: { persist: { encode, decode: (json: unknown) => json } } } };
+    const found = (text: string, count: number): LifeOptions => ({
+      maps: {
+        runs: {
+          persist: { encode },
+          adopt: new Map(Array.from({ length: count }, (_, n) => [keyOf(n), { text }])),
+        },
+      },
+    });
+    const setAgain = { maps: { runs: { persist: { encode } } } };
+
+    it.each<[how: string, options: (text: string, count: number) => LifeOptions, isSet: boolean]>([
+      ['that decode brings back', () => filled, false],
+      ['that are found in an adopted map', found, false],
+      ['that the owner sets again', () => setAgain, true],
+    ])('is as little as without, for those %s', async (_how, options, isSet) => {
+      const [text, count] = ['x'.repeat(1_000), 100];
+      const fill = ({ runs }: Life): void => {
+        for (let n = 0; n < count; n += 1) runs.set(keyOf(n), { text });
+      };
+      const first = start(setAgain);
+      fill(first.life);
+      await first.life.registry.close();
+      for (let times = 0; times < 3; times += 1) {
+        const next = start(options(text, count));
+        if (isSet) fill(next.life);
+        await next.life.registry.flushed();
+        await machine.clock.advance(minutes(2));
+        await next.life.registry.flushed();
+        expect(next.life.runs.size).toBe(count);
+        expect(next.journal.appendedBytes / count).toBeLessThanOrEqual(25);
+        next.life.registry.detach();
+      }
+    });
   });
 });
