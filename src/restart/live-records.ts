@@ -4,7 +4,7 @@ import type { EndedEvent } from '../events/ended-event.js';
 import { take } from '../stamps/take.js';
 import type { Tracker } from '../sweeping/tracker.js';
 import type { EndingRecorder } from './ending-recorder.js';
-import type { PastEnding, PastEntry } from './left.js';
+import type { Left, PastEnding, PastEntry } from './left.js';
 import type { OpenEnding, RecordEncoder } from './record-encoder.js';
 import { deadRecord, endRecord, keyText, setRecord } from './records.js';
 
@@ -39,6 +39,7 @@ export interface LiveParts {
  * is an open entry, where its ending comes behind all of these.
  */
 export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
+  const { encoder } = parts;
   parts.said?.nothingToCome();
   yield* owedRecords(parts);
   const isToCome = (generation: number): boolean => parts.said?.isToCome(generation) ?? false;
@@ -46,12 +47,12 @@ export function* liveRecords(parts: LiveParts): Generator<string | undefined> {
     // What is added meanwhile says so itself; and a map to which somebody adds for ever has an end all the same.
     const { stamps } = tracker;
     for (const [, slot] of take(stamps.entries(), stamps.size)) {
-      yield parts.encoder.entry(tracker, index, slot, isToCome(stamps.generation[slot] as number));
+      yield encoder.entry(tracker, index, slot, isToCome(stamps.generation[slot] as number));
     }
-    yield parts.encoder.ages(tracker, index);
+    yield encoder.ages(tracker, index);
   }
   for (const [map, entry] of parts.absent.entries())
-    yield absentRecord(parts, parts.indexOf(map), entry, entry.claimed && !isToCome(entry.generation));
+    yield absentRecord(encoder, parts.indexOf(map), entry, entry.claimed && !isToCome(entry.generation));
 }
 
 function* owedRecords({
@@ -95,6 +96,22 @@ function* owedRecords({
   }
 }
 
+/** So many records say how long all are. */
+const sampleSize = 1_000;
+
+/** Records of some of what earlier lives left, taken evenly from all of it. */
+export function* someRecords(encoder: RecordEncoder, { maps, endings }: Left): Generator<string | undefined> {
+  let count = endings.size;
+  for (const { entries } of maps.values()) count += entries.size;
+  const step = Math.ceil(count / sampleSize);
+  let index = 0;
+  const isChosen = (): boolean => index++ % step === 0;
+  for (const { entries } of maps.values())
+    for (const entry of entries.values())
+      if (isChosen()) yield absentRecord(encoder, 0, entry, entry.claimed);
+  for (const ending of endings.values()) if (isChosen()) yield* carriedRecords(encoder, ending);
+}
+
 /** An ending of an earlier life, as that has written it. */
 export function* carriedRecords(encoder: RecordEncoder, ending: PastEnding): Generator<string | undefined> {
   const { id, recipient, key, value, detail, isOwnId, letter } = ending;
@@ -110,7 +127,7 @@ export function* carriedRecords(encoder: RecordEncoder, ending: PastEnding): Gen
 }
 
 function absentRecord(
-  { encoder }: LiveParts,
+  encoder: RecordEncoder,
   index: number,
   entry: PastEntry,
   isClaimed: boolean,

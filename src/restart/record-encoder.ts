@@ -44,7 +44,8 @@ export interface OpenEnding {
  */
 export class RecordEncoder {
   readonly #host: EncoderHost;
-  #meanLength = 64;
+  #meanBytes = 64;
+  #measured = 0;
   readonly #sums = new WeakMap<Tracker, Map<number, number>>();
 
   constructor(host: EncoderHost) {
@@ -56,9 +57,15 @@ export class RecordEncoder {
     return this.#host.isMarking;
   }
 
-  /** The mean length of the latest entries, with what stands between two of them. */
-  get meanLength(): number {
-    return this.#meanLength;
+  /** How many bytes an entry takes: the mean of the latest ones, with what stands between two of them. */
+  get meanBytes(): number {
+    return this.#meanBytes;
+  }
+
+  /** Has the record of an entry count in the mean. */
+  measure(record: string): void {
+    this.#measured = Math.min(this.#measured + 1, 1_000);
+    this.#meanBytes += (Buffer.byteLength(record) + 1 - this.#meanBytes) / this.#measured;
   }
 
   /** An instant as records carry it. Late by less than a ms at most, so that nothing leaves early. */
@@ -109,7 +116,7 @@ export class RecordEncoder {
     if (isClaimed) more += ',"c":1';
     if (isMarking) stamps.setFlag(slot, RECORDED, true);
     const record = setRecord(index, key, generation, registeredAt, more.slice(1));
-    this.#meanLength += (record.length + 1 - this.#meanLength) / 1_000;
+    this.measure(record);
     return record;
   }
 

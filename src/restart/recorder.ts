@@ -10,8 +10,8 @@ import { DeliveryGate } from './delivery-gate.js';
 import { EndingRecorder, type EndingRecorderHost } from './ending-recorder.js';
 import type { Journal, JournalUse } from './journal.js';
 import { JournalWriter } from './journal-writer.js';
-import type { PastEntry } from './left.js';
-import { type LiveParts, liveRecords } from './live-records.js';
+import type { Left, PastEntry } from './left.js';
+import { type LiveParts, liveRecords, someRecords } from './live-records.js';
 import { MapNames } from './map-names.js';
 import { MapRecorder } from './map-recorder.js';
 import type { RecordEncoder } from './record-encoder.js';
@@ -124,6 +124,12 @@ export class Recorder {
   /** Maps of earlier lives, whose entries may have to be written anew. To be called before they are. */
   nameMaps(names: Iterable<string>): void {
     for (const name of names) this.#names.indexOf(name);
+  }
+
+  /** Learns from what earlier lives left how much is live. To be called before that is taken over. */
+  measure(left: Left): void {
+    for (const record of someRecords(this.encoder, left))
+      if (record !== undefined) this.encoder.measure(record);
   }
 
   /** Writes down the entries of a map from now on: to be called before they are stamped. */
@@ -354,6 +360,6 @@ export class Recorder {
     let entries = this.#host.liveParts().absent.count();
     for (const { tracker } of this.#recorders.values()) entries += tracker.stamps.size;
     const owed = (deliveries?.pendingCount ?? 0) + (deliveries?.deadLetterCount ?? 0);
-    return (entries + 2 * owed) * this.encoder.meanLength;
+    return (entries + 2 * owed) * this.encoder.meanBytes;
   }
 }

@@ -197,6 +197,7 @@ export class Restart {
 
   #takeEntries(past: Past, isRecorded: boolean): void {
     const { timeline } = this.#host.engine;
+    this.recorder?.measure(past);
     const at = timeline.now();
     // Whole ms as entries are stamped here: else the stamp of an entry would be before the cohort that it was registered in.
     const shift = timeline.stampOf(at + past.end(presentClocks(timeline)));

@@ -216,5 +216,39 @@ describe('what is appended', () => {
         next.life.registry.detach();
       }
     });
+
+    it.each([
+      ['entries', false],
+      ['endings that are owed', true],
+    ])(
+      'is no checkpoint, be the values long and of letters of three bytes, for %s',
+      async (_what, isOwed) => {
+        const [text, count] = ['\u8bdd'.repeat(8_000), 500];
+        const options = { ...filled, deliver: () => Promise.reject(new Error('down')) };
+        const atRest = async ({ life: { registry } }: ReturnType<typeof start>): Promise<void> => {
+          await registry.flushed();
+          await machine.clock.advance(minutes(1));
+          await registry.flushed();
+        };
+        // Nor is it one for the life that writes them.
+        const first = start(options);
+        for (let n = 0; n < count; n += 1) {
+          first.life.runs.set(keyOf(n), { text });
+          if (n % 50 === 49) await first.life.registry.flushed();
+        }
+        for (let n = 0; isOwed && n < count; n += 1) {
+          first.life.registry.end(keyOf(n));
+          first.life.runs.delete(keyOf(n));
+        }
+        await atRest(first);
+        expect(first.journal.checkpoints).toBe(0);
+        first.life.registry.detach();
+        const next = start(options);
+        await atRest(next);
+        expect(next.life.runs.size + (next.life.registry.report().endings?.pending ?? 0)).toBe(count);
+        expect(next.journal.checkpoints).toBe(0);
+        next.life.registry.detach();
+      },
+    );
   });
 });
