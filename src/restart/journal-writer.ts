@@ -211,6 +211,20 @@ export class JournalWriter {
     return this.#wake !== undefined;
   }
 
+  /** The journal has failed, maybe for good: then nothing is written any more. */
+  failed(error: unknown): void {
+    if (this.#isLost) return;
+    this.#error = error;
+    if (this.#isReleased) return;
+    this.failuresTotal += 1;
+    this.#isLost = (error as Partial<MapsweepError>).code === 'ERR_JOURNAL_LOST';
+    this.#host.failed(error, this.#isLost);
+    this.#waits.reject(error);
+    if (!this.#isLost) return;
+    this.#queue.clear();
+    this.#refuseErrands();
+  }
+
   /** Writes what waits on the caller's time, and gives the journal back. Patience and throws as the journal's `appendNow`. */
   releaseNow(patienceMs?: number): void {
     if (this.#isReleased) return;
@@ -392,27 +406,19 @@ export class JournalWriter {
       this.#appendingSince = undefined;
       this.#isHandedOver = false;
     }
-    this.#error = failure;
     if (failure === undefined) {
+      if (!this.#isLost) this.#error = undefined;
       this.#pauseMs = firstPauseMs;
       return true;
     }
-    if (!this.#isReleased) await this.#failed(failure);
+    this.failed(failure);
+    if (!this.#isLost && !this.#isReleased) await this.#pause();
     return false;
-  }
-
-  async #failed(error: unknown): Promise<void> {
-    this.failuresTotal += 1;
-    this.#isLost = (error as Partial<MapsweepError>).code === 'ERR_JOURNAL_LOST';
-    this.#host.failed(error, this.#isLost);
-    this.#waits.reject(error);
-    if (!this.#isLost) return await this.#pause();
-    this.#queue.clear();
-    this.#refuseErrands();
   }
 
   /** The disk does not answer. Whether it ever will nobody knows: what was asked of it cannot be taken back. */
   #tellStuck(): void {
+    if (this.#isLost) return;
     this.failuresTotal += 1;
     const message = `'${this.#journal.name}' has not answered for ${this.#host.maxWaitMs} ms. What waits is kept, and written when it answers`;
     this.#host.failed(new MapsweepError('ERR_JOURNAL_IO', message), false);

@@ -112,6 +112,14 @@ export interface Successor {
 
   /** Tells the owner of something that went wrong besides. Must not throw. */
   failed(error: unknown): void;
+
+  /**
+   * The journal is somebody else's now, which was found out in another way than by a call of it: nothing is written or delivered
+   * any more. Must not throw.
+   *
+   * @param error `ERR_JOURNAL_LOST`
+   */
+  isLost(error: unknown): void;
 }
 
 /** How a registry uses its journal. */

@@ -112,6 +112,10 @@ export class Succession implements Successor {
     this.#context.failed(error, false);
   }
 
+  isLost(error: unknown): void {
+    this.#parts.recorder.writer.failed(error);
+  }
+
   async *#portions(past: Past, endedMap: string): AsyncGenerator<Portion> {
     const slices = this.#slices();
     let owed: Owed[] = [];

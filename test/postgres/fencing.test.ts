@@ -84,11 +84,12 @@ const isSettled = ({ instance }: Absentee): boolean =>
 function successor(
   meanwhile: () => unknown = () => {},
   portions = 1,
-): Successor & { accepted: number; forfeited: JournalRecord[] } {
+): Successor & { accepted: number; forfeited: JournalRecord[]; losses: string[] } {
   const fake = {
     mayTakeOver: true,
     accepted: 0,
     forfeited: [] as JournalRecord[],
+    losses: [] as string[],
     examine: async (): Promise<Portion[]> => {
       await meanwhile();
       const accept = (): void => {
@@ -100,6 +101,7 @@ function successor(
     forfeit: async (records: readonly JournalRecord[]) => void fake.forfeited.push(...records),
     hasLost: () => {},
     failed: () => {},
+    isLost: (error: unknown) => void fake.losses.push((error as { code: string }).code),
   };
   return fake;
 }
@@ -371,6 +373,22 @@ it('is lost for good to who opens it while it is cut off, and says so at each ca
   await expect(journal.endCheckpoint()).rejects.toMatchObject({ code: 'ERR_JOURNAL_LOST' });
   expect(() => journal.appendNow(['["b"]'])).toThrow(expect.objectContaining({ code: 'ERR_JOURNAL_LOST' }));
   expect(recordsOf(journal.instance)).toBe('[["a"]]');
+});
+
+it('says at its next look that it is lost, once, and holds no lock that would keep the new owner alive', async () => {
+  for (const joins of ['before', 'after'] as const) {
+    const journal = await open(1_000);
+    const { instance } = journal;
+    const told = successor();
+    if (joins === 'before') journal.join(told);
+    await rowsOf().own(instance, 'somebody else', lockKey(schema, instance));
+    await eventually(async () => ((await lockIsHeld(instance)) ? undefined : true), 'a free lock');
+    if (joins === 'after') journal.join(told);
+    await expect(journal.append(['["b"]'])).rejects.toMatchObject({ code: 'ERR_JOURNAL_LOST' });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(told.losses).toEqual(['ERR_JOURNAL_LOST']);
+    expect(await lockIsHeld(instance)).toBe(false);
+  }
 });
 
 it('writes nothing any more if its row was removed and somebody else has the name', async () => {

@@ -177,6 +177,7 @@ describe('postgresJournal', () => {
       between: (act) => act(),
       forfeit: async () => {},
       hasLost: () => {},
+      isLost: () => {},
       failed: (error) => void failures.push((error as Error).message),
     });
     for (let round = 0; round < 3; round += 1) {

@@ -328,6 +328,30 @@ it('writes everything anew when all of its rows have gone', async () => {
   expect(told.map(({ key, reason, by }) => [key, reason, by])).toEqual([['1', 'lost', 'b']]);
 });
 
+it('delivers nothing more from its next look on, if another process has opened its instance while it was stopped', async () => {
+  const stopped = await fleet.start('a');
+  await stopped.set('1');
+  server.sql('alter table told rename to away');
+  expect(await stopped.end('1')).toEqual(['claimed']);
+  await stopped.flushed();
+  stopped.signal('SIGSTOP');
+  server.sql('select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()');
+  await fleet.start('a');
+  stopped.signal('SIGCONT');
+  await eventually(
+    () => stopped.failures.find(({ code }) => code === 'ERR_JOURNAL_LOST'),
+    'words of the loss',
+  );
+  server.sql('alter table away rename to told');
+  await fleet.heard(1);
+  await sleep(2_000);
+  expect(fleet.told.map(({ key, reason }) => [key, reason])).toEqual([['1', 'completed']]);
+  expect(stopped.failures.filter(({ code, isFinal }) => isFinal || code === 'ERR_JOURNAL_LOST')).toEqual([
+    expect.objectContaining({ code: 'ERR_JOURNAL_LOST', isFinal: true }),
+  ]);
+  await expect(stopped.flushed()).rejects.toThrow("is no longer this process's");
+});
+
 it('is refused by a name that somebody has, and loses it to nobody', async () => {
   await fleet.start('a');
   await expect(fleet.start('a')).rejects.toThrow(

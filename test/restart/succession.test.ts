@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { MapsweepError } from '../../src/errors.js';
 import { internalsOf } from '../../src/registry/internals.js';
 import type { Journal, JournalRecord, Portion, Successor } from '../../src/restart/journal.js';
 import { hours, type Life, type LifeOptions, Machine, minutes } from './lives.js';
@@ -587,5 +588,47 @@ describe('work between two calls of the journal', () => {
       closed,
     ]);
     await expect(peer.successor.between(async () => {})).rejects.toMatchObject({ code: 'ERR_CLOSED' });
+  });
+});
+
+describe('a loss that a peer finds out between its writes', () => {
+  const loss = new MapsweepError('ERR_JOURNAL_LOST', "the journal is no longer this process's");
+
+  it('is final at once, though a write is under way or waits after a failure, and is told once', async () => {
+    for (const state of ['at rest', 'fails late', 'comes late', 'failing'] as const) {
+      const peer = new Peer({ deliver: () => Promise.reject(new Error('down')) });
+      const { life, machine, successor } = peer;
+      life.runs.set('a', {}).set('b', {});
+      life.registry.end('a');
+      await peer.settle();
+      let answer: (error?: Error) => void = () => {};
+      machine.volume.beforeWrite = () => {
+        if (state === 'failing') return Promise.reject(new Error('full'));
+        return new Promise((resolve, reject) => {
+          answer = (error) => (error === undefined ? resolve() : reject(error));
+        });
+      };
+      if (state !== 'at rest') life.registry.end('b');
+      await peer.settle();
+      life.journalFailures.splice(0);
+      const isHanging = state.endsWith('late');
+      const between = isHanging ? successor.between(async () => {}) : Promise.reject(loss);
+      const flushed = isHanging ? life.registry.flushed() : Promise.reject(loss);
+      const told = life.told.length;
+      successor.isLost(loss);
+      await Promise.all([
+        expect(between).rejects.toBeInstanceOf(MapsweepError),
+        expect(flushed).rejects.toBe(loss),
+        expect(life.registry.flushed()).rejects.toBe(loss),
+      ]);
+      answer(state === 'fails late' ? new Error('too late') : undefined);
+      life.runs.set('c', {});
+      life.registry.end('c');
+      await machine.clock.advance(hours(1));
+      expect(life.journalFailures).toMatchObject([{ error: loss, isFinal: true }]);
+      expect(life.told.length).toBe(told);
+      expect(life.registry.health().reasons[0]).toContain("is no longer this process's");
+      await expect(life.registry.flushed()).rejects.toBe(loss);
+    }
   });
 });

@@ -169,6 +169,10 @@ export class PostgresJournal implements Journal {
 
   join(successor: Successor): void {
     this.#successor = successor;
+    if (this.#loss !== undefined) {
+      successor.isLost(this.#loss);
+      return;
+    }
     const untold = this.#untold.splice(0);
     if (untold.length > 0) void successor.forfeit(untold).catch((error) => successor.failed(error));
     this.#watch.begin(successor);
@@ -303,11 +307,15 @@ export class PostgresJournal implements Journal {
   #assertOwner(state: InstanceState | undefined): asserts state is InstanceState {
     if (state?.owner === this.#parts.owner) return;
     const why = state === undefined ? 'its row was removed' : 'another process has opened it';
-    this.#loss ??= new MapsweepError(
+    this.#loss = new MapsweepError(
       'ERR_JOURNAL_LOST',
       `persistTo: ${this.name} is no longer this process's: ${why}. Nothing is written there any more; restart the ` +
         'process, each with an instance name of its own',
     );
+    // Held by this process, the lock would say that the owner of today lives.
+    this.#watch.end();
+    this.#parts.lock.release();
+    this.#successor?.isLost(this.#loss);
     throw this.#loss;
   }
 
