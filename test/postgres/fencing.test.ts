@@ -391,6 +391,66 @@ it('says at its next look that it is lost, once, and holds no lock that would ke
   }
 });
 
+/** What a pooler in session mode is to its clients: it lends sessions that others have had, and hears of a broken client by itself. */
+function sessionPooler(): { pool: PostgresPool; giveBackFirst(): Promise<void>; close(): void } {
+  const opened = new Set<PostgresClient>();
+  const idle: PostgresClient[] = [];
+  const lent: PostgresClient[] = [];
+  const connect = async (): Promise<PostgresClient> => {
+    const client = idle.pop() ?? ((await pool.connect()) as unknown as PostgresClient);
+    lent.push(client);
+    if (!opened.has(client)) client.on('error', () => {});
+    opened.add(client);
+    const { processID } = client as unknown as { processID: number };
+    const lends = {
+      processID,
+      query: (text: string, values?: unknown[]) => client.query(text, values),
+      on: () => {},
+      removeListener: () => {},
+      release: () => {},
+    };
+    return lends;
+  };
+  return {
+    pool: { options: {}, on: () => {}, connect },
+    giveBackFirst: async () => {
+      const client = lent.shift()!;
+      await client.query('discard all');
+      idle.push(client);
+    },
+    close: () => {
+      for (const client of opened) client.release(true);
+    },
+  };
+}
+
+it('ends no backend but its own to have its lock back, nor one that was its own and is somebody else’s by now', async () => {
+  const pooler = sessionPooler();
+  const key = '987654321';
+  const database = new Database(pooler.pool, 'test', 'ERR_JOURNAL_IO');
+  const [first, second] = [0, 1].map(() => new InstanceLock(database, key, () => {}));
+  const holder = (): string =>
+    server.sql(
+      `select pid from pg_locks where locktype = 'advisory' and objsubid = 1 and objid = ${key} and granted`,
+    );
+  expect(await first!.take(0)).toBe(true);
+  const before = holder();
+  expect(await second!.take(0)).toBe(false);
+  expect(holder()).toBe(before);
+  await expect(first!.ask('nonsense')).rejects.toThrow();
+  await pooler.giveBackFirst();
+  expect(await second!.take(0)).toBe(true);
+  expect(holder()).toBe(before);
+  for (let attempt = 0; attempt < 3; attempt += 1) expect(await first!.take(0)).toBe(false);
+  expect(holder()).toBe(before);
+  expect(await second!.ask('select 1 as one')).toEqual([{ one: 1 }]);
+  // Its own, of which PostgreSQL does not know that it has lost it.
+  await expect(second!.ask('nonsense')).rejects.toThrow();
+  await eventually(async () => (await second!.take(0)) || undefined, 'the lock taken again');
+  expect(holder()).not.toBe(before);
+  pooler.close();
+});
+
 it('writes nothing any more if its row was removed and somebody else has the name', async () => {
   const journal = await open();
   await journal.append(['["a"]']);

@@ -40,7 +40,10 @@ export class CuttableProxy {
     this.#end([...this.#pairs].slice(0, count));
   }
 
-  /** Loses every byte of the present connections from here on, and says nothing of it; new ones come through. */
+  /**
+   * Loses every byte of the present connections from here on, and says nothing of it, nor to the server that the gateway closes
+   * one; new ones come through.
+   */
   swallow(): void {
     for (const pair of this.#pairs) this.#silent.add(pair);
   }
@@ -78,7 +81,9 @@ export class CuttableProxy {
         if (!this.#silent.has(pair)) to.write(bytes);
       });
       from.on('error', () => {});
-      from.on('close', () => this.#end([pair]));
+      from.on('close', () => {
+        if (from === far || !this.#silent.has(pair)) this.#end([pair]);
+      });
     }
   }
 

@@ -207,7 +207,7 @@ it('finds out that its connections hang, and goes on with others', async () => {
   await hanging.set('1');
   await hanging.flushed();
   const lockHolder = (): string =>
-    server.sql(`select pid from pg_locks where locktype = 'advisory' and granted`);
+    server.sql(`select pid from pg_locks where locktype = 'advisory' and objsubid = 1 and granted`);
   const before = lockHolder();
   proxy.swallow();
   expect(await hanging.end('1')).toEqual(['claimed']);

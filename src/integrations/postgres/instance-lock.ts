@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { MapsweepError } from '../../errors.js';
 import { realPause } from '../../time/real-timers.js';
 import { type Database, keepAlive, type PostgresClient, type Row } from './database.js';
@@ -7,6 +8,14 @@ const tryEveryMs = 50;
 
 /** It is at rest nearly always, and must not be closed for that. */
 const settings = { ...keepAlive, idle_session_timeout: 0 };
+
+/** Ends the backend that holds a lock, if that bears the mark as well. */
+const endMarkedHolder = `
+  select pg_terminate_backend(held.pid) from pg_locks as held join pg_locks as mark using (pid)
+  where held.locktype = 'advisory' and held.objsubid = 1 and held.granted
+    and (held.classid::bigint << 32) | held.objid::bigint = $1::bigint
+    and mark.locktype = 'advisory' and mark.objsubid = 2 and mark.granted
+    and mark.classid::bigint = $2::int and mark.objid::bigint = $3::int`;
 
 /** A session that a lock is held in, and what became of it. */
 interface Session {
@@ -23,6 +32,11 @@ export class InstanceLock {
   readonly #database: Database;
   readonly #key: string;
   readonly #broken: () => void;
+  /**
+   * An advisory lock that all sessions of this lock share, and nobody else's. The number of a backend would not say whose session
+   * it is: PostgreSQL, or a pooler, may have given it to another process meanwhile.
+   */
+  readonly #mark = [randomInt(2 ** 31), randomInt(2 ** 31)];
   #session: Session | undefined;
   #taking: Promise<boolean> | undefined;
   #isReleased = false;
@@ -67,12 +81,14 @@ export class InstanceLock {
     try {
       await assertOwnSession(this.#database, session.client);
       for (const [name, value] of Object.entries(settings))
-        await this.#set(session.client, `set ${name} = ${value}`);
+        await this.#askIfAllowed(session.client, `set ${name} = ${value}`);
       const isTaken = await this.#tryFor(session.client, patienceMs);
       if (isTaken && !session.isBroken && !this.#isReleased) {
         this.#session = session;
         return true;
       }
+      // The network may have dropped an earlier connection without a word: PostgreSQL would keep the lock for that for ever.
+      if (!isTaken) await this.#askIfAllowed(session.client, endMarkedHolder, [this.#key, ...this.#mark]);
     } catch (error) {
       close(session);
       throw error;
@@ -124,10 +140,10 @@ export class InstanceLock {
     return session;
   }
 
-  /** A setting that this server does not have, or not on this kind of connection, is done without. */
-  async #set(client: PostgresClient, setting: string): Promise<void> {
+  /** What this server does not have, not on this kind of connection, or does not allow, is done without. */
+  async #askIfAllowed(client: PostgresClient, text: string, values?: unknown[]): Promise<void> {
     try {
-      await this.#database.ask(client, setting);
+      await this.#database.ask(client, text, values);
     } catch (error) {
       if (typeof (error as { cause?: { code?: unknown } }).cause?.code !== 'string') throw error;
     }
@@ -135,9 +151,11 @@ export class InstanceLock {
 
   async #tryFor(client: PostgresClient, patienceMs: number): Promise<boolean> {
     for (let waited = 0; ; waited += tryEveryMs) {
-      const [row] = await this.#database.ask(client, 'select pg_try_advisory_lock($1::bigint) as taken', [
-        this.#key,
-      ]);
+      const [row] = await this.#database.ask(
+        client,
+        'select pg_try_advisory_lock($1::bigint) as taken, pg_try_advisory_lock_shared($2::int, $3::int)',
+        [this.#key, ...this.#mark],
+      );
       if (row?.taken === true) return true;
       if (waited >= patienceMs || this.#isReleased) return false;
       await realPause(tryEveryMs);
