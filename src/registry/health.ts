@@ -1,5 +1,5 @@
 import { span } from '../diagnosis/explain.js';
-import { counted, shownError, shownKey } from '../events/shown.js';
+import { counted, shownError, shownKey, shownText } from '../events/shown.js';
 import type { RegistryInternals } from './internals.js';
 
 /** How a registry is doing. */
@@ -61,14 +61,14 @@ function* journalFailures(
   const { isLost, waitingSince, error } = recorder.writer.state;
   const why = because(error, shown);
   if (isLost) {
-    yield `the journal ${shownKey(recorder.journalName)} is no longer this process's, which writes and delivers nothing more${why}`;
+    yield `the journal ${shownText(recorder.journalName)} is no longer this process's, which writes and delivers nothing more${why}`;
     return;
   }
   const waitedMs = waitingSince === undefined ? 0 : engine.timeline.now() - waitingSince;
   const hasOverdue = recorder.gate.hasOverdue;
   if (waitedMs <= longestSilenceMs && !hasOverdue) return;
   const what = hasOverdue ? ', and endings are delivered before it has their claims' : '';
-  yield `the journal ${shownKey(recorder.journalName)} has taken nothing for ${span(waitedMs)}${what}${why}`;
+  yield `the journal ${shownText(recorder.journalName)} has taken nothing for ${span(waitedMs)}${what}${why}`;
 }
 
 function warningsOf(

@@ -93,9 +93,11 @@ describe('registry.health()', () => {
 
   it('fails once the journal is no longer of this process, with what the journal says of that', async () => {
     const volume = new MemoryVolume();
+    // That of PostgreSQL has quotes in its name.
+    const journal = Object.assign(volume.open(), { name: `"mapsweep"."records" of 'a'` });
     const registry = createRegistry<{ runs: Map<string, number> }>({
       maps: { runs: { persist: true } },
-      persistTo: openNow(volume.open(), { maxWaitMs: 5_000 }),
+      persistTo: openNow(journal, { maxWaitMs: 5_000 }),
       clock: createManualClock(),
     });
     volume.takeAway();
@@ -104,7 +106,7 @@ describe('registry.health()', () => {
     expect(registry.health()).toEqual({
       status: 'failing',
       reasons: [
-        "the journal 'a memory volume' is no longer this process's, which writes and delivers nothing more: MapsweepError: the memory volume is no longer this journal's",
+        `the journal "mapsweep"."records" of 'a' is no longer this process's, which writes and delivers nothing more: MapsweepError: the memory volume is no longer this journal's`,
       ],
     });
     registry.stop();
