@@ -32,8 +32,8 @@ function newPool(options: pg.PoolConfig = {}): pg.Pool {
   return pool;
 }
 
-async function newPooler(mode: 'session' | 'transaction'): Promise<number> {
-  const { port, close } = await startPooler(server, mode);
+async function newPooler(mode: 'session' | 'transaction', sessions?: number): Promise<number> {
+  const { port, close } = await startPooler(server, mode, sessions);
   closing.push(close);
   return port;
 }
@@ -59,8 +59,9 @@ const writtenBy = (instance: string): string =>
 
 describe('postgresJournal', () => {
   it('refuses a pooler in transaction mode and says what to do, and takes one in session mode', async () => {
-    for (let round = 0; round < 3; round += 1) {
-      const port = await newPooler('transaction');
+    // With one session it cannot give the connection another one: it lets it wait.
+    for (const sessions of [1, 20, 20, 20]) {
+      const port = await newPooler('transaction', sessions);
       await expect(postgresJournal(newPool({ port }), { instance: 'a' })).rejects.toThrow(
         /pooler in transaction mode.*Give postgresJournal a pool that connects to PostgreSQL itself/,
       );

@@ -10,6 +10,7 @@ import { freePort, type PostgresServer } from './server.js';
 export async function startPooler(
   { options: { port: serverPort } }: PostgresServer,
   mode: 'session' | 'transaction',
+  sessions = 20,
 ): Promise<{ readonly port: number; close(): void }> {
   const folder = mkdtempSync(join(tmpdir(), 'mapsweep-pgbouncer-'));
   const port = await freePort();
@@ -23,6 +24,7 @@ listen_port = ${port}
 unix_socket_dir =
 auth_type = any
 pool_mode = ${mode}
+default_pool_size = ${sessions}
 ${userInfo().uid === 0 ? 'user = postgres' : ''}
 `,
     { mode: 0o644 },

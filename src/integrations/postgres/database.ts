@@ -85,8 +85,13 @@ function within<T>(
   });
 }
 
+class Overdue extends Error {}
+
 const overdue = (what: string, patienceMs: number, cause?: unknown): Error =>
-  new Error(`${what} has taken longer than ${patienceMs} ms`, { cause });
+  new Overdue(`${what} has taken longer than ${patienceMs} ms`, { cause });
+
+/** Whether an error of ours says that there was no answer in time. */
+export const isOverdue = (error: unknown): boolean => (error as { cause?: unknown }).cause instanceof Overdue;
 
 /**
  * How PostgreSQL finds out that the machine of a connection has vanished, whose locks would be held for hours otherwise:

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { MapsweepError } from '../../errors.js';
 import { realPause } from '../../time/real-timers.js';
-import { type Database, keepAlive, type PostgresClient, type Row } from './database.js';
+import { type Database, isOverdue, keepAlive, type PostgresClient, type Row } from './database.js';
 
 /** How often a lock that somebody has is tried again while it is waited for, ms. */
 const tryEveryMs = 50;
@@ -185,8 +185,11 @@ async function assertOwnSession(database: Database, client: PostgresClient): Pro
     // While another transaction has the session that was this connection's, a pooler has to give it another one.
     const other = await database.transaction(async (second) => {
       const backend = await backendOf(database, second);
-      if ((await backendOf(database, client)) !== own) return own;
-      return backend;
+      // One that has a single session lets the connection wait for the end of this transaction.
+      const again = await backendOf(database, client).catch((error) => {
+        if (!isOverdue(error)) throw error;
+      });
+      return again === own ? backend : own;
     });
     if (other !== own) continue;
     throw new MapsweepError(
