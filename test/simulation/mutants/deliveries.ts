@@ -120,8 +120,15 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     name: 'redeliver() takes letters back and does not try them',
     file: 'endings/notifier.ts',
-    find: 'if (this.#letters.keeps(record)) this.#retry(record);',
-    replace: 'if (this.#letters.keeps(record)) this.#letters.withdraw(record);',
+    find: 'if (record.isKept) this.#retry(record);',
+    replace: 'if (record.isKept) this.#letters.withdraw(record);',
+  },
+  {
+    name: 'a walk of dead letters is over where the one at which it stands is removed',
+    file: 'endings/dead-letters.ts',
+    find: 'isLost = !record.isKept;',
+    replace: 'if (!record.isKept) return;',
+    rareSeed: 9_000_000_242_343,
   },
   {
     name: 'a later run of an id is dropped for the dead letter of an earlier one',
