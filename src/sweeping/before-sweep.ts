@@ -227,6 +227,8 @@ export class BeforeSweepGate {
    * @param isHurried somebody has asked for it: nothing is spread over the interval
    */
   open(isHurried: boolean): void {
+    // Their entries have no second call until they have ended, by their time-out at the latest, nor does anybody else get their places.
+    if (this.#isClosed) this.#calls.resume();
     this.#isClosed = false;
     this.#calls.isHurried = isHurried;
   }

@@ -24,6 +24,8 @@ export interface WaitingEntry<Entry> extends Linked<Entry> {
 export interface HookCall<Entry> {
   readonly entries: readonly Entry[];
   readonly controller: AbortController;
+  /** Has it fail when its time is over, which counts from its start. */
+  limit(): void;
   /** Takes its time-out back. */
   noTimeout(): void;
 }
@@ -106,11 +108,16 @@ export class HookCalls<Entry extends WaitingEntry<Entry>> {
     this.#queues.delete(tracker);
   }
 
-  /** None wait any more; what runs goes on without its time-outs. */
+  /** None wait any more; what runs goes on without its time-outs, until `resume`. */
   clear(): void {
     this.#queues.clear();
     this.#unschedule();
     for (const call of this.running) call.noTimeout();
+  }
+
+  /** What has not ended since `clear` has its time-outs again: else it would keep its places for ever. */
+  resume(): void {
+    for (const call of this.running) call.limit();
   }
 
   #gather(queue: Queue<Entry>): void {
@@ -162,7 +169,6 @@ export class HookCalls<Entry extends WaitingEntry<Entry>> {
     const { beforeSweep, beforeSweepTimeoutMs: timeoutMs } = tracker.policy;
     if (beforeSweep === undefined) return;
     const { timeline } = this.#shared;
-    const timers = this.#timers();
     const controller = new AbortController();
     const pairs = entries.map(({ slot }) => {
       const key = tracker.stamps.keyOf(slot);
@@ -194,12 +200,18 @@ export class HookCalls<Entry extends WaitingEntry<Entry>> {
       controller.abort(error);
       fail(error);
     };
-    // After a turn: an answer that has come while the event loop was blocked counts.
-    const ticket = timers.schedule(
-      startedAt + timeoutMs,
-      () => void detached(() => giveWay(timeline.clock).then(expire)),
-    );
-    const call: HookCall<Entry> = { entries, controller, noTimeout: () => timers.cancel(ticket) };
+    let noTimeout = (): void => {};
+    const limit = (): void => {
+      const timers = this.#timers();
+      // After a turn: an answer that has come while the event loop was blocked counts.
+      const ticket = timers.schedule(
+        startedAt + timeoutMs,
+        () => void detached(() => giveWay(timeline.clock).then(expire)),
+      );
+      noTimeout = () => timers.cancel(ticket);
+    };
+    const call: HookCall<Entry> = { entries, controller, limit, noTimeout: () => noTimeout() };
+    call.limit();
     this.running.add(call);
     this.#host.started(call);
     const attempt = Math.max(...entries.map((entry) => entry.attempt));

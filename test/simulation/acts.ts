@@ -141,6 +141,7 @@ export function sweep(simulation: Simulation, isWhole: boolean): void {
   // The first slice runs inside of the call.
   process.startingSweeps += 1;
   const { finishedPasses } = process;
+  if (process.isStopped) model.hooksByHand = model.hooksBegun;
   const promise = registry.sweep();
   process.startingSweeps -= 1;
   // One that has told of its end is given until its promise settles, and may be known from then.

@@ -75,7 +75,9 @@ export class Model {
   noSweepBefore = Number.NEGATIVE_INFINITY;
   /** When the tick comes that follows the last one that removed nothing: that one sweeps, however late it is. */
   #followsAt = Number.NEGATIVE_INFINITY;
-  /** Hooks that a sweep has started though the registry was stopped. */
+  /** Hooks that have begun. */
+  hooksBegun = 0;
+  /** Hooks that a sweep by hand has started though the registry was stopped, or to which it has given their time-outs back. */
   hooksByHand = 0;
   /** Since when a map has been seen to hold more than it may. */
   readonly overLimitSince = new Map<MapName, number>();
@@ -306,6 +308,7 @@ export class Model {
       () => `beforeSweep for ${key}, which is not due`,
     );
     registration.hook = { signal, isOutdated: false, startedAt: time.now };
+    this.hooksBegun += 1;
     if (this.host.isStopped()) this.hooksByHand += 1;
     registration.wasTried = true;
     registration.isApproved = false;

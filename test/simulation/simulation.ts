@@ -447,7 +447,7 @@ export class Simulation {
     if (!this.isWindowClosing) this.#compare();
     const timers = clock.pendingTimers;
     const right = (isStopped ? 0 : 1) + (journal === undefined ? 0 : 1);
-    // A sweep by hand starts hooks after a stop too, whose time-outs have a timer.
+    // A sweep by hand starts hooks after a stop too, and those that still run have their time-outs again: they have a timer.
     const isRight = timers === right || (model.hooksByHand > 0 && timers === right + 1);
     findings.check(isRight, 8, () => `${timers} timers, ${isStopped ? 'after stop()' : ''}`);
     const failures = journal?.failures ?? 0;

@@ -1025,6 +1025,34 @@ describe('stop() and release()', () => {
     expect(map.size).toBe(0);
   });
 
+  it('leave the places of 32 that hang to those that wait, when they time out after a sweep by hand, and have each called again', async () => {
+    const { clock, registry, map, calls, failures } = hooked({ beforeSweepTimeout: '2s' });
+    for (let n = 0; n < 40; n += 1) map.set(`k${n}`, n);
+    await clock.advance(300_000);
+    registry.stop();
+    expect([calls.length, clock.pendingTimers]).toEqual([32, 0]);
+    const sweepByHand = async (): Promise<void> => {
+      await registry.sweep();
+      await clock.advance(0);
+    };
+    await sweepByHand();
+    await clock.advance(1_000);
+    await sweepByHand();
+    expect(calls.length).toBe(32);
+    await clock.advance(1_000);
+    const keysFrom = (first: number): string[] => calls.slice(first).map(({ key }) => key);
+    expect(keysFrom(32)).toEqual(Array.from({ length: 8 }, (_, n) => `k${n + 32}`));
+    for (const call of calls) call.succeed();
+    await clock.advance(0);
+    expect(map.size).toBe(32);
+    await sweepByHand();
+    expect(keysFrom(40)).toEqual(Array.from({ length: 32 }, (_, n) => `k${n}`));
+    for (const call of calls) call.succeed();
+    await clock.advance(0);
+    expect([map.size, clock.pendingTimers]).toEqual([0, 0]);
+    expect(failures).toEqual([]);
+  });
+
   it('release() aborts those of its map', async () => {
     const clock = createManualClock();
     const live = new Map([['a', 1]]);
