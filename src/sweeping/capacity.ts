@@ -181,6 +181,8 @@ function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
   if (tracker.order === undefined) return;
   const { stamps, due } = tracker;
 
+  if (!eviction.isOver) return;
+  yield* takeDue(tracker);
   const dueOnes = dueFirst(tracker);
   for (;;) {
     // Before the next one is looked at, which else would not come up again.
@@ -211,18 +213,21 @@ type Candidate = readonly [slot: number, generation: number];
 const none: Candidate = [-1, -1];
 
 /**
- * Yields the entries that are due, each right after it was judged. The first time after a sweep it looks at all that only
- * a look can find due, and the next pass goes on where this one ends; what becomes due by a function after that waits for
- * the sweep, or until it is the next one to be evicted. `undefined`: a step that found none.
+ * Has the entries come up that may be due. The first time after a sweep it looks for all that only a look can find due, and the next
+ * pass goes on where this one ends; what becomes due by a function after that waits for the sweep, or until it is the next
+ * one to be evicted.
  */
+function* takeDue(tracker: Tracker): Generator<void> {
+  const { due, grid, shared } = tracker;
+  if (due.isAsked && !due.isLookedAt) yield* rememberDue(tracker);
+  due.buckets.take(grid.tickOf(shared.timeline.now()), !due.isLookedAt);
+  due.isLookedAt = true;
+}
+
+/** Yields those of them that are due, each right after it was judged. `undefined`: a step that found none. */
 function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
-  const { native, stamps, due, grid, shared } = tracker;
+  const { native, stamps, due, shared } = tracker;
   const { buckets } = due;
-  if (!due.isLookedAt) {
-    due.isLookedAt = true;
-    if (due.isAsked) yield* rememberDue(tracker);
-    buckets.take(grid.tickOf(shared.timeline.now()));
-  } else buckets.take(grid.tickOf(shared.timeline.now()), false);
   for (let slot = buckets.takeNext(); slot >= 0; slot = buckets.takeNext()) {
     const key = stamps.keyOf(slot);
     const generation = stamps.generation[slot] as number;
@@ -244,8 +249,11 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
   }
 }
 
-/** Asks all entries of a map that is asked, and has those come up that are due. */
-function* rememberDue(tracker: Tracker): Generator<undefined> {
+/**
+ * Asks all entries of a map that is asked, and has those come up that are due. It goes through though the map is no longer too
+ * large: given up, and begun again by every `set` that is one too many, it would take all the time.
+ */
+function* rememberDue(tracker: Tracker): Generator<void> {
   const { stamps, due, order, activity, policy, shared } = tracker;
   due.buckets.clear();
   const walk = new AskedWalk(tracker, (_, slot, _key, value, now) => {
@@ -258,7 +266,7 @@ function* rememberDue(tracker: Tracker): Generator<undefined> {
     if (policy.activeAt !== undefined) order?.place(slot, due.activeAt(slot, now), activity.turnOf(slot));
   });
   walk.begin();
-  while (walk.step(shared.timeline.now())) yield undefined;
+  while (!tracker.isReleased && walk.step(shared.timeline.now())) yield;
 }
 
 /** Yields the entries whose end was announced, the first ended first, up to one that was registered meanwhile. */

@@ -249,6 +249,38 @@ it.each(['keepWhile', 'since'])('evicts nobody for whom %s has made room', async
   }
 });
 
+it('evicts what is due, though the pass that asked all has none to evict in the end, and asks no others twice', async () => {
+  let asked: string[] = [];
+  let isArmed = false;
+  const { clock, map, keys, evicted, end } = capped({
+    maxEntries: 4,
+    expiresAt: (value, key) => {
+      asked.push(key);
+      if (isArmed && key === 'due') map.delete('one more');
+      return value;
+    },
+  });
+  const later = clock.now() + 60 * 60_000;
+  for (const key of ['due', 'a', 'also due', 'b']) map.set(key, later);
+  await clock.advance(10);
+  for (const key of ['due', 'also due']) map.set(key, clock.now() - 1);
+  isArmed = true;
+  map.set('one more', later);
+  await clock.advance(10);
+  expect([keys(), evicted]).toEqual([['due', 'a', 'also due', 'b'], []]);
+  isArmed = false;
+  asked = [];
+  for (const key of ['c', 'd']) {
+    map.set(key, later);
+    await clock.advance(10);
+  }
+  expect(evicted).toEqual(['due by expiresAt', 'also due by expiresAt']);
+  expect(keys()).toEqual(['a', 'b', 'c', 'd']);
+  expect(asked).not.toContain('a');
+  expect(asked).not.toContain('b');
+  end();
+});
+
 it('evicts no entry that a lifetime has touched when it was asked', async () => {
   let asked = Number.NEGATIVE_INFINITY;
   const { clock, registry, fill, keys, end } = capped({
