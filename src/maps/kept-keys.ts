@@ -18,7 +18,7 @@ interface Found {
 /**
  * The keys under which a class of the owner's keeps entries that it is given under others: `Run-1` as `run-1`. What it does
  * with a key is its own affair, so an entry is found by what came of it, and remembered until it leaves. Where more than one may
- * be meant, none is.
+ * be meant, none is. Where entries come under ever new ones, the first and the last of each are remembered.
  */
 class KeptKeys implements EntryFinder {
   readonly #tracker: Tracker;
@@ -63,7 +63,7 @@ class KeptKeys implements EntryFinder {
     const slot = stamps.slotOf(found.value);
     if (slot === undefined) return undefined;
     this.#byGiven.set(given, { slot, generation: stamps.generation[slot] as number });
-    this.#dropLeft();
+    this.#dropMost();
     return isNew ? undefined : slot;
   }
 
@@ -156,9 +156,21 @@ class KeptKeys implements EntryFinder {
     shared.failures.report(name, 'set', given, error);
   }
 
-  #dropLeft(): void {
-    if (this.#byGiven.size <= 2 * this.#tracker.stamps.size + 16) return;
+  /** Where too many are remembered: as many again come before the next time, so that a `set` does not go through all of them. */
+  #dropMost(): void {
+    const { size } = this.#tracker.stamps;
+    if (this.#byGiven.size <= 3 * size + 16) return;
+    // Those of entries that have left.
     for (const given of this.#byGiven.keys()) this.slotOf(given);
+    if (this.#byGiven.size <= 2 * size) return;
+    const first = new Set<number>();
+    const last = new Map<number, unknown>();
+    for (const [given, { slot }] of this.#byGiven) {
+      if (first.has(slot)) {
+        if (last.has(slot)) this.#byGiven.delete(last.get(slot));
+        last.set(slot, given);
+      } else first.add(slot);
+    }
   }
 }
 

@@ -113,6 +113,32 @@ describe('a class that keeps its keys in lower case', () => {
     registry.stop();
   });
 
+  it('has the first and the last of 1,000 spellings of an entry remembered, few others, and all of what is set under few', () => {
+    const { registry, live, failures } = lowerCase();
+    const spellings = Array.from({ length: 1_000 }, (_, n) =>
+      [...'mapsweeper']
+        .map((letter, bit) => (((n + 1) >> bit) % 2 === 1 ? letter.toUpperCase() : letter))
+        .join(''),
+    );
+    const isKnown = (key: string): boolean => registry.touch('live', key);
+    live.set('Other', {}).set('OTHER', {});
+    for (const key of spellings) live.set(key, { key });
+    expect(registry.report().maps[0]).toMatchObject({ size: 2, registered: 2 });
+    expect(spellings.filter(isKnown).length).toBeLessThan(25);
+    expect([spellings[0], spellings.at(-1), 'Other', 'OTHER'].map((key) => isKnown(String(key)))).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
+    // What is forgotten is found again.
+    expect(isKnown(String(spellings[500]))).toBe(false);
+    live.set(String(spellings[500]), {});
+    expect(isKnown(String(spellings[500]))).toBe(true);
+    expect(failures).toEqual([]);
+    registry.stop();
+  });
+
   it('finds each of 20,000 new entries without a search', () => {
     const { registry, live } = lowerCase();
     for (let n = 0; n < 20_000; n += 1) live.set(`K${n}`, n);
