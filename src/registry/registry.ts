@@ -413,7 +413,13 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
       dispose: truth,
     });
     this.#parts.isClosed = true;
-    this.#closed ??= this.#close(read.deadline ?? 10_000, read.dispose ?? false);
+    if (this.#closed !== undefined) return this.#closed;
+    let settle = (_result: Promise<CloseResult>): void => {};
+    this.#closed = new Promise((resolve) => {
+      settle = resolve;
+    });
+    // Not before: whoever this aborts may call it again.
+    settle(this.#close(read.deadline ?? 10_000, read.dispose ?? false));
     return this.#closed;
   }
 

@@ -719,6 +719,49 @@ describe('close()', () => {
     registry.stop();
   });
 
+  it.each(['close', 'detach'] as const)('gives one result though what it aborts calls %s()', async (how) => {
+    const clock = createManualClock();
+    let disposed = (): void => {};
+    let inner: unknown;
+    const registry = createRegistry<{ runs: Numbers; sockets: Numbers }>({
+      maps: {
+        runs: {
+          ttl: '1m',
+          beforeSweep: (_value, _key, { signal }) =>
+            new Promise<void>((_resolve, reject) => {
+              signal.addEventListener('abort', () => {
+                inner = registry[how]();
+                reject(signal.reason);
+              });
+            }),
+        },
+        sockets: {
+          dispose: () =>
+            new Promise<void>((resolve) => {
+              disposed = resolve;
+            }),
+        },
+      },
+      clock,
+    });
+    registry.maps.runs.set('a', 1);
+    registry.maps.sockets.set('a', 1);
+    await clock.advance(60_000);
+    registry.maps.sockets.delete('a');
+    const outer = registry.close();
+    expect(registry.close()).toBe(outer);
+    if (how === 'close') expect(inner).toBe(outer);
+    else expect(inner).toEqual({ undelivered: 0 });
+    disposed();
+    let result: unknown;
+    void outer.then((closed) => {
+      result = closed;
+    });
+    await clock.advance(0);
+    expect(result).toEqual({ undelivered: 0, undisposed: 0 });
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('refuses a wrong deadline, and is not closed by that', async () => {
     const registry = createRegistry<{ map: Numbers }>({ maps: { map: {} }, clock: createManualClock() });
     expect(refusalOf(() => registry.close({ deadline: Number.NaN })).code).toBe('ERR_INVALID_DURATION');
