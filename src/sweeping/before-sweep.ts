@@ -227,8 +227,8 @@ export class BeforeSweepGate {
    * @param isHurried somebody has asked for it: nothing is spread over the interval
    */
   open(isHurried: boolean): void {
-    // Their entries have no second call until they have ended, by their time-out at the latest, nor does anybody else get their places.
-    if (this.#isClosed) this.#calls.resume();
+    // What still runs keeps its place, and its entry from a second call, until it has ended: by its time-out at the latest.
+    if (this.#isClosed) for (const call of this.#calls.running) call.limit();
     this.#isClosed = false;
     this.#calls.isHurried = isHurried;
   }

@@ -178,11 +178,14 @@ function* evictExcess(tracker: Tracker, hooks: BeforeSweepGate, eviction: Evicti
 }
 
 function* evictOfAll(tracker: Tracker, eviction: Eviction): Generator<void> {
-  if (tracker.order === undefined) return;
-  const { stamps, due } = tracker;
+  if (tracker.order === undefined || !eviction.isOver) return;
+  const { stamps, due, grid, shared } = tracker;
 
-  if (!eviction.isOver) return;
-  yield* takeDue(tracker);
+  // The first time after a sweep all come up that only a look can find due, and the next pass goes on where this one ends; what
+  // becomes due by a function after that waits for the sweep, or until it is the next one to be evicted.
+  if (due.isAsked && !due.isLookedAt) yield* rememberDue(tracker);
+  due.buckets.take(grid.tickOf(shared.timeline.now()), !due.isLookedAt);
+  due.isLookedAt = true;
   const dueOnes = dueFirst(tracker);
   for (;;) {
     // Before the next one is looked at, which else would not come up again.
@@ -212,19 +215,7 @@ type Candidate = readonly [slot: number, generation: number];
 /** Stands for a step that found no candidate. */
 const none: Candidate = [-1, -1];
 
-/**
- * Has the entries come up that may be due. The first time after a sweep it looks for all that only a look can find due, and the next
- * pass goes on where this one ends; what becomes due by a function after that waits for the sweep, or until it is the next
- * one to be evicted.
- */
-function* takeDue(tracker: Tracker): Generator<void> {
-  const { due, grid, shared } = tracker;
-  if (due.isAsked && !due.isLookedAt) yield* rememberDue(tracker);
-  due.buckets.take(grid.tickOf(shared.timeline.now()), !due.isLookedAt);
-  due.isLookedAt = true;
-}
-
-/** Yields those of them that are due, each right after it was judged. `undefined`: a step that found none. */
+/** Yields those that came up and are due, each right after it was judged. `undefined`: a step that found none. */
 function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
   const { native, stamps, due, shared } = tracker;
   const { buckets } = due;
@@ -234,7 +225,7 @@ function* dueFirst(tracker: Tracker): Generator<number | undefined, void> {
     const now = shared.timeline.now();
     const state = judgeNow(tracker, slot, key, native.get(key), now);
     if (!stamps.holds(slot, generation)) {
-      yield undefined;
+      yield;
       continue;
     }
     // If nothing takes it now, every sweep looks at it.
@@ -298,7 +289,7 @@ function* longestIdleFirst(tracker: Tracker, passedOver: number[]): Generator<Ca
       passedOver.push(slot);
       if (generation <= last) yield [slot, generation];
     }
-    yield undefined;
+    yield;
   }
 }
 

@@ -108,16 +108,11 @@ export class HookCalls<Entry extends WaitingEntry<Entry>> {
     this.#queues.delete(tracker);
   }
 
-  /** None wait any more; what runs goes on without its time-outs, until `resume`. */
+  /** None wait any more; what runs goes on without its time-outs, until each is limited again. */
   clear(): void {
     this.#queues.clear();
     this.#unschedule();
     for (const call of this.running) call.noTimeout();
-  }
-
-  /** What has not ended since `clear` has its time-outs again: else it would keep its places for ever. */
-  resume(): void {
-    for (const call of this.running) call.limit();
   }
 
   #gather(queue: Queue<Entry>): void {
@@ -176,12 +171,9 @@ export class HookCalls<Entry extends WaitingEntry<Entry>> {
     });
     for (const entry of entries) entry.attempt += 1;
     const startedAt = timeline.now();
-    let isSettled = false;
     const settle = (failureOf: (key: unknown, index: number) => Failure | undefined): void => {
-      if (isSettled) return;
-      isSettled = true;
+      if (!this.running.delete(call)) return;
       call.noTimeout();
-      this.running.delete(call);
       const tookMs = timeline.now() - startedAt;
       this.#shared.measurements.tell((listener) => listener.beforeSweepSettled?.(tookMs));
       entries.forEach((entry, index) => {
@@ -192,7 +184,7 @@ export class HookCalls<Entry extends WaitingEntry<Entry>> {
     };
     const fail = (error: unknown): void => settle((_, index) => ({ error, isTold: index === 0 }));
     const expire = (): void => {
-      if (isSettled) return;
+      if (!this.running.has(call)) return;
       const error = new MapsweepError(
         'ERR_CALLBACK_TIMEOUT',
         `beforeSweep did not settle within ${timeoutMs} ms`,
@@ -200,17 +192,20 @@ export class HookCalls<Entry extends WaitingEntry<Entry>> {
       controller.abort(error);
       fail(error);
     };
-    let noTimeout = (): void => {};
-    const limit = (): void => {
-      const timers = this.#timers();
-      // After a turn: an answer that has come while the event loop was blocked counts.
-      const ticket = timers.schedule(
-        startedAt + timeoutMs,
-        () => void detached(() => giveWay(timeline.clock).then(expire)),
-      );
-      noTimeout = () => timers.cancel(ticket);
+    const call: HookCall<Entry> = {
+      entries,
+      controller,
+      limit: () => {
+        const timers = this.#timers();
+        // After a turn: an answer that has come while the event loop was blocked counts.
+        const ticket = timers.schedule(
+          startedAt + timeoutMs,
+          () => void detached(() => giveWay(timeline.clock).then(expire)),
+        );
+        call.noTimeout = () => timers.cancel(ticket);
+      },
+      noTimeout: () => {},
     };
-    const call: HookCall<Entry> = { entries, controller, limit, noTimeout: () => noTimeout() };
     call.limit();
     this.running.add(call);
     this.#host.started(call);
