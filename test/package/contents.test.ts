@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { Project } from './project.ts';
 
 /** What an installation may weigh, in bytes and files, with all it depends on; a little above what it does. */
-const most = { bytes: 7_350_000, files: 1_440, dependencies: 3 };
+const most = { bytes: 7_400_000, files: 1_440, dependencies: 3 };
 
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })

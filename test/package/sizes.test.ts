@@ -10,11 +10,11 @@ const peers = ['vitest', 'prom-client', '@prometheus-io/client', 'pg', 'bullmq']
 const budgets: Record<string, { source: string; mostKilobytes: number; withDependencies?: boolean }> = {
   'core with the folder journal': {
     source: `export { createRegistry, openJournal } from 'mapsweep'`,
-    mostKilobytes: 91.5,
+    mostKilobytes: 92,
   },
   'TrackedMap alone, with dependencies': {
     source: `export { TrackedMap } from 'mapsweep'`,
-    mostKilobytes: 37.6,
+    mostKilobytes: 38,
     withDependencies: true,
   },
   'mapsweep/prometheus': { source: `export * from 'mapsweep/prometheus'`, mostKilobytes: 9.5 },
