@@ -177,8 +177,6 @@ export class BeforeSweepGate {
   /** The entry was touched or replaced: what runs is told to stop, and what it answers will not count. */
   cancel(tracker: Tracker, slot: number): void {
     this.leaves(tracker, slot)?.();
-    // It stays: if it was to leave for a cap, another one is to go.
-    tracker.shared.capacity.request(tracker);
   }
 
   /** Does the same for an entry that leaves, and returns what tells it: whoever listens is to find the entry gone. */

@@ -559,30 +559,6 @@ describe('while a beforeSweep runs', () => {
     });
   });
 
-  it('of a cap, and the entry is touched, another one is to go at once', async () => {
-    const clock = createManualClock();
-    const asked: string[] = [];
-    const registry = createRegistry<{ map: Map<string, number> }>({
-      maps: {
-        map: {
-          maxEntries: 2,
-          beforeSweep: (_, key) => {
-            asked.push(key);
-            return new Promise(() => {});
-          },
-        },
-      },
-      clock,
-    });
-    for (const key of ['a', 'b', 'c']) registry.maps.map.set(key, 1);
-    await clock.advance(0);
-    expect(asked).toEqual(['a']);
-    registry.touch('map', 'a');
-    await clock.advance(1);
-    expect(asked).toEqual(['a', 'b']);
-    registry.stop();
-  });
-
   it('an entry that has left, or is due no more, is not said to wait for a call that has not stopped yet', async () => {
     const { clock, registry, map, calls, report, end } = hooked({ ttl: false, maxIdle: '5m' });
     for (const key of ['deleted', 'touched', 'waits', 'cleared']) map.set(key, 1);

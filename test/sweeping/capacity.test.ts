@@ -724,7 +724,7 @@ describe('with beforeSweep', () => {
     await clock.advance(1);
     registry.touch('map', 'a');
     open.get('a')?.();
-    await clock.advance(1);
+    await clock.advance(60_001);
     expect([...open.keys()]).toEqual(['a', 'b']);
     open.get('b')?.();
     await clock.advance(0);
