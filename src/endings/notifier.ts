@@ -212,7 +212,8 @@ export class Notifier<K, V> {
       this.#redelivered.push(record);
       chosen += 1;
     }
-    if (chosen > 0) this.#queuePump();
+    this.#retryLetters();
+    if (this.#redelivered.size > 0) this.#queuePump();
     return chosen;
   }
 

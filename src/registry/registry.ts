@@ -378,12 +378,15 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     if (this.#detached !== undefined) return this.#detached;
     const { deliveries, engine, restart } = this.#parts;
     this.#parts.isClosed = true;
+    const result = { undelivered: 0 };
+    // Before anything is aborted: whoever listens for that may call it again.
+    this.#detached = result;
     // First: its window counts for as long as the engine runs.
     restart.stop();
     this.stop();
     this.#leaveAttempts();
     const undelivered = deliveries?.undelivered ?? 0;
-    this.#detached = { undelivered };
+    result.undelivered = undelivered;
     this.#closed ??= Promise.resolve({ undelivered, undisposed: 0 });
     if (restart.recorder === undefined && undelivered > 0) {
       warnOfUndelivered(leftUndelivered(engine.name, undelivered));
@@ -391,7 +394,7 @@ export class Registry<M extends RegistryMaps = Record<string, AnyMap>> {
     restart.recorder?.detach();
     this.#warnOfUnwritten(undelivered);
     this.#leave();
-    return this.#detached;
+    return result;
   }
 
   /**

@@ -23,6 +23,9 @@ import type { Utterance } from './utterance-queue.js';
 const lastWordsPart = 1 / 4;
 const leastLastWordsMs = 1_000;
 
+/** So many letters of what was left say how long an entry is: to make records of long values takes time. */
+const mostMeasured = 256 * 1_024;
+
 /** What the recorder has to know of the registry. */
 export interface RecorderHost extends EndingRecorderHost {
   readonly use: JournalUse;
@@ -58,6 +61,8 @@ export class Recorder {
   #toldWindowMs = 0;
   #interval = 1;
   #looking: Promise<void> | undefined;
+  /** Of that look: what it has not come to yet. */
+  #activeValues: Generator<void> | undefined;
   #hasBegun = false;
   #hasToldAbandoned = false;
 
@@ -128,8 +133,13 @@ export class Recorder {
 
   /** Learns from what earlier lives left how much is live. To be called before that is taken over. */
   measure(left: Left): void {
-    for (const record of someRecords(this.encoder, left))
-      if (record !== undefined) this.encoder.measure(record);
+    let measured = 0;
+    for (const record of someRecords(this.encoder, left)) {
+      if (record === undefined) continue;
+      this.encoder.measure(record);
+      measured += record.length;
+      if (measured > mostMeasured) return;
+    }
   }
 
   /** Writes down the entries of a map from now on: to be called before they are stamped. */
@@ -218,10 +228,10 @@ export class Recorder {
   detach(): void {
     if (this.#hasBegun) this.writer.say(this.#clockText());
     this.#sayWindow();
-    for (const recorder of this.#recorders.values()) {
-      for (const slot of recorder.takeActive()) recorder.overwritten(slot);
-      recorder.sayAges();
-    }
+    // What a look that is under way has not come to, and what has been active since.
+    for (const _ of this.#activeValues ?? []);
+    for (const _ of this.#lookAtActive());
+    for (const recorder of this.#recorders.values()) recorder.sayAges();
     this.#releaseQuietly();
     this.#tellAbandoned();
   }
@@ -316,17 +326,24 @@ export class Recorder {
     this.writer.say(records.windowRecord(Math.floor(windowMs)));
   }
 
+  /** Looks whether the values of entries that were active are others now, an entry a step. */
+  *#lookAtActive(): Generator<void> {
+    for (const recorder of this.#recorders.values()) {
+      for (const slot of recorder.takeActive()) {
+        recorder.overwritten(slot);
+        yield;
+      }
+    }
+  }
+
   async #lookAtAll(): Promise<void> {
     this.#interval += 1;
     this.#host.engine.timeline.compareClocks();
     this.#sayWindow();
     const slices = this.#host.engine.newSlices({ stepsPerReading: 256 });
-    for (const recorder of this.#recorders.values()) {
-      for (const slot of recorder.takeActive()) {
-        recorder.overwritten(slot);
-        if (slices.isOver()) await slices.giveWay();
-      }
-    }
+    this.#activeValues = this.#lookAtActive();
+    while (this.#activeValues?.next().done === false) if (slices.isOver()) await slices.giveWay();
+    this.#activeValues = undefined;
     await this.#sayAges((recorder) => recorder.counted());
     this.#compact();
   }

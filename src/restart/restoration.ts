@@ -128,13 +128,15 @@ export class Restoration {
     for (const entry of awaited) {
       const { key, value } = entry;
       if (value === undefined || awaited.at(key) !== entry || tracker.native.has(key)) continue;
-      // Which `decode` may change in place.
+      // Which `decode` may change in place, and a journal says whether it was another one.
       const json = JSON.stringify(value);
       const result = decoded(decode, value, key);
       this.#filling = { entry, json };
       const error = result.error ?? setThrough(tracker, key, result.value);
       this.#filling = undefined;
       if (error === undefined) continue;
+      // As the journal has it, whatever became of it.
+      entry.value = JSON.parse(json);
       awaited.undecoded.add(entry);
       awaited.decodeError = error;
       failures.reportOnce(tracker.name, 'persist.decode', key, error);

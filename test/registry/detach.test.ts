@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createRegistry, type EndedEvent, type RemovalReason } from 'mapsweep';
 import { createManualClock } from 'mapsweep/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { internalsOf } from '../../src/registry/internals.js';
 
 let folder: string;
 const ended: (() => unknown)[] = [];
@@ -63,6 +64,21 @@ describe('detach()', () => {
     const next = createRegistry({ maps: { runs: { adopt: first.runs } }, persistTo: folder });
     ended.push(() => next.close({ deadline: 0 }));
     expect(next.maps.runs).toBe(first.runs);
+  });
+
+  it('is over once, though what it aborts calls it again', async () => {
+    const { attempts, deliver } = hanging();
+    const { registry, runs } = life(deliver);
+    await endRun({ registry, runs });
+    const parted: string[] = [];
+    internalsOf(registry)?.engine.measurements.add({ closed: () => parted.push('closed') });
+    let again: unknown;
+    attempts[0]?.signal.addEventListener('abort', () => {
+      again = registry.detach();
+    });
+    const result = registry.detach();
+    expect(again).toBe(result);
+    expect([result, parted]).toEqual([{ undelivered: 1 }, ['closed']]);
   });
 
   it.each<[what: string, leave: (registry: ReturnType<typeof life>['registry']) => unknown]>([

@@ -385,10 +385,30 @@ describe('persist: { encode, decode }', () => {
     expect([...third.runs.values()]).toEqual([{ text: 'changed' }, { text: 'two' }, { text: 'one' }]);
   });
 
-  it.each<[what: string, many: 'runs' | 'contexts', isClosed: boolean]>([
-    ['changed in place and touched once more in the interval in which that was looked for', 'runs', false],
-    ['changed in place and touched at the end, when that was looked for already', 'contexts', true],
-  ])('writes a value anew that was %s', async (_, many, isClosed) => {
+  it.each<[what: string, change: (json: { shown: unknown }) => void]>([
+    ['what the owner sets then', (json) => Object.assign(json, { shown: 'two' })],
+    ['what is no JSON', (json) => Object.assign(json, { shown: 2n })],
+  ])(
+    'writes what the owner sets where decode has made %s of what was written, and thrown',
+    async (_, change) => {
+      const first = start({ maps: { runs: { persist } } });
+      first.runs.set('a', { text: 'one' });
+      const decode = (json: unknown) => {
+        change(json as { shown: unknown });
+        throw new Error('later');
+      };
+      const next = await restart(first, { maps: { runs: { persist: { ...persist, decode } } } });
+      next.runs.set('a', { text: 'two' });
+      const third = await restart(next, { maps: { runs: { persist } } });
+      expect(third.runs.get('a')).toEqual({ text: 'two' });
+    },
+  );
+
+  it.each<[what: string, many: 'runs' | 'contexts', end: 'stays' | 'close' | 'detach']>([
+    ['changed in place and touched once more in the interval in which that was looked for', 'runs', 'stays'],
+    ['changed in place and touched at the end, when that was looked for already', 'contexts', 'close'],
+    ['changed in place and touched, and was to be looked at when it was detached', 'runs', 'detach'],
+  ])('writes a value anew that was %s', async (_, many, end) => {
     const few = many === 'runs' ? 'contexts' : 'runs';
     const maps = { runs: { persist }, contexts: { persist } };
     let onYield: (() => void) | undefined;
@@ -422,18 +442,20 @@ describe('persist: { encode, decode }', () => {
       // The values of the many are being looked at.
       if (said() < saidBefore + 500) return;
       onYield = undefined;
-      change('two');
-      if (isClosed) closed = first.registry.close();
+      if (end !== 'detach') change('two');
+      if (end === 'close') closed = first.registry.close();
+      if (end === 'detach') closed = Promise.resolve(first.registry.detach());
     };
+    if (end === 'detach') change('two');
     await machine.clock.advance(minutes(1));
     expect(onYield).toBeUndefined();
-    if (!isClosed) {
+    if (end === 'stays') {
       change('three');
       await machine.clock.advance(minutes(2));
     }
     await closed;
     const next = await restart(first, { maps });
-    expect(next[few].get('a')).toEqual({ text: isClosed ? 'two' : 'three' });
+    expect(next[few].get('a')).toEqual({ text: end === 'stays' ? 'three' : 'two' });
   });
 
   it.each([false, true])(

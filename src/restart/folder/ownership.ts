@@ -126,7 +126,7 @@ export class Ownership {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    const isOurs = this.#loss === undefined && (this.#standIn ?? this.#lock).isInPlace();
+    const isOurs = (this.#standIn ?? this.#lock).isInPlace();
     if (isOurs && this.#note !== undefined)
       this.#lock.writeNote({ ...this.#note, releasedAt: new Date().toISOString() });
     if (isOurs && this.#standIn !== undefined) removeQuietly(this.#standIn.path);

@@ -90,25 +90,26 @@ export class SegmentChain {
   }
 
   /**
-   * Makes sure, once a second, that what was written last is there: a job that cleans up after `*.log` takes all of it.
+   * Makes sure, once a second, that what was written is there: a job that cleans up after `*.log` takes it, or what is old of it.
    *
    * @throws MapsweepError `ERR_JOURNAL_LOST` if it was removed or cut; `ERR_JOURNAL_IO` if it cannot be told
    */
   *check(): Steps<void> {
-    const last = this.#current ?? this.#before.at(-1);
+    const segments = this.#current === undefined ? this.#before : [...this.#before, this.#current];
     const now = performance.now();
-    if (last === undefined || now - this.#lookedAt < looksEveryMs) return;
+    if (segments.length === 0 || now - this.#lookedAt < looksEveryMs) return;
     this.#lookedAt = now;
-    const { name, bytes } = last;
-    const path = this.#pathOf(name);
-    let why = 'cut';
-    try {
-      if (Number((yield* statOf(path)).size) >= bytes) return;
-    } catch (cause) {
-      if (codeOf(cause) !== 'ENOENT') throw systemFailure(`cannot look at '${path}'`, cause);
-      why = 'removed';
+    for (const { name, bytes } of segments) {
+      const path = this.#pathOf(name);
+      let why = 'cut';
+      try {
+        if (Number((yield* statOf(path)).size) >= bytes) continue;
+      } catch (cause) {
+        if (codeOf(cause) !== 'ENOENT') throw systemFailure(`cannot look at '${path}'`, cause);
+        why = 'removed';
+      }
+      throw this.#ownership.lose(`'${name}' was ${why}`);
     }
-    throw this.#ownership.lose(`'${name}' was ${why}`);
   }
 
   /** Appends frames one after the other, until it is over. @throws MapsweepError `ERR_JOURNAL_IO` */

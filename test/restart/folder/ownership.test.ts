@@ -16,7 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FolderJournal } from '../../../src/restart/folder/folder-journal.js';
+import { FolderJournal, type FolderJournalOptions } from '../../../src/restart/folder/folder-journal.js';
 import { scratchFolder, segmentsIn } from './folder-medium.js';
 
 const ownerFile = fileURLToPath(new URL('owner.ts', import.meta.url));
@@ -54,8 +54,8 @@ afterEach(async () => {
   rmSync(scratch, { recursive: true, force: true });
 });
 
-const open = (path = folder): FolderJournal => {
-  const journal = FolderJournal.open(path);
+const open = (path = folder, options: FolderJournalOptions = {}): FolderJournal => {
+  const journal = FolderJournal.open(path, options);
   journals.push(journal);
   return journal;
 };
@@ -258,6 +258,16 @@ describe('an owner who has lost the folder', () => {
       `'${folder}' is no longer this process's: '${segmentsIn(folder)[0] ?? ''}`,
     );
     await expect(journal.append(['["b"]'])).rejects.toThrow(`was ${what}`);
+    await expectLost(journal);
+    // The folder itself is this owner's, who gives it back.
+    expect(readFileSync(join(folder, 'lock'), 'utf8')).toContain('releasedAt');
+  });
+
+  it('finds out that something has removed what is old of them', async () => {
+    const journal = open(folder, { segmentBytes: 10 });
+    for (const record of ['["a"]', '["b"]', '["c"]']) await journal.append([record]);
+    await sleep(1_100);
+    rmSync(join(folder, segmentsIn(folder)[0] as string));
     await expectLost(journal);
   });
 
