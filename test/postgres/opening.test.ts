@@ -78,6 +78,17 @@ describe('postgresJournal', () => {
     await registry.flushed();
   });
 
+  it('shows the connection of its lock to who listens for those of the pool, as to set a role', async () => {
+    const pool = newPool();
+    pool.on('connect', (client) => void client.query(`set application_name = 'shown'`));
+    await registryOn(pool, 'shown');
+    expect(
+      server.sql(`
+        select distinct application_name from pg_stat_activity join pg_locks using (pid)
+        where locktype = 'advisory' and objsubid = 1 and granted and application_name = 'shown'`),
+    ).toBe('shown');
+  });
+
   it('refuses what is no pool, one of a single connection that cannot have another beside it, and options that it does not know', async () => {
     const options = { instance: 'a' };
     await expect(postgresJournal(undefined as never, options)).rejects.toThrow(

@@ -409,7 +409,7 @@ describe('persist: { encode, decode }', () => {
     ['changed in place and touched at the end, when that was looked for already', 'contexts', 'close'],
     ['changed in place and touched, and was to be looked at when it was detached', 'runs', 'detach'],
   ])('writes a value anew that was %s', async (_, many, end) => {
-    const few = many === 'runs' ? 'contexts' : 'runs';
+    const few = many === 'runs' ? ('contexts' as const) : ('runs' as const);
     const maps = { runs: { persist }, contexts: { persist } };
     let onYield: (() => void) | undefined;
     let passedMs = 0;
@@ -427,13 +427,14 @@ describe('persist: { encode, decode }', () => {
     });
     const first = start({ maps, clock });
     const said = (): number => internalsOf(first.registry)?.restart.recorder?.writer.saidCount as number;
-    const run = { text: 'one' };
-    first[few].set('a', run);
+    first[few].set('a', { text: 'one' });
     for (let n = 0; n < 4_000; n += 1) first[many].set(n, { text: 'x' });
+    // Of the many the last one is looked at last.
+    const [map, key] = end === 'detach' ? ([many, 3_999] as const) : ([few, 'a'] as const);
     await machine.clock.advance(minutes(1));
     const change = (text: string): void => {
-      run.text = text;
-      first.registry.touch(few, 'a');
+      (first[map].get(key) as Run).text = text;
+      first.registry.touch(map, key);
     };
     for (const key of first[many].keys()) first.registry.touch(many, key);
     let closed: Promise<unknown> | undefined;
@@ -455,7 +456,7 @@ describe('persist: { encode, decode }', () => {
     }
     await closed;
     const next = await restart(first, { maps });
-    expect(next[few].get('a')).toEqual({ text: end === 'stays' ? 'three' : 'two' });
+    expect(next[map].get(key)).toEqual({ text: end === 'stays' ? 'three' : 'two' });
   });
 
   it.each([false, true])(

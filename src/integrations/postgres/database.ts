@@ -33,6 +33,8 @@ interface LonePostgresClient extends Omit<PostgresClient, 'release'> {
   connect(): Promise<unknown>;
   /** Closes it. */
   end(): Promise<void>;
+  /** Its socket is in there: `end` does not close one that is being opened. */
+  readonly connection?: { readonly stream?: { destroy?(): void } };
 }
 
 /** Connections to one PostgreSQL database: a `Pool` of `pg` 8, or what behaves like one. */
@@ -180,8 +182,8 @@ export class Database {
   }
 
   /**
-   * Opens a connection beside those of the pool, which waits for none of them; of a pool that does not say how, it is one of
-   * these. The caller gives it back. @throws MapsweepError if none is to be had in time
+   * Opens a connection beside those of the pool, which waits for none of them, and is told of to who listens for its connections, as
+   * to set a role; of a pool that does not say how, it is one of these. The caller gives it back. @throws MapsweepError if none is to be had in time
    */
   async connectBeside(): Promise<PostgresClient> {
     const makeClient = clientOf(this.pool);
@@ -191,8 +193,10 @@ export class Database {
     client.on('error', ignore);
     try {
       await within(this.#patienceMs, 'to connect', client.connect());
+      (this.pool as { emit?(event: 'connect', client: unknown): void }).emit?.('connect', client);
     } catch (cause) {
       close();
+      client.connection?.stream?.destroy?.();
       throw this.failure('no connection to PostgreSQL', cause);
     }
     return Object.assign(client, { release: close });

@@ -183,14 +183,19 @@ async function assertOwnSession(database: Database, client: PostgresClient): Pro
   if ((client as { processID?: unknown }).processID === own) return;
   for (let left = comparisons; left > 0; left -= 1) {
     // While another transaction has the session that was this connection's, a pooler has to give it another one.
-    const other = await database.transaction(async (second) => {
+    const second = await database.connectBeside();
+    let other = own;
+    try {
+      await database.ask(second, 'begin');
       const backend = await backendOf(database, second);
       // One that has a single session lets the connection wait for the end of this transaction.
       const again = await backendOf(database, client).catch((error) => {
         if (!isOverdue(error)) throw error;
       });
-      return again === own ? backend : own;
-    });
+      if (again === own) other = backend;
+    } finally {
+      second.release(true);
+    }
     if (other !== own) continue;
     throw new MapsweepError(
       'ERR_INVALID_OPTION',

@@ -1,4 +1,5 @@
 import { MapsweepError } from '../../errors.js';
+import { counted } from '../../events/shown.js';
 import type { Journal, JournalRecord, Successor } from '../../restart/journal.js';
 import type { InstanceLock } from './instance-lock.js';
 import { bodyOf, type InstanceRows, type InstanceState, type RecordRow, recordsIn } from './instance-rows.js';
@@ -16,6 +17,18 @@ export interface PostgresJournalParts {
   readonly lock: InstanceLock;
   /** Is begun by `join`, and ended by `release`. */
   readonly watch: (journal: PostgresJournal) => { begin(successor: Successor): void; end(): void };
+}
+
+/** Rows that have to be there. */
+export interface WrittenRows {
+  /** Of the journal, as it was. */
+  readonly first: number;
+  readonly from: number;
+  readonly to: number;
+  /** How many there are. */
+  readonly count: number;
+  /** Of those, how many no look has found yet. */
+  readonly since: number;
 }
 
 /** What is being written, until it is there or last words have written it too. */
@@ -45,6 +58,11 @@ export class PostgresJournal implements Journal {
   /** The highest of those that are known to be there. */
   #lastWritten: number;
   #firstNumber: number;
+  /** What was written up to here has been looked at, and the last of it was there, or not. How many rows have been since. */
+  #lookedTo: number;
+  #wasThere = true;
+  #writtenSince = 0;
+  #writtenSinceCheckpoint = 0;
   #bytes: number;
   /** Of those, what was written since the last checkpoint began. */
   #bytesSinceCheckpoint = 0;
@@ -74,6 +92,7 @@ export class PostgresJournal implements Journal {
     this.#past = past;
     this.#lastNumber = past.at(-1)?.number ?? firstNumber - 1;
     this.#lastWritten = this.#lastNumber;
+    this.#lookedTo = this.#lastNumber;
     this.#bytes = past.reduce((bytes, { body }) => bytes + Buffer.byteLength(body, 'base64'), 0);
   }
 
@@ -100,9 +119,12 @@ export class PostgresJournal implements Journal {
     return this.#isReleased;
   }
 
-  /** The number of the last row that has been written, and is not superseded; 0 if there is none. */
-  get lastWritten(): number {
-    return this.#lastWritten < this.#firstNumber ? 0 : this.#lastWritten;
+  /** The rows that have to be there, from the last one on that was looked at. */
+  get written(): WrittenRows {
+    const [first, since] = [this.#firstNumber, this.#writtenSince];
+    const isLastKnown = this.#wasThere && this.#lookedTo >= first;
+    const from = isLastKnown ? this.#lookedTo : Math.max(this.#lookedTo + 1, first);
+    return { first, from, to: this.#lastWritten, since, count: since + Number(isLastKnown) };
   }
 
   takePast(): Iterable<readonly JournalRecord[]> {
@@ -140,6 +162,7 @@ export class PostgresJournal implements Journal {
     this.#isAtStart = true;
     this.#checkpointFrom = 'next';
     this.#bytesSinceCheckpoint = 0;
+    this.#writtenSinceCheckpoint = 0;
     // A row from before the checkpoint is no place for what comes after it.
     this.#unsure = undefined;
   }
@@ -156,6 +179,7 @@ export class PostgresJournal implements Journal {
       this.#checkpointFrom = undefined;
       this.#firstNumber = first;
       this.#bytes = this.#bytesSinceCheckpoint;
+      if (this.#lookedTo < first) this.#writtenSince = this.#writtenSinceCheckpoint;
       this.#deleteSuperseded();
     });
   }
@@ -183,18 +207,25 @@ export class PostgresJournal implements Journal {
     await this.#exclusively(() => this.#regain());
   }
 
-  /** PostgreSQL has come back without the last rows that it had taken: what is live is written anew. */
-  hasLost(lastFound: number): void {
-    // At the first look after there is somebody to tell.
-    if (this.#successor === undefined) return;
-    const first = Math.max(lastFound + 1, this.#firstNumber);
-    const rows = first === this.#lastWritten ? `row ${first}` : `rows ${first} to ${this.#lastWritten}`;
-    this.#lastWritten = lastFound;
+  /**
+   * So many of the rows are there that had to be. If some are missing, PostgreSQL has come back without what it had confirmed
+   * last, whatever was written after that: what is live is written anew.
+   */
+  wereFound(count: number, written: WrittenRows): void {
+    // A checkpoint has come to its end meanwhile. Somebody has to be there to be told.
+    if (written.first !== this.#firstNumber || this.#successor === undefined) return;
+    const { from, to } = written;
+    if (written.count === 0) return;
+    this.#lookedTo = to;
+    this.#writtenSince -= written.since;
+    this.#wasThere = count >= written.count;
+    if (this.#wasThere) return;
+    const missing = counted(written.count - count, 'row', 'rows');
     this.#successor.hasLost(
       new MapsweepError(
         'ERR_JOURNAL_IO',
-        `persistTo: ${rows} of ${this.name} had been written and have gone, as after a failover to a replica that was ` +
-          'behind, or a crash with synchronous_commit=off. All that is live is written anew',
+        `persistTo: ${missing} of ${this.name} (of ${from} to ${to}) had been written and have gone, as after a failover to a ` +
+          'replica that was behind, or a crash with synchronous_commit=off. All that is live is written anew',
       ),
     );
   }
@@ -269,6 +300,8 @@ export class PostgresJournal implements Journal {
   #isThere({ number, body }: { readonly number: number; readonly body: Buffer }): void {
     this.#isAtStart = false;
     this.#lastWritten = Math.max(this.#lastWritten, number);
+    if (number > this.#lookedTo) this.#writtenSince += 1;
+    this.#writtenSinceCheckpoint += 1;
     if (this.#checkpointFrom === 'next') this.#checkpointFrom = number;
     this.#bytes += body.length;
     this.#bytesSinceCheckpoint += body.length;
@@ -299,6 +332,10 @@ export class PostgresJournal implements Journal {
     if (this.#successor === undefined) this.#untold.push(...settled);
     else if (settled.length > 0) await this.#successor.forfeit(settled);
     this.#lastNumber = Math.max(last, first - 1);
+    this.#lastWritten = this.#lastNumber;
+    this.#lookedTo = this.#lastNumber;
+    this.#wasThere = true;
+    this.#writtenSince = 0;
     this.#unsure = undefined;
     this.#epoch = epoch;
     return wasWritten;

@@ -128,18 +128,18 @@ export class Watch {
   /** One look: whether this owner is still the owner, and who is dead. */
   async #absentees(): Promise<Absentee[]> {
     const { rows, lock } = this.#parts;
-    const { instance, lastWritten } = this.#journal;
+    const { instance, written } = this.#journal;
     const found = await lock.ask(
       `with held as (${heldLocks})
        select instance, epoch, extract(epoch from clock_timestamp()) * 1000 as now,
-         (select max(number) from ${rows.records} where instance = $1) as last
+         (select count(*) from ${rows.records} where instance = $1 and number between $2 and $3) as written
        from ${rows.instances}
        where instance = $1 or (settled_at is null and lock not in (select key from held))`,
-      [instance],
+      [instance, written.from, written.to],
     );
     const own = found.find((row) => row.instance === instance);
     if (Number(own?.epoch) !== this.#journal.epoch) await this.#journal.regain();
-    else if (Number(own?.last ?? 0) < lastWritten) this.#journal.hasLost(Number(own?.last ?? 0));
+    else this.#journal.wereFound(Number(own?.written), written);
     const absentees = found
       .filter((row) => row.instance !== instance)
       .map((row) => ({ instance: String(row.instance), epoch: Number(row.epoch) }));
