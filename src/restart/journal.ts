@@ -108,7 +108,7 @@ export interface Successor {
   forfeit(records: readonly JournalRecord[]): Promise<void>;
 
   /** What the journal had confirmed is gone: has all that is live written anew, and tells the owner. Must not throw. */
-  hasLost(error: unknown): void;
+  rowsLost(error: unknown): void;
 
   /** Tells the owner of something that went wrong besides. Must not throw. */
   failed(error: unknown): void;
@@ -119,7 +119,7 @@ export interface Successor {
    *
    * @param error `ERR_JOURNAL_LOST`
    */
-  isLost(error: unknown): void;
+  lost(error: unknown): void;
 }
 
 /** How a registry uses its journal. */

@@ -103,7 +103,7 @@ export class Succession implements Successor {
     );
   }
 
-  hasLost(error: unknown): void {
+  rowsLost(error: unknown): void {
     this.#parts.recorder.writer.checkpointUnsaid();
     this.failed(error);
   }
@@ -112,7 +112,7 @@ export class Succession implements Successor {
     this.#context.failed(error, false);
   }
 
-  isLost(error: unknown): void {
+  lost(error: unknown): void {
     this.#parts.recorder.writer.failed(error);
   }
 

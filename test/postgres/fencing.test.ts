@@ -99,9 +99,9 @@ function successor(
     },
     between: (act: () => Promise<void>) => act(),
     forfeit: async (records: readonly JournalRecord[]) => void fake.forfeited.push(...records),
-    hasLost: () => {},
+    rowsLost: () => {},
     failed: () => {},
-    isLost: (error: unknown) => void fake.losses.push((error as { code: string }).code),
+    lost: (error: unknown) => void fake.losses.push((error as { code: string }).code),
   };
   return fake;
 }

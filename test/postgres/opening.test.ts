@@ -188,8 +188,8 @@ describe('postgresJournal', () => {
       examine: async () => undefined,
       between: (act) => act(),
       forfeit: async () => {},
-      hasLost: () => {},
-      isLost: () => {},
+      rowsLost: () => {},
+      lost: () => {},
       failed: (error) => void failures.push((error as Error).message),
     });
     for (let round = 0; round < 3; round += 1) {

@@ -615,7 +615,7 @@ describe('a loss that a peer finds out between its writes', () => {
       const between = isHanging ? successor.between(async () => {}) : Promise.reject(loss);
       const flushed = isHanging ? life.registry.flushed() : Promise.reject(loss);
       const told = life.told.length;
-      successor.isLost(loss);
+      successor.lost(loss);
       await Promise.all([
         expect(between).rejects.toBeInstanceOf(MapsweepError),
         expect(flushed).rejects.toBe(loss),

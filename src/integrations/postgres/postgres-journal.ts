@@ -194,7 +194,7 @@ export class PostgresJournal implements Journal {
   join(successor: Successor): void {
     this.#successor = successor;
     if (this.#loss !== undefined) {
-      successor.isLost(this.#loss);
+      successor.lost(this.#loss);
       return;
     }
     const untold = this.#untold.splice(0);
@@ -221,7 +221,7 @@ export class PostgresJournal implements Journal {
     this.#wasThere = count >= written.count;
     if (this.#wasThere) return;
     const missing = counted(written.count - count, 'row', 'rows');
-    this.#successor.hasLost(
+    this.#successor.rowsLost(
       new MapsweepError(
         'ERR_JOURNAL_IO',
         `persistTo: ${missing} of ${this.name} (of ${from} to ${to}) had been written and have gone, as after a failover to a ` +
@@ -352,7 +352,7 @@ export class PostgresJournal implements Journal {
     // Held by this process, the lock would say that the owner of today lives.
     this.#watch.end();
     this.#parts.lock.release();
-    this.#successor?.isLost(this.#loss);
+    this.#successor?.lost(this.#loss);
     throw this.#loss;
   }
 
