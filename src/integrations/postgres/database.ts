@@ -182,8 +182,10 @@ export class Database {
   }
 
   /**
-   * Opens a connection beside those of the pool, which waits for none of them, and is told of to who listens for its connections, as
-   * to set a role; of a pool that does not say how, it is one of these. The caller gives it back. @throws MapsweepError if none is to be had in time
+   * Opens a connection beside those of the pool, which waits for none of them. Who listens for the pool's connections is shown it,
+   * as to set a role. Of a pool that does not say how, it is one of these. The caller gives it back.
+   *
+   * @throws MapsweepError if none is to be had in time
    */
   async connectBeside(): Promise<PostgresClient> {
     const makeClient = clientOf(this.pool);

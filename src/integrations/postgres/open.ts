@@ -121,9 +121,9 @@ export async function openPostgresJournal(
 
 /** @throws MapsweepTypeError `ERR_INVALID_OPTION` for what is no pool; MapsweepRangeError for one that is too small */
 function assertTwo(pool: unknown): void {
-  const { options } = readPool(pool);
-  const max = options?.max;
-  if (max === undefined || max >= 2 || clientOf(pool as PostgresPool) !== undefined) return;
+  const known = readPool(pool);
+  const max = known.options?.max;
+  if (max === undefined || max >= 2 || clientOf(known) !== undefined) return;
   throw invalidRange(
     'pool.options.max',
     'at least 2, since the lock of the instance keeps one connection for itself',

@@ -5,6 +5,7 @@ import type { InstanceLock } from './instance-lock.js';
 import { bodyOf, type InstanceRows, type InstanceState, type RecordRow, recordsIn } from './instance-rows.js';
 import { askNow } from './last-words.js';
 import { isRefusal } from './refusal.js';
+import { type ExpectedRows, WrittenRows } from './written-rows.js';
 
 /** What a journal is opened with. */
 export interface PostgresJournalParts {
@@ -17,18 +18,6 @@ export interface PostgresJournalParts {
   readonly lock: InstanceLock;
   /** Is begun by `join`, and ended by `release`. */
   readonly watch: (journal: PostgresJournal) => { begin(successor: Successor): void; end(): void };
-}
-
-/** Rows that have to be there. */
-export interface WrittenRows {
-  /** Of the journal, as it was. */
-  readonly first: number;
-  readonly from: number;
-  readonly to: number;
-  /** How many there are. */
-  readonly count: number;
-  /** Of those, how many no look has found yet. */
-  readonly since: number;
 }
 
 /** What is being written, until it is there or last words have written it too. */
@@ -55,14 +44,7 @@ export class PostgresJournal implements Journal {
   #past: readonly RecordRow[];
   #epoch: number;
   #lastNumber: number;
-  /** The highest of those that are known to be there. */
-  #lastWritten: number;
-  #firstNumber: number;
-  /** What was written up to here has been looked at, and the last of it was there, or not. How many rows have been since. */
-  #lookedTo: number;
-  #wasThere = true;
-  #writtenSince = 0;
-  #writtenSinceCheckpoint = 0;
+  readonly #written: WrittenRows;
   #bytes: number;
   /** Of those, what was written since the last checkpoint began. */
   #bytesSinceCheckpoint = 0;
@@ -88,11 +70,9 @@ export class PostgresJournal implements Journal {
     this.#parts = parts;
     this.#watch = parts.watch(this);
     this.#epoch = epoch;
-    this.#firstNumber = firstNumber;
     this.#past = past;
     this.#lastNumber = past.at(-1)?.number ?? firstNumber - 1;
-    this.#lastWritten = this.#lastNumber;
-    this.#lookedTo = this.#lastNumber;
+    this.#written = new WrittenRows(firstNumber, this.#lastNumber);
     this.#bytes = past.reduce((bytes, { body }) => bytes + Buffer.byteLength(body, 'base64'), 0);
   }
 
@@ -119,12 +99,9 @@ export class PostgresJournal implements Journal {
     return this.#isReleased;
   }
 
-  /** The rows that have to be there, from the last one on that was looked at. */
-  get written(): WrittenRows {
-    const [first, since] = [this.#firstNumber, this.#writtenSince];
-    const isLastKnown = this.#wasThere && this.#lookedTo >= first;
-    const from = isLastKnown ? this.#lookedTo : Math.max(this.#lookedTo + 1, first);
-    return { first, from, to: this.#lastWritten, since, count: since + Number(isLastKnown) };
+  /** The rows that a look has to find. */
+  get expected(): ExpectedRows {
+    return this.#written.expected;
   }
 
   takePast(): Iterable<readonly JournalRecord[]> {
@@ -162,7 +139,7 @@ export class PostgresJournal implements Journal {
     this.#isAtStart = true;
     this.#checkpointFrom = 'next';
     this.#bytesSinceCheckpoint = 0;
-    this.#writtenSinceCheckpoint = 0;
+    this.#written.beginCheckpoint();
     // A row from before the checkpoint is no place for what comes after it.
     this.#unsure = undefined;
   }
@@ -177,9 +154,8 @@ export class PostgresJournal implements Journal {
       const first = this.#checkpointFrom === 'next' ? this.#lastNumber + 1 : this.#checkpointFrom;
       while (!(await rows.supersede(instance, this.#epoch, first))) await this.#regain();
       this.#checkpointFrom = undefined;
-      this.#firstNumber = first;
+      this.#written.supersede(first);
       this.#bytes = this.#bytesSinceCheckpoint;
-      if (this.#lookedTo < first) this.#writtenSince = this.#writtenSinceCheckpoint;
       this.#deleteSuperseded();
     });
   }
@@ -211,20 +187,16 @@ export class PostgresJournal implements Journal {
    * So many of the rows are there that had to be. If some are missing, PostgreSQL has come back without what it had confirmed
    * last, whatever was written after that: what is live is written anew.
    */
-  wereFound(count: number, written: WrittenRows): void {
-    // A checkpoint has come to its end meanwhile. Somebody has to be there to be told.
-    if (written.first !== this.#firstNumber || this.#successor === undefined) return;
-    const { from, to } = written;
-    if (written.count === 0) return;
-    this.#lookedTo = to;
-    this.#writtenSince -= written.since;
-    this.#wasThere = count >= written.count;
-    if (this.#wasThere) return;
-    const missing = counted(written.count - count, 'row', 'rows');
+  wereFound(count: number, expected: ExpectedRows): void {
+    // Somebody has to be there to be told.
+    if (this.#successor === undefined) return;
+    const missing = this.#written.missing(count, expected);
+    if (missing === 0) return;
+    const { from, to } = expected;
     this.#successor.rowsLost(
       new MapsweepError(
         'ERR_JOURNAL_IO',
-        `persistTo: ${missing} of ${this.name} (of ${from} to ${to}) had been written and have gone, as after a failover to a ` +
+        `persistTo: ${counted(missing, 'row', 'rows')} of ${this.name} (of ${from} to ${to}) had been written and have gone, as after a failover to a ` +
           'replica that was behind, or a crash with synchronous_commit=off. All that is live is written anew',
       ),
     );
@@ -299,9 +271,7 @@ export class PostgresJournal implements Journal {
 
   #isThere({ number, body }: { readonly number: number; readonly body: Buffer }): void {
     this.#isAtStart = false;
-    this.#lastWritten = Math.max(this.#lastWritten, number);
-    if (number > this.#lookedTo) this.#writtenSince += 1;
-    this.#writtenSinceCheckpoint += 1;
+    this.#written.add(number);
     if (this.#checkpointFrom === 'next') this.#checkpointFrom = number;
     this.#bytes += body.length;
     this.#bytesSinceCheckpoint += body.length;
@@ -332,10 +302,7 @@ export class PostgresJournal implements Journal {
     if (this.#successor === undefined) this.#untold.push(...settled);
     else if (settled.length > 0) await this.#successor.forfeit(settled);
     this.#lastNumber = Math.max(last, first - 1);
-    this.#lastWritten = this.#lastNumber;
-    this.#lookedTo = this.#lastNumber;
-    this.#wasThere = true;
-    this.#writtenSince = 0;
+    this.#written.readTo(this.#lastNumber);
     this.#unsure = undefined;
     this.#epoch = epoch;
     return wasWritten;
@@ -369,7 +336,7 @@ export class PostgresJournal implements Journal {
     this.#isDeleting = true;
     const { rows, instance } = this.#parts;
     const run = async (): Promise<void> => {
-      while (!this.#isReleased && (await rows.deleteSome(instance, this.#firstNumber)));
+      while (!this.#isReleased && (await rows.deleteSome(instance, this.#written.first)));
     };
     // What is left is deleted after the next checkpoint.
     void run()

@@ -128,18 +128,18 @@ export class Watch {
   /** One look: whether this owner is still the owner, and who is dead. */
   async #absentees(): Promise<Absentee[]> {
     const { rows, lock } = this.#parts;
-    const { instance, written } = this.#journal;
+    const { instance, expected } = this.#journal;
     const found = await lock.ask(
       `with held as (${heldLocks})
        select instance, epoch, extract(epoch from clock_timestamp()) * 1000 as now,
-         (select count(*) from ${rows.records} where instance = $1 and number between $2 and $3) as written
+         (select count(*) from ${rows.records} where instance = $1 and number between $2 and $3) as found
        from ${rows.instances}
        where instance = $1 or (settled_at is null and lock not in (select key from held))`,
-      [instance, written.from, written.to],
+      [instance, expected.from, expected.to],
     );
     const own = found.find((row) => row.instance === instance);
     if (Number(own?.epoch) !== this.#journal.epoch) await this.#journal.regain();
-    else this.#journal.wereFound(Number(own?.written), written);
+    else this.#journal.wereFound(Number(own?.found), expected);
     const absentees = found
       .filter((row) => row.instance !== instance)
       .map((row) => ({ instance: String(row.instance), epoch: Number(row.epoch) }));
